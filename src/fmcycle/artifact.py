@@ -1,0 +1,135 @@
+"""The only artifact format: a folder with `manifest.json`, written last."""
+
+import hashlib
+import json
+import shutil
+from contextlib import contextmanager
+from pathlib import Path
+
+from fmcycle import durable
+from fmcycle.error import InputError
+
+MANIFEST = "manifest.json"
+
+
+def sha256(path: str | Path) -> str:
+    """Hex digest of a file's bytes."""
+    with open(path, "rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def digest_of(content) -> str:
+    """Hex digest of plain data (dict, list, str, numbers), independent of key order."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
+def listing(folder: Path) -> dict[str, dict]:
+    """{relative path: {"size", "sha256"}} of every file in `folder` but the manifest, `.gitkeep` and locks."""
+    return {
+        file.relative_to(folder).as_posix(): {"size": file.stat().st_size, "sha256": sha256(file)}
+        for file in sorted(folder.rglob("*"))
+        if file.is_file() and file.name != MANIFEST and not file.name.startswith(".")
+    }
+
+
+@contextmanager
+def create(folder: str | Path):
+    """Yield an empty folder to write into; on success it gets its manifest and takes the place of `folder`.
+
+    After an error, or a kill, `folder` is what it was before.
+    """
+    folder = Path(folder)
+    partial = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        durable.write_json(partial / MANIFEST, listing(partial))
+        durable.replace_folder(partial, folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def digest(path: str | Path) -> str:
+    """Content digest of an artifact folder (of its manifest), of any other folder (of its listing) or of a file."""
+    path = Path(path)
+    if path.is_file():
+        return sha256(path)
+    if (path / MANIFEST).is_file():
+        return sha256(path / MANIFEST)
+    return digest_of(listing(path))
+
+
+def verify(path: str | Path) -> str:
+    """Check `path`, a folder or one file of it, against the manifest; return its content digest.
+
+    A folder or file that no manifest covers is taken as it is (a person's own data).
+    Raises InputError naming the file, both digests and the command that repairs it.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise InputError(f"{path}: not there; {_repair(path)}")
+    folder = path if path.is_dir() else path.parent
+    if not (folder / MANIFEST).is_file():
+        return digest(path)
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text())
+    except ValueError:
+        raise InputError(f"{folder / MANIFEST}: not readable as JSON; {_repair(folder)}") from None
+    wanted = manifest if path.is_dir() else {path.name: manifest.get(path.name)}
+    for name, entry in wanted.items():
+        _check_file(folder, name, entry)
+    return digest(path)
+
+
+def _check_file(folder: Path, name: str, entry: dict | None) -> None:
+    if entry is None:
+        raise InputError(f"{folder / name}: not in {folder / MANIFEST}; {_repair(folder)}")
+    if not (folder / name).is_file():
+        raise InputError(f"{folder / name}: in the manifest but not there; {_repair(folder)}")
+    found = sha256(folder / name)
+    if found != entry["sha256"]:
+        raise InputError(f"{folder / name}: sha256 {found[:12]}..., manifest says {entry['sha256'][:12]}...; {_repair(folder)}")
+
+
+def _repair(path: Path) -> str:
+    parts = path.parts
+    if "artifacts" in parts and parts.index("artifacts") + 1 < len(parts):
+        stage = parts[parts.index("artifacts") + 1]
+        return f"run `dvc checkout --force {path}` or `dvc repro --force {stage}`"
+    return "make it again with the command that made it, or name another with inputs.NAME=PATH"
+
+
+def save_model(model, processor, folder: str | Path) -> None:
+    """Write `model` (transformers) and `processor` into an artifact folder that transformers loads unaided."""
+    with create(folder) as partial:
+        model.save_pretrained(partial)
+        processor.save_pretrained(partial)
+
+
+def load_processor(folder: str | Path):
+    """The tokenizer of a processor or model folder; `verify` it first."""
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
+
+
+def load_model(folder: str | Path):
+    """(model, processor) of a model folder, in evaluation mode, fp32, on the CPU; `verify` it first.
+
+    Raises InputError when a weight is missing or unexpected: never a silent random init.
+    """
+    import torch
+    import transformers
+
+    config = json.loads((Path(folder) / "config.json").read_text())
+    if "auto_map" in config:
+        raise InputError(f"{folder}/config.json: auto_map names code inside the model folder, which is never run; remove it")
+    architecture = getattr(transformers, config["architectures"][0])
+    model, report = architecture.from_pretrained(
+        str(folder), local_files_only=True, trust_remote_code=False, output_loading_info=True, dtype=torch.float32
+    )
+    wrong = {kind: sorted(report[kind]) for kind in ("missing_keys", "unexpected_keys", "mismatched_keys") if report[kind]}
+    if wrong:
+        raise InputError(f"{folder}: weights do not fit the config: {wrong}")
+    return model.eval(), load_processor(folder)

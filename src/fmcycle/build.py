@@ -1,0 +1,61 @@
+"""From a config node to the thing it names: the only place where `_target_` is resolved."""
+
+import functools
+import importlib
+import json
+import tomllib
+from pathlib import Path
+
+from fmcycle.error import ConfigError
+
+SIGNATURES = Path(__file__).with_name("signature.json")  # third-party constructors that a config may name, and their parameters
+
+
+@functools.cache
+def third_party() -> dict[str, dict]:
+    """The exact list of third-party targets, {dotted name: {parameter: type}}; `fmcycle.signature` makes it under the lock."""
+    return json.loads(SIGNATURES.read_text())
+
+
+@functools.cache
+def user_packages() -> tuple[str, ...]:
+    """Packages that configs may name besides fmcycle: `[tool.fmcycle] packages` of the pyproject.toml in the working folder."""
+    file = Path("pyproject.toml")
+    if not file.is_file():
+        return ()
+    return tuple(tomllib.loads(file.read_text()).get("tool", {}).get("fmcycle", {}).get("packages", ()))
+
+
+def allowed(target: str) -> bool:
+    """May a config name `target`?"""
+    return target in third_party() or target.split(".")[0] in ("fmcycle", *user_packages())
+
+
+def resolve(target: str):
+    """The callable behind a dotted name. Raises ConfigError where the name is not allowed or does not exist."""
+    if not allowed(target):
+        raise ConfigError([f"_target_ {target}: not a name that a config may build; fmcycle.*, [tool.fmcycle] packages, or one of signature.json"])
+    module, _, name = target.rpartition(".")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise ConfigError([f"_target_ {target}: {error}"]) from error
+
+
+def build(node, **extra):
+    """Build a config node: {"_target_": name, "_partial_": bool, parameter: value or node}, depth first.
+
+    Lists and dicts without `_target_` are built item by item, everything else is returned as it is.
+    `extra` are further arguments of the outermost constructor. A transformers model class is made from its config's fields.
+    """
+    if isinstance(node, list):
+        return [build(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    arguments = {key: build(value) for key, value in node.items() if key not in ("_target_", "_partial_")} | extra
+    if "_target_" not in node:
+        return arguments
+    constructor = resolve(node["_target_"])
+    if hasattr(constructor, "config_class") and not node.get("_partial_"):
+        return constructor(constructor.config_class(**arguments))
+    return functools.partial(constructor, **arguments) if node.get("_partial_") else constructor(**arguments)

@@ -1,0 +1,35 @@
+"""The few errors of ours; `cli.py` turns each into one message and its exit code."""
+
+
+class InputError(ValueError):
+    """A wrong or missing input, seen before any work: exit code 2."""
+
+    exit_code = 2
+
+
+class ConfigError(InputError):
+    """Every problem that the config check found, one line each: exit code 2."""
+
+    def __init__(self, problems: list[str]):
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class GateError(RuntimeError):
+    """A gate said no: exit code 3."""
+
+    exit_code = 3
+
+
+class Interrupted(RuntimeError):
+    """Stopped by a signal with a checkpoint on disk; the same command resumes: exit code 75."""
+
+    exit_code = 75
+
+
+class Refused(Exception):
+    """A guardrail refuses a text; `reason` is what the caller may be told."""
+
+    def __init__(self, reason: str):
+        super().__init__(reason)
+        self.reason = reason
