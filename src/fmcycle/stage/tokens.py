@@ -1,0 +1,49 @@
+"""Turn the documents into token shards that training reads memory-mapped."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import polars as pl
+
+from fmcycle import artifact
+from fmcycle.error import InputError
+from fmcycle.number import PositiveInt
+
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass
+class Config:
+    """`max_tokens`: the longest shard, in tokens."""
+
+    inputs: dict
+    out: str
+    max_tokens: PositiveInt = 2**27
+    minutes: float = 0.5
+
+
+def run(cfg: Config) -> None:
+    """Encode inputs.documents with inputs.processor; write <split>/shard-*.npy and their document ids."""
+    from fmcycle.data import shard
+
+    processor = artifact.load_processor(cfg.inputs["processor"])
+    documents = pl.read_parquet(cfg.inputs["documents"], columns=["id", "text", "split"])
+    if not len(documents.filter(pl.col("split") == "train")):
+        raise InputError(f"{cfg.inputs['documents']}: no document has split `train`; run `fmcycle curate` on more text")
+    with artifact.create(cfg.out) as partial:
+        for split in SPLITS:
+            rows = documents.filter(pl.col("split") == split)
+            total = shard.write(partial / split, encoded(rows, processor), vocab_size=len(processor), max_tokens=cfg.max_tokens)
+            size = rows["text"].str.len_bytes().sum()
+            print(f"{split}: {len(rows)} documents, {total} tokens, {size / max(total, 1):.2f} bytes a token")
+
+
+def encoded(rows: pl.DataFrame, processor, batch: int = 1000) -> Iterator[tuple[str, list[int]]]:
+    """(id, token ids with the end-of-text token behind them) of each document.
+
+    A special token written in a document is plain text there, and encoded as such.
+    """
+    for part in rows.iter_slices(batch):
+        encoding = processor(part["text"].to_list(), add_special_tokens=False, split_special_tokens=True)["input_ids"]
+        for name, ids in zip(part["id"], encoding, strict=True):
+            yield name, [*ids, processor.eos_token_id]
