@@ -1,0 +1,98 @@
+"""Bits per byte and perplexity of held-out documents, by strided windows."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.nn.functional import cross_entropy
+
+from fmcycle.error import InputError
+from fmcycle.evaluation.held_out import held_out
+from fmcycle.evaluation.interval import bootstrap, row
+from fmcycle.number import NonNegativeInt, PositiveInt
+
+
+def encode(processor, texts: list[str]) -> list[list[int]]:
+    """Token ids of each text, with nothing added."""
+    return processor(texts, add_special_tokens=False)["input_ids"] if texts else []
+
+
+def windows(length: int, context: int, stride: int) -> list[tuple[int, int, int]]:
+    """(start, end, first) of each window over a sequence of `length` tokens; it scores the targets first..end-1.
+
+    Every target from 1 to length-1 is scored once, after at least context-stride tokens wherever there are as many.
+    """
+    found, first = [], 1
+    while first < length:
+        end = min(length, context + 1 if first == 1 else first + stride)
+        found.append((max(0, end - context - 1), end, first))
+        first = end
+    return found
+
+
+@torch.no_grad()
+def token_losses(model, sequences: list[list[int]], *, context: int, stride: int, batch_size: int, observe=None) -> list[np.ndarray]:
+    """Negative log-likelihood in nats of every token but the first of each sequence: a list of [length - 1] arrays.
+
+    A window is padded at its right end, where a causal model can't see it, so the batch size changes nothing but rounding.
+    `observe(logits, targets)` sees each batch, targets -100 where not scored.
+    """
+    losses = [np.zeros(max(0, len(sequence) - 1)) for sequence in sequences]
+    jobs = [(end - start, index, start, end, first) for index, ids in enumerate(sequences) for start, end, first in windows(len(ids), context, stride)]
+    jobs.sort()
+    for begin in range(0, len(jobs), batch_size):
+        batch = jobs[begin : begin + batch_size]
+        ids = torch.zeros(len(batch), batch[-1][0], dtype=torch.long)
+        targets = torch.full_like(ids[:, 1:], -100)
+        for place, (length, index, start, end, first) in enumerate(batch):
+            ids[place, :length] = torch.tensor(sequences[index][start:end])
+            targets[place, first - 1 - start : length - 1] = ids[place, first - start : length]
+        logits, targets = model(input_ids=ids[:, :-1].to(model.device), use_cache=False).logits.float(), targets.to(model.device)
+        nats = cross_entropy(logits.transpose(1, 2), targets, reduction="none").double().cpu().numpy()
+        if observe is not None:
+            observe(logits, targets)
+        for place, (_, index, start, end, first) in enumerate(batch):
+            losses[index][first - 1 : end - 1] = nats[place, first - 1 - start : end - 1 - start]
+    return losses
+
+
+def check_context(model, context: int | None) -> int:
+    """`context`, or all of the model's positions. Raises InputError where it exceeds them."""
+    positions = model.config.max_position_embeddings
+    if context is not None and context > positions:
+        raise InputError(f"evaluation context {context} exceeds the model's {positions} positions: lower it or raise model.max_position_embeddings")
+    return context or positions
+
+
+@dataclass
+class BitsPerByte:
+    """Bits per UTF-8 byte, and perplexity per token, of held-out documents.
+
+    A document is scored after an end-of-text token, which is not scored itself. Interval: bootstrap over documents; n: bytes, tokens.
+    Source: Gao et al., The Pile (2020), section 3.1.
+    """
+
+    documents: str
+    split: str = "test"
+    limit: PositiveInt | None = 200
+    context: PositiveInt | None = None
+    stride: PositiveInt | None = None
+    batch_size: PositiveInt = 16
+    resamples: PositiveInt = 1000
+    seed: NonNegativeInt = 0
+
+    def __call__(self, model, processor) -> dict[str, float]:
+        from torchmetrics.text import Perplexity
+
+        texts = [document["text"] for document in held_out(self.documents, self.split, self.limit)]
+        context = check_context(model, self.context)
+        sequences = [[processor.eos_token_id, *ids] for ids in encode(processor, texts)]
+        exact, stride = Perplexity(ignore_index=-100).to(model.device), self.stride or (context + 1) // 2
+        losses = token_losses(model, sequences, context=context, stride=stride, batch_size=self.batch_size, observe=exact.update)
+        nats, tokens = [loss.sum() for loss in losses], [len(loss) for loss in losses]
+        sizes = [len(text.encode()) for text in texts]
+        bits = bootstrap([value / math.log(2) for value in nats], sizes, resamples=self.resamples, seed=self.seed)
+        _, low, high = bootstrap(nats, tokens, resamples=self.resamples, seed=self.seed)
+        perplexity = exact.compute().item() if texts else math.nan
+        return row("bits_per_byte", *bits, sum(sizes)) | row("perplexity", perplexity, math.exp(low), math.exp(high), sum(tokens))
