@@ -1,0 +1,72 @@
+"""package: a candidate is what was evaluated, and the gate says what failed and by how much."""
+
+import json
+from types import SimpleNamespace
+
+import pytest
+
+from fmcycle import artifact, durable
+from fmcycle.error import InputError
+from fmcycle.stage import package
+
+BOUND = {"_target_": "fmcycle.stage.package.Bound"}
+
+
+def model_folder(path, template="hello"):
+    with artifact.create(path) as partial:
+        for name, text in {"config.json": "{}", "model.safetensors": "weights", "tokenizer.json": "{}", "chat_template.jinja": template}.items():
+            (partial / name).write_text(text)
+    return path
+
+
+def packaged(tmp_path, gate, metrics, template="hello"):
+    model = model_folder(tmp_path / "model", template)
+    durable.write_json(tmp_path / "evaluate/metrics.json", metrics)
+    durable.write_json(tmp_path / "evaluate/evaluated.json", {"model": artifact.digest(model)})
+    cfg = SimpleNamespace(
+        inputs={"model": str(model), "metrics": str(tmp_path / "evaluate/metrics.json")},
+        out=str(tmp_path / "package"),
+        gate=gate,
+        engine={"_target_": "fmcycle.engine.transformers.Transformers"},
+        guardrail={"input": [], "output": []},
+    )
+    assert package.run(cfg) is None
+    return json.loads((tmp_path / "package/gate.json").read_text())
+
+
+def test_a_pass_puts_the_candidate_together(tmp_path):
+    verdict = packaged(tmp_path, {"loss": {**BOUND, "max": 2.0}}, {"loss": 1.5})
+    assert verdict["passed"]
+    assert artifact.verify(tmp_path / "package/model") == artifact.digest(tmp_path / "model")
+
+
+def test_a_refusal_says_by_how_much_and_makes_no_candidate(tmp_path):
+    verdict = packaged(tmp_path, {"acc": {**BOUND, "min": 0.5, "of": "low"}}, {"acc": 0.9, "acc/low": 0.375})
+    assert not verdict["passed"]
+    assert verdict["checks"][0]["misses_by"] == 0.125
+    assert not (tmp_path / "package/model").exists()
+
+
+def test_a_metric_that_was_not_measured_fails_and_names_the_nearest(tmp_path):
+    verdict = packaged(tmp_path, {"los": {**BOUND, "max": 2.0}}, {"loss": 1.5})
+    assert not verdict["passed"]
+    assert "did you mean loss" in verdict["checks"][0]["why"]
+
+
+def test_the_tag_follows_content_and_nothing_else(tmp_path):
+    gate = {"loss": {**BOUND, "max": 2.0}}
+    tags = []
+    for name, template in (("a", "hello"), ("b", "hello"), ("c", "other")):
+        packaged(tmp_path / name, gate, {"loss": 1.5}, template)
+        tags.append(json.loads((tmp_path / name / "package/package.json").read_text())["tag"])
+    assert tags[0] == tags[1] != tags[2]
+    assert artifact.digest(tmp_path / "a/package") == artifact.digest(tmp_path / "b/package")
+
+
+def test_metrics_of_another_model_are_refused(tmp_path):
+    packaged(tmp_path, {}, {"loss": 1.0})
+    durable.write_json(tmp_path / "evaluate/evaluated.json", {"model": "0" * 64})
+    cfg = SimpleNamespace(inputs={"model": str(tmp_path / "model"), "metrics": str(tmp_path / "evaluate/metrics.json")}, out=str(tmp_path / "again"))
+    with pytest.raises(InputError, match="dvc repro evaluate"):
+        package.run(cfg)
+    assert not (tmp_path / "again").exists()
