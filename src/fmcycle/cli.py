@@ -1,0 +1,205 @@
+"""The command line: `fmcycle STAGE [override ...]` and the few verbs beside it."""
+
+import os
+import sys
+import traceback
+
+HELP = """fmcycle: from raw documents to a served, watched, improving foundation model.
+
+  fmcycle STAGE [override ...]     run a stage by hand: {stages}
+                                   --cfg job shows its config, --help its groups, -m sweeps (strategy=lora,full)
+  fmcycle compose                  params.yaml's selection, resolved, into artifacts/config.yaml
+  fmcycle lineage PATH             who was made from what
+  fmcycle gate [PACKAGE]           exit 3, with the reason, where the package failed its gate
+  fmcycle deploy [PACKAGE]         put a passing package in the place of the served one
+  fmcycle feedback export          write the feedback store's news into feedback/snapshots
+
+  python train.py model=llama_small strategy=lora      one experiment
+  dvc repro                                            the whole lifecycle; only what is stale runs
+  bentoml serve                                        the deployed model, with its feedback hook
+
+exit codes: 0 done, 1 failed, 2 refused before any work, 3 a gate said no, 75 interrupted and resumable
+"""
+
+
+def main() -> None:
+    """The console script."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command line; returns the exit code."""
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        from pathlib import Path
+
+        own = Path("conf/stage") if Path("conf/config.yaml").is_file() else _shipped_stages()
+        print(HELP.format(stages=" ".join(sorted(file.stem for file in own.glob("*.yaml")))), end="")
+        return 0
+    verb, *rest = arguments
+    verbs = {"compose": _compose, "lineage": _lineage, "gate": _gate, "deploy": _deploy, "feedback": _feedback}
+    if verb in verbs:
+        return guarded(verbs[verb], rest)
+    return guarded(_stage, verb, rest)
+
+
+def _shipped_stages():
+    from pathlib import Path
+
+    here = Path(__file__).parent
+    return next(folder for folder in (here / "conf/stage", here.parents[1] / "conf/stage") if folder.is_dir())
+
+
+def guarded(function, *arguments) -> int:
+    """Call `function`; turn an error of ours into one message and its exit code, any other into its traceback and 1."""
+    from fmcycle.error import ConfigError, InputError
+
+    try:
+        return function(*arguments) or 0
+    except ConfigError as error:
+        print(*error.problems, sep="\n", file=sys.stderr)
+        return error.exit_code
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on where it stopped", file=sys.stderr)
+        return 75
+    except Exception as error:
+        code = getattr(error, "exit_code", None)
+        if code is None:
+            traceback.print_exc()
+        else:
+            print(error, file=sys.stderr)
+        return code or 1
+
+
+def experiment(arguments: list[str]) -> int:
+    """train.py: a training stage, finetune where none is named."""
+    return guarded(_hydra, arguments)
+
+
+def _stage(verb: str, arguments: list[str]) -> int:
+    from fmcycle.check import suggest
+    from fmcycle.compose import stages
+    from fmcycle.error import ConfigError
+
+    if verb not in stages():
+        raise ConfigError([f"{verb}: no such stage or verb{suggest(verb, [*stages(), 'compose', 'lineage', 'gate', 'deploy', 'feedback'])}"])
+    return _hydra([f"stage={verb}", *arguments])
+
+
+def expand(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """(flags, overrides): `selection=FILE` becomes that file's overrides, local.yaml's come before all others.
+
+    Raises ConfigError for a flag that would bring configs in from elsewhere.
+    """
+    from fmcycle import compose
+    from fmcycle.error import ConfigError
+
+    takes_value = ("--cfg", "-c", "--package", "-p", "--info", "-i", "--hydra-help")
+    flags: list[str] = []
+    overrides: list[str] = []
+    for index, text in enumerate(arguments):
+        if text.split("=")[0] in ("--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd", "--experimental-rerun"):
+            raise ConfigError([f"{text}: configs come from conf/ and from [tool.fmcycle] packages in pyproject.toml, never from the command line"])
+        is_flag = text.startswith("-") or (index and arguments[index - 1] in takes_value and "=" not in text)
+        (flags if is_flag else overrides).append(text)
+    stage = next((text.split("=", 1)[1] for text in reversed(overrides) if text.startswith("stage=")), "finetune")
+    chosen = [text for text in overrides if text.startswith("selection=")]
+    own = [text for text in overrides if not text.startswith("selection=")]
+    before = compose.selection(stage, chosen[-1].split("=", 1)[1]) if chosen else []
+    machine = compose.local() if "trainer" in compose.stage_groups(stage) else []
+    mentioned = {text.split("=")[0] for text in own}
+    return flags, [text for text in machine + before if text.split("=")[0] not in mentioned] + own
+
+
+def _hydra(arguments: list[str]) -> int:
+    from fmcycle import compose
+
+    flags, overrides = expand(arguments)
+    jobs = _jobs(overrides) if {"-m", "--multirun"} & set(flags) else [overrides]
+    if not {"--help", "-h", "--hydra-help", "--info", "-i"} & set(flags):
+        problems: dict[str, None] = {}
+        for job in jobs:
+            try:
+                compose.compose(job)
+            except compose.ConfigError as error:
+                problems |= dict.fromkeys(error.problems)
+        if problems:
+            raise compose.ConfigError(list(problems))
+    return _hand_over(flags, overrides)
+
+
+def _jobs(overrides: list[str]) -> list[list[str]]:
+    """The override lists of a multirun, as Hydra's basic sweeper splits them."""
+    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    batches = BasicSweeper.split_arguments(OverridesParser.create().parse_overrides(overrides), max_batch_size=None)
+    return [job for batch in batches for job in batch]
+
+
+def _hand_over(flags: list[str], overrides: list[str]) -> int:
+    """Let Hydra run it: one job, a multirun, or one of its views."""
+    import hydra
+
+    from fmcycle import compose
+
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # our own errors are caught inside; what is left is a bug and shows where
+    codes = []
+
+    def task(cfg) -> None:
+        from fmcycle.stage.perform import perform_job
+
+        codes.append(guarded(perform_job, list(hydra.core.hydra_config.HydraConfig.get().overrides.task)))
+
+    sys.argv = [sys.argv[0], *flags, compose.search_path(), *overrides]
+    hydra.main(version_base="1.3", config_path=str(compose.conf_dir()), config_name="config")(task)()
+    return max(codes, default=0)
+
+
+def _compose(arguments: list[str]) -> int:
+    from fmcycle import compose, durable
+
+    values = dict(text.split("=", 1) for text in arguments)
+    out = values.get("out", "artifacts/config.yaml")
+    import yaml
+
+    durable.write_text(out, yaml.safe_dump(compose.pipeline(values.get("selection", "params.yaml")), sort_keys=True, width=120))
+    print(f"{out}: {len(compose.stages())} stages")
+    return 0
+
+
+def _lineage(arguments: list[str]) -> int:
+    from fmcycle import lineage
+
+    lineage.show(arguments[0] if arguments else "artifacts/package")
+    return 0
+
+
+def _gate(arguments: list[str]) -> int:
+    from fmcycle.stage.package import gate
+
+    gate(arguments[0] if arguments else "artifacts/package")
+    return 0
+
+
+def _deploy(arguments: list[str]) -> int:
+    from fmcycle.serving.deploy import deploy
+
+    print(deploy(arguments[0] if arguments else "artifacts/package"))
+    return 0
+
+
+def _feedback(arguments: list[str]) -> int:
+    from fmcycle.error import InputError
+    from fmcycle.serving.export import export
+
+    if arguments != ["export"]:
+        raise InputError("fmcycle feedback: the one verb is `fmcycle feedback export`")
+    print(export())
+    return 0
+
+
+if __name__ == "__main__":
+    main()

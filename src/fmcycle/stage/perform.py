@@ -1,0 +1,94 @@
+"""What surrounds every stage: inputs found and verified, one writer, identity, metrics and provenance."""
+
+import ctypes
+import os
+import signal
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+
+import yaml
+
+from fmcycle import artifact, build, code, durable, lineage
+from fmcycle.compose import Composed, compose
+from fmcycle.error import InputError
+from fmcycle.stage.require import settle_inputs
+
+PIPELINE = Path("artifacts/config.yaml")
+
+
+def perform_job(overrides: list[str]) -> int:
+    """Run the stage that `overrides` compose to; the exit code is the return value or the error's."""
+    perform(compose(overrides))
+    return 0
+
+
+def perform(composed: Composed, needed_by: str | None = None) -> Path:
+    """Run one composed stage; returns its out folder. What was made before with the same identity is not made again.
+
+    needed_by: the stage that wants it as an input. Raises InputError where it must be made and base=require forbids that.
+    """
+    die_with_parent()
+    inputs = settle_inputs(composed, perform)
+    digests = {name: artifact.verify(path) for name, path in inputs.items() if path is not None}
+    code_digest = code.digest(composed.section)
+    identity = lineage.identity(composed.section, code_digest, digests)
+    runs = Path("runs") / composed.stage / identity[:16]
+    out = Path(composed.out) if composed.out else runs / "out"
+    if composed.out is None and lineage.provenance_file(out).is_file():
+        if needed_by is None:
+            print(f"{out}: made before with the same identity; delete {runs} to make it again")
+        return out
+    if needed_by:
+        _announce(composed, needed_by)
+    _same_as_pipeline(composed, out)
+    if os.environ.get("LOCAL_RANK", "0") != "0":  # one writer: the other ranks only train
+        _run(composed, inputs, out, runs)
+        return out
+    with durable.lock(out), durable.lock(runs):
+        started, clock = datetime.now(UTC), time.monotonic()
+        print(f"{composed.stage} -> {out}", flush=True)
+        metrics = _run(composed, inputs, out, runs)
+        if metrics is not None:
+            durable.write_json(out / "metrics.json", metrics)
+        given = {name: {"path": str(inputs[name]), "digest": digest} for name, digest in digests.items()}
+        seconds = round(time.monotonic() - clock, 1)
+        times = {"start": started.isoformat(timespec="seconds"), "seconds": seconds}
+        lineage.record(out, composed.stage, identity, composed.section, code_digest, given, times)
+        print(f"{composed.stage}: done in {seconds:.0f} s, {out}", flush=True)
+    return out
+
+
+def _announce(composed: Composed, needed_by: str) -> None:
+    command = " ".join(["fmcycle", composed.stage, *[text for text in composed.overrides if not text.startswith(("stage=", "base="))]])
+    if composed.base == "require":
+        raise InputError(f"{needed_by} needs {composed.stage}, which is not there, and base=require forbids making it; run `{command}`")
+    print(f"{needed_by} needs {composed.stage} first: about {composed.minutes:g} min on 2 cores, by `{command}`", flush=True)
+
+
+def _run(composed: Composed, inputs: dict, out: Path, runs: Path):
+    runs.mkdir(parents=True, exist_ok=True)
+    settled = {name: None if path is None else str(path) for name, path in inputs.items()}
+    config = composed.config(inputs=settled, out=str(out), runs=str(runs))
+    target = config.pop("_target_")
+    return build.resolve(target)(SimpleNamespace(**config))
+
+
+def _same_as_pipeline(composed: Composed, out: Path) -> None:
+    """In the pipeline the section that runs is the section that DVC tracked."""
+    if out.parts[0] not in ("artifacts", "sources") or composed.base != "require":
+        return
+    if not PIPELINE.is_file() or yaml.safe_load(PIPELINE.read_text()).get(composed.stage) != composed.section:
+        raise InputError(f"{PIPELINE}: does not hold this {composed.stage} section; run `dvc repro {composed.stage}`, or choose another out=")
+
+
+def die_with_parent() -> None:
+    """End with the process that started us where that is dvc: an orphan would later overwrite newer results (Linux)."""
+    if os.environ.get("DVC_STAGE") and hasattr(ctypes, "CDLL"):
+        try:
+            ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+        except (OSError, AttributeError):
+            return  # not Linux: the lock on the out still refuses a second writer
+        if os.getppid() == 1:
+            os.kill(os.getpid(), signal.SIGKILL)

@@ -1,0 +1,98 @@
+"""What a stage needs and does not find, it makes: by `dvc repro` where that is the pipeline's own, else in runs/."""
+
+import functools
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+from fmcycle.compose import SHARED, Composed, compose, selection, stage_groups
+from fmcycle.compose import stages as known_stages
+from fmcycle.error import InputError
+
+REFERENCE = "stage:"  # inputs.model=stage:pretrain/model, "the model of the stage pretrain, found or made"
+
+
+def settle_inputs(below: Composed, perform) -> dict[str, Path | None]:
+    """{name: path} of every input; `perform` makes a missing one. Raises InputError where base=require forbids that."""
+    stages = {name: upstream(name, below) for name in references(below)}
+    folders = _from_pipeline([stage for stage in stages.values() if in_pipeline(stage)], below)
+    for name, stage in stages.items():
+        if name not in folders:
+            folders[name] = perform(stage, needed_by=below.stage)
+    settled: dict[str, Path | None] = {}
+    for name, value in below.inputs.items():
+        if isinstance(value, str) and value.startswith(REFERENCE):
+            stage_name, _, rest = value.removeprefix(REFERENCE).partition("/")
+            settled[name] = folders[stage_name] / rest if rest else folders[stage_name]
+        else:
+            settled[name] = None if value is None else Path(value)
+    return settled
+
+
+def references(stage: Composed) -> list[str]:
+    """The stages that `stage` reads from."""
+    values = [value for value in stage.inputs.values() if isinstance(value, str) and value.startswith(REFERENCE)]
+    return list(dict.fromkeys(value.removeprefix(REFERENCE).split("/")[0] for value in values))
+
+
+@functools.cache
+def _compose(overrides: tuple[str, ...]) -> Composed:
+    return compose(list(overrides))
+
+
+def upstream(stage: str, below: Composed) -> Composed:
+    """The stage `stage` as the pipeline selects it, with the model, processor and trainer that `below` runs with."""
+    shared = [f"{group}={below.choices[group]}" for group in SHARED if below.choices.get(group)]
+    shared += [text for text in below.overrides if text.lstrip("+~").split(".")[0] in SHARED and "." in text.split("=")[0]]
+    chosen = selection(stage) if Path("params.yaml").is_file() else []
+    has = stage_groups(stage)
+    shared = [text for text in shared if text.lstrip("+~").split("=")[0].split(".")[0] in has]
+    replaced = {text.split("=")[0] for text in shared}
+    kept = [text for text in chosen if text.split("=")[0] not in replaced]
+    return _compose((f"stage={stage}", *kept, *shared, f"base={below.base}"))
+
+
+def _from_pipeline(stages: list[Composed], below: Composed) -> dict[str, Path]:
+    """`dvc repro` for what the pipeline itself would make; says first what is missing and how long that takes."""
+    if not stages:
+        return {}
+    names = [pipeline_target(stage.stage) for stage in stages]
+    command = f"dvc repro {' '.join(names)}"
+    if stale := stale_stages(names):
+        if below.base == "require":
+            raise InputError(f"{below.stage} needs {', '.join(stale)}, not up to date, and base=require forbids making them; run `{command}`")
+        minutes = sum(_compose((f"stage={stage}", *selection(stage))).minutes for stage in stale if stage in known_stages())
+        print(f"{below.stage} needs {', '.join(stale)} first: about {minutes:.0f} min on 2 cores, by `{command}`", flush=True)
+        if subprocess.run([sys.executable, "-m", "dvc", "repro", *names]).returncode:
+            raise InputError(f"`{command}` failed, see above; mend it and run the same command again")
+    return {stage.stage: Path("data") if stage.stage == "collect" else Path("artifacts") / stage.stage for stage in stages}
+
+
+def pipeline_target(stage: str) -> str:
+    """The name under which dvc.yaml knows what `stage` leaves for others."""
+    return "data.dvc" if stage == "collect" else stage
+
+
+def in_pipeline(stage: Composed) -> bool:
+    """Would `dvc repro` here make exactly this? Its section, and those of all stages above it, are params.yaml's."""
+    if not (Path("dvc.yaml").is_file() and Path("params.yaml").is_file() and Path(".dvc").is_dir()):
+        return False
+    chosen = _compose((f"stage={stage.stage}", *selection(stage.stage)))
+    if chosen.section != stage.section or chosen.inputs != stage.inputs:
+        return False
+    return all(in_pipeline(upstream(name, stage)) for name in references(stage))
+
+
+def stale_stages(names: list[str]) -> list[str]:
+    """The stages that `dvc repro NAMES` would run."""
+    status = subprocess.run(
+        [sys.executable, "-m", "dvc", "status", "--json", "--with-deps", *names], capture_output=True, text=True
+    )
+    if status.returncode:
+        raise InputError(f"dvc status: {status.stderr.strip()}; mend it and run the same command again")
+    changed = json.loads(status.stdout or "{}")
+    order = [*yaml.safe_load(Path("dvc.yaml").read_text())["stages"], *changed]
+    return sorted(changed, key=order.index)

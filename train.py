@@ -1,0 +1,11 @@
+"""One experiment: `python train.py [stage=finetune] [model=llama_small] [strategy=lora] [key=value ...]`."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent / "src"))
+
+from fmcycle import cli  # noqa: E402
+
+if __name__ == "__main__":
+    sys.exit(cli.experiment(sys.argv[1:]))
