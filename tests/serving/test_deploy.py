@@ -36,9 +36,9 @@ def corrupt(file):
 
 
 def test_a_passing_package_becomes_the_deployed_model(tmp_path):
-    content = deploy.deploy(package(tmp_path), tmp_path)
+    made = deploy.deploy(package(tmp_path), tmp_path)
     folder, served = deploy.current(tmp_path)
-    assert served == content and folder == tmp_path / "deployed" / content["tag"]
+    assert folder == made == tmp_path / "deployed" / served["tag"]
 
 
 def test_a_refused_candidate_leaves_the_old_model_and_says_what_failed(tmp_path):
@@ -46,20 +46,20 @@ def test_a_refused_candidate_leaves_the_old_model_and_says_what_failed(tmp_path)
     with pytest.raises(GateError, match=r"bits_per_byte/high is 2.25, max 2: misses by 0.25"):
         deploy.deploy(package(tmp_path, "worse", passed=False), tmp_path)
     assert "misses by 0.25" in deploy.refresh(tmp_path / "package", tmp_path)
-    assert deploy.current(tmp_path)[1] == old
+    assert deploy.current(tmp_path)[0] == old
 
 
 def test_history_is_kept_and_the_same_package_twice_is_one_entry(tmp_path):
-    first = deploy.deploy(package(tmp_path), tmp_path)["tag"]
+    first = deploy.deploy(package(tmp_path), tmp_path).name
     deploy.deploy(tmp_path / "package", tmp_path)
-    second = deploy.deploy(package(tmp_path, "better"), tmp_path)["tag"]
+    second = deploy.deploy(package(tmp_path, "better"), tmp_path).name
     state = json.loads((tmp_path / "deployed.json").read_text())
     assert [entry["tag"] for entry in state["history"]] == [first, second] and state["current"] == second
     assert (tmp_path / "deployed" / first / "model").is_dir()
 
 
 def test_a_corrupt_deployed_model_is_named_with_its_repair_and_deploy_repairs_it(tmp_path):
-    tag = deploy.deploy(package(tmp_path), tmp_path)["tag"]
+    tag = deploy.deploy(package(tmp_path), tmp_path).name
     corrupt(tmp_path / "deployed" / tag / "model/model.safetensors")
     with pytest.raises(InputError, match=r"model.safetensors: sha256 .* run `fmcycle deploy`"):
         deploy.current(tmp_path)
@@ -75,7 +75,7 @@ def test_the_deployed_model_shares_no_bytes_with_the_package(tmp_path):
 
 @pytest.mark.parametrize("name", ["chat_template.jinja", "tokenizer.json", "model.safetensors"])
 def test_what_differs_from_what_was_evaluated_is_refused_even_with_fresh_manifests(tmp_path, name):
-    tag = deploy.deploy(package(tmp_path), tmp_path)["tag"]
+    tag = deploy.deploy(package(tmp_path), tmp_path).name
     folder = tmp_path / "deployed" / tag
     (folder / "model" / name).write_text("other")
     durable.write_json(folder / "model/manifest.json", artifact.listing(folder / "model"))
@@ -107,6 +107,6 @@ def test_a_kill_between_copy_and_switch_leaves_the_old_model(tmp_path, monkeypat
         patch.setattr(durable, "write_json", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             deploy.deploy(new, tmp_path)
-    assert deploy.current(tmp_path)[1] == old
+    assert deploy.current(tmp_path)[0] == old
     deploy.deploy(new, tmp_path)
-    assert deploy.current(tmp_path)[1] != old
+    assert deploy.current(tmp_path)[0] != old

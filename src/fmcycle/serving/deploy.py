@@ -7,37 +7,15 @@ from pathlib import Path
 
 from fmcycle import artifact, durable
 from fmcycle.error import GateError, InputError
-from fmcycle.stage.package import describe, tagged
+from fmcycle.stage.package import describe, gate, tagged
 
 PACKAGED = ("fmcycle.engine.", "fmcycle.guardrail.", "fmcycle.retriever.")  # all that a packaged model may name
 EXECUTABLE = {".py", ".pyc", ".so", ".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib"}  # code, or formats that run code when loaded
 REPAIR = "run `fmcycle deploy`, which copies it from artifacts/package again"
 
 
-def gate(package: str | Path = "artifacts/package") -> dict:
-    """The verdict on `package`. Raises GateError (exit code 3) that says what failed and by how much."""
-    package = Path(package)
-    if not (package / "gate.json").is_file():
-        raise InputError(f"{package}/gate.json: not there; run `dvc repro package`")
-    artifact.verify(package)
-    verdict = json.loads((package / "gate.json").read_text())
-    if not verdict["passed"]:
-        failed = [_failure(check) for check in verdict["checks"] if not check["passed"]]
-        raise GateError(f"{package}: refused by {len(failed)} of {len(verdict['checks'])} bounds\n" + "\n".join(failed))
-    return verdict
-
-
-def _failure(check: dict) -> str:
-    name = check["metric"] + ("" if check["of"] == "value" else f"/{check['of']}")
-    if check["value"] is None:
-        return f"  {check['why']}"
-    too_low = check["min"] is not None and check["value"] < check["min"]
-    side, bound = ("min", check["min"]) if too_low else ("max", check["max"])
-    return f"  {name} is {check['value']:.6g}, {side} {bound:.6g}: misses by {check['misses_by']:.6g}"
-
-
-def deploy(package: str | Path = "artifacts/package", root: str | Path = ".") -> dict:
-    """Make `package` the deployed model of `root`; return its package.json. Deploying it again repairs a damaged copy.
+def deploy(package: str | Path = "artifacts/package", root: str | Path = ".") -> Path:
+    """Make `package` the deployed model of `root`; return its folder. Deploying it again repairs a damaged copy.
 
     Raises GateError when the gate refused it, InputError when it is damaged or not what was evaluated;
     after either, what was deployed before still is.
@@ -55,7 +33,7 @@ def deploy(package: str | Path = "artifacts/package", root: str | Path = ".") ->
         if state["current"] != tag:
             entry = {"tag": tag, "model": content["model"], "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
             durable.write_json(root / "deployed.json", {"current": tag, "history": [*state["history"], entry]})
-    return content
+    return folder
 
 
 def refresh(package: str | Path = "artifacts/package", root: str | Path = ".") -> str:
@@ -67,7 +45,7 @@ def refresh(package: str | Path = "artifacts/package", root: str | Path = ".") -
         tag = json.loads((package / "package.json").read_text())["tag"]
         if state and state["current"] == tag:
             return f"{tag} is deployed already"
-        return f"deployed {deploy(package, root)['tag']}"
+        return f"deployed {deploy(package, root).name}"
     except (GateError, InputError, ValueError, KeyError) as error:
         return f"candidate not deployed: {error}"
 

@@ -10,7 +10,7 @@ from typing import Literal
 
 from fmcycle import artifact, durable
 from fmcycle.build import build
-from fmcycle.error import InputError
+from fmcycle.error import GateError, InputError
 
 # what turns text into ids and back: one of these changed means another processor
 PROCESSOR_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "chat_template.jinja")
@@ -92,3 +92,25 @@ def _same_as_evaluated(model: Path, digest: str, record: Path) -> None:
     evaluated = json.loads(record.read_text())["model"]
     if evaluated != digest:
         raise InputError(f"{model}: digest {digest[:12]}..., but {record} says the metrics are of {evaluated[:12]}...; run `dvc repro evaluate`")
+
+
+def gate(package: str | Path = "artifacts/package") -> dict:
+    """The verdict on `package`. Raises GateError (exit code 3) that says what failed and by how much."""
+    package = Path(package)
+    if not (package / "gate.json").is_file():
+        raise InputError(f"{package}/gate.json: not there; run `dvc repro package`")
+    artifact.verify(package)
+    verdict = json.loads((package / "gate.json").read_text())
+    if not verdict["passed"]:
+        failed = [_failure(check) for check in verdict["checks"] if not check["passed"]]
+        raise GateError(f"{package}: refused by {len(failed)} of {len(verdict['checks'])} bounds\n" + "\n".join(failed))
+    return verdict
+
+
+def _failure(check: dict) -> str:
+    name = check["metric"] + ("" if check["of"] == "value" else f"/{check['of']}")
+    if check["value"] is None:
+        return f"  {check['why']}"
+    too_low = check["min"] is not None and check["value"] < check["min"]
+    side, bound = ("min", check["min"]) if too_low else ("max", check["max"])
+    return f"  {name} is {check['value']:.6g}, {side} {bound:.6g}: misses by {check['misses_by']:.6g}"

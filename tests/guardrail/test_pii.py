@@ -1,0 +1,47 @@
+"""The output guard masks personal data once, leaves documentation alone, and holds back what may become a span."""
+
+import pytest
+
+from fmcycle.guardrail.pii import Mask
+
+SECRETS = [
+    "bob.smith+x@mail.example.co.uk", "+1 (415) 555-0132", "(030) 1234 5678", "415-555-0132", "+14155550132",
+    "4111 1111 1111 1111", "5500-0000-0000-0004", "AKIAIOSFODNN7EXAMPLE", "sk-abcdefghijklmnopqrstuvwx",
+]  # fmt: skip
+PLAIN = [
+    "Version 1.2.3 of 2024-01-02 10:22:33 listens on 192.168.1.10:8080.",
+    "arn:aws:iam::123456789012:role/x costs 10 000 000 1234 units, pages 100-200",
+    "The decorator @property, and a@b, and in 1996-2001",
+]
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+def test_a_secret_is_masked_and_a_masked_text_masks_to_itself(secret):
+    masked = Mask()(f"Write to {secret}, or (see {secret}) later.")
+    assert secret not in masked and masked.count("[") == 2
+    assert Mask()(masked) == masked
+
+
+@pytest.mark.parametrize("text", PLAIN)
+def test_documentation_stays_as_it_is(text):
+    assert Mask()(text) == text
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+@pytest.mark.parametrize("after", ["", ".", ", then", "\nmore", " 12 of 3"])
+def test_what_is_let_through_early_is_what_the_whole_text_gives(secret, after):
+    text, mask = f"Call 7 or {secret}{after}", Mask()
+    whole = mask(text)
+    for end in range(len(text) + 1):
+        early = mask(text[: end - mask.hold(text[:end])])
+        assert whole.startswith(early)
+
+
+def test_plain_words_are_let_through_but_the_last():
+    assert Mask().hold("The bucket name is wri") == 3
+
+
+def test_a_hostile_text_costs_linear_time():
+    for text in ("a" * 50_000, "1 " * 25_000, "a@" * 25_000, "+1 (" * 12_000):
+        Mask()(text)
+        Mask().hold(text)
