@@ -14,8 +14,8 @@ from fmcycle.number import NonNegativeInt, PositiveInt
 
 
 def encode(processor, texts: list[str]) -> list[list[int]]:
-    """Token ids of each text, with nothing added."""
-    return processor(texts, add_special_tokens=False)["input_ids"] if texts else []
+    """Token ids of each text, no special token added or recognised."""
+    return processor(texts, add_special_tokens=False, split_special_tokens=True)["input_ids"] if texts else []
 
 
 def windows(length: int, context: int, stride: int) -> list[tuple[int, int, int]]:
@@ -39,7 +39,11 @@ def token_losses(model, sequences: list[list[int]], *, context: int, stride: int
     `observe(logits, targets)` sees each batch, targets -100 where not scored.
     """
     losses = [np.zeros(max(0, len(sequence) - 1)) for sequence in sequences]
-    jobs = [(end - start, index, start, end, first) for index, ids in enumerate(sequences) for start, end, first in windows(len(ids), context, stride)]
+    jobs = [
+        (end - start, index, start, end, first)
+        for index, ids in enumerate(sequences)
+        for start, end, first in windows(len(ids), context, stride)
+    ]
     jobs.sort()
     for begin in range(0, len(jobs), batch_size):
         batch = jobs[begin : begin + batch_size]
@@ -61,7 +65,9 @@ def check_context(model, context: int | None) -> int:
     """`context`, or all of the model's positions. Raises InputError where it exceeds them."""
     positions = model.config.max_position_embeddings
     if context is not None and context > positions:
-        raise InputError(f"evaluation context {context} exceeds the model's {positions} positions: lower it or raise model.max_position_embeddings")
+        raise InputError(
+            f"evaluation context {context} exceeds the model's {positions} positions: lower it or raise model.max_position_embeddings"
+        )
     return context or positions
 
 

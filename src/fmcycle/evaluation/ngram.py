@@ -1,6 +1,5 @@
 """Count-based baselines on the tokens that the model saw: an interpolated trigram and a Kneser-Ney 5-gram."""
 
-
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -111,11 +110,11 @@ class NGram:
     seed: NonNegativeInt = 0
 
     def __call__(self, model, processor) -> dict[str, float]:
-        seen = [window for window in np.asarray(self.windows())]
+        seen = list(np.asarray(self.windows()))
         texts = [document["text"] for document in held_out(self.documents, self.split, self.limit)]
         query = [np.array([processor.eos_token_id, *ids]) for ids in encode(processor, texts)]
-        tuning = encode(processor, [document["text"] for document in held_out(self.documents, self.tuning, self.limit)])
-        tuning = [np.array([processor.eos_token_id, *ids]) for ids in tuning]
+        others = [document["text"] for document in held_out(self.documents, self.tuning, self.limit)]
+        tuning = [np.array([processor.eos_token_id, *ids]) for ids in encode(processor, others)]
         vocabulary = model.config.vocab_size
         found = {"trigram": interpolated(seen, tuning, query, vocabulary), "kneser_ney_5gram": kneser_ney(seen, query, vocabulary)}
         sizes = [len(text.encode()) for text in texts]

@@ -1,0 +1,90 @@
+"""Answers to held-out instructions: ROUGE-L, BLEU and exact match, overall, by task, and against a reference model."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from fmcycle import artifact
+from fmcycle.evaluation.generate import answers
+from fmcycle.evaluation.held_out import held_out, per_group
+from fmcycle.evaluation.interval import bootstrap, row, wilson
+from fmcycle.number import NonNegativeInt, PositiveInt
+
+
+@dataclass
+class Instruction:
+    """Greedy answers to held-out instructions, the first `per_task` of each task by digest.
+
+    render: (processor, messages, generation_prompt=) -> ids; reference: folder of a model with the same processor, given the same
+    prompts; its metrics are `reference/...`, and `..._gain` is this model minus that one, by paired bootstrap over answers.
+    ROUGE-L is the F-measure of rouge-score (0 to 1), BLEU sacreBLEU's corpus score (0 to 100), exact match is up to white space.
+    """
+
+    instructions: str
+    render: Callable
+    reference: str | None = None
+    split: str = "test"
+    per_task: PositiveInt = 40
+    max_new_tokens: PositiveInt = 64
+    batch_size: PositiveInt = 16
+    resamples: PositiveInt = 1000
+    seed: NonNegativeInt = 0
+
+    def __call__(self, model, processor) -> dict[str, float]:
+        rows = per_group(held_out(self.instructions, self.split), "task", self.per_task)
+        expected = [each["messages"][-1]["content"] for each in rows]
+        own = self._scores(model, processor, rows, expected)
+        metrics = self._metrics("", own)
+        for task in sorted({each["task"] for each in rows}):
+            chosen = [index for index, each in enumerate(rows) if each["task"] == task]
+            metrics |= self._metrics(f"{task}/", {name: scores[chosen] for name, scores in own.items()})
+        if self.reference is not None:
+            other = self._scores(artifact.load_model(self.reference)[0].to(model.device), processor, rows, expected)
+            metrics |= self._metrics("reference/", other)
+            for name in ("rouge_l", "exact_match"):
+                gain = bootstrap(own[name] - other[name], resamples=self.resamples, seed=self.seed)
+                metrics |= row(f"{name}_gain", *gain, len(rows))
+        return metrics
+
+    def _scores(self, model, processor, rows, expected) -> dict[str, np.ndarray]:
+        conversations = [each["messages"][:-1] for each in rows]
+        given = answers(model, processor, conversations, render=self.render, max_new_tokens=self.max_new_tokens, batch_size=self.batch_size)
+        return scores(given, expected)
+
+    def _metrics(self, prefix: str, found: dict[str, np.ndarray]) -> dict[str, float]:
+        n, exact = len(found["exact_match"]), int(found["exact_match"].sum())
+        return (
+            row(f"{prefix}rouge_l", *bootstrap(found["rouge_l"], resamples=self.resamples, seed=self.seed), n)
+            | row(f"{prefix}bleu", *bleu(found["bleu"], resamples=self.resamples, seed=self.seed), n)
+            | row(f"{prefix}exact_match", *wilson(exact, n), n)
+        )
+
+
+def scores(given: list[str], expected: list[str]) -> dict[str, np.ndarray]:
+    """{"rouge_l": [answers], "exact_match": [answers] of 0 or 1, "bleu": [answers, 10] sums that `bleu` adds up}."""
+    from rouge_score.rouge_scorer import RougeScorer
+    from sacrebleu.metrics import BLEU
+
+    rouge, sentence = RougeScorer(["rougeL"]), BLEU(effective_order=True)
+    parts = [sentence.sentence_score(answer, [wanted]) for answer, wanted in zip(given, expected, strict=True)]
+    return {
+        "rouge_l": np.array([rouge.score(wanted, answer)["rougeL"].fmeasure for answer, wanted in zip(given, expected, strict=True)]),
+        "exact_match": np.array([float(answer.split() == wanted.split()) for answer, wanted in zip(given, expected, strict=True)]),
+        "bleu": np.array([[*part.counts, *part.totals, part.sys_len, part.ref_len] for part in parts]).reshape(len(parts), 10),
+    }
+
+
+def bleu(parts: np.ndarray, *, resamples: int, seed: int) -> tuple[float, float, float]:
+    """(corpus BLEU, low, high), bootstrap over answers. parts: [answers, 10], 4 matches, 4 totals, the answer's and the expected length."""
+    from sacrebleu.metrics import BLEU
+
+    def score(total) -> float:
+        return BLEU.compute_bleu(total[:4].tolist(), total[4:8].tolist(), int(total[8]), int(total[9])).score
+
+    if not len(parts):
+        return float("nan"), float("nan"), float("nan")
+    random = np.random.default_rng(seed)
+    values = [score(parts[random.integers(0, len(parts), len(parts))].sum(0)) for _ in range(resamples)]
+    low, high = np.quantile(values, [0.025, 0.975])
+    return score(parts.sum(0)), float(low), float(high)

@@ -1,0 +1,61 @@
+"""Which of two answers the model prefers, held against what people preferred."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from fmcycle import artifact
+from fmcycle.evaluation.bits_per_byte import check_context, token_losses
+from fmcycle.evaluation.generate import END_OF_TURN
+from fmcycle.evaluation.held_out import held_out
+from fmcycle.evaluation.interval import bootstrap, row, wilson
+from fmcycle.number import NonNegativeInt, PositiveInt
+
+
+@dataclass
+class Preference:
+    """Accuracy on held-out pairs (chosen, rejected), by the log-likelihood of each answer and its end of turn.
+
+    `preference_accuracy`: the chosen answer is likelier a token (a sum would prefer the shorter). With `reference`, the folder of the
+    model that alignment started from, `reward_accuracy` is how often, and `reward_margin` by how many nats, the model moved toward
+    the chosen answer rather than the rejected one: the implicit reward of DPO (Rafailov et al., 2023, section 4) without its beta.
+    """
+
+    preferences: str
+    render: Callable
+    reference: str | None = None
+    split: str = "test"
+    limit: PositiveInt | None = 300
+    batch_size: PositiveInt = 8
+    resamples: PositiveInt = 1000
+    seed: NonNegativeInt = 0
+
+    def __call__(self, model, processor) -> dict[str, float]:
+        pairs = held_out(self.preferences, self.split, self.limit)
+        sums, tokens = self._log_likelihoods(model, processor, pairs)
+        means = sums / np.maximum(tokens, 1)
+        metrics = row("preference_accuracy", *wilson(int((means[:, 0] > means[:, 1]).sum()), len(pairs)), len(pairs))
+        if self.reference is not None:
+            other, _ = self._log_likelihoods(artifact.load_model(self.reference)[0].to(model.device), processor, pairs)
+            margin = (sums - other)[:, 0] - (sums - other)[:, 1]
+            metrics |= row("reward_accuracy", *wilson(int((margin > 0).sum()), len(pairs)), len(pairs))
+            metrics |= row("reward_margin", *bootstrap(margin, resamples=self.resamples, seed=self.seed), len(pairs))
+        return metrics
+
+    def _log_likelihoods(self, model, processor, pairs) -> tuple[np.ndarray, np.ndarray]:
+        """(sum of log-likelihoods, tokens) of [pairs, (chosen, rejected)]."""
+        rendered = [answer_ids(processor, self.render, pair["prompt"], pair[side]) for pair in pairs for side in ("chosen", "rejected")]
+        context = check_context(model, None)
+        losses = token_losses(model, [ids for ids, _ in rendered], context=context, stride=context // 2, batch_size=self.batch_size)
+        parts = [loss[start - 1 :] for loss, (_, start) in zip(losses, rendered, strict=True)]
+        sums, tokens = [-part.sum() for part in parts], [len(part) for part in parts]
+        return np.array(sums).reshape(-1, 2), np.array(tokens).reshape(-1, 2)
+
+
+def answer_ids(processor, render: Callable, prompt: list[dict], answer: str) -> tuple[list[int], int]:
+    """(ids of the prompt, the answer and its end of turn; where the answer begins)."""
+    ids = render(processor, [*prompt, {"role": "assistant", "content": answer}])
+    start = len(render(processor, prompt, generation_prompt=True))
+    end = len(ids) - ids[::-1].index(processor.convert_tokens_to_ids(END_OF_TURN))
+    return ids[:end], start
