@@ -70,10 +70,15 @@ def _plain(raw) -> dict:
 
 def _hydra_compose(overrides: list[str]):
     from hydra import compose, initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
 
-    with warnings.catch_warnings(), initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        warnings.simplefilter("ignore")
-        return compose("config", overrides=[search_path(), *overrides], return_hydra_config=True)
+    running, GlobalHydra.instance().hydra = GlobalHydra.instance().hydra, None  # hydra.main's own, where we are inside a job
+    try:
+        with warnings.catch_warnings(), initialize_config_dir(str(conf_dir()), version_base="1.3"):
+            warnings.simplefilter("ignore")
+            return compose("config", overrides=[search_path(), *overrides], return_hydra_config=True)
+    finally:
+        GlobalHydra.instance().hydra = running
 
 
 def compose(overrides: list[str]) -> Composed:

@@ -1,0 +1,44 @@
+"""Every config composes, checks and builds."""
+
+import pytest
+
+from fmcycle import build, code, compose, signature
+
+STAGES = compose.stages()
+EXPERIMENTS = sorted(file.stem for file in (compose.conf_dir() / "experiment").glob("*.yaml"))
+GROUPS = ("model", "objective", "strategy", "optimizer", "budget", "trainer", "processor", "data", "curation", "gate", "engine", "guardrail", "compress")
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_stage_composes_and_its_digest_is_stable(stage):
+    composed = compose.compose([f"stage={stage}"])
+    assert composed.stage == stage
+    assert code.digest(composed.section) == code.digest(compose.compose([f"stage={stage}"]).section)
+    assert not set(composed.section) & set(compose.MACHINE)
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_every_experiment_composes_and_states_its_question(experiment):
+    assert compose.compose([f"experiment={experiment}"]).section
+    head = (compose.conf_dir() / f"experiment/{experiment}.yaml").read_text().splitlines()[:4]
+    assert head[0] == "# @package _global_" and "?" in head[1] and any(f"experiment={experiment}" in line for line in head), head
+
+
+@pytest.mark.parametrize(
+    "option", [f"{group}={file.stem}" for group in GROUPS for file in sorted((compose.conf_dir() / group).glob("*.yaml"))]
+)
+def test_every_option_fits_a_stage_and_names_real_constructors(option):
+    group = option.split("=")[0]
+    stages = [stage for stage in STAGES if group in compose.stage_groups(stage)]
+    assert stages, f"no stage has the group {group}"
+    tried = []
+    for stage in stages:
+        try:
+            composed = compose.compose([f"stage={stage}", option])
+        except compose.ConfigError as error:  # an objective may not fit a stage's data: it must fit one of them
+            tried.append(str(error))
+            continue
+        for target in code.targets(composed.section | composed.machine):
+            assert callable(build.resolve(target)) and signature.read(target)
+        return
+    pytest.fail("\n".join(tried))
