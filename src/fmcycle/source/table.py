@@ -1,0 +1,42 @@
+"""The tables that a source writes, one Parquet file each, and their columns."""
+
+from pathlib import Path
+
+import polars as pl
+
+TEXT = pl.String
+MESSAGES = pl.List(pl.Struct({"role": TEXT, "content": TEXT}))
+SCHEMA: dict[str, dict[str, pl.DataType | type[pl.DataType]]] = {
+    "documents": {"id": TEXT, "text": TEXT, "source": TEXT, "domain": TEXT, "licence": TEXT, "group": TEXT},
+    "instructions": {"id": TEXT, "messages": MESSAGES, "task": TEXT, "source": TEXT, "licence": TEXT, "group": TEXT, "document": TEXT},
+    "preferences": {"id": TEXT, "prompt": MESSAGES, "chosen": TEXT, "rejected": TEXT, "source": TEXT, "licence": TEXT, "group": TEXT},
+    "prompts": {"id": TEXT, "text": TEXT, "kind": TEXT, "source": TEXT, "licence": TEXT, "group": TEXT},
+}
+
+
+def ask(question: str, answer: str) -> list[dict[str, str]]:
+    """One question and its answer as messages."""
+    return [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
+
+
+def write_parquet(frame: pl.DataFrame, path: Path) -> None:
+    """Write `frame` so that the same rows give the same bytes: one chunk, one compression, no statistics of the machine."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    frame.rechunk().write_parquet(path, compression="zstd", compression_level=6, row_group_size=1 << 18)
+
+
+def write(folder: Path, tables: dict[str, list[dict]], *, source: str, licence: str) -> dict[str, int]:
+    """Write each table of rows as `<table>.parquet`, sorted by id; rows without source or licence get these. Returns the row counts.
+
+    Raises ValueError where two rows of a table share an id: a reader's mistake.
+    """
+    counts = {}
+    for name, rows in tables.items():
+        filled = [{"source": source, "licence": licence} | row for row in rows]
+        frame = pl.DataFrame(filled, schema=SCHEMA[name]).sort("id")
+        if frame["id"].n_unique() < frame.height:
+            twice = frame.filter(pl.col("id").is_duplicated())["id"][0]
+            raise ValueError(f"{source}: two {name} with the id {twice!r}")
+        write_parquet(frame, folder / f"{name}.parquet")
+        counts[name] = frame.height
+    return counts

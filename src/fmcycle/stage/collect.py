@@ -1,0 +1,47 @@
+"""Raw data from every source into one folder, each with its licence record."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+from rich.console import Console
+
+from fmcycle import artifact
+from fmcycle.build import build
+from fmcycle.error import InputError
+
+
+@dataclass
+class Config:
+    """The section of collect: `source` maps a name, which becomes a folder, to a source."""
+
+    inputs: dict
+    out: str
+    source: dict
+
+
+def run(cfg: Config) -> dict:
+    """Let every source of `cfg.source` write into its folder under `cfg.out`; all of them, or nothing.
+
+    Returns the rows of every table over all sources.
+    """
+    console = Console(stderr=True)
+    with artifact.create(cfg.out) as partial:
+        for name in sorted(cfg.source):
+            if "/" in name or name.startswith("."):
+                raise InputError(f"source.{name}: a source's name becomes a folder; choose one without a slash or a leading point")
+            started = time.monotonic()
+            (partial / name).mkdir()
+            build(cfg.source[name])(folder=partial / name)
+            console.print(f"collect {name}: {time.monotonic() - started:.1f} s")
+        return counts(partial)
+
+
+def counts(folder: Path) -> dict[str, int]:
+    """{table: rows} over the Parquet files of all sources."""
+    found: dict[str, int] = {}
+    for file in sorted(folder.glob("*/*.parquet")):
+        if file.stem in ("documents", "instructions", "preferences", "prompts", "feedback"):
+            found[file.stem] = found.get(file.stem, 0) + pl.scan_parquet(file).select(pl.len()).collect().item()
+    return found
