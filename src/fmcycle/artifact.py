@@ -10,6 +10,8 @@ from fmcycle import durable
 from fmcycle.error import InputError
 
 MANIFEST = "manifest.json"
+# what turns text into ids and back: one of these changed means another processor
+PROCESSOR_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "chat_template.jinja")
 
 
 def sha256(path: str | Path) -> str:
@@ -98,6 +100,21 @@ def _repair(path: Path) -> str:
         stage = parts[parts.index("artifacts") + 1]
         return f"run `dvc checkout --force {path}` or `dvc repro --force {stage}`"
     return "make it again with the command that made it, or name another with inputs.NAME=PATH"
+
+
+def describe(model: str | Path) -> dict[str, str]:
+    """Content digests of a model folder: {"model", "processor", "template"}. Raises InputError where it has no template."""
+    model = Path(model)
+    files = {name: sha256(model / name) for name in PROCESSOR_FILES if (model / name).is_file()}
+    if "chat_template.jinja" not in files:
+        raise InputError(f"{model}/chat_template.jinja: not there; a served model needs its template: {_repair(model)}")
+    return {"model": digest(model), "processor": digest_of(files), "template": files["chat_template.jinja"]}
+
+
+def tagged(package: dict) -> dict:
+    """`package` (plain data) with its `tag`: 16 hex digits over everything else in it."""
+    content = {key: value for key, value in package.items() if key != "tag"}
+    return content | {"tag": digest_of(content)[:16]}
 
 
 def save_model(model, processor, folder: str | Path) -> None:

@@ -178,7 +178,7 @@ def _lineage(arguments: list[str]) -> int:
 
 
 def _gate(arguments: list[str]) -> int:
-    from fmcycle.stage.package import gate
+    from fmcycle.serving.deploy import gate
 
     gate(arguments[0] if arguments else "artifacts/package")
     return 0

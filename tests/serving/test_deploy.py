@@ -8,7 +8,7 @@ import pytest
 from fmcycle import artifact, durable
 from fmcycle.error import GateError, InputError
 from fmcycle.serving import deploy
-from fmcycle.stage.package import describe, tagged
+from fmcycle.stage.package import Bound, judge
 
 ENGINE = {"_target_": "fmcycle.engine.transformers.Transformers"}
 
@@ -21,11 +21,11 @@ def package(root, weights="weights", passed=True, engine=ENGINE, extra=()):
             (partial / name).write_text("{}")
         (partial / "model.safetensors").write_text(weights)
     served = {"engine": engine, "guardrail": {}}
-    check = {"metric": "bits_per_byte", "of": "high", "min": None, "max": 2.0, "value": 1.9 if passed else 2.25, "passed": passed}
+    verdict = judge({"bits_per_byte": Bound(max=2.0, of="high")}, {"bits_per_byte/high": 1.9 if passed else 2.25})
     with artifact.create(root / "package") as partial:
-        content = tagged(describe(root / "source") | served | {"config": artifact.digest_of(served)})
+        content = artifact.tagged(artifact.describe(root / "source") | served | {"config": artifact.digest_of(served)})
         durable.write_json(partial / "package.json", content)
-        durable.write_json(partial / "gate.json", {"passed": passed, "checks": [check | {"misses_by": 0.0 if passed else 0.25}]})
+        durable.write_json(partial / "gate.json", verdict)
         if passed:
             shutil.copytree(root / "source", partial / "model")
     return root / "package"

@@ -14,8 +14,9 @@ BOUND = {"_target_": "fmcycle.stage.package.Bound"}
 
 def model_folder(path, template="hello"):
     with artifact.create(path) as partial:
-        for name, text in {"config.json": "{}", "model.safetensors": "weights", "tokenizer.json": "{}", "chat_template.jinja": template}.items():
-            (partial / name).write_text(text)
+        for name in ("config.json", "model.safetensors", "tokenizer.json"):
+            (partial / name).write_text("{}")
+        (partial / "chat_template.jinja").write_text(template)
     return path
 
 
@@ -66,7 +67,8 @@ def test_the_tag_follows_content_and_nothing_else(tmp_path):
 def test_metrics_of_another_model_are_refused(tmp_path):
     packaged(tmp_path, {}, {"loss": 1.0})
     durable.write_json(tmp_path / "evaluate/evaluated.json", {"model": "0" * 64})
-    cfg = SimpleNamespace(inputs={"model": str(tmp_path / "model"), "metrics": str(tmp_path / "evaluate/metrics.json")}, out=str(tmp_path / "again"))
+    inputs = {"model": str(tmp_path / "model"), "metrics": str(tmp_path / "evaluate/metrics.json")}
+    cfg = SimpleNamespace(inputs=inputs, out=str(tmp_path / "again"))
     with pytest.raises(InputError, match="dvc repro evaluate"):
         package.run(cfg)
     assert not (tmp_path / "again").exists()

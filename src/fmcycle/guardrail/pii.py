@@ -4,28 +4,31 @@ import re
 from dataclasses import dataclass, field
 from typing import Literal
 
-# Bounded everywhere, so that a hostile text costs linear time. None but phone and card spans a space, and those only after
-# a digit or a closing parenthesis: `Mask.hold` relies on it.
+# Bounded everywhere, so that a hostile text costs linear time. `Mask.hold` relies on this: phone and card numbers span single
+# blanks, after a digit or a closing parenthesis; private keys span lines; nothing else spans white space.
 PATTERNS = {
+    "key": r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]{0,30}PRIVATE KEY-----|\Z)"
+    r"|(?<!\w)(?:(?:AKIA|ASIA|AROA|AIDA)[A-Z0-9]{12,30}|gh[pousr]_[A-Za-z0-9]{20,99}|(?:sk|pk)-[A-Za-z0-9_-]{16,199}"
+    r"|AIza[A-Za-z0-9_-]{30,60}|xox[abprs]-[A-Za-z0-9-]{10,99}|eyJ[A-Za-z0-9_-]{10,999}(?:\.[A-Za-z0-9_-]{5,999}){2})(?![A-Za-z0-9])",
     "email": r"(?<![\w.+-])[\w.+-]{1,64}@(?:[\w-]{1,63}\.){1,5}[A-Za-z]{2,24}(?![\w-])",
     "card": r"(?<![\d.-])(?:\d[ -]?){12,18}\d(?!\d)",
-    "phone": r"(?<![\w.+-])(?:\+\d{1,3}(?:[ .-]?\(?\d{1,4}\)?){1,4}[ .-]?\d{2,4}|\(\d{2,4}\) ?\d{3,4}[ .-]\d{3,4}|\d{3}[.-]\d{3,4}[.-]\d{4})(?!\w)",
-    "key": r"(?<!\w)(?:AKIA|ASIA)[0-9A-Z]{16}(?!\w)|(?<!\w)(?:sk|pk|ghp|gho|xox[abp])[-_][A-Za-z0-9_-]{16,128}(?!\w)",
+    "phone": r"(?<![\w.+-])(?:\+\d{1,3}(?:[ .-]?\(?\d{1,4}\)?){1,4}[ .-]?\d{2,4}|\(\d{2,4}\) ?\d{3,4}[ .-]\d{3,4}"
+    r"|\d{3}[.-]\d{3,4}[.-]\d{4})(?!\w)",
 }
 
 
 @dataclass
 class Mask:
-    """(text) -> text with each span replaced by its kind, like [email]; a masked text masks to itself."""
+    """(text) -> text with each span replaced by its kind, like <email>, as curation writes it; a masked text masks to itself."""
 
-    kinds: list[Literal["email", "card", "phone", "key"]] = field(default_factory=lambda: list(PATTERNS))
+    kinds: list[Literal["key", "email", "card", "phone"]] = field(default_factory=lambda: list(PATTERNS))
 
     def __post_init__(self):
         self.patterns = [(kind, re.compile(PATTERNS[kind])) for kind in self.kinds]
 
     def __call__(self, text: str) -> str:
         for kind, pattern in self.patterns:
-            text = pattern.sub(lambda match, kind=kind: f"[{kind}]" if kind != "card" or luhn(match[0]) else match[0], text)
+            text = pattern.sub(lambda match, kind=kind: f"<{kind}>" if kind != "card" or luhn(match[0]) else match[0], text)
         return text
 
     def hold(self, text: str) -> int:
@@ -33,6 +36,9 @@ class Mask:
         start = _word_start(text, len(text))
         while start > 1 and text[start - 1] == " " and (text[start - 2].isdigit() or text[start - 2] == ")"):
             start = _word_start(text, start - 1)
+        opened = text.rfind("-----BEGIN")
+        if opened >= 0 and "-----END" not in text[opened:start]:
+            start = min(start, opened)
         return len(text) - start
 
 

@@ -7,11 +7,24 @@ from pathlib import Path
 
 from fmcycle import artifact, durable
 from fmcycle.error import GateError, InputError
-from fmcycle.stage.package import describe, gate, tagged
 
 PACKAGED = ("fmcycle.engine.", "fmcycle.guardrail.", "fmcycle.retriever.")  # all that a packaged model may name
-EXECUTABLE = {".py", ".pyc", ".so", ".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib"}  # code, or formats that run code when loaded
+# code, or formats that run code when they are loaded
+EXECUTABLE = {".py", ".pyc", ".so", ".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib"}
 REPAIR = "run `fmcycle deploy`, which copies it from artifacts/package again"
+
+
+def gate(package: str | Path = "artifacts/package") -> dict:
+    """The verdict on `package`. Raises GateError (exit code 3) that says what failed and by how much."""
+    package = Path(package)
+    if not (package / "gate.json").is_file():
+        raise InputError(f"{package}/gate.json: not there; run `dvc repro package`")
+    artifact.verify(package)
+    verdict = json.loads((package / "gate.json").read_text())
+    if not verdict["passed"]:
+        failed = [f"  {check['why']}" for check in verdict["checks"] if not check["passed"]]
+        raise GateError(f"{package}: refused by {len(failed)} of {len(verdict['checks'])} bounds\n" + "\n".join(failed))
+    return verdict
 
 
 def deploy(package: str | Path = "artifacts/package", root: str | Path = ".") -> Path:
@@ -71,13 +84,15 @@ def check_package(folder: Path) -> dict:
     """The package.json of `folder`, held against the model in it: digests, allowed names, no code, no pickle."""
     package = json.loads((folder / "package.json").read_text())
     artifact.verify(folder / "model")
-    found = tagged(package | describe(folder / "model") | {"config": artifact.digest_of({key: package[key] for key in ("engine", "guardrail")})})
+    served = {key: package[key] for key in ("engine", "guardrail")}
+    found = artifact.tagged(package | artifact.describe(folder / "model") | {"config": artifact.digest_of(served)})
     for key in ("template", "processor", "model", "config", "tag"):
         if found[key] != package[key]:
             raise InputError(f"{folder}: {key} {found[key][:12]}..., but {package[key][:12]}... was evaluated; run `dvc repro package`")
-    for target in targets([package["engine"], package["guardrail"]]):
+    for target in targets(served):
         if not target.startswith(PACKAGED):
-            raise InputError(f"{folder}/package.json: names {target}; a packaged model may name {'*, '.join(PACKAGED)}* only; run `dvc repro package`")
+            allowed = "*, ".join(PACKAGED)
+            raise InputError(f"{folder}/package.json: names {target}; a packaged model may name {allowed}* only; run `dvc repro package`")
     for file in (folder / "model").rglob("*"):
         if file.suffix in EXECUTABLE:
             raise InputError(f"{file}: code or a pickle inside a model, which is never run; remove it and run `dvc repro package`")
