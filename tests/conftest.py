@@ -36,3 +36,79 @@ def fmcycle():
         return subprocess.run([sys.executable, "-m", module, *arguments], capture_output=True, text=True, env=environment, **kwargs)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def material(tmp_path_factory) -> Path:
+    """A folder with documents, instructions, preferences and prompts (parquet) made of Python's own docstrings, a processor/ and a
+    model/ of 0.1 M parameters that has seen them for some seconds."""
+    import inspect
+
+    import polars as pl
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    from fmcycle import artifact
+    from fmcycle.processor.bpe import bpe
+    from fmcycle.processor.chat import render
+
+    folder = tmp_path_factory.mktemp("material")
+    texts = {
+        f"{kind.__name__}.{name}": inspect.getdoc(getattr(kind, name)) or ""
+        for kind in (str, bytes, dict, list, set, int)
+        for name in dir(kind)
+    }
+    rows = [{"id": f"python/{name}", "text": text, "group": name} for name, text in sorted(texts.items()) if len(text) > 40]
+    for number, row in enumerate(rows):
+        row |= {"source": "python", "licence": "PSF-2.0", "domain": "code", "split": ("train", "test", "train", "validation")[number % 4]}
+    pl.DataFrame(rows).write_parquet(folder / "documents.parquet")
+
+    def ask(row):
+        return [{"role": "user", "content": f"What does {row['group']} do?"}]
+
+    first = [row["text"].split("\n")[0] for row in rows]
+    instructions = [
+        {
+            "id": row["id"],
+            "split": row["split"],
+            "task": ("method", "type")[row["group"] > "int"],
+            "messages": [*ask(row), {"role": "assistant", "content": line}],
+        }
+        for row, line in zip(rows, first, strict=True)
+    ]
+    pl.DataFrame(instructions).write_parquet(folder / "instructions.parquet")
+    pairs = [
+        {"id": row["id"], "split": row["split"], "prompt": ask(row), "chosen": line, "rejected": line[::-1]}
+        for row, line in zip(rows, first, strict=True)
+    ]
+    pl.DataFrame(pairs).write_parquet(folder / "preferences.parquet")
+    asked = [
+        {"id": f"p/{n}", "text": row["text"][:40], "kind": ("harmful", "harmless", "toxic")[n % 3], "split": "test"}
+        for n, row in enumerate(rows[:30])
+    ]
+    pl.DataFrame(asked).write_parquet(folder / "prompts.parquet")
+    processor = bpe([row["text"] for row in rows], vocab_size=512)
+    torch.manual_seed(0)
+    special = {"bos_token_id": processor.bos_token_id, "eos_token_id": processor.eos_token_id, "pad_token_id": processor.pad_token_id}
+    model = LlamaForCausalLM(
+        LlamaConfig(
+            hidden_size=64,
+            intermediate_size=128,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            vocab_size=512,
+            max_position_embeddings=128,
+            **special,
+        )
+    )
+    rendered = [ids for row in instructions for ids in render(processor, row["messages"])]
+    stream = torch.tensor(rendered[: len(rendered) // 128 * 128]).view(-1, 128)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    for step in range(60):
+        batch = stream[torch.arange(step * 8, step * 8 + 8) % len(stream)]
+        model(input_ids=batch, labels=batch).loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    processor.save_pretrained(folder / "processor")
+    artifact.save_model(model, processor, folder / "model")
+    return folder

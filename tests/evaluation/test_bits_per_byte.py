@@ -1,0 +1,58 @@
+"""Bits per byte: every token once, whatever the batch, and the same as one full pass where it fits."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from fmcycle.error import InputError
+from fmcycle.evaluation.bits_per_byte import BitsPerByte, encode, token_losses, windows
+from fmcycle.evaluation.held_out import held_out
+
+
+@pytest.mark.parametrize(
+    ("length", "context", "stride"), [(1, 8, 4), (2, 8, 4), (9, 8, 4), (10, 8, 4), (100, 8, 3), (100, 8, 8), (57, 16, 1)]
+)
+def test_every_token_but_the_first_is_scored_once_within_the_context(length, context, stride):
+    scored = []
+    for start, end, first in windows(length, context, stride):
+        assert 0 <= start < first < end <= length and end - start <= context + 1
+        scored += range(first, end)
+        assert start == 0 or first - start >= context - stride + 1
+    assert scored == list(range(1, length))
+
+
+def test_losses_equal_one_plain_pass_of_a_short_sequence(assistant):
+    model, processor = assistant
+    ids = [processor.eos_token_id, *encode(processor, ["Return a copy of the string."])[0]]
+    with torch.no_grad():
+        logits = model(input_ids=torch.tensor([ids])).logits[0, :-1].log_softmax(-1)
+    wanted = -logits[torch.arange(len(ids) - 1), torch.tensor(ids[1:])].double().numpy()
+    found = token_losses(model, [ids, ids * 9], context=128, stride=64, batch_size=2)
+    np.testing.assert_allclose(found[0], wanted, rtol=1e-5, atol=1e-6)
+    assert len(found[1]) == len(ids) * 9 - 1 and (found[1] > 0).all()
+
+
+def test_the_batch_size_changes_nothing(assistant, material):
+    one, many = (BitsPerByte(str(material / "documents.parquet"), batch_size=size, resamples=50)(*assistant) for size in (1, 16))
+    assert one == pytest.approx(many, rel=2e-5)
+
+
+def test_perplexity_is_torchmetrics_and_lies_in_its_interval(assistant, material):
+    metrics = BitsPerByte(str(material / "documents.parquet"), limit=20)(*assistant)
+    nats = metrics["bits_per_byte"] * metrics["bits_per_byte/n"] * math.log(2) / metrics["perplexity/n"]
+    assert metrics["perplexity"] == pytest.approx(math.exp(nats), rel=1e-3)
+    assert metrics["perplexity/low"] < metrics["perplexity"] < metrics["perplexity/high"]
+
+
+def test_documents_are_picked_by_digest_and_only_from_their_split(material):
+    rows = held_out(str(material / "documents.parquet"), "test")
+    assert {row["split"] for row in rows} == {"test"}
+    assert held_out(str(material / "documents.parquet"), "test", 3) == rows[:3]
+    assert [row["id"] for row in rows] != sorted(row["id"] for row in rows)
+
+
+def test_a_context_beyond_the_models_positions_is_refused(assistant, material):
+    with pytest.raises(InputError, match="128 positions"):
+        BitsPerByte(str(material / "documents.parquet"), context=129)(*assistant)

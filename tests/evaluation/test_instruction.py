@@ -1,0 +1,37 @@
+"""Answer quality: perfect answers score perfectly, a model gains nothing on itself, gains come in pairs."""
+
+import pytest
+from sacrebleu import corpus_bleu
+
+from fmcycle.evaluation.instruction import Instruction, bleu, scores
+from fmcycle.processor.chat import render
+
+GIVEN = ["the cat sat on the mat today", "a dog ran through the green park", "nothing alike"]
+WANTED = ["the cat sat on the mat", "a dog ran through the green park", "all other words here"]
+
+
+def test_scores_of_equal_and_of_unlike_answers():
+    found = scores(GIVEN, WANTED)
+    assert found["exact_match"].tolist() == [0, 1, 0]
+    assert found["rouge_l"][1] == 1 and found["rouge_l"][2] == 0
+
+
+def test_bleu_of_the_parts_is_sacrebleus_corpus_score():
+    value, low, high = bleu(scores(GIVEN, WANTED)["bleu"], resamples=100, seed=0)
+    assert value == pytest.approx(corpus_bleu(GIVEN, [WANTED]).score)
+    assert low <= value <= high
+
+
+def test_a_model_gains_nothing_on_itself_and_tasks_add_up(assistant, material):
+    evaluation = Instruction(
+        str(material / "instructions.parquet"), render, reference=str(material / "model"), max_new_tokens=16, resamples=100
+    )
+    metrics = evaluation(*assistant)
+    assert metrics["rouge_l_gain"] == metrics["rouge_l_gain/low"] == metrics["rouge_l_gain/high"] == 0
+    assert metrics["reference/rouge_l"] == metrics["rouge_l"]
+    assert metrics["method/rouge_l/n"] + metrics["type/rouge_l/n"] == metrics["rouge_l/n"]
+
+
+def test_no_held_out_rows_is_a_count_of_zero(assistant, material):
+    metrics = Instruction(str(material / "instructions.parquet"), render, split="nowhere")(*assistant)
+    assert metrics == {"rouge_l/n": 0, "bleu/n": 0, "exact_match/n": 0}
