@@ -21,7 +21,7 @@ def minhash(
     *,
     threshold: Fraction = 0.8,
     permutations: PositiveInt = 128,
-    bands: PositiveInt = 16,
+    bands: PositiveInt = 32,
     ngram: PositiveInt = 3,
     seed: NonNegativeInt = 0,
 ) -> pl.DataFrame:
@@ -64,5 +64,5 @@ def signature(text: pl.Series, permutations: int, ngram: int, seed: int) -> np.n
 
 def drop(frame: pl.DataFrame, dropped: pl.Series, reason: str, rule: str, value: pl.Series) -> pl.DataFrame:
     """Set `reason`, `rule`, `value` in the rows of `dropped`, null elsewhere."""
-    columns = {"reason": pl.lit(reason), "rule": pl.lit(rule), "value": pl.Series(value)}
+    columns: dict[str, pl.Expr | pl.Series] = {"reason": pl.lit(reason), "rule": pl.lit(rule), "value": pl.Series(value)}
     return frame.with_columns(pl.when(pl.Series(dropped)).then(content).otherwise(None).alias(name) for name, content in columns.items())

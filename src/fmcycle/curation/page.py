@@ -50,8 +50,14 @@ def rows_of(head: list[str], rows: list[list]) -> str:
         return f"<td>{escape(str(value))}</td>"
 
     numeric = [bool(rows) and isinstance(rows[0][place], int | float) for place in range(len(head))]
-    titles = "".join(f'<th class="n">{escape(name)}</th>' if number else f"<th>{escape(name)}</th>" for name, number in zip(head, numeric, strict=True))
-    return f'<div class="scroll"><table><tr>{titles}</tr>' + "".join("<tr>" + "".join(map(cell, row)) + "</tr>" for row in rows) + "</table></div>"
+    titles = "".join(
+        f'<th class="n">{escape(name)}</th>' if number else f"<th>{escape(name)}</th>" for name, number in zip(head, numeric, strict=True)
+    )
+    return (
+        f'<div class="scroll"><table><tr>{titles}</tr>'
+        + "".join("<tr>" + "".join(map(cell, row)) + "</tr>" for row in rows)
+        + "</table></div>"
+    )
 
 
 def bar(value: float, most: float, kind: str = "") -> tuple[str]:

@@ -5,7 +5,7 @@ import re
 import polars as pl
 
 EMAIL = r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}"
-PHONE = r"(?:\+\d{1,3}[ .-]?(?:\(\d{1,4}\)[ .-]?)?\d{2,4}(?:[ .-]?\d{2,4}){2,4}|\(\d{3}\) ?\d{3}[-. ]\d{4}|\b\d{3}[-.]\d{3}[-.]\d{4})\b"
+PHONE = r"(?:\+\d{1,3}[ .-]?(?:\(\d{1,4}\)[ .-]?)?\d{2,4}(?:[ .-]?\d{2,4}){2,4}|(?:\b1[-. ])?(?:\(\d{3}\) ?|\b\d{3}[-.])\d{3}[-. ]\d{4})\b"
 CARD = r"\b\d(?:[ -]?\d){12,18}\b"
 KEY = (
     r"-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|\z)"
@@ -20,12 +20,7 @@ def mask(frame: pl.DataFrame) -> pl.DataFrame:
 
     A masked text masks to itself. Left out: names, postal addresses, and national numbers.
     """
-    text = (
-        pl.col("text")
-        .str.replace_all(KEY, "<key>")
-        .str.replace_all(SECRET, "${1}<key>")
-        .str.replace_all(EMAIL, "<email>")
-    )
+    text = pl.col("text").str.replace_all(KEY, "<key>").str.replace_all(SECRET, "${1}<key>").str.replace_all(EMAIL, "<email>")
     frame = frame.with_columns(text)
     # only the few texts with a long run of digits go through Python
     suspect = frame["text"].str.contains(CARD)

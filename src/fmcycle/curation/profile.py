@@ -55,7 +55,9 @@ def shares(frame: pl.DataFrame, column: str) -> list[dict]:
 
 def reasons(dropped: pl.DataFrame) -> list[dict]:
     """Rows by domain, reason and rule, most first."""
-    grouped = dropped.group_by("domain", "reason", "rule").len().sort(["len", "domain", "reason", "rule"], descending=[True, False, False, False])
+    grouped = (
+        dropped.group_by("domain", "reason", "rule").len().sort(["len", "domain", "reason", "rule"], descending=[True, False, False, False])
+    )
     return [dict(zip(("domain", "reason", "rule", "rows"), row, strict=True)) for row in grouped.iter_rows()]
 
 
@@ -67,7 +69,9 @@ def lengths(documents: pl.DataFrame) -> list[dict]:
 
 def examples(frame: pl.DataFrame, column: str) -> list[dict]:
     """A few rows of each value of `column`, those whose id has the smallest digest."""
-    order = frame.with_columns(order=pl.Series([hashlib.sha256(name.encode()).hexdigest() for name in frame["id"]], dtype=pl.String)).sort("order")
+    order = frame.with_columns(order=pl.Series([hashlib.sha256(name.encode()).hexdigest() for name in frame["id"]], dtype=pl.String)).sort(
+        "order"
+    )
     chosen = order.group_by(column, maintain_order=True).head(EXAMPLES).sort(column, "order")
     fields = [name for name in ("id", "domain", "licence", "split", "reason", "rule", "value") if name in frame.columns]
     return [{**{name: row[name] for name in fields}, "text": row["text"][:SHOWN]} for row in chosen.iter_rows(named=True)]

@@ -13,7 +13,9 @@ def by_group(frame: pl.DataFrame, *, validation: Fraction = 0.05, test: Fraction
         raise ValueError(f"validation {validation} and test {test} are more than everything")
     groups = frame["group"].unique()
     splits = [split_of(name, validation, test) for name in groups]
-    return frame.with_columns(pl.col("group").replace_strict(groups, pl.Series(splits, dtype=pl.String), return_dtype=pl.String).alias("split"))
+    return frame.with_columns(
+        pl.col("group").replace_strict(groups, pl.Series(splits, dtype=pl.String), return_dtype=pl.String).alias("split")
+    )
 
 
 def split_of(group: str, validation: float, test: float) -> str:

@@ -48,14 +48,17 @@ def verses(wheel: Archive) -> Verses:
     assert isinstance(titles, ast.Dict)
     books = [ast.literal_eval(title) for title in titles.values]
     return {
-        (books[number // 1_000_000 - 1], number // 1000 % 1000, number % 1000): clean(text[start : ends[number]]) for number, start in starts.items()
+        (books[number // 1_000_000 - 1], number // 1000 % 1000, number % 1000): clean(text[start : ends[number]])
+        for number, start in starts.items()
     }
 
 
 def clean(verse: str) -> str:
-    """A verse without its number and the brackets round words that the translators supplied."""
-    verse = re.sub(r"^\s*\d+\.\s+", "", verse).replace("`", "'").replace("[", "").replace("]", "")
-    return re.sub(r"\s+", " ", verse).strip()
+    """A verse without its number and the brackets round words that the translators supplied; a wide gap begins a line of a poem."""
+    verse = re.sub(r"^\s*\d+\.\s+", "", verse).strip()
+    verse = re.sub(r" {3,}", "\n", verse.replace("\n", " "))
+    verse = re.sub(r"[`’]", "'", verse).replace("[", "").replace("]", "")
+    return re.sub(r" +", " ", verse)
 
 
 def prose(book: str, chapter: int, lines: list[str]) -> str:
@@ -66,7 +69,7 @@ def prose(book: str, chapter: int, lines: list[str]) -> str:
 
 def askable(old: str, new: str, longest: int) -> bool:
     """Is there something to rewrite, and does the verse stand alone?"""
-    whole = old[:1].isupper() and new[:1].isupper() and old[-1:] in ".!?" and new[-1:] in '.!?"'
+    whole = "\n" not in old + new and old[:1].isupper() and new[:1].isupper() and old[-1:] in ".!?" and new[-1:] in '.!?"'
     paired = new.count('"') % 2 == 0
     return whole and paired and 30 <= len(old) <= longest and 30 <= len(new) <= longest and old != new
 

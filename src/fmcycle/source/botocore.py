@@ -33,11 +33,16 @@ class Operation:
 
     @property
     def summary(self) -> str:
-        return lead(self.text, 280)
+        return lead(self.text, 280, enough=50)
 
 
 def read(
-    wheel: Archive, *, characters: PositiveInt = 1500, parameters: NonNegativeInt = 8, questions: PositiveInt = 10, preferences: NonNegativeInt = 4
+    wheel: Archive,
+    *,
+    characters: PositiveInt = 1500,
+    parameters: NonNegativeInt = 8,
+    questions: PositiveInt = 10,
+    preferences: NonNegativeInt = 8,
 ) -> dict:
     """Tables of the newest API version of every service.
 
@@ -87,7 +92,7 @@ def operation(service: str, title: str, model: dict, entry: dict, characters: in
     members = sorted(shape.get("members", {}).items(), key=lambda member: member[0] not in required)  # stable: their own order within
     lines = []
     for name, member in members:
-        meaning = lead(without_pointers(plain(member.get("documentation") or "")), 240)
+        meaning = lead(without_pointers(plain(member.get("documentation") or "")), 240, enough=60)
         if meaning and not member.get("deprecated"):
             lines.append(f"- {name}{' (required)' if name in required else ''}: {meaning}")
     return Operation(service, title, entry["name"], text, lines[:count])
@@ -103,5 +108,5 @@ def document(entry: Operation) -> dict:
 
 def index(operations: list[Operation]) -> str:
     """The first operations of a service with one sentence each."""
-    lines = [f"- {entry.name}: {lead(entry.text, 160, 1)}" for entry in operations if lead(entry.text, 160, 1)]
+    lines = [f"- {entry.name}: {lead(entry.text, 160)}" for entry in operations if lead(entry.text, 160)]
     return "\n\nOperations:\n" + "\n".join(lines[:12]) if lines else ""

@@ -25,8 +25,12 @@ CHOOSE = (
     "Where do I find the operation {name}: {options}?",
 )
 GENERIC = {"TagResource", "UntagResource", "ListTagsForResource"}  # the same three sentences in 290 services
-READABLE = re.compile(r"^[A-Z][^<>{}|`]{25,280}[.!]$")
-POOR = re.compile(r"\b(deprecated|no longer|not? supported|API operation is|This API|internal use|do not use|reserved for)\b|\n|  |:\.?$", re.I)
+# An answer says what is done: it begins with a verb, not with "The live source configuration."
+READABLE = re.compile(
+    r"^(?!(?:The|A|An|This|These|When|If|You|Your|We|In|Note|For|Use|To|Only|It|All|Amazon|AWS|API|Important|Currently)\b)"
+    r"[A-Z][a-z]+ [^<>{}|`]{20,280}[.!]$"
+)
+POOR = re.compile(r"\b(deprecated|no longer|not? supported|API operation is|This API|internal use|do not use|reserved for)\b|:\.?$", re.I)
 
 
 def askable(entry) -> bool:
@@ -87,7 +91,7 @@ def name_of(entry) -> dict:
 
 def choose(entry, others: list[str]) -> dict:
     """Operation -> the one of three services that has it; the true one stands at a place chosen by digest."""
-    options = [others[digest(f"{entry.id}/{place}") % len(others)] for place in (1, 2)]
+    options = sample(others, 2, lambda title: f"{entry.id}/{title}")
     options.insert(digest(f"{entry.id}/service") % 3, entry.title)
     asked = pick(f"{entry.id}/service", CHOOSE).format(name=entry.name, options=f"{options[0]}, {options[1]} or {options[2]}")
     return row(entry, "service", asked, entry.title)

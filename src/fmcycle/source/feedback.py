@@ -55,7 +55,7 @@ def merged(snapshots: list[pl.DataFrame]) -> pl.DataFrame:
 
 
 def latest_of_each_prompt(rows: pl.DataFrame) -> list[dict]:
-    """The rows that teach something; where several answer the same prompt, the latest (then the larger id) with a correction, or without."""
+    """The rows that teach something, one a prompt: one with a correction before one without, then the latest, then the larger id."""
     taught = rows.filter(pl.col("prompt").list.len() > 0, (pl.col("corrected") != "") | (pl.col("rating") > 0))
     order = sorted(taught.to_dicts(), key=lambda row: (row["corrected"] != "", row["time"] or "", row["answer_id"]))
     return list({str(row["prompt"]): row for row in order}.values())
@@ -73,7 +73,9 @@ def instructions(rows: list[dict]) -> list[dict]:
         answer = row["answer"] if row["preferred"] == "answer" else row["corrected"] or row["answer"]
         if answer and not row["refused"]:
             messages = [*row["prompt"], {"role": "assistant", "content": answer}]
-            found.append({"id": f"feedback/{row['answer_id']}", "messages": messages, "task": "feedback", "group": group(row), "document": ""})
+            found.append(
+                {"id": f"feedback/{row['answer_id']}", "messages": messages, "task": "feedback", "group": group(row), "document": ""}
+            )
     return found
 
 
@@ -84,5 +86,7 @@ def preferences(rows: list[dict]) -> list[dict]:
         pair = (row["answer"], row["corrected"]) if row["preferred"] == "answer" else (row["corrected"], row["answer"])
         if all(pair) and pair[0] != pair[1]:
             chosen, rejected = pair
-            found.append({"id": f"feedback/{row['answer_id']}", "prompt": row["prompt"], "chosen": chosen, "rejected": rejected, "group": group(row)})
+            found.append(
+                {"id": f"feedback/{row['answer_id']}", "prompt": row["prompt"], "chosen": chosen, "rejected": rejected, "group": group(row)}
+            )
     return found

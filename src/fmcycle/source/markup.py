@@ -11,7 +11,9 @@ TAG = re.compile(r"</?[a-zA-Z][^<>]*>")
 SENTENCE_END = re.compile(r"(?<=[.!?])(?<!e\.g\.)(?<!i\.e\.)(?<!etc\.)(?<!vs\.)(?<!cf\.)(?<!No\.)\s+(?=[A-Z\"'(])")
 # Without the link that it carried, such a sentence tells nothing.
 POINTER = re.compile(
-    r"^\(?(?:(?:For|To learn|To get|To find|To view)\b.{0,160}\b(?:see|refer to|go to|visit|check out|read)\b|See (?:also|the)?\b|Learn more\b|Visit )", re.I
+    r"^\(?(?:(?:For|To learn|To get|To find|To view)\b.{0,160}\b(?:see|refer to|go to|visit|check out|read)\b"
+    r"|See (?:also|the)?\b|Learn more\b|Visit )",
+    re.I,
 )
 
 
@@ -38,7 +40,7 @@ def sentences(paragraph: str) -> list[str]:
 
 def without_pointers(text: str) -> str:
     """`text` without the sentences that only point to another page, and without the paragraphs and items they leave empty."""
-    kept = []
+    kept: list[str] = []
     for paragraph in text.split("\n\n"):
         lines = []
         for line in paragraph.split("\n"):
@@ -46,20 +48,21 @@ def without_pointers(text: str) -> str:
             rest = [sentence for sentence in sentences(line.removeprefix("- ")) if not POINTER.match(sentence)]
             if rest:
                 lines.append(bullet + " ".join(rest))
-        if lines and not (len(lines) == 1 and lines[0].endswith(":") and len(kept) > 0):
+        if lines:
             kept.append("\n".join(lines))
     return "\n\n".join(kept)
 
 
-def lead(text: str, limit: int, count: int = 2) -> str:
-    """The first one to `count` sentences of the first paragraph, as many as fit into `limit` characters; "" when none does."""
-    chosen = ""
-    for sentence in sentences(text.split("\n")[0])[:count]:
-        longer = f"{chosen} {sentence}".strip()
-        if len(longer) > limit:
-            break
-        chosen = longer
-    return chosen
+def lead(text: str, limit: int, enough: int = 0) -> str:
+    """The first sentence of the first paragraph, and the second where the first has fewer than `enough` characters.
+
+    "" when the first is longer than `limit`, or announces a list that does not follow.
+    """
+    found = [sentence for sentence in sentences(text.split("\n")[0])[:2] if not sentence.endswith(":")]
+    if not found or len(found[0]) > limit:
+        return ""
+    both = " ".join(found)
+    return both if len(found[0]) < enough and len(both) <= limit else found[0]
 
 
 def shorten(text: str, limit: int) -> str:

@@ -12,9 +12,9 @@ from fmcycle.source.table import ask
 
 DOMAIN = "code documentation"
 ASKED = (
-    "What does this Python function do?\n\n{signature}",
-    "Summarise this function in one sentence:\n\n{signature}",
-    "Write the first line of the docstring of this function:\n\n{signature}",
+    "What does this Python function do: {call}?",
+    "Summarise the function {call} in one sentence.",
+    "Write the first line of the docstring of {call}.",
 )
 SKIPPED = re.compile(r"(^|/)(tests?|benchmarks?|testing|conftest|setup|_version|.*_tables?|autolev|rubi|examples?)(/|\.py$|_)")
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
@@ -25,7 +25,8 @@ def read(wheel: Archive, *, package: str, questions: PositiveInt = 1500, charact
 
     characters: of a docstring, whole paragraphs. The group of a row is its module.
     """
-    documents, asked = [], []
+    documents: list[dict] = []
+    asked: dict[str, dict] = {}  # by answer: none is used twice
     seen: set[str] = set()
     for name in wheel.names():
         if not name.startswith(f"{package}/") or not name.endswith(".py") or SKIPPED.search(name):
@@ -40,11 +41,11 @@ def read(wheel: Archive, *, package: str, questions: PositiveInt = 1500, charact
             text = f"{module}.{path}\n\n{signature(node)}\n\n{shorten(doc, characters)}"
             documents.append({**row, "text": text, "domain": DOMAIN})
             summary = summary_of(doc)
-            if summary and isinstance(node, ast.FunctionDef) and len(signature(node)) < 200:
-                messages = ask(pick(key, ASKED).format(signature=signature(node)), summary)
-                asked.append({**row, "messages": messages, "task": "docstring", "document": key})
-    unique = {row["messages"][1]["content"]: row for row in asked}
-    return {"documents": documents, "instructions": sample(list(unique.values()), questions, lambda row: row["id"])}
+            if summary and isinstance(node, ast.FunctionDef) and len(ast.unparse(node.args)) < 120:
+                call = f"{module}.{path}({ast.unparse(node.args)})"
+                messages = ask(pick(key, ASKED).format(call=call), summary)
+                asked.setdefault(summary, {**row, "messages": messages, "task": "docstring", "document": key})
+    return {"documents": documents, "instructions": sample(list(asked.values()), questions, lambda row: row["id"])}
 
 
 def definitions(source: str) -> list[tuple[str, Definition, str]]:
@@ -83,20 +84,25 @@ def summary_of(doc: str) -> str:
     first = " ".join(inspect.cleandoc(doc).split("\n\n")[0].split())
     first = re.split(r"(?<=[a-z)\]`0-9]\.)\s", first)[0]
     first = re.sub(r":\w+:`~?\.?([^`<]+?)(?: <[^`]*>)?`", r"\1", first).replace("``", "").replace("`", "")
-    if not re.fullmatch(r"[A-Z][^$\\|]{20,200}", first) or ">>>" in first or "==" in first:
+    if not re.fullmatch(r"[A-Z][^$\\|]{20,200}", first) or re.search(r">>>|==|:\.?$|\b(as|is|by|following|that|where)\.?$", first):
         return ""
     return first if first.endswith(".") else f"{first}."
 
 
 def shorten(doc: str, characters: int) -> str:
-    """A docstring without references and roles, cut after a whole paragraph."""
-    doc = re.split(r"\n\s*(?:References|See Also)\n\s*[-=]{4,}", doc)[0]
+    """A docstring without references, roles, directives and further examples, cut after a whole paragraph."""
+    doc = re.split(r"\n\s*(?:References|See Also)\n\s*[-=]{4,}", doc, flags=re.I)[0]
     doc = re.sub(r":\w+:`~?\.?([^`<]+?)(?: <[^`]*>)?`", r"`\1`", doc)
-    doc = re.sub(r"\s*\[[0-9]+\]_", "", doc)
-    kept, size = [], 0
+    doc = re.sub(r"\s*\[[0-9]+\]_|(?<=[.,a-z])\s\[[0-9]\](?=[\s.,]|$)", "", doc)
+    kept: list[str] = []
+    examples, inside, size = 0, False, 0
     for paragraph in doc.split("\n\n"):
+        inside = paragraph.lstrip().startswith("..") or (inside and paragraph.startswith(" "))  # a directive and what it holds
+        examples += paragraph.lstrip().startswith(">>>")
+        if inside or (examples > 1 and paragraph.lstrip().startswith(">>>")):
+            continue
         size += len(paragraph) + 2
         if kept and size > characters:
             break
         kept.append(paragraph.rstrip())
-    return "\n\n".join(kept)
+    return re.sub(r"\n\n\w+\n[-=]{4,}$", "", "\n\n".join(kept))  # a heading whose content was left out

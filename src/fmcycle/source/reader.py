@@ -24,7 +24,7 @@ class Reading:
     read: int = 0
 
     def table(self, name: str) -> pl.DataFrame:
-        """The rows of one table with its columns, sorted by id; an id that is there twice gets "~2", "~3" ... """
+        """The rows of one table with its columns, sorted by id; an id that is there twice gets "~2", "~3" ..."""
         frame = pl.DataFrame(self.rows[name], schema=SCHEMA[name]).sort("id", maintain_order=True)
         place = pl.int_range(1, pl.len() + 1).over("id")
         return frame.with_columns(id=pl.when(place > 1).then(pl.format("{}~{}", "id", place)).otherwise("id")).sort("id")
@@ -156,7 +156,9 @@ def messages_problem(messages) -> str | None:
 
 def conversation_problem(row: dict) -> str | None:
     """Why a row is no instruction."""
-    return messages_problem(row["messages"]) or (None if row["messages"][-1]["role"] == "assistant" else "the last message is not the assistant's")
+    return messages_problem(row["messages"]) or (
+        None if row["messages"][-1]["role"] == "assistant" else "the last message is not the assistant's"
+    )
 
 
 def pair_problem(row: dict) -> str | None:

