@@ -1,0 +1,90 @@
+"""The BentoML service: checks and deploys before it starts, loads the model beside the routes, is ready after a warm-up."""
+
+import logging
+import os
+import socket
+import sys
+import threading
+from pathlib import Path
+
+import bentoml
+
+from fmcycle.error import InputError
+from fmcycle.serving import deploy
+
+log = logging.getLogger("bentoml.serve")
+
+
+def root() -> Path:
+    """The project whose deployed.json is served: FMCYCLE_ROOT, else the working folder."""
+    return Path(os.environ.get("FMCYCLE_ROOT", "."))
+
+
+def check_start() -> None:
+    """Deploy a new candidate that passed, verify what will be served, and see that the port is free; else exit with 2."""
+    try:
+        log.info(deploy.refresh(root() / "artifacts/package", root()))
+        folder, package = deploy.current(root())
+        _check_port()
+    except InputError as error:
+        print(error, file=sys.stderr)
+        raise SystemExit(error.exit_code) from None
+    log.info("serving fmcycle:%s from %s", package["tag"], folder)
+
+
+def _check_port() -> None:
+    """Raises InputError where another process listens on the port that `bentoml serve` is about to take."""
+    import click
+    from bentoml._internal.configuration.containers import BentoMLContainer
+
+    context = click.get_current_context(silent=True)
+    given = context.params if context else {}
+    host = given.get("host") or BentoMLContainer.http.host.get()
+    port = given.get("port") or BentoMLContainer.http.port.get()
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            message = f"port {port} on {host}: {error.strerror}; end what listens there, or choose another with `bentoml serve --port N`"
+            raise InputError(message) from None
+
+
+def create():
+    """The service class, with its routes."""
+    from fmcycle.serving import app as routes
+
+    app = routes.create()
+
+    @bentoml.service(name="fmcycle", workers=1, traffic={"timeout": 600}, http={"host": "127.0.0.1", "port": 3000})
+    @bentoml.asgi_app(app, path="/")
+    class Fmcycle:
+        """The deployed model in OpenAI's form, with its feedback hook."""
+
+        def __init__(self):
+            self.failure = None
+            threading.Thread(target=self._load, daemon=True).start()
+
+        @bentoml.on_deployment
+        @staticmethod
+        def check():
+            check_start()
+
+        def _load(self):
+            from fmcycle.serving.assistant import Assistant
+            from fmcycle.serving.store import Store
+
+            try:
+                folder, package = deploy.current(root())
+                assistant = Assistant(folder, package, Store())
+                assistant.warm_up()
+            except Exception:
+                log.exception("the model can't be served")
+                os._exit(1)
+            app.state.assistant = assistant
+            log.info("ready: %s", assistant.name)
+
+        def __is_ready__(self) -> bool:
+            return app.state.assistant is not None
+
+    return Fmcycle

@@ -1,0 +1,122 @@
+"""The feedback store: every answer, and what people said about it; SQLite by default, PostgreSQL by URL."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from fmcycle.artifact import digest_of
+from fmcycle.error import InputError
+
+DEFAULT = "feedback/store/feedback.db"
+metadata = sa.MetaData()
+
+ANSWERS = sa.Table(
+    "answers",
+    metadata,
+    sa.Column("answer_id", sa.String(64), primary_key=True),
+    sa.Column("time", sa.String(32), nullable=False),  # ISO 8601, UTC
+    sa.Column("kind", sa.String(16), nullable=False),  # chat or completion
+    sa.Column("prompt", sa.Text, nullable=False),  # messages as JSON
+    sa.Column("answer", sa.Text, nullable=False),
+    sa.Column("finish", sa.String(16), nullable=False),
+    sa.Column("model", sa.String(64), nullable=False),
+    sa.Column("processor", sa.String(64), nullable=False),
+    sa.Column("config", sa.String(64), nullable=False),
+    sa.Column("prompt_tokens", sa.Integer, nullable=False),
+    sa.Column("answer_tokens", sa.Integer, nullable=False),
+    sa.Column("latency", sa.Float, nullable=False),  # seconds
+    sa.Column("refused", sa.Boolean, nullable=False),
+)
+FEEDBACK = sa.Table(
+    "feedback",
+    metadata,
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("answer_id", sa.ForeignKey("answers.answer_id"), nullable=False, index=True),
+    sa.Column("time", sa.String(32), nullable=False),
+    sa.Column("rating", sa.Integer, nullable=False),
+    sa.Column("comment", sa.Text, nullable=False),
+    sa.Column("corrected", sa.Text, nullable=False),
+    sa.Column("preferred", sa.String(16), nullable=False),
+    sa.Column("role", sa.String(64), nullable=False),
+    sa.Column("key", sa.String(255), unique=True),  # Idempotency-Key
+    sa.Column("content", sa.String(64), nullable=False),  # digest of what was said, to tell a repeat from a reused key
+)
+
+
+class UnknownAnswer(KeyError):
+    """No answer has this id."""
+
+
+class KeyReused(ValueError):
+    """An Idempotency-Key came back with other content."""
+
+
+class Store:
+    """Answers and feedback. What a method has returned from is on disk."""
+
+    def __init__(self, url: str | None = None):
+        """`url`: SQLAlchemy's; else the environment's FMCYCLE_STORE, else SQLite at feedback/store/feedback.db."""
+        url = url or os.environ.get("FMCYCLE_STORE") or f"sqlite:///{DEFAULT}"
+        place = sa.engine.make_url(url)
+        if place.drivername == "postgresql":
+            place = place.set(drivername="postgresql+psycopg")
+        lite = place.drivername.startswith("sqlite")
+        if lite and place.database and place.database != ":memory:":
+            Path(place.database).parent.mkdir(parents=True, exist_ok=True)
+        self.engine = sa.create_engine(place, connect_args={"timeout": 30} if lite else {}, pool_pre_ping=not lite)
+        if lite:
+            sa.event.listen(self.engine, "connect", _durable)
+        try:
+            metadata.create_all(self.engine)
+        except sa.exc.DBAPIError as error:
+            where = place.render_as_string(hide_password=True)
+            raise InputError(f"{where}: the feedback store can't be opened ({error.orig}); name another with FMCYCLE_STORE=URL") from error
+
+    def add_answer(self, row: dict) -> None:
+        """Keep one answer. row: the columns of `answers`, `prompt` as a list of messages."""
+        with self.engine.begin() as connection:
+            connection.execute(ANSWERS.insert(), row | {"prompt": json.dumps(row["prompt"], ensure_ascii=False)})
+
+    def add_feedback(self, answer_id: str, time: str, said: dict, key: str | None = None) -> tuple[int, bool]:
+        """(number of the row, was it new). said: {"rating", "comment", "corrected", "preferred", "role"}.
+
+        The same `key` with the same content is the row that is there already. Raises UnknownAnswer, KeyReused.
+        """
+        content = digest_of([answer_id, said])
+        try:
+            with self.engine.begin() as connection:
+                if connection.scalar(sa.select(ANSWERS.c.answer_id).where(ANSWERS.c.answer_id == answer_id)) is None:
+                    raise UnknownAnswer(answer_id)
+                row = {"answer_id": answer_id, "time": time, "key": key, "content": content, **said}
+                return connection.execute(FEEDBACK.insert(), row).inserted_primary_key[0], True
+        except sa.exc.IntegrityError:
+            with self.engine.connect() as connection:
+                there = connection.execute(sa.select(FEEDBACK.c.number, FEEDBACK.c.content).where(FEEDBACK.c.key == key)).one()
+            if there.content != content:
+                raise KeyReused(key) from None
+            return there.number, False
+
+    def interactions(self) -> Iterator[dict]:
+        """Every answer with its feedback merged (of each field the latest that says something), oldest first."""
+        with self.engine.connect() as connection:
+            said: dict[str, dict] = {}
+            for row in connection.execute(FEEDBACK.select().order_by(FEEDBACK.c.number)).mappings():
+                merged = said.setdefault(row["answer_id"], {"rating": 0, "comment": "", "corrected": "", "preferred": "", "role": ""})
+                merged |= {name: row[name] for name in merged if row[name]}
+            nothing = {"rating": 0, "comment": "", "corrected": "", "preferred": "", "role": ""}
+            for row in connection.execute(ANSWERS.select().order_by(ANSWERS.c.time, ANSWERS.c.answer_id)).mappings():
+                yield dict(row) | {"prompt": json.loads(row["prompt"])} | said.get(row["answer_id"], nothing)
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self.engine.dispose()
+
+
+def _durable(connection, _record) -> None:
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()

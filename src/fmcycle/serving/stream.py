@@ -1,0 +1,52 @@
+"""Token ids in, text that may go out: whole characters, nothing past a stop string, no span that a guard blocks."""
+
+from collections.abc import Callable
+
+PENDING = "�"  # what a decoder gives for bytes that are no whole character yet
+
+
+class TextStream:
+    """Turns an answer's ids into text as they come; everything that was let out is a prefix of what the whole answer gives.
+
+    guards: (text) -> text each, with `hold(text) -> characters at the end to keep back`; a guard without `hold`
+    keeps everything back until the answer is complete.
+    """
+
+    def __init__(self, processor, guards: list[Callable[[str], str]], stops: list[str]):
+        self.processor, self.guards, self.stops = processor, guards, stops
+        self.ids: list[int] = []  # not decoded yet
+        self.raw = ""  # what the model said
+        self.sent = ""  # what went out
+        self.stopped = False  # a stop string was found
+
+    def push(self, token: int) -> str:
+        """Take one more id; return the text that may go out now. Raises Refused where a guard does."""
+        self.ids.append(token)
+        text = self.processor.decode(self.ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        if text.endswith(PENDING) and len(self.ids) < 8:
+            return ""
+        self.ids = []
+        self.raw += text
+        found = [place for stop in self.stops if (place := self.raw.find(stop)) >= 0]
+        if found:
+            self.raw, self.stopped = self.raw[: min(found)], True
+            return ""
+        return self._release(len(self.raw) - self._held())
+
+    def finish(self) -> str:
+        """The rest, once the answer is complete."""
+        if not self.stopped and self.ids:
+            self.raw += self.processor.decode(self.ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        return self._release(len(self.raw))
+
+    def _release(self, end: int) -> str:
+        text = self.raw[:end]
+        for guard in self.guards:
+            text = guard(text)
+        new, self.sent = text[len(self.sent) :], max(self.sent, text, key=len)
+        return new
+
+    def _held(self) -> int:
+        guards = [guard.hold(self.raw) if hasattr(guard, "hold") else len(self.raw) for guard in self.guards]
+        stops = [size for stop in self.stops for size in range(1, len(stop)) if self.raw.endswith(stop[:size])]
+        return max([0, *guards, *stops])

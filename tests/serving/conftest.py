@@ -1,0 +1,116 @@
+"""A small real model, packaged and deployed, and a server over it."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import yaml
+
+from fmcycle import artifact, durable
+
+ROOT = Path(__file__).parents[2]
+TEXT = "The bucket holds objects. A user may list the bucket, and delete an object of it. Write to the owner of the bucket. "
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory):
+    """A model folder: a random Llama of two thin layers, with a byte-level BPE and the project's template."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    from fmcycle.processor.bpe import bpe
+
+    processor = bpe([TEXT] * 20, vocab_size=320)
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(processor),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        max_position_embeddings=256,
+    )
+    folder = tmp_path_factory.mktemp("tiny") / "model"
+    artifact.save_model(LlamaForCausalLM(config), processor, folder)
+    return folder
+
+
+def make_package(root, model, value=1.5):
+    """artifacts/package of `root`, made by the stage itself."""
+    from fmcycle.stage import package
+
+    durable.write_json(root / "artifacts/evaluate/metrics.json", {"loss": value})
+    durable.write_json(root / "artifacts/evaluate/evaluated.json", {"model": artifact.digest(model)})
+    cfg = SimpleNamespace(
+        inputs={"model": str(model), "metrics": str(root / "artifacts/evaluate/metrics.json")},
+        out=str(root / "artifacts/package"),
+        gate={"loss": {"_target_": "fmcycle.stage.package.Bound", "max": 2.0}},
+        engine={"_target_": "fmcycle.engine.transformers.Transformers", "max_tokens": 64},
+        guardrail=yaml.safe_load((ROOT / "conf/guardrail/default.yaml").read_text()),
+    )
+    package.run(cfg)
+
+
+@pytest.fixture(scope="session")
+def project_with_model(tmp_path_factory, tiny_model):
+    """A folder as a clone has it after `dvc repro`: bentofile, src and a package that passed."""
+    root = tmp_path_factory.mktemp("project")
+    shutil.copy(ROOT / "bentofile.yaml", root)
+    shutil.copytree(ROOT / "src", root / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    make_package(root, tiny_model)
+    return root
+
+
+class Server:
+    """`bentoml serve` in a process group of its own, with what it logged."""
+
+    def __init__(self, root: Path, *arguments: str, **environment: str):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.url, self.log = f"http://127.0.0.1:{self.port}", root / f"server-{self.port}.log"
+        variables = os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "BENTOML_HOME": str(root / ".cache/bentoml")} | environment
+        variables.pop("PYTHONPATH", None)
+        command = [sys.executable, "-m", "bentoml", "serve", *arguments, "--port", str(self.port)]
+        with open(self.log, "w") as log:
+            self.process = subprocess.Popen(command, cwd=root, env=variables, stdout=log, stderr=log, start_new_session=True)
+
+    def wait(self, seconds: float = 90):
+        """Until /readyz says so. Fails with the log."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and self.process.poll() is None:
+            try:
+                if urllib.request.urlopen(self.url + "/readyz", timeout=5).status == 200:
+                    return self
+            except (urllib.error.URLError, OSError):
+                time.sleep(0.2)
+        raise AssertionError(self.log.read_text())
+
+    def stop(self, how=signal.SIGTERM):
+        """End the whole process group."""
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, how)
+            try:
+                self.process.wait(15)
+            except subprocess.TimeoutExpired:
+                os.killpg(self.process.pid, signal.SIGKILL)
+                self.process.wait()
+
+
+@pytest.fixture(scope="session")
+def server(project_with_model):
+    """A running server over the tiny model."""
+    running = Server(project_with_model)
+    try:
+        yield running.wait()
+    finally:
+        running.stop()
