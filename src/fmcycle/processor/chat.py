@@ -42,3 +42,20 @@ def labelled(processor, messages: list[dict]) -> tuple[list[int], list[int]]:
         ids += [*opening, *content, *newline]
         labels += [-100] * len(opening) + (content if role == "assistant" else [-100] * len(content)) + [-100] * len(newline)
     return ids, labels
+
+
+def instruction(row: dict, processor) -> dict[str, list[int]]:
+    """A row of instructions as {"input_ids", "labels"}."""
+    ids, labels = labelled(processor, row["messages"])
+    return {"input_ids": ids, "labels": labels}
+
+
+def preference(row: dict, processor) -> dict[str, dict[str, list[int]]]:
+    """A row of preferences as {"chosen", "rejected"}, each {"input_ids", "labels"} with labels on that answer only."""
+    prompt = render(processor, row["prompt"], generation_prompt=True)
+    sides = {}
+    for side in ("chosen", "rejected"):
+        ids = render(processor, [*row["prompt"], {"role": "assistant", "content": row[side]}])
+        ids = ids[: len(ids) - len(plain_ids(processor, "\n"))]  # the answer ends with its end of turn
+        sides[side] = {"input_ids": ids, "labels": [-100] * len(prompt) + ids[len(prompt) :]}
+    return sides

@@ -1,0 +1,42 @@
+"""Columns that a model computes once for the rows that training will read, kept by the digests of model and data."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from fmcycle import artifact, durable
+from fmcycle.data.order import step_rows
+
+
+def annotate(rows, column: str, function: Callable, model: Callable, *, indices: np.ndarray, key: dict, folder: str | Path, batch: int = 8) -> None:
+    """Give `rows` the column `function(model, batch) -> (B,)` at `indices`; elsewhere it is NaN, so that a use of it is seen.
+
+    model: () -> model, called only where nothing is kept; `key`: what the column depends on (digests and settings).
+    """
+    file = Path(folder) / f"{artifact.digest_of(key | {'column': column, 'indices': artifact.digest_of(indices.tolist())})}.npy"
+    if not file.is_file():
+        values = computed(rows, function, model(), indices, batch)
+        durable.write_bytes(file, values.tobytes())
+    values = np.full(len(rows), np.nan, dtype=np.float32)
+    values[indices] = np.frombuffer(file.read_bytes(), dtype=np.float32)
+    rows.annotations[column] = values
+
+
+@torch.no_grad()
+def computed(rows, function: Callable, model, indices: np.ndarray, batch: int) -> np.ndarray:
+    """function(model, batch) of each of `indices`: (len(indices),) float32. Rows of like length go together."""
+    model.eval()
+    values = np.empty(len(indices), dtype=np.float32)
+    order = np.argsort(rows.lengths[indices], kind="stable")
+    for begin in range(0, len(order), batch):
+        places = order[begin : begin + batch]
+        values[places] = function(model, rows.collate([rows[int(index)] for index in indices[places]])).float().cpu().numpy()
+    return values
+
+
+def needed(rows, budget) -> np.ndarray:
+    """The rows that a run of `budget` (max_steps, global_batch, seed) trains on, sorted."""
+    steps = min(budget.max_steps, -(-len(rows) // budget.global_batch))  # after one epoch every row has been seen
+    return np.unique(np.concatenate([step_rows(budget.seed, step, budget.global_batch, len(rows)) for step in range(steps)]))

@@ -1,0 +1,39 @@
+"""Which rows a step trains on: a pure function of (seed, epoch, step)."""
+
+import numpy as np
+
+
+def shuffled(position: np.ndarray, size: int, key: tuple[int, int]) -> np.ndarray:
+    """Where the permutation of 0..size-1 named by `key` sends each position; nothing of its size is ever in memory.
+
+    A four-round Feistel network over the next even power of two, walked until it lands inside (Black and Rogaway, 2002).
+    """
+    half = max(1, (max(size - 1, 1).bit_length() + 1) // 2)
+    mask = np.uint64((1 << half) - 1)
+    keys = np.random.default_rng(key).integers(0, 2**63, size=4, dtype=np.uint64)
+    value = position.astype(np.uint64)
+    outside = np.ones(len(value), dtype=bool)
+    while outside.any():
+        left, right = value[outside] >> np.uint64(half), value[outside] & mask
+        for round_key in keys:
+            left, right = right, left ^ (_mix(right + round_key) & mask)
+        value[outside] = (left << np.uint64(half)) | right
+        outside = value >= size
+    return value.astype(np.int64)
+
+
+def _mix(value: np.ndarray) -> np.ndarray:
+    """A 64-bit hash (Steele et al., 2014, SplitMix)."""
+    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return value ^ (value >> np.uint64(31))
+
+
+def step_rows(seed: int, step: int, global_batch: int, size: int) -> np.ndarray:
+    """Rows (global_batch,) of optimizer step `step`: each row of `size` once an epoch, epochs differently shuffled."""
+    position = np.arange(step * global_batch, (step + 1) * global_batch, dtype=np.int64)
+    rows = np.empty_like(position)
+    for epoch in np.unique(position // size):
+        here = position // size == epoch
+        rows[here] = shuffled(position[here] % size, size, (seed, int(epoch)))
+    return rows

@@ -1,0 +1,55 @@
+"""Windows of equal length cut from token shards, for pretraining."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from fmcycle.data.order import step_rows
+from fmcycle.data.shard import Tokens
+from fmcycle.error import InputError
+from fmcycle.number import PositiveInt
+
+
+@dataclass
+class Windows:
+    """`tokens`: folder of shards with train/ and validation/; a row is `max_length` tokens, cut one after the other."""
+
+    tokens: str
+    max_length: PositiveInt = 256
+
+    def __call__(self, split: str, processor) -> "Rows":
+        return Rows(Tokens(Path(self.tokens) / split), self.max_length, f"{self.tokens}/{split}")
+
+
+class Rows:
+    """The windows of one split: row i is tokens i * length .. (i + 1) * length."""
+
+    lengths = None  # all the same
+
+    def __init__(self, tokens: Tokens, length: int, name: str):
+        self.tokens, self.length = tokens, length
+        if len(self) < 1:
+            raise InputError(f"{name}: {len(tokens)} tokens are less than one window of {length}: lower data.max_length or collect more text")
+
+    def __len__(self) -> int:
+        return len(self.tokens) // self.length
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        return self.tokens.window(index * self.length, self.length)
+
+    def documents(self, index: int) -> list[str]:
+        """Ids of the documents that row `index` has a token of."""
+        return self.tokens.documents(index * self.length, self.length)
+
+    def collate(self, rows: list[np.ndarray]) -> dict[str, torch.Tensor]:
+        """{"input_ids": (B, T)}."""
+        return {"input_ids": torch.from_numpy(np.stack(rows))}
+
+
+def seen(*, tokens: str, max_length: PositiveInt, max_steps: PositiveInt, global_batch: PositiveInt, seed: int) -> np.ndarray:
+    """Every window that a run of this budget trains on, each once: (windows, max_length)."""
+    rows = Rows(Tokens(Path(tokens) / "train"), max_length, f"{tokens}/train")
+    indices = np.unique(np.concatenate([step_rows(seed, step, global_batch, len(rows)) for step in range(max_steps)]))
+    return np.stack([rows[int(index)] for index in indices])

@@ -1,0 +1,39 @@
+"""A model and the processor it will meet: token ids, sizes, and whether a base is the one that was asked for."""
+
+import json
+from pathlib import Path
+
+from fmcycle.error import InputError
+
+END_OF_TURN = "<|end|>"
+
+
+def fit_to(model, processor):
+    """`model` with the token ids of `processor`; generation ends at the end of a turn or of the text.
+
+    Raises InputError where the processor has more tokens than the model has embeddings.
+    """
+    if len(processor) > model.config.vocab_size:
+        raise InputError(f"the processor has {len(processor)} tokens, model.vocab_size is {model.config.vocab_size}: raise it to at least that")
+    end = processor.convert_tokens_to_ids(END_OF_TURN)
+    for config in (model.config, model.generation_config):
+        config.bos_token_id, config.pad_token_id = processor.bos_token_id, processor.pad_token_id
+    model.config.eos_token_id = processor.eos_token_id
+    model.generation_config.eos_token_id = [end, processor.eos_token_id]
+    return model
+
+
+def check_asked(folder: str | Path, node: dict) -> None:
+    """Is the model in `folder` the one that the config node {"_target_", field: value} describes?
+
+    Raises InputError that names the first difference.
+    """
+    found = json.loads((Path(folder) / "config.json").read_text())
+    asked = {"architecture": node["_target_"].rpartition(".")[2], **{key: value for key, value in node.items() if key != "_target_"}}
+    have = {"architecture": found["architectures"][0], **found}
+    for key, value in asked.items():
+        if key in have and have[key] != value:
+            raise InputError(
+                f"{folder} is a {have['architecture']} with {key} {have[key]}; you asked for model.{key}={value}. "
+                f"Run `dvc repro pretrain` with it, or choose the model=... whose {key} is {have[key]}."
+            )

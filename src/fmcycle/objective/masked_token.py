@@ -1,0 +1,31 @@
+"""Predict tokens that were masked."""
+
+from dataclasses import dataclass
+
+import torch
+
+from fmcycle import speed
+from fmcycle.number import Fraction, NonNegativeInt
+
+
+@dataclass
+class MaskedToken:
+    """Cross-entropy of a share of the tokens of `input_ids` (B, T), of which 80 % are masked, 10 % random, 10 % as they are.
+
+    `mask_token_id` null: the padding token, which no text holds. For models that see both sides. Source: Devlin et al. (2019).
+    """
+
+    share: Fraction = 0.15
+    mask_token_id: NonNegativeInt | None = None
+
+    def __call__(self, model, batch):
+        ids = batch["input_ids"]
+        mask_id = model.config.pad_token_id if self.mask_token_id is None else self.mask_token_id
+        chosen = torch.rand(ids.shape, device=ids.device) < self.share
+        chosen[:, 0] |= ~chosen.any(1)  # a short row with nothing chosen would teach nothing
+        fate = torch.rand(ids.shape, device=ids.device)
+        random_ids = torch.randint_like(ids, model.config.vocab_size)
+        shown = torch.where(chosen & (fate < 0.8), mask_id, torch.where(chosen & (fate >= 0.9), random_ids, ids))
+        output = model(input_ids=shown).logits
+        targets = torch.where(chosen, ids, -100)
+        return {"loss": speed.cross_entropy(output, model.get_output_embeddings(), targets), "count": chosen.sum()}

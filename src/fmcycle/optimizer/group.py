@@ -1,0 +1,16 @@
+"""Which weights an optimizer treats how: matrices, embeddings, and everything else."""
+
+from torch import nn
+
+
+def split(model: nn.Module) -> dict[str, list[nn.Parameter]]:
+    """Trained parameters by kind: "matrix" (2-D and inside the body), "embedding" (in and output embeddings), "vector" (norms, biases)."""
+    embeddings = {id(p) for module in model.modules() if isinstance(module, nn.Embedding) for p in module.parameters()}
+    head = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
+    embeddings |= {id(p) for p in head.parameters()} if head is not None else set()
+    groups: dict[str, list[nn.Parameter]] = {"matrix": [], "embedding": [], "vector": []}
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            kind = "embedding" if id(parameter) in embeddings else "matrix" if parameter.ndim >= 2 else "vector"
+            groups[kind].append(parameter)
+    return groups

@@ -1,0 +1,107 @@
+"""Muon for the matrices of the body, AdamW for the embeddings and vectors."""
+
+from collections import defaultdict
+
+import torch
+from torch import nn
+from torch.optim.adamw import adamw as adamw_step
+
+from fmcycle.number import Fraction, NonNegativeFloat, PositiveFloat, PositiveInt
+from fmcycle.optimizer.group import split
+
+
+def muon(
+    model: nn.Module,
+    *,
+    lr: PositiveFloat = 0.01,
+    momentum: Fraction = 0.95,
+    weight_decay: NonNegativeFloat = 0.1,
+    newton_schulz_steps: PositiveInt = 5,
+    embedding_lr: PositiveFloat = 0.003,
+    vector_lr: PositiveFloat = 0.003,
+    beta1: Fraction = 0.9,
+    beta2: Fraction = 0.95,
+    eps: PositiveFloat = 1e-8,
+) -> torch.optim.Optimizer:
+    """Muon with `lr` on 2-D weights of the body, AdamW with `embedding_lr` and `vector_lr` on the rest; only matrices are decayed.
+
+    `lr` is the root mean square of an update of a square matrix times its square root of width (Jordan's scale).
+    Sources: Jordan et al., Muon (2024); Liu et al., Muon is scalable for LLM training (2025) for the decay.
+    """
+    kinds = split(model)
+    adam = {"matrix": False, "betas": (beta1, beta2), "eps": eps, "weight_decay": 0.0}
+    groups = [
+        {"params": kinds["matrix"], "matrix": True, "lr": lr, "momentum": momentum, "weight_decay": weight_decay, "steps": newton_schulz_steps},
+        {"params": kinds["embedding"], "lr": embedding_lr, **adam},
+        {"params": kinds["vector"], "lr": vector_lr, **adam},
+    ]
+    return Muon([group for group in groups if group["params"]])
+
+
+class Muon(torch.optim.Optimizer):
+    """Groups with `matrix` take orthogonalised momentum, the others fused AdamW."""
+
+    def __init__(self, groups: list[dict]):
+        super().__init__(groups, defaults={})
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        """One update; returns the closure's loss."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            parameters = [p for p in group["params"] if p.grad is not None]
+            (self._matrices if group["matrix"] else self._others)(group, parameters)
+        return loss
+
+    def _matrices(self, group: dict, parameters: list) -> None:
+        same_shape = defaultdict(list)  # matrices of one shape are orthogonalised together: one batched product instead of many small ones
+        for p in parameters:
+            buffer = self.state[p].setdefault("momentum", torch.zeros_like(p))
+            buffer.lerp_(p.grad, 1 - group["momentum"])
+            same_shape[p.shape].append((p, torch.lerp(p.grad, buffer, group["momentum"])))
+        for shape, pairs in same_shape.items():
+            updates = orthogonal(torch.stack([update for _, update in pairs]), steps=group["steps"])
+            scale = max(1.0, shape[0] / shape[1]) ** 0.5
+            for (p, _), update in zip(pairs, updates, strict=True):
+                p.mul_(1 - group["lr"] * group["weight_decay"])
+                p.add_(update, alpha=-group["lr"] * scale)
+
+    def _others(self, group: dict, parameters: list) -> None:
+        states = [self.state[p] for p in parameters]
+        for p, state in zip(parameters, states, strict=True):
+            if not state:
+                state.update(step=torch.zeros((), dtype=torch.float32, device=p.device), mean=torch.zeros_like(p), square=torch.zeros_like(p))
+        adamw_step(
+            parameters,
+            [p.grad for p in parameters],
+            [state["mean"] for state in states],
+            [state["square"] for state in states],
+            [],
+            [state["step"] for state in states],
+            fused=True,
+            amsgrad=False,
+            beta1=group["betas"][0],
+            beta2=group["betas"][1],
+            lr=group["lr"],
+            weight_decay=group["weight_decay"],
+            eps=group["eps"],
+            maximize=False,
+        )
+
+
+def orthogonal(matrices: torch.Tensor, *, steps: int = 5) -> torch.Tensor:
+    """Matrices (n, rows, columns) with their singular values brought near 1 by a quintic Newton-Schulz iteration, in their own precision.
+
+    bfloat16, as GPUs run it, is emulated and slow on a CPU; there fp32 is the fast one. Source: Jordan et al. (2024).
+    """
+    a, b, c = 3.4445, -4.7750, 2.0315
+    tall = matrices.size(-2) > matrices.size(-1)
+    x = matrices.mT if tall else matrices
+    x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
+    for _ in range(steps):
+        gram = x @ x.mT
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    return x.mT if tall else x

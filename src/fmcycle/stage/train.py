@@ -1,0 +1,112 @@
+"""Train: pretrain, finetune and align are this one stage with three yamls."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fmcycle import artifact, durable
+from fmcycle.build import build
+
+
+@dataclass
+class Config:
+    """inputs: `model` (or `processor`, to begin from nothing) and what `data` reads. evaluation: {name: node}, run at the end."""
+
+    inputs: dict
+    out: str
+    runs: str
+    processor: dict
+    model: dict
+    objective: dict
+    strategy: dict
+    data: dict
+    optimizer: dict
+    budget: dict
+    trainer: dict
+    evaluation: dict = field(default_factory=dict)
+    minutes: float = 5
+
+
+def run(cfg: Config) -> dict | None:
+    """Train `cfg.model` on `cfg.data` toward `cfg.objective`; write model/, adapter/ where there is one, and curve.json."""
+    from fmcycle import checkpoint
+    from fmcycle.data.module import Data
+    from fmcycle.module import Module
+
+    budget, machine, data = build(cfg.budget), build(cfg.trainer), build(cfg.data)
+    machine.micro(budget.global_batch)
+    processor = artifact.load_processor(cfg.inputs.get("model") or cfg.inputs["processor"])
+    train, validation = data("train", processor), data("validation", processor)
+    annotate(cfg, budget, train, validation, getattr(data, "annotate", {}))
+    module = Module(
+        make_model=lambda: recipe(cfg, budget, processor),
+        objective=build(cfg.objective),
+        optimizer=build(cfg.optimizer),
+        budget=budget,
+        machine=machine,
+        folder=cfg.runs,
+    )
+    trainer = machine.lightning(budget, Path(cfg.runs))
+    trainer.fit(module, Data(train, validation, budget, machine), ckpt_path=checkpoint.latest(cfg.runs))
+    model = machine.whole(module)
+    if not trainer.is_global_zero:
+        return None
+    metrics = finish(cfg, model, processor, module.curve)
+    checkpoint.keep_last(cfg.runs, 0)
+    return metrics
+
+
+def recipe(cfg: Config, budget, processor):
+    """model -> strategy -> speed. The model is new, or inputs.model where that is given and is what cfg.model asks for."""
+    import torch
+
+    from fmcycle import speed
+    from fmcycle.model.made import check_asked, fit_to
+
+    torch.manual_seed(budget.seed)
+    if cfg.inputs.get("model"):
+        check_asked(cfg.inputs["model"], cfg.model)
+        model = artifact.load_model(cfg.inputs["model"])[0]
+    else:
+        model = fit_to(build(cfg.model), processor)
+    return speed.fuse(build(cfg.strategy)(model))
+
+
+def annotate(cfg: Config, budget, train, validation, columns: dict) -> None:
+    """Columns that the model in inputs.model computes once for the rows that this run reads."""
+    import numpy as np
+
+    from fmcycle.data.annotate import annotate, needed
+
+    inputs = {name: artifact.digest(path) for name, path in cfg.inputs.items() if path}
+    key = {"inputs": inputs, "data": {name: value for name, value in cfg.data.items() if name != "path"}}
+    for column, function in columns.items():
+        wanted = [(train, "train", needed(train, budget)), (validation, "validation", np.arange(min(budget.validation_rows, len(validation))))]
+        for rows, split, indices in wanted:
+            annotate(
+                rows,
+                column,
+                function,
+                lambda: artifact.load_model(cfg.inputs["model"])[0],
+                indices=indices,
+                key=key | {"split": split},
+                folder=Path(".cache/annotate"),
+            )
+
+
+def finish(cfg: Config, model, processor, curve: dict) -> dict:
+    """Write the artifacts and the curve; returns the metrics, those of cfg.evaluation with them."""
+    from fmcycle import speed
+
+    out = Path(cfg.out)
+    model = speed.plain(model).eval()
+    if hasattr(model, "merge_and_unload"):
+        from fmcycle.strategy.adapter import save
+
+        save(model, out / "adapter")
+        model = model.merge_and_unload()
+    artifact.save_model(model, processor, out / "model")
+    durable.write_json(out / "curve.json", curve)
+    metrics = {"validation_loss": curve["validation"][-1], "train_loss": curve["loss"][-1], "steps": curve["step"][-1], "targets": sum(curve["count"])}
+    for node in cfg.evaluation.values():
+        metrics |= build(node)(model, processor)
+    return metrics
