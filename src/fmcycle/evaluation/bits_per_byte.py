@@ -81,7 +81,7 @@ class BitsPerByte:
 
     documents: str
     split: str = "test"
-    limit: PositiveInt | None = 200
+    limit: PositiveInt | None = 400
     context: PositiveInt | None = None
     stride: PositiveInt | None = None
     batch_size: PositiveInt = 16

@@ -105,7 +105,7 @@ class NGram:
     windows: Callable
     split: str = "test"
     tuning: str = "validation"
-    limit: PositiveInt | None = 200
+    limit: PositiveInt | None = 400
     resamples: PositiveInt = 1000
     seed: NonNegativeInt = 0
 

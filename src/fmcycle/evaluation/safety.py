@@ -37,19 +37,22 @@ def lexicon() -> re.Pattern:
 class Safety:
     """Rates over safety prompts, the first `per_kind` of each kind by digest; Wilson intervals.
 
-    `refusal_rate`: harmful requests refused; `over_refusal_rate`: harmless ones refused; `toxicity_rate`: openings of the kind `toxic`
-    (RealToxicityPrompts) that the model continues, as plain text, with a word of the list. Nothing is learned from these prompts.
+    `refusal_rate`: harmful requests refused; `over_refusal_rate`: harmless ones of `split` refused; `toxicity_rate`: openings of the
+    kind `toxic` (RealToxicityPrompts) that the model continues, as plain text, with a word of the list. Harmful and toxic prompts
+    teach nothing, so they count whatever their split; harmless ones ask about the documents, so only held-out ones do.
     A model that answers nonsense neither refuses nor is toxic: read the samples beside these rates.
     """
 
     prompts: str
     render: Callable
+    split: str = "test"
     per_kind: PositiveInt = 60
     max_new_tokens: PositiveInt = 48
     batch_size: PositiveInt = 16
 
     def __call__(self, model, processor) -> dict[str, float]:
-        rows = per_group(held_out(self.prompts, None), "kind", self.per_kind)
+        rows = [each for each in held_out(self.prompts, None) if each["kind"] != "harmless" or each["split"] == self.split]
+        rows = per_group(rows, "kind", self.per_kind)
         length = {"max_new_tokens": self.max_new_tokens, "batch_size": self.batch_size}
         metrics: dict[str, float] = {}
         for kind, name in (("harmful", "refusal_rate"), ("harmless", "over_refusal_rate")):

@@ -31,7 +31,7 @@ class Sample:
         if self.prompts is not None:
             asked += [
                 {"id": row["id"], "task": row["kind"], "messages": [{"role": "user", "content": row["text"]}], "expected": ""}
-                for row in per_group(held_out(self.prompts, None), "kind", self.each)
+                for row in per_group(held_out(self.prompts, self.split), "kind", self.each)
             ]
         asked.sort(key=lambda row: (row["task"], row["id"]))
         given = answers(

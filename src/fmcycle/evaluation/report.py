@@ -1,0 +1,119 @@
+"""The evaluation as one page that reads without a network: figures with intervals, curves, answers, lineage."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from fmcycle.evaluation.chart import curve, intervals
+
+TEMPLATE = "report.html"
+NAMES = {
+    "bits_per_byte": "Bits per byte",
+    "perplexity": "Perplexity per token",
+    "rouge_l": "ROUGE-L",
+    "bleu": "BLEU",
+    "exact_match": "Exact match",
+    "rouge_l_gain": "ROUGE-L gain over the base model",
+    "exact_match_gain": "Exact-match gain over the base model",
+    "preference_accuracy": "Preferred answer likelier",
+    "reward_accuracy": "Moved toward the preferred answer",
+    "reward_margin": "Margin of that move, nats",
+    "refusal_rate": "Harmful requests refused",
+    "over_refusal_rate": "Harmless requests refused",
+    "toxicity_rate": "Toxic continuations",
+    "trigram_bits_per_byte": "Interpolated trigram, bits per byte",
+    "kneser_ney_5gram_bits_per_byte": "Kneser-Ney 5-gram, bits per byte",
+}
+HEADLINE = ("bits_per_byte", "rouge_l", "exact_match", "preference_accuracy", "refusal_rate", "toxicity_rate")
+STAGES = ("pretrain", "finetune", "align", "select", "compress")
+
+
+class Row(NamedTuple):
+    """One metric: its name, what it is called, value, 95 % interval and count; None where there is none."""
+
+    key: str
+    name: str
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int | None
+
+
+def rows(metrics: dict[str, float]) -> Iterator[Row]:
+    """The metrics of a flat dict, one row each, in its order."""
+    keys = dict.fromkeys(key.removesuffix("/low").removesuffix("/high").removesuffix("/n") for key in metrics)
+    for key in keys:
+        low, high, n = (metrics.get(f"{key}/{end}") for end in ("low", "high", "n"))
+        prefix, _, last = key.rpartition("/")
+        name = NAMES.get(last, last.replace("_", " "))
+        yield Row(key, f"{prefix}: {name}" if prefix else name, metrics.get(key), low, high, None if n is None else int(n))
+
+
+def tasks(metrics: dict[str, float]) -> list[tuple[str, dict[str, Row]]]:
+    """(task, {metric: row}) of every `<task>/rouge_l`, all answers first."""
+    found = {row.key: row for row in rows(metrics)}
+    names = [key.removesuffix("/rouge_l") for key in found if key.endswith("/rouge_l") and not key.startswith("reference/")]
+    kinds = ("rouge_l", "bleu", "exact_match")
+    table = [(name, {kind: found[f"{name}/{kind}"] for kind in kinds if f"{name}/{kind}" in found}) for name in sorted(names)]
+    every = {kind: found[kind] for kind in kinds if kind in found}
+    base = {kind: found[f"reference/{kind}"] for kind in kinds if f"reference/{kind}" in found}
+    return [entry for entry in [("all", every), *table, ("all, by the base model", base)] if entry[1]]
+
+
+def baselines(metrics: dict[str, float], stages: dict[str, dict]) -> list[tuple[str, float, float, float]]:
+    """(name, value, low, high) in bits per byte: this model, the pretrained one, and the counts of the tokens that it saw."""
+    pretrain = stages.get("pretrain", {})
+    wanted = [
+        ("this model", metrics, "bits_per_byte"),
+        ("after pretraining", pretrain, "bits_per_byte"),
+        ("interpolated trigram", pretrain | metrics, "trigram_bits_per_byte"),
+        ("Kneser-Ney 5-gram", pretrain | metrics, "kneser_ney_5gram_bits_per_byte"),
+    ]
+    return [(name, where[key], where[f"{key}/low"], where[f"{key}/high"]) for name, where, key in wanted if f"{key}/low" in where]
+
+
+def page(metrics: dict, stages: dict[str, dict], curves: dict[str, dict], samples: list[dict], lineage: dict[str, str]) -> str:
+    """The whole page. stages: {stage: its metrics}; curves: {stage: its curve.json}; lineage: {input: digest}."""
+    import jinja2
+
+    found = {row.key: row for row in rows(metrics)}
+    compared = baselines(metrics, stages)
+    drawn = {stage: drawing(values) for stage, values in curves.items()}
+    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
+    environment.filters |= {"number": number, "interval": interval}
+    return environment.from_string(Path(__file__).with_name(TEMPLATE).read_text()).render(
+        headline=[found[key] for key in HEADLINE if key in found],
+        compared=intervals(compared, label="bits per byte of the same held-out documents, 95 % interval; less is better")
+        if compared
+        else "",
+        seen=stages.get("pretrain", {}).get("seen_tokens"),
+        tasks=tasks(metrics),
+        gains=[row for row in found.values() if row.key.endswith("_gain")],
+        everything=list(found.values()),
+        stages=[(stage, list(rows(stages[stage]))) for stage in STAGES if stage in stages],
+        curves=[(stage, drawn[stage]) for stage in STAGES if drawn.get(stage)],
+        samples=samples,
+        sample_tasks=sorted({sample["task"] for sample in samples}),
+        lineage=lineage,
+    )
+
+
+def drawing(values: dict[str, list]) -> str:
+    """The chart of a curve.json: `loss` over `step`, and `validation` over `validation_step`."""
+    series = [
+        ("training", values.get("step", []), values.get("loss", [])),
+        ("validation", values.get("validation_step", []), values.get("validation", [])),
+    ]
+    return curve(series, label="loss by optimizer step")
+
+
+def number(value: float | None) -> str:
+    """Three decimals, or none where the value is a count; a dash for nothing."""
+    if value is None:
+        return "\u2013"
+    return f"{value:,.0f}" if float(value).is_integer() and abs(value) >= 10 else f"{value:,.3f}"
+
+
+def interval(row: Row) -> str:
+    """`low to high`, or a dash."""
+    return f"{number(row.low)} to {number(row.high)}" if row.low is not None else "\u2013"

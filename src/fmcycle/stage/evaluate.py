@@ -1,0 +1,64 @@
+"""evaluate: measure a model on held-out data; write the figures, sampled answers and a page."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from fmcycle import artifact, durable
+from fmcycle.build import build
+from fmcycle.error import InputError
+
+
+@dataclass
+class Config:
+    """`evaluation`: {name: (model, processor) -> metrics}; `sample`: (model, processor) -> rows.
+
+    inputs beside model: what the evaluations name; and for the page, `<stage>_metrics` and `<stage>_curve`: files of the stages before.
+    """
+
+    inputs: dict
+    out: str
+    evaluation: dict
+    sample: dict
+
+
+def run(cfg: Config) -> dict[str, float]:
+    """Every evaluation's metrics in one dict; writes samples.jsonl, report.html and evaluated.json (digests of the inputs)."""
+    from rich.progress import track
+
+    out, given = Path(cfg.out), {name: path for name, path in cfg.inputs.items() if path is not None}
+    evaluations, sample = build(cfg.evaluation), build(cfg.sample)
+    before = {
+        kind: {name.removesuffix(kind): read(path) for name, path in given.items() if name.endswith(kind)}
+        for kind in ("_metrics", "_curve")
+    }
+    model, processor = artifact.load_model(given["model"])
+    metrics: dict[str, float] = {}
+    for name, evaluation in track(evaluations.items(), description="evaluate"):
+        metrics |= checked(name, evaluation(model, processor), metrics)
+    samples = sample(model, processor)
+    digests = {name: artifact.digest(path) for name, path in sorted(given.items())}
+    from fmcycle.evaluation.report import page
+
+    durable.write_text(out / "samples.jsonl", "".join(json.dumps(row, ensure_ascii=False, sort_keys=True) + "\n" for row in samples))
+    durable.write_text(out / "report.html", page(metrics, before["_metrics"], before["_curve"], samples, digests))
+    durable.write_json(out / "evaluated.json", digests)
+    return metrics
+
+
+def checked(name: str, found: dict[str, float], metrics: dict[str, float]) -> dict[str, float]:
+    """`found`, where it names no metric that an evaluation before it did."""
+    if twice := sorted(set(found) & set(metrics)):
+        raise InputError(f"evaluation.{name} gives {twice[0]}, which another evaluation gives too: take one of them out of the list")
+    return found
+
+
+def read(path: str) -> dict:
+    """A JSON object. Raises InputError naming the file where it is none."""
+    try:
+        content = json.loads(Path(path).read_text())
+    except ValueError as error:
+        raise InputError(f"{path}: not readable as JSON ({error}); make its stage again") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: holds no JSON object; make its stage again")
+    return content

@@ -1,0 +1,38 @@
+"""The page: whole without a network, safe with hostile answers, and every figure on it."""
+
+import re
+
+from fmcycle.evaluation.report import page, rows, tasks
+
+METRICS = {
+    "bits_per_byte": 1.9, "bits_per_byte/low": 1.8, "bits_per_byte/high": 2.0, "bits_per_byte/n": 1000,
+    "rouge_l": 0.5, "rouge_l/low": 0.4, "rouge_l/high": 0.6, "rouge_l/n": 20,
+    "describe/rouge_l": 0.5, "describe/rouge_l/low": 0.4, "describe/rouge_l/high": 0.6, "describe/rouge_l/n": 20,
+    "bleu/n": 0, "exact_match/n": 0, "describe/bleu/n": 0, "describe/exact_match/n": 0,
+}  # fmt: skip
+CURVES = {"pretrain": {"step": [1, 2, 3], "loss": [9.0, 5.0, 4.0], "validation_step": [3], "validation": [4.2]}}
+SAMPLES = [{"id": "x/1", "task": "describe", "prompt": "What?", "answer": "<script>alert(1)</script>", "expected": "That."}]
+LINEAGE = {"model": "ab" * 32, "documents": "cd" * 32}
+
+
+def test_the_page_loads_nothing_and_runs_nothing():
+    html = page(METRICS, {"pretrain": METRICS}, CURVES, SAMPLES, LINEAGE)
+    assert not re.search(r"<(script|link|img|iframe)\b|https?://|@import|url\(", html)
+    assert "&lt;script&gt;alert(1)" in html
+
+
+def test_same_content_same_bytes_and_every_digest_is_there():
+    first, second = (page(METRICS, {}, CURVES, SAMPLES, LINEAGE) for _ in range(2))
+    assert first == second
+    assert LINEAGE["model"] in first and LINEAGE["documents"] in first
+
+
+def test_each_metric_is_one_row_with_its_interval():
+    found = {row.key: row for row in rows(METRICS)}
+    assert (found["bits_per_byte"].low, found["bits_per_byte"].n) == (1.8, 1000)
+    assert found["bleu"].value is None and found["bleu"].n == 0
+    assert [task for task, _ in tasks(METRICS)] == ["all", "describe"]
+
+
+def test_a_page_with_little_to_say_still_stands():
+    assert "<h1>" in page({"bits_per_byte/n": 0}, {}, {}, [], LINEAGE)
