@@ -12,6 +12,7 @@ from fmcycle.compose import SHARED, Composed, compose, selection, stage_groups
 from fmcycle.compose import stages as known_stages
 from fmcycle.error import InputError
 
+GIVEN_ON = ("data", "documents", "processor", "tokens", "instructions", "preferences", "prompts", "examples")  # to what is made from them
 REFERENCE = "stage:"  # inputs.model=stage:pretrain/model, "the model of the stage pretrain, found or made"
 
 
@@ -24,17 +25,17 @@ def settle_inputs(below: Composed, perform) -> dict[str, Path | None]:
             folders[name] = perform(stage, needed_by=below.stage)
     settled: dict[str, Path | None] = {}
     for name, value in below.inputs.items():
-        if isinstance(value, str) and value.startswith(REFERENCE):
+        if value is None or _is_path(value):
+            settled[name] = None if value is None else Path(value)
+        else:
             stage_name, _, rest = value.removeprefix(REFERENCE).partition("/")
             settled[name] = folders[stage_name] / rest if rest else folders[stage_name]
-        else:
-            settled[name] = None if value is None else Path(value)
     return settled
 
 
 def references(stage: Composed) -> list[str]:
     """The stages that `stage` reads from."""
-    values = [value for value in stage.inputs.values() if isinstance(value, str) and value.startswith(REFERENCE)]
+    values = [value for value in stage.inputs.values() if value is not None and not _is_path(value)]
     return list(dict.fromkeys(value.removeprefix(REFERENCE).split("/")[0] for value in values))
 
 
@@ -44,7 +45,7 @@ def _compose(overrides: tuple[str, ...]) -> Composed:
 
 
 def upstream(stage: str, below: Composed) -> Composed:
-    """The stage `stage` as the pipeline selects it, with the model, processor and trainer that `below` runs with."""
+    """The stage `stage` as the pipeline selects it, with the model, processor, trainer and the data that `below` was given."""
     shared = [f"{group}={below.choices[group]}" for group in SHARED if below.choices.get(group)]
     shared += [text for text in below.overrides if text.lstrip("+~").split(".")[0] in SHARED and "." in text.split("=")[0]]
     chosen = selection(stage) if Path("params.yaml").is_file() else []
@@ -52,7 +53,13 @@ def upstream(stage: str, below: Composed) -> Composed:
     shared = [text for text in shared if text.lstrip("+~").split("=")[0].split(".")[0] in has]
     replaced = {text.split("=")[0] for text in shared}
     kept = [text for text in chosen if text.split("=")[0] not in replaced]
-    return _compose((f"stage={stage}", *kept, *shared, f"base={below.base}"))
+    composed = _compose((f"stage={stage}", *kept, *shared, f"base={below.base}"))
+    own = [f"inputs.{name}={below.inputs[name]}" for name in GIVEN_ON if name in composed.inputs and _is_path(below.inputs.get(name))]
+    return _compose((*composed.overrides, *own)) if own else composed
+
+
+def _is_path(value) -> bool:
+    return value is not None and not str(value).startswith(REFERENCE)
 
 
 def _from_pipeline(stages: list[Composed], below: Composed) -> dict[str, Path]:

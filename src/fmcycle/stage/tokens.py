@@ -14,10 +14,11 @@ SPLITS = ("train", "validation", "test")
 
 @dataclass
 class Config:
-    """`max_tokens`: the longest shard, in tokens."""
+    """`max_tokens`: the longest shard, in tokens; `processor`: what inputs.processor is made by where it is missing."""
 
     inputs: dict
     out: str
+    processor: dict
     max_tokens: PositiveInt = 2**27
     minutes: float = 0.5
 
