@@ -21,11 +21,8 @@ class Config:
     source: dict
 
 
-def run(cfg: Config) -> dict:
-    """Let every source of `cfg.source` write into its folder under `cfg.out`; all of them, or nothing.
-
-    Returns the rows of every table over all sources.
-    """
+def run(cfg: Config) -> None:
+    """Let every source of `cfg.source` write into its folder under `cfg.out`; all of them, or nothing."""
     console = Console(stderr=True)
     with artifact.create(cfg.out) as partial:
         for name in sorted(cfg.source):
@@ -35,7 +32,7 @@ def run(cfg: Config) -> dict:
             (partial / name).mkdir()
             build(cfg.source[name])(folder=partial / name)
             console.print(f"collect {name}: {time.monotonic() - started:.1f} s")
-        return counts(partial)
+        console.print(f"collect: {counts(partial)}")
 
 
 def counts(folder: Path) -> dict[str, int]:

@@ -29,7 +29,7 @@ class Config:
     split: dict
 
 
-def run(cfg: Config) -> dict:
+def run(cfg: Config) -> None:
     """Read `cfg.inputs["data"]`, write the curated tables, what was dropped and quarantined, and the profile.
 
     Every row read is kept, dropped with its reason, or quarantined with its reason. Documents depend on no other table.
@@ -51,7 +51,6 @@ def run(cfg: Config) -> dict:
     Console(stderr=True).print(
         f"curate: read {found['read']}, kept {found['kept']}, dropped {found['dropped']}, quarantined {found['quarantined']}"
     )
-    return {name: found[name] for name in ("read", "kept", "dropped", "quarantined", "megabytes")}
 
 
 def curated(documents: pl.DataFrame, steps: dict[str, Step]) -> tuple[pl.DataFrame, pl.DataFrame, list[dict]]:
