@@ -25,7 +25,7 @@ class Assistant:
 
     def __init__(self, folder: str | Path, package: dict, store: Store):
         """`folder`: a deployed package, already verified; `package`: its package.json."""
-        self.engine = build(package["engine"], folder=str(Path(folder) / "model"))
+        self.engine = build(package["engine"])(folder=str(Path(folder) / "model"))
         guards = build(package["guardrail"])
         self.before, self.after = guards.get("input", []), guards.get("output", [])
         self.package, self.store = package, store
