@@ -134,6 +134,7 @@ def load_processor(folder: str | Path):
 def load_model(folder: str | Path):
     """(model, processor) of a model folder, in evaluation mode, fp32, on the CPU; `verify` it first.
 
+    One that `compress=int8` made multiplies integers.
     Raises InputError when a weight is missing or unexpected: never a silent random init.
     """
     import torch
@@ -149,4 +150,8 @@ def load_model(folder: str | Path):
     wrong = {kind: sorted(report[kind]) for kind in ("missing_keys", "unexpected_keys", "mismatched_keys") if report[kind]}
     if wrong:
         raise InputError(f"{folder}: weights do not fit the config: {wrong}")
+    from fmcycle import int8
+
+    if int8.compressed(folder):
+        model = int8.run_in_integers(model)
     return model.eval(), load_processor(folder)

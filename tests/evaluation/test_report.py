@@ -10,7 +10,7 @@ METRICS = {
     "describe/rouge_l": 0.5, "describe/rouge_l/low": 0.4, "describe/rouge_l/high": 0.6, "describe/rouge_l/n": 20,
     "bleu/n": 0, "exact_match/n": 0, "describe/bleu/n": 0, "describe/exact_match/n": 0,
 }  # fmt: skip
-CURVES = {"pretrain": {"step": [1, 2, 3], "loss": [9.0, 5.0, 4.0], "validation_step": [3], "validation": [4.2]}}
+CURVES = {"pretrain": {"step": [1, 2, 3], "loss": [9.0, 5.0, 4.0], "validation_step": [3], "validation_loss": [4.2]}}
 SAMPLES = [{"id": "x/1", "task": "describe", "prompt": "What?", "answer": "<script>alert(1)</script>", "expected": "That."}]
 LINEAGE = {"model": "ab" * 32, "documents": "cd" * 32}
 

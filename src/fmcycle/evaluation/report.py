@@ -99,10 +99,10 @@ def page(metrics: dict, stages: dict[str, dict], curves: dict[str, dict], sample
 
 
 def drawing(values: dict[str, list]) -> str:
-    """The chart of a curve.json: `loss` over `step`, and `validation` over `validation_step`."""
+    """The chart of a curve.json: `loss` over `step`, and `validation_loss` over `validation_step`."""
     series = [
         ("training", values.get("step", []), values.get("loss", [])),
-        ("validation", values.get("validation_step", []), values.get("validation", [])),
+        ("validation", values.get("validation_step", []), values.get("validation_loss", [])),
     ]
     return curve(series, label="loss by optimizer step")
 

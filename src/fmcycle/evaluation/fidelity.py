@@ -1,0 +1,54 @@
+"""What a change that should change nothing (compression) has changed."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from fmcycle import artifact
+from fmcycle.evaluation.bits_per_byte import encode, token_losses
+from fmcycle.evaluation.held_out import held_out
+from fmcycle.evaluation.interval import bootstrap, row
+from fmcycle.number import NonNegativeInt, PositiveInt
+
+
+@dataclass
+class Fidelity:
+    """The model against `reference` (a folder) on held-out documents, token by token, each document cut to the model's positions.
+
+    `bits_per_byte_loss`: this model's minus the reference's; `top1_agreement`: share of tokens where both find the same one likeliest;
+    `kl`: KL(reference || model) in nats a token. Intervals: bootstrap over documents.
+    """
+
+    documents: str
+    reference: str
+    split: str = "test"
+    limit: PositiveInt = 60
+    batch_size: PositiveInt = 8
+    resamples: PositiveInt = 1000
+    seed: NonNegativeInt = 0
+
+    @torch.no_grad()
+    def __call__(self, model, processor) -> dict[str, float]:
+        reference = artifact.load_model(self.reference)[0].to(model.device)
+        positions = model.config.max_position_embeddings
+        texts = [document["text"] for document in held_out(self.documents, self.split, self.limit)]
+        sequences = [[processor.eos_token_id, *ids][:positions] for ids in encode(processor, texts)]
+        agreed, divergence = [], []
+        for sequence in sequences:
+            ids = torch.tensor([sequence], device=model.device)
+            wanted, found = (each(input_ids=ids, use_cache=False).logits[0].float().log_softmax(-1) for each in (reference, model))
+            agreed.append((wanted.argmax(-1) == found.argmax(-1)).sum().item())
+            divergence.append((wanted.exp() * (wanted - found)).sum().item())
+        tokens, options = [len(sequence) for sequence in sequences], {"resamples": self.resamples, "seed": self.seed}
+        windows = {"context": positions - 1, "stride": positions // 2, "batch_size": self.batch_size}
+        bits = [np.array([loss.sum() / math.log(2) for loss in token_losses(each, sequences, **windows)]) for each in (model, reference)]
+        sizes = [len(processor.decode(sequence[1:]).encode()) for sequence in sequences]
+        return (
+            row("bits_per_byte", *bootstrap(bits[0], sizes, **options), sum(sizes))
+            | row("reference/bits_per_byte", *bootstrap(bits[1], sizes, **options), sum(sizes))
+            | row("bits_per_byte_loss", *bootstrap(bits[0] - bits[1], sizes, **options), sum(sizes))
+            | row("top1_agreement", *bootstrap(agreed, tokens, **options), sum(tokens))
+            | row("kl", *bootstrap(divergence, tokens, **options), sum(tokens))
+        )
