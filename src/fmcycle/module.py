@@ -28,7 +28,7 @@ class Module(pl.LightningModule):
         self.budget, self.machine, self.folder = budget, machine, Path(folder)
         self.model: torch.nn.Module | None = None
         self.window = {"count": 0.0, "loss": 0.0}
-        self.curve: dict[str, list] = {"step": [], "loss": [], "lr": [], "count": [], "validation_step": [], "validation": []}
+        self.curve: dict[str, list] = {"step": [], "loss": [], "lr": [], "count": [], "validation_step": [], "validation_loss": []}
         self.stop_asked = False
         self.strict_loading = False  # a checkpoint holds what is trained; on_load_checkpoint checks that it holds all of that
 
@@ -92,7 +92,7 @@ class Module(pl.LightningModule):
         last = step == self.budget.max_steps
         if last or (self.budget.validate_every and step % self.budget.validate_every == 0):
             self.curve["validation_step"].append(step)
-            self.curve["validation"].append(self.validate())
+            self.curve["validation_loss"].append(self.validate())
         if self.trainer.is_global_zero:
             with open(self.folder / "loss.jsonl", "a") as log:
                 log.write(self._line(len(self.curve["step"]) - 1))

@@ -106,7 +106,7 @@ def finish(cfg: Config, model, processor, curve: dict) -> dict:
         model = model.merge_and_unload()
     artifact.save_model(model, processor, out / "model")
     durable.write_json(out / "curve.json", curve)
-    metrics = {"validation_loss": curve["validation"][-1], "train_loss": curve["loss"][-1], "steps": curve["step"][-1], "targets": sum(curve["count"])}
+    metrics = {"validation_loss": curve["validation_loss"][-1], "train_loss": curve["loss"][-1], "steps": curve["step"][-1], "targets": sum(curve["count"])}
     for node in cfg.evaluation.values():
         metrics |= build(node)(model, processor)
     return metrics
