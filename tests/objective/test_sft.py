@@ -1,0 +1,26 @@
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from fmcycle.objective.next_token import NextToken
+from fmcycle.objective.sft import SFT
+
+
+def small():
+    torch.manual_seed(0)
+    return LlamaForCausalLM(LlamaConfig(hidden_size=32, intermediate_size=48, num_hidden_layers=1, num_attention_heads=2, vocab_size=64))
+
+
+def test_with_every_token_labelled_it_is_next_token():
+    model, ids = small(), torch.randint(0, 64, (3, 9))
+    sft, plain = SFT()(model, {"input_ids": ids, "labels": ids}), NextToken()(model, {"input_ids": ids})
+    torch.testing.assert_close(sft["loss"], plain["loss"])
+    assert int(sft["count"]) == plain["count"] == 24
+
+
+def test_what_stands_after_the_last_label_changes_nothing():
+    model, ids = small(), torch.randint(0, 64, (2, 9))
+    labels = ids.clone()
+    labels[:, 5:] = -100
+    other = ids.clone()
+    other[:, 5:] = 7
+    torch.testing.assert_close(SFT()(model, {"input_ids": ids, "labels": labels}), SFT()(model, {"input_ids": other, "labels": labels}))
