@@ -1,0 +1,64 @@
+import numpy as np
+import pytest
+import torch
+
+from fmcycle import artifact
+from fmcycle.budget import Budget
+from fmcycle.data.annotate import annotate, needed
+from fmcycle.data.table import Table
+from fmcycle.error import InputError
+from fmcycle.objective.dpo import reference_margin
+from fmcycle.processor.chat import instruction, preference
+
+
+def test_rows_are_padded_at_the_right_and_padding_is_not_trained_on(material):
+    processor = artifact.load_processor(material / "processor")
+    rows = Table(str(material / "instructions.parquet"), instruction)("train", processor)
+    first, second = rows[0], rows[1]
+    batch = rows.collate([first, second])
+    longest = max(len(first["input_ids"]), len(second["input_ids"]))
+    assert batch["input_ids"].shape == batch["labels"].shape == (2, longest)
+    for row, sample in enumerate((first, second)):
+        size = len(sample["input_ids"])
+        assert batch["input_ids"][row, :size].tolist() == sample["input_ids"]
+        assert (batch["labels"][row, size:] == -100).all() and (batch["input_ids"][row, size:] == processor.pad_token_id).all()
+
+
+def test_long_rows_are_left_out_not_cut(material):
+    processor = artifact.load_processor(material / "processor")
+    rows = Table(str(material / "instructions.parquet"), instruction, max_length=40)("train", processor)
+    assert 0 < len(rows) and rows.lengths.max() <= 40
+    with pytest.raises(InputError, match="raise it or collect more"):
+        Table(str(material / "instructions.parquet"), instruction, max_length=1)("train", processor)
+
+
+def test_where_keeps_the_rows_it_names(material):
+    processor = artifact.load_processor(material / "processor")
+    assert len(Table(str(material / "instructions.parquet"), instruction, where={"task": ["method"]})("train", processor)) > 0
+    with pytest.raises(InputError, match="no such column"):
+        Table(str(material / "instructions.parquet"), instruction, where={"tsk": ["method"]})("train", processor)
+
+
+def test_an_annotation_is_computed_once_and_equals_the_model(material, tmp_path):
+    processor = artifact.load_processor(material / "processor")
+    rows = Table(str(material / "preferences.parquet"), preference, max_length=128)("train", processor)
+    indices, loads = np.arange(3, 11), []
+
+    def model():
+        loads.append(1)
+        return artifact.load_model(material / "model")[0]
+
+    for _ in range(2):
+        annotate(rows, "reference_margin", reference_margin, model, indices=indices, key={"model": "m"}, folder=tmp_path)
+    assert len(loads) == 1
+    with torch.no_grad():
+        expected = reference_margin(model(), rows.collate([rows[5]]))
+    torch.testing.assert_close(torch.tensor([rows[5]["reference_margin"]]), expected, rtol=1e-4, atol=1e-4)
+    assert np.isnan(rows[0]["reference_margin"])
+
+
+def test_needed_rows_are_those_of_the_budget(material):
+    processor = artifact.load_processor(material / "processor")
+    rows = Table(str(material / "preferences.parquet"), preference, max_length=128)("train", processor)
+    assert len(needed(rows, Budget(max_steps=2, global_batch=4))) == 8
+    assert list(needed(rows, Budget(max_steps=10_000, global_batch=4))) == list(range(len(rows)))
