@@ -5,7 +5,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / "src"))
 
-from fmcycle import cli  # noqa: E402
+from fmcycle import cli
 
 if __name__ == "__main__":
     sys.exit(cli.experiment(sys.argv[1:]))

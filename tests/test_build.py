@@ -4,7 +4,9 @@ from fmcycle import build, code, signature
 from fmcycle.error import ConfigError
 
 
-@pytest.mark.parametrize("target", ["pathlib.Path.write_text", "builtins.open", "os.system", "urllib.request.urlopen", "fmcycle_evil.x", "torch.load"])
+@pytest.mark.parametrize(
+    "target", ["pathlib.Path.write_text", "builtins.open", "os.system", "urllib.request.urlopen", "fmcycle_evil.x", "torch.load"]
+)
 def test_a_config_can_not_name_what_is_not_on_the_list(target):
     with pytest.raises(ConfigError, match=target):
         build.build({"_target_": target})

@@ -110,7 +110,11 @@ def test_hydras_own_keys_are_checked_too(project, override):
 
 def test_nothing_is_made_before_the_check(project, fmcycle):
     before = sorted(path.as_posix() for path in project.rglob("*"))
-    for arguments in (["finetune", "budget.max_steps=-1"], ["finetune", "--cfg", "job", "model.hiden_size=1"], ["finetune", "-m", "optimizer.lr=1e-3,-1"]):
+    for arguments in (
+        ["finetune", "budget.max_steps=-1"],
+        ["finetune", "--cfg", "job", "model.hiden_size=1"],
+        ["finetune", "-m", "optimizer.lr=1e-3,-1"],
+    ):
         result = fmcycle(*arguments)
         assert result.returncode == 2, result
         assert "Traceback" not in result.stderr

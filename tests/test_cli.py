@@ -10,7 +10,8 @@ from fmcycle.error import ConfigError
 def test_config_views_import_no_torch(project, root):
     code = (
         "import sys; from fmcycle import cli; code = cli.experiment(['--cfg', 'job']);"
-        "heavy = {'torch', 'lightning', 'transformers', 'peft', 'torchmetrics'} & set(sys.modules); sys.exit(code or str(heavy) if code or heavy else 0)"
+        "heavy = {'torch', 'lightning', 'transformers', 'peft', 'torchmetrics'} & set(sys.modules);"
+        "sys.exit(code or str(heavy) if code or heavy else 0)"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={"PYTHONPATH": str(root / "src")})
     assert result.returncode == 0, result.stderr
@@ -30,7 +31,9 @@ def test_a_mistyped_verb_is_refused_with_the_nearest(project, fmcycle):
 
 
 def test_selection_stands_before_the_command_line_and_local_settings_before_both(project):
-    (project / "params.yaml").write_text("model: gpt_small\nstages: {finetune: {strategy: full}}\noverrides: {finetune: {optimizer: {lr: 0.1}}}\n")
+    (project / "params.yaml").write_text(
+        "model: gpt_small\nstages: {finetune: {strategy: full}}\noverrides: {finetune: {optimizer: {lr: 0.1}}}\n"
+    )
     (project / "local.yaml").write_text("trainer: cpu\ntrainer.devices: 2\n")
     flags, overrides = cli.expand(["selection=params.yaml", "strategy=lora", "--cfg", "job"])
     assert flags == ["--cfg", "job"]
@@ -51,7 +54,7 @@ def test_configs_come_from_nowhere_else(project, flag):
 
 def test_params_yaml_is_checked_too(project):
     (project / "params.yaml").write_text("modell: llama_small\nstages: {finetun: {}}\n")
-    with pytest.raises(ConfigError, match="modell: no such group in params.yaml; did you mean model"):
+    with pytest.raises(ConfigError, match=r"modell: no such group in params\.yaml; did you mean model"):
         compose.selection("finetune")
     (project / "params.yaml").write_text("stages: {finetun: {}}\n")
     with pytest.raises(ConfigError, match="did you mean finetune"):
@@ -59,4 +62,9 @@ def test_params_yaml_is_checked_too(project):
 
 
 def test_values_keep_their_type_on_the_way_through_params(project):
-    assert compose.flatten({"a": {"b": None, "c": [1, "x y"], "d": True, "e": "p/q-r.s"}}) == ["a.b=null", "a.c=[1,'x y']", "a.d=true", "a.e=p/q-r.s"]
+    assert compose.flatten({"a": {"b": None, "c": [1, "x y"], "d": True, "e": "p/q-r.s"}}) == [
+        "a.b=null",
+        "a.c=[1,'x y']",
+        "a.d=true",
+        "a.e=p/q-r.s",
+    ]

@@ -6,7 +6,21 @@ from fmcycle import build, code, compose, signature
 
 STAGES = compose.stages()
 EXPERIMENTS = sorted(file.stem for file in (compose.conf_dir() / "experiment").glob("*.yaml"))
-GROUPS = ("model", "objective", "strategy", "optimizer", "budget", "trainer", "processor", "data", "curation", "gate", "engine", "guardrail", "compress")
+GROUPS = (
+    "model",
+    "objective",
+    "strategy",
+    "optimizer",
+    "budget",
+    "trainer",
+    "processor",
+    "data",
+    "curation",
+    "gate",
+    "engine",
+    "guardrail",
+    "compress",
+)
 
 
 @pytest.mark.parametrize("stage", STAGES)

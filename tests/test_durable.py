@@ -40,7 +40,9 @@ def test_no_disk_space_is_one_clear_error_and_the_old_file_stands(tmp_path, monk
 def test_a_second_writer_is_refused_and_told_who_holds_the_folder(tmp_path, root):
     code = f"from fmcycle import durable\nwith durable.lock({str(tmp_path / 'out')!r}): print('held')"
     with durable.lock(tmp_path / "out"):
-        second = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(root / "src")})
+        second = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(root / "src")}
+        )
     assert second.returncode and f"process {os.getpid()} is writing here" in second.stderr
     with durable.lock(tmp_path / "out"):
         pass

@@ -4,8 +4,35 @@ import ast
 from pathlib import Path
 
 SOURCE = Path(__file__).parents[1] / "src/fmcycle"
-NOUNS = {"source", "curation", "processor", "model", "objective", "strategy", "data", "optimizer", "evaluation", "guardrail", "engine", "monitor"}
-FLOOR = {"module", "speed", "artifact", "checkpoint", "durable", "lineage", "error", "number", "build", "budget", "trainer", "progress", "int8"}
+NOUNS = {
+    "source",
+    "curation",
+    "processor",
+    "model",
+    "objective",
+    "strategy",
+    "data",
+    "optimizer",
+    "evaluation",
+    "guardrail",
+    "engine",
+    "monitor",
+}
+FLOOR = {
+    "module",
+    "speed",
+    "artifact",
+    "checkpoint",
+    "durable",
+    "lineage",
+    "error",
+    "number",
+    "build",
+    "budget",
+    "trainer",
+    "progress",
+    "int8",
+}
 DOORS = {"cli", "compose", "check", "conflict", "override", "signature", "code"}
 
 

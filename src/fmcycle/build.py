@@ -34,7 +34,9 @@ def allowed(target: str) -> bool:
 def resolve(target: str):
     """The callable behind a dotted name. Raises ConfigError where the name is not allowed or does not exist."""
     if not allowed(target):
-        raise ConfigError([f"_target_ {target}: not a name that a config may build; fmcycle.*, [tool.fmcycle] packages, or one of signature.json"])
+        raise ConfigError(
+            [f"_target_ {target}: not a name that a config may build; fmcycle.*, [tool.fmcycle] packages, or one of signature.json"]
+        )
     module, _, name = target.rpartition(".")
     try:
         return getattr(importlib.import_module(module), name)

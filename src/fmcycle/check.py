@@ -20,7 +20,8 @@ def check(config: dict, where) -> list[str]:
 
     config: plain data; where: (dotted key) -> the file that the key stands in.
     """
-    names, values = [], []
+    names: list[str] = []
+    values: list[str] = []
     _walk(config, "", where, names, values)
     if names:
         return names
@@ -47,7 +48,9 @@ COMMON = ("_target_", "_partial_")
 def _check_node(node, key, where, names, values) -> None:
     target, prefix = node["_target_"], f"{key}." if key else ""
     if not isinstance(target, str) or not build.allowed(target):
-        names.append(f"{prefix}_target_: a config may not build {target} ({where(prefix + '_target_')}){suggest(str(target), build.third_party())}")
+        names.append(
+            f"{prefix}_target_: a config may not build {target} ({where(prefix + '_target_')}){suggest(str(target), build.third_party())}"
+        )
         return
     known = signature.read(target)
     if known is None:

@@ -84,7 +84,9 @@ def _stage(verb: str, arguments: list[str]) -> int:
     from fmcycle.error import ConfigError
 
     if verb not in stages():
-        raise ConfigError([f"{verb}: no such stage or verb{suggest(verb, [*stages(), 'compose', 'lineage', 'gate', 'deploy', 'feedback'])}"])
+        raise ConfigError(
+            [f"{verb}: no such stage or verb{suggest(verb, [*stages(), 'compose', 'lineage', 'gate', 'deploy', 'feedback'])}"]
+        )
     return _hydra([f"stage={verb}", *arguments])
 
 
@@ -101,7 +103,9 @@ def expand(arguments: list[str]) -> tuple[list[str], list[str]]:
     overrides: list[str] = []
     for index, text in enumerate(arguments):
         if text.split("=")[0] in ("--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd", "--experimental-rerun"):
-            raise ConfigError([f"{text}: configs come from conf/ and from [tool.fmcycle] packages in pyproject.toml, never from the command line"])
+            raise ConfigError(
+                [f"{text}: configs come from conf/ and from [tool.fmcycle] packages in pyproject.toml, never from the command line"]
+            )
         is_flag = text.startswith("-") or (index and arguments[index - 1] in takes_value and "=" not in text)
         (flags if is_flag else overrides).append(text)
     stage = next((text.split("=", 1)[1] for text in reversed(overrides) if text.startswith("stage=")), "finetune")
@@ -142,6 +146,7 @@ def _jobs(overrides: list[str]) -> list[list[str]]:
 def _hand_over(flags: list[str], overrides: list[str]) -> int:
     """Let Hydra run it: one job, a multirun, or one of its views."""
     import hydra
+    from hydra.core.hydra_config import HydraConfig
 
     from fmcycle import compose
 
@@ -151,7 +156,7 @@ def _hand_over(flags: list[str], overrides: list[str]) -> int:
     def task(cfg) -> None:
         from fmcycle.stage.perform import perform_job
 
-        codes.append(guarded(perform_job, list(hydra.core.hydra_config.HydraConfig.get().overrides.task)))
+        codes.append(guarded(perform_job, list(HydraConfig.get().overrides.task)))
 
     sys.argv = [sys.argv[0], *flags, compose.search_path(), *overrides]
     hydra.main(version_base="1.3", config_path=str(compose.conf_dir()), config_name="config")(task)()

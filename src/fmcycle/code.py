@@ -25,7 +25,8 @@ def _reached_from(module: str) -> tuple[frozenset[str], frozenset[Path]]:
     if file is None:
         return frozenset(), frozenset()
     packages = ("fmcycle", *build.user_packages())
-    names, files = set(), {file}
+    names: set[str] = set()
+    files = {file}
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)

@@ -6,6 +6,7 @@ import importlib.util
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, cast
 
 import yaml
 
@@ -33,7 +34,9 @@ def search_path() -> str:
     for package in build.user_packages():
         spec = importlib.util.find_spec(package)
         if spec is None or not spec.submodule_search_locations:
-            raise InputError(f"pyproject.toml: [tool.fmcycle] packages names {package}, which can't be imported: install it, or take it out")
+            raise InputError(
+                f"pyproject.toml: [tool.fmcycle] packages names {package}, which can't be imported: install it, or take it out"
+            )
         if (folder := Path(spec.submodule_search_locations[0]) / "conf").is_dir():
             folders.append(f"'file://{folder}'")
     return f"hydra.searchpath=[{','.join(folders)}]"
@@ -52,7 +55,7 @@ class Composed:
     minutes: float
     choices: dict
     overrides: list[str]
-    _raw: object = field(repr=False, default=None)
+    _raw: Any = field(repr=False, default=None)
 
     def config(self, **settled) -> dict:
         """The plain config that the stage's run sees, with inputs and out as settled."""
@@ -65,7 +68,7 @@ class Composed:
 def _plain(raw) -> dict:
     from omegaconf import OmegaConf
 
-    return OmegaConf.to_container(raw, resolve=True, throw_on_missing=False)
+    return cast(dict, OmegaConf.to_container(raw, resolve=True, throw_on_missing=False))
 
 
 def _hydra_compose(overrides: list[str]):
@@ -145,7 +148,12 @@ def _contain(path: str | None, key: str) -> None:
 def _refuse_doors(overrides: list[str]) -> None:
     doors = [item for item in overrides if item.lstrip("+~").startswith("hydra.searchpath")]
     if doors:
-        raise ConfigError([f"{item}: configs come from conf/ and from [tool.fmcycle] packages in pyproject.toml; name the package there" for item in doors])
+        raise ConfigError(
+            [
+                f"{item}: configs come from conf/ and from [tool.fmcycle] packages in pyproject.toml; name the package there"
+                for item in doors
+            ]
+        )
 
 
 def selection(stage: str, file: str | Path = "params.yaml") -> list[str]:
@@ -182,7 +190,11 @@ def _quoted(value) -> str:
     if isinstance(value, list):
         return f"[{','.join(map(_quoted, value))}]"
     plain = str(value)
-    return plain if not isinstance(value, str) or plain.replace("_", "a").replace("-", "a").replace("/", "a").replace(".", "a").isalnum() else f"'{plain}'"
+    return (
+        plain
+        if not isinstance(value, str) or plain.replace("_", "a").replace("-", "a").replace("/", "a").replace(".", "a").isalnum()
+        else f"'{plain}'"
+    )
 
 
 @functools.cache
@@ -209,7 +221,12 @@ def local() -> list[str]:
         return []
     settings = yaml.safe_load(file.read_text()) or {}
     if wrong := [key for key in settings if str(key).split(".")[0] != "trainer"]:
-        raise ConfigError([f"local.yaml: {key} is not a machine setting; it may hold trainer and trainer.KEY, the rest belongs into params.yaml" for key in wrong])
+        raise ConfigError(
+            [
+                f"local.yaml: {key} is not a machine setting; it may hold trainer and trainer.KEY, the rest belongs into params.yaml"
+                for key in wrong
+            ]
+        )
     return flatten(settings)
 
 

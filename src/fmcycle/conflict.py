@@ -23,10 +23,8 @@ def _positions(config):
     length = _first(config.get("data"), "max_length")
     positions = _first(config.get("model"), "max_position_embeddings", "n_positions")
     if length and positions and length > positions:
-        return (
-            f"data.max_length {length} exceeds the model's {positions} positions: "
-            f"lower data.max_length or raise model.{'max_position_embeddings' if 'max_position_embeddings' in config['model'] else 'n_positions'}"
-        )
+        key = "max_position_embeddings" if "max_position_embeddings" in config["model"] else "n_positions"
+        return f"data.max_length {length} exceeds the model's {positions} positions: lower data.max_length or raise model.{key}"
     return None
 
 

@@ -61,7 +61,7 @@ def revision() -> str:
 
 def find(roots=("artifacts", "runs", ".")) -> dict[str, dict]:
     """{content digest: provenance} of everything that stages recorded below `roots`."""
-    known = {}
+    known: dict[str, dict] = {}
     for root in roots:
         pattern = "*.provenance.json" if root == "." else "**/*.provenance.json"
         for file in sorted(Path(root).glob(pattern)):

@@ -17,7 +17,7 @@ def explain(overrides: list[str], error: Exception, hydra_compose, conf: Path) -
             problems.append(f"{text}: not an override: {str(fault).splitlines()[0]}; write key=value")
     groups = [item for item in parsed if _is_group(item, conf)]
     values = [item for item in parsed if item not in groups]
-    right = []
+    right: list[str] = []
     for item in sorted(groups, key=lambda item: item.key_or_group != "stage"):
         problem = _group_problem(item, right, hydra_compose, conf)
         if problem:

@@ -28,7 +28,8 @@ TARGETS = (
 )
 # Third-party signatures carry types at best; these are the ranges that the field's names imply.
 RANGES = {
-    "num_*_layers|num_*_heads|num_nodes|*_size|n_embd|n_layer|n_head|n_positions|max_position_embeddings|r|lora_alpha|rope_theta|max_steps": "Positive",
+    "num_*_layers|num_*_heads|num_nodes|*_size|n_embd|n_layer|n_head|n_positions": "Positive",
+    "max_position_embeddings|r|lora_alpha|rope_theta|max_steps": "Positive",
     "*_dropout|*_pdrop|dropout": "Fraction",
     "lr|eps|*_eps|*_epsilon": "Positive",
     "weight_decay": "NonNegative",
@@ -99,9 +100,9 @@ def _of_node(node, definitions) -> Signature | None:
     for item in node.body:
         if isinstance(item, ast.FunctionDef) and item.name == "__init__":
             return _of_function(item, skip=1)
-    fields = [item for item in node.body if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name)]
+    fields = [item for item in node.body if isinstance(item, ast.AnnAssign)]
     fields = [item for item in fields if "init=False" not in (ast.unparse(item.value) if item.value else "")]
-    return Signature({item.target.id: Parameter(parse(ast.unparse(item.annotation)), item.value is None) for item in fields})
+    return Signature({ast.unparse(item.target): Parameter(parse(ast.unparse(item.annotation)), item.value is None) for item in fields})
 
 
 def _of_function(node: ast.FunctionDef, skip: int = 0) -> Signature:
@@ -186,7 +187,9 @@ def _inspected(constructor) -> dict[str, str]:
 
 def _text(parameter: inspect.Parameter) -> str:
     annotation = inspect.formatannotation(parameter.annotation).strip("'")
-    kinds = {kind.strip() for kind in re.sub(r"(?:typing\.)?(?:Optional|Union)\[(.*)\]", r"\1|None", annotation).replace(",", "|").split("|")}
+    kinds = {
+        kind.strip() for kind in re.sub(r"(?:typing\.)?(?:Optional|Union)\[(.*)\]", r"\1|None", annotation).replace(",", "|").split("|")
+    }
     optional = parameter.default is None or bool(kinds & {"None", "NoneType"})
     plain = kinds - {"None", "NoneType"}
     if plain == {"int", "float"}:

@@ -27,7 +27,9 @@ SMALL = "processor.vocab_size=300"
 def test_a_missing_input_is_made_once_and_then_found(project, documents, fmcycle):
     first = fmcycle("tokens", documents, SMALL)
     assert first.returncode == 0, first.stderr
-    assert "tokens needs processor first: about" in first.stdout and "fmcycle processor processor=bpe processor.vocab_size=300" in first.stdout
+    assert (
+        "tokens needs processor first: about" in first.stdout and "fmcycle processor processor=bpe processor.vocab_size=300" in first.stdout
+    )
     (made,) = (project / "runs/processor").glob("[!.]*")
     again = fmcycle("tokens", documents, SMALL)
     assert again.returncode == 0 and "made before with the same identity" in again.stdout
