@@ -54,7 +54,7 @@ def make_package(root, model, value=1.5):
         inputs={"model": str(model), "metrics": str(root / "artifacts/evaluate/metrics.json")},
         out=str(root / "artifacts/package"),
         gate={"loss": {"_target_": "fmcycle.stage.package.Bound", "max": 2.0}},
-        engine={"_target_": "fmcycle.engine.transformers.Transformers", "max_tokens": 64},
+        engine={"_target_": "fmcycle.engine.transformers.Transformers", "_partial_": True, "max_tokens": 64},
         guardrail=yaml.safe_load((ROOT / "conf/guardrail/default.yaml").read_text()),
     )
     package.run(cfg)

@@ -55,7 +55,10 @@ def test_history_is_kept_and_the_same_package_twice_is_one_entry(tmp_path):
     second = deploy.deploy(package(tmp_path, "better"), tmp_path).name
     state = json.loads((tmp_path / "deployed.json").read_text())
     assert [entry["tag"] for entry in state["history"]] == [first, second] and state["current"] == second
-    assert (tmp_path / "deployed" / first / "model").is_dir()
+    assert {folder.name for folder in (tmp_path / "deployed").iterdir() if not folder.name.startswith(".")} == {second, "old"}
+    deploy.deploy(tmp_path / "deployed/old" / first, tmp_path)
+    assert deploy.current(tmp_path)[1]["tag"] == first
+    assert "deployed before" in deploy.refresh(tmp_path / "package", tmp_path)
 
 
 def test_a_corrupt_deployed_model_is_named_with_its_repair_and_deploy_repairs_it(tmp_path):

@@ -34,7 +34,7 @@ def create(slots: int = 2) -> FastAPI:
     app.add_api_route("/v1/chat/completions", _chat, methods=["POST"])
     app.add_api_route("/v1/completions", _complete, methods=["POST"])
     app.add_api_route("/v1/feedback", _feedback, methods=["POST"])
-    app.add_api_route("/v1/{path:path}", _nowhere, methods=["GET", "POST", "PUT", "DELETE", "PATCH"])
+    app.add_api_route("/v1/{path:path}", _nowhere, methods=["GET", "POST", "PUT", "DELETE", "PATCH"], include_in_schema=False)
     return app
 
 

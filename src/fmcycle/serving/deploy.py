@@ -1,6 +1,7 @@
 """Deployment: a package that passed its gate becomes `deployed/<tag>/`, and `deployed.json` names it."""
 
 import json
+import os
 import shutil
 import time
 from pathlib import Path
@@ -30,14 +31,14 @@ def gate(package: str | Path = "artifacts/package") -> dict:
 def deploy(package: str | Path = "artifacts/package", root: str | Path = ".") -> Path:
     """Make `package` the deployed model of `root`; return its folder. Deploying it again repairs a damaged copy.
 
-    Raises GateError when the gate refused it, InputError when it is damaged or not what was evaluated;
-    after either, what was deployed before still is.
+    The one before goes to `deployed/old/`, a package that can be deployed again. Raises GateError when the gate refused
+    it, InputError when it is damaged or not what was evaluated; after either, what was deployed before still is.
     """
     package, root = Path(package), Path(root)
     gate(package)
     content = check_package(package)
     tag, folder = content["tag"], root / "deployed" / content["tag"]
-    with durable.lock(root / "deployed.json"):
+    with durable.lock(root / "deployed" / "current"):
         if not _sound(folder):
             with artifact.create(folder) as partial:
                 shutil.copytree(package, partial, dirs_exist_ok=True, copy_function=shutil.copyfile)
@@ -46,18 +47,32 @@ def deploy(package: str | Path = "artifacts/package", root: str | Path = ".") ->
         if state["current"] != tag:
             entry = {"tag": tag, "model": content["model"], "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
             durable.write_json(root / "deployed.json", {"current": tag, "history": [*state["history"], entry]})
+        _put_away(folder)
     return folder
 
 
+def _put_away(current: Path) -> None:
+    """Move every other deployed model to old/, so that a Bento holds one model only."""
+    old = current.parent / "old"
+    for folder in current.parent.iterdir():
+        if folder.is_dir() and folder not in (current, old) and not folder.name.startswith("."):
+            old.mkdir(exist_ok=True)
+            shutil.rmtree(old / folder.name, ignore_errors=True)
+            os.replace(folder, old / folder.name)
+
+
 def refresh(package: str | Path = "artifacts/package", root: str | Path = ".") -> str:
-    """Deploy `package` if it is a new one that passed; return one line that says what was done. Never raises for a bad candidate."""
+    """Deploy `package` if it passed and never was deployed; return one line that says what was done.
+
+    Never raises for a bad candidate; a model that a person went back to stays until there is a new candidate.
+    """
     package, state = Path(package), _state(Path(root))
     if not (package / "package.json").is_file():
         return f"{package}: no candidate"
     try:
         tag = json.loads((package / "package.json").read_text())["tag"]
-        if state and state["current"] == tag:
-            return f"{tag} is deployed already"
+        if state and tag in [entry["tag"] for entry in state["history"]]:
+            return f"no new candidate: {tag} was deployed before"
         return f"deployed {deploy(package, root).name}"
     except (GateError, InputError, ValueError, KeyError) as error:
         return f"candidate not deployed: {error}"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import bentoml
 
+from fmcycle import artifact
 from fmcycle.error import InputError
 from fmcycle.serving import deploy
 
@@ -20,20 +21,32 @@ def root() -> Path:
     return Path(os.environ.get("FMCYCLE_ROOT", "."))
 
 
-def check_start() -> None:
-    """Deploy a new candidate that passed, verify what will be served, and see that the port is free; else exit with 2."""
+def version(project: Path, name: str) -> str:
+    """The version of the Bento `name`: a digest of code, requirements and deployed model. Ends well where that is built already."""
+    files = [file for file in sorted((project / "src").rglob("*")) if file.is_file() and "__pycache__" not in file.parts]
+    files += [file for name in ("bentofile.yaml", "requirements.lock") if (file := project / name).is_file()]
+    content = {file.relative_to(project).as_posix(): artifact.sha256(file) for file in files}
+    digest = artifact.digest_of(content | {"deployed": settle(project)["tag"]})[:16]
+    if bentoml.bentos.list(f"{name}:{digest}"):
+        print(f"{name}:{digest} is built already, from the same code and model")
+        raise SystemExit(0)
+    return digest
+
+
+def settle(project: Path) -> dict:
+    """Deploy a new candidate that passed, and verify what is deployed; its package.json. Exits with 2 and the reason else."""
     try:
-        log.info(deploy.refresh(root() / "artifacts/package", root()))
-        folder, package = deploy.current(root())
-        _check_port()
+        log.info(deploy.refresh(project / "artifacts/package", project))
+        folder, package = deploy.current(project)
     except InputError as error:
         print(error, file=sys.stderr)
         raise SystemExit(error.exit_code) from None
-    log.info("serving fmcycle:%s from %s", package["tag"], folder)
+    log.info("fmcycle:%s is deployed, in %s", package["tag"], folder)
+    return package
 
 
-def _check_port() -> None:
-    """Raises InputError where another process listens on the port that `bentoml serve` is about to take."""
+def check_port() -> None:
+    """Exit with 2 where another process listens on the port that `bentoml serve` is about to take."""
     import click
     from bentoml._internal.configuration.containers import BentoMLContainer
 
@@ -46,8 +59,9 @@ def _check_port() -> None:
         try:
             probe.bind((host, port))
         except OSError as error:
-            message = f"port {port} on {host}: {error.strerror}; end what listens there, or choose another with `bentoml serve --port N`"
-            raise InputError(message) from None
+            problem = f"port {port} on {host}: {error.strerror}; end what listens there, or choose another with `bentoml serve --port N`"
+            print(problem, file=sys.stderr)
+            raise SystemExit(2) from None
 
 
 def create():
@@ -68,7 +82,8 @@ def create():
         @bentoml.on_deployment
         @staticmethod
         def check():
-            check_start()
+            check_port()
+            settle(root())
 
         def _load(self):
             from fmcycle.serving.assistant import Assistant
