@@ -56,3 +56,9 @@ def test_documents_are_picked_by_digest_and_only_from_their_split(material):
 def test_a_context_beyond_the_models_positions_is_refused(assistant, material):
     with pytest.raises(InputError, match="128 positions"):
         BitsPerByte(str(material / "documents.parquet"), context=129)(*assistant)
+
+
+def test_the_two_halves_share_nothing_and_make_the_whole(material):
+    path = str(material / "documents.parquet")
+    first, second, both = ([row["id"] for row in held_out(path, "train", half=half)] for half in ("first", "second", "both"))
+    assert first + second == both and min(len(first), len(second)) > len(both) / 4

@@ -2,16 +2,20 @@
 
 import hashlib
 from collections import Counter
+from typing import Literal
 
 import polars as pl
 
 from fmcycle.error import InputError
 
+Half = Literal["both", "first", "second"]
 
-def held_out(path: str, split: str | None, limit: int | None = None) -> list[dict]:
+
+def held_out(path: str, split: str | None, limit: int | None = None, half: Half = "both") -> list[dict]:
     """Rows (dicts) of a parquet file with columns `id` and `split`, the first `limit` by sha256 of the id.
 
-    split: None takes every split (prompts, from which nothing is learned). A split without rows is an empty list.
+    split: None takes every split (prompts, from which nothing is learned). half: the first or second half of the digests, where one half
+    chooses and the other, fresh one confirms. A split without rows is an empty list.
     Raises InputError where the file has no such columns.
     """
     schema = pl.read_parquet_schema(path)
@@ -20,8 +24,13 @@ def held_out(path: str, split: str | None, limit: int | None = None) -> list[dic
         raise InputError(f"{path}: no column {', '.join(sorted(missing))}; name a file that `fmcycle curate` wrote")
     frame = pl.scan_parquet(path)
     rows = (frame if split is None else frame.filter(pl.col("split") == split)).collect().to_dicts()
-    rows.sort(key=lambda row: hashlib.sha256(row["id"].encode()).hexdigest())
-    return rows[:limit]
+    rows = [row for row in rows if half == "both" or (digest(row) < "8") == (half == "first")]
+    return sorted(rows, key=digest)[:limit]
+
+
+def digest(row: dict) -> str:
+    """sha256 of the row's id, in hex."""
+    return hashlib.sha256(row["id"].encode()).hexdigest()
 
 
 def per_group(rows: list[dict], column: str, limit: int) -> list[dict]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -25,6 +26,7 @@ class Instruction:
     render: Callable
     reference: str | None = None
     split: str = "test"
+    half: Literal["both", "first", "second"] = "both"
     per_task: PositiveInt = 40
     max_new_tokens: PositiveInt = 64
     batch_size: PositiveInt = 16
@@ -32,7 +34,7 @@ class Instruction:
     seed: NonNegativeInt = 0
 
     def __call__(self, model, processor) -> dict[str, float]:
-        rows = per_group(held_out(self.instructions, self.split), "task", self.per_task)
+        rows = per_group(held_out(self.instructions, self.split, half=self.half), "task", self.per_task)
         expected = [each["messages"][-1]["content"] for each in rows]
         own = self._scores(model, processor, rows, expected)
         metrics = self._metrics("", own)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -26,13 +27,14 @@ class Preference:
     render: Callable
     reference: str | None = None
     split: str = "test"
+    half: Literal["both", "first", "second"] = "both"
     limit: PositiveInt | None = 300
     batch_size: PositiveInt = 8
     resamples: PositiveInt = 1000
     seed: NonNegativeInt = 0
 
     def __call__(self, model, processor) -> dict[str, float]:
-        pairs = held_out(self.preferences, self.split, self.limit)
+        pairs = held_out(self.preferences, self.split, self.limit, self.half)
         sums, tokens = self._log_likelihoods(model, processor, pairs)
         means = sums / np.maximum(tokens, 1)
         metrics = row("preference_accuracy", *wilson(int((means[:, 0] > means[:, 1]).sum()), len(pairs)), len(pairs))
