@@ -1,0 +1,136 @@
+"""The store: what was acknowledged is on disk, once, in SQLite and in PostgreSQL."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fmcycle.error import InputError
+from fmcycle.serving.store import KeyReused, Store, UnknownAnswer
+
+SAID = {"rating": 1, "comment": "", "corrected": "", "preferred": "", "role": "user"}
+
+
+def answer(name, **changes):
+    prompt = [{"role": "user", "content": "é?"}]
+    row = {"answer_id": name, "time": f"2026-01-01T00:00:0{name[-1]}", "kind": "chat", "prompt": prompt, "answer": "Yes."}
+    row |= { "finish": "stop", "model": "m", "processor": "p", "config": "c", "prompt_tokens": 3, "answer_tokens": 2}
+    return row | {"latency": 0.5, "refused": False} | changes
+
+
+@pytest.fixture(scope="module")
+def postgres(tmp_path_factory):
+    """The URL of a PostgreSQL cluster of this test's own, on loopback."""
+    found = [Path(name) for name in (shutil.which("initdb"), *map(str, Path("/usr/lib/postgresql").glob("*/bin/initdb"))) if name]
+    if not found:
+        pytest.skip("no PostgreSQL here: install it to run this test")
+    try:
+        import psycopg  # noqa: F401
+    except ImportError:
+        pytest.skip("no psycopg here: install fmcycle[postgres] to run this test")
+    binaries, folder = found[0].resolve().parent, tmp_path_factory.mktemp("postgres")
+    user = {}
+    if os.getuid() == 0:  # PostgreSQL refuses to run as root
+        import pwd
+
+        entry = pwd.getpwnam("postgres")
+        user = {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+        for place in (folder, *list(folder.parents)[:2]):
+            place.chmod(0o755)
+        os.chown(folder, entry.pw_uid, entry.pw_gid)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    run = {"check": True, "cwd": folder, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, **user}
+    subprocess.run([binaries / "initdb", "-D", "data", "-A", "trust", "-U", "fmcycle", "-E", "UTF8", "--no-sync"], **run)
+    options = f"-h 127.0.0.1 -p {port} -k {folder}"
+    subprocess.run([binaries / "pg_ctl", "-D", "data", "-w", "-l", "log", "-o", options, "start"], **run)
+    yield f"postgresql://fmcycle@127.0.0.1:{port}/postgres"
+    subprocess.run([binaries / "pg_ctl", "-D", "data", "-m", "immediate", "stop"], **run)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def store(request, tmp_path):
+    url = f"sqlite:///{tmp_path}/store/feedback.db" if request.param == "sqlite" else request.getfixturevalue("postgres")
+    store = Store(url)
+    with store.engine.begin() as connection:
+        for table in ("feedback", "answers"):
+            connection.exec_driver_sql(f"DELETE FROM {table}")
+    yield store
+    store.close()
+
+
+def test_an_answer_comes_back_with_its_merged_feedback(store):
+    store.add_answer(answer("ans-1"))
+    store.add_answer(answer("ans-2"))
+    store.add_feedback("ans-1", "t1", SAID | {"comment": "good", "role": "expert"})
+    store.add_feedback("ans-1", "t2", SAID | {"rating": -1, "corrected": "No."})
+    first, second = store.interactions()
+    assert (first["rating"], first["comment"], first["corrected"], first["role"]) == (-1, "good", "No.", "user")
+    assert first["prompt"] == [{"role": "user", "content": "é?"}] and second["rating"] == 0
+
+
+def test_an_unknown_answer_is_said_so(store):
+    with pytest.raises(UnknownAnswer):
+        store.add_feedback("ans-9", "t", SAID)
+
+
+def test_the_same_key_twice_is_one_row_and_other_content_is_refused(store):
+    store.add_answer(answer("ans-1"))
+    first = store.add_feedback("ans-1", "t1", SAID, key="k")
+    again = store.add_feedback("ans-1", "t2", SAID, key="k")
+    assert first == (again[0], True) and not again[1]
+    with pytest.raises(KeyReused):
+        store.add_feedback("ans-1", "t3", SAID | {"rating": -1}, key="k")
+    assert [row["rating"] for row in store.interactions()] == [1]
+
+
+def test_sqlite_writes_ahead_and_waits_for_the_disk(tmp_path):
+    with Store(f"sqlite:///{tmp_path}/a.db").engine.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
+
+
+def test_a_file_that_is_no_database_is_named(tmp_path):
+    (tmp_path / "a.db").write_text("not a database, by far" * 100)
+    with pytest.raises(InputError, match=r"a\.db.*FMCYCLE_STORE"):
+        Store(f"sqlite:///{tmp_path}/a.db")
+
+
+WRITER = """
+import sys
+from fmcycle.serving.store import Store
+store = Store(sys.argv[1])
+for number in range(100_000):
+    store.add_feedback("ans-1", "t", {"rating": 1, "comment": str(number), "corrected": "", "preferred": "", "role": ""}, key=str(number))
+    print(number, flush=True)
+"""
+
+
+def test_kill_9_while_feedback_is_written_loses_nothing_acknowledged(tmp_path):
+    url = f"sqlite:///{tmp_path}/a.db"
+    Store(url).add_answer(answer("ans-1"))
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2] / "src")}
+    for _ in range(2):
+        writer = subprocess.Popen([sys.executable, "-c", WRITER, url], stdout=subprocess.PIPE, text=True, env=environment)
+        acknowledged = [int(writer.stdout.readline()) for _ in range(50)]
+        writer.send_signal(signal.SIGKILL)
+        acknowledged += [int(line) for line in writer.stdout if line.endswith("\n")]
+        writer.wait()
+        with Store(url).engine.connect() as connection:
+            kept = {int(row[0]) for row in connection.exec_driver_sql("SELECT comment FROM feedback")}
+            assert connection.exec_driver_sql("PRAGMA integrity_check").scalar() == "ok"
+        assert set(acknowledged) <= kept
+
+
+def test_prompts_are_kept_as_plain_json(tmp_path):
+    store = Store(f"sqlite:///{tmp_path}/a.db")
+    store.add_answer(answer("ans-1"))
+    with store.engine.connect() as connection:
+        assert json.loads(connection.exec_driver_sql("SELECT prompt FROM answers").scalar()) == answer("ans-1")["prompt"]
