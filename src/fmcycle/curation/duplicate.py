@@ -11,7 +11,7 @@ from fmcycle.number import Fraction, NonNegativeInt, PositiveInt
 
 def exact(frame: pl.DataFrame) -> pl.DataFrame:
     """Drop each text that equals an earlier one but for case and blanks; `value` is the id of the one that stays."""
-    key = pl.col("text").str.to_lowercase().str.replace_all(r"\s+", " ")
+    key = pl.col("text").str.to_lowercase().str.replace_all(r"\s+", " ").str.strip_chars()
     first = frame.with_columns(key=key).with_columns(kept=pl.col("id").first().over("key"), place=pl.int_range(pl.len()).over("key"))
     return drop(frame, first["place"] > 0, "exact duplicate", "same text", first["kept"])
 

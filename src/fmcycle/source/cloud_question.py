@@ -60,8 +60,8 @@ def tables(operations: list, questions: int, preferences: int) -> dict[str, list
             rows["instructions"].append(describe(entry))
             if place % 2:
                 rows["instructions"].append(name_of(entry))
-            else:
-                rows["instructions"].append(choose(entry, [title for title in titles if (entry.name, title) not in owners]))
+            elif len(others := [title for title in titles if (entry.name, title) not in owners]) > 1:
+                rows["instructions"].append(choose(entry, others))
         rows["preferences"] += [row for entry in chosen[questions:] if (row := prefer(entry, entries))]
         last = chosen[-1]
         prompt = {"id": f"{last.id}/prompt", "text": question(last), "kind": "harmless", "group": last.group}

@@ -13,15 +13,18 @@ from fmcycle.source import table
 TABULAR = {".jsonl", ".ndjson", ".parquet"}
 
 
-def local(folder: str | Path, *, path: str, licence: str = "unknown") -> None:
+def local(folder: str | Path, *, path: str | None, licence: str = "unknown") -> None:
     """Take the files under `path` into `folder` byte for byte, with a licence record; `curate` reads and judges them.
 
     JSONL and Parquet stay files; all others go into one `files.parquet` (file, content), so that many small texts are one file.
     Raises InputError where `path` is no folder, or a link in it leads outside.
     """
-    origin, folder = Path(path), Path(folder)
-    if not origin.is_dir():
-        raise InputError(f"{path}: no such folder; give source.{folder.name}.path the folder of your JSONL, Parquet or text files")
+    folder = Path(folder)
+    if path is None or not Path(path).is_dir():
+        raise InputError(
+            f"source {folder.name}: no folder {path}; name the one of your JSONL, Parquet and text files with inputs.local=FOLDER"
+        )
+    origin = Path(path)
     folder.mkdir(parents=True, exist_ok=True)
     packed: list[dict[str, str | bytes]] = []
     for file in files(origin):

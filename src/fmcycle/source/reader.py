@@ -6,6 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
+from fmcycle.error import InputError
 from fmcycle.source.local import files
 from fmcycle.source.table import SCHEMA
 
@@ -36,7 +37,7 @@ def read(folder: str | Path) -> Reading:
     for file in files(folder):
         name = file.relative_to(folder).as_posix()
         top = name.split("/")[0] if "/" in name else folder.resolve().name
-        origin = {"source": top, "licence": licence_of(folder / top if "/" in name else folder)}
+        origin = {"source": top, "licence": licence_of(file.parent, folder)}
         if file.suffix == ".parquet":
             read_parquet(file, name, origin, reading)
         else:
@@ -44,10 +45,18 @@ def read(folder: str | Path) -> Reading:
     return reading
 
 
-def licence_of(folder: Path) -> str:
-    """The licence that a folder's record names, or "unknown"."""
+def licence_of(folder: Path, root: Path) -> str:
+    """The licence that the nearest licence.json names, in `folder` or above it up to `root`; "unknown" without one.
+
+    Raises InputError for a record that cannot be read: whether a text may be used is not to be guessed.
+    """
     record = folder / "licence.json"
-    return json.loads(record.read_text())["licence"] if record.is_file() else "unknown"
+    if not record.is_file():
+        return "unknown" if folder == root else licence_of(folder.parent, root)
+    try:
+        return str(json.loads(record.read_text())["licence"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f'{record}: not a licence record ({error}); write {{"licence": "SPDX name"}} into it, or delete it') from error
 
 
 def read_bytes(content: bytes, name: str, origin: dict, reading: Reading) -> None:

@@ -11,6 +11,7 @@ from rich.console import Console
 from fmcycle import artifact, durable
 from fmcycle.build import build
 from fmcycle.curation import conversation, duplicate, page, profile
+from fmcycle.error import InputError
 from fmcycle.source import reader, table
 
 Step = Callable[[pl.DataFrame], pl.DataFrame]
@@ -35,6 +36,10 @@ def run(cfg: Config) -> None:
     Every row read is kept, dropped with its reason, or quarantined with its reason. Documents depend on no other table.
     """
     reading = reader.read(cfg.inputs["data"])
+    if not reading.read:
+        raise InputError(
+            f"{cfg.inputs['data']}: no JSONL, Parquet or text file with anything in it; name another folder with inputs.data=FOLDER"
+        )
     documents, dropped, flow = curated(reading.table("documents"), build(cfg.curation))
     split = build(cfg.split)
     tables = {"documents": split(documents)}
@@ -43,7 +48,7 @@ def run(cfg: Config) -> None:
         tables[name], copies = rows(name, reading.table(name), build(cfg.conversation), dropped["id"])
         tables[name] = split(tables[name])
         gone.append(split(copies))
-    everything = pl.concat(gone)
+    everything = pl.concat(gone).select(*tables["documents"].columns, *VERDICT)
     found = profile.profile(tables, everything, reading.quarantine, flow, reading.read)
     assert found["kept"] + found["dropped"] + found["quarantined"] == found["read"]
     with artifact.create(cfg.out) as partial:
@@ -75,22 +80,15 @@ def rows(name: str, frame: pl.DataFrame, steps: dict[str, Step], dropped: pl.Ser
     """(kept, dropped in the columns of documents) of another table: texts cleaned, copies out, and what asks about a dropped document."""
     for column in TEXTS[name]:
         frame = conversation.rewrite(frame, column, list(steps.values()))
-    judged = duplicate.exact(
-        frame.select("id", "source", "licence", "group").with_columns(text=conversation.as_text(frame), domain=pl.lit(name))
-    )
+    shown = frame.select("id", "source", "licence", "group").with_columns(text=conversation.as_text(frame), domain=pl.lit(name))
+    shown = shown.with_columns(pl.lit(None, pl.String).alias(column) for column in VERDICT)
     if "document" in frame.columns:
-        orphan = frame["document"].is_in(dropped.implode()) & judged["reason"].is_null()
-        verdict: dict[str, pl.Expr | pl.Series] = {
-            "reason": pl.lit("its document was dropped"),
-            "rule": pl.lit("document is kept"),
-            "value": pl.Series(frame["document"]),
-        }
-        judged = judged.with_columns(
-            pl.when(pl.Series(orphan)).then(content).otherwise(pl.col(column)).alias(column) for column, content in verdict.items()
-        )
-    stays = judged["reason"].is_null()
-    gone = judged.filter(~stays)
-    return frame.filter(stays), gone.select("id", "text", "source", "domain", "licence", "group", *VERDICT)
+        orphan = frame["document"].is_in(dropped.implode())
+        shown = duplicate.drop(shown, orphan, "its document was dropped", "document is kept", frame["document"])
+    asked = shown.filter(pl.col("reason").is_null())
+    gone = pl.concat([shown.filter(pl.col("reason").is_not_null()), duplicate.exact(asked).filter(pl.col("reason").is_not_null())])
+    stays = frame.filter(~pl.col("id").is_in(gone["id"].implode()))
+    return stays, gone.select("id", "text", "source", "domain", "licence", "group", *VERDICT).sort("id")
 
 
 def write(folder: Path, tables: dict[str, pl.DataFrame], dropped: pl.DataFrame, quarantine: list[dict], found: dict) -> None:

@@ -1,0 +1,26 @@
+import polars as pl
+
+from fmcycle.curation.conversation import as_text, rewrite
+from fmcycle.curation.privacy import mask
+from fmcycle.curation.text import normalize
+
+
+def test_every_turn_is_changed_and_the_order_stays():
+    talks = [
+        [{"role": "user", "content": "I am a@b.org "}, {"role": "assistant", "content": "Hello\r\nyou"}],
+        [{"role": "user", "content": "x"}],
+    ]
+    frame = pl.DataFrame({"id": ["2", "1"], "messages": talks})
+    found = rewrite(frame, "messages", [normalize, mask])
+    assert found["messages"].to_list() == [
+        [{"role": "user", "content": "I am <email>"}, {"role": "assistant", "content": "Hello\nyou"}],
+        [{"role": "user", "content": "x"}],
+    ]
+    assert found["id"].to_list() == ["2", "1"]
+    assert as_text(found).to_list() == ["I am <email>\nHello\nyou", "x"]
+
+
+def test_a_column_of_strings_and_a_frame_without_rows():
+    assert rewrite(pl.DataFrame({"chosen": ["a@b.org"]}), "chosen", [mask])["chosen"].to_list() == ["<email>"]
+    empty = pl.DataFrame({"chosen": []}, schema={"chosen": pl.String})
+    assert rewrite(empty, "chosen", [mask]).equals(empty)

@@ -1,0 +1,23 @@
+import polars as pl
+
+from fmcycle.curation.text import normalize
+
+
+def one(text):
+    return normalize(pl.DataFrame({"text": [text]}))["text"][0]
+
+
+def test_one_form_of_each_character_and_line_end():
+    assert one("Cafe\u0301 \r\n\r\n\r\n\r\nbar\rbaz\u2028end ") == "Caf\u00e9\n\nbar\nbaz\nend"
+
+
+def test_invisible_characters_go_and_meaning_stays():
+    assert one("so\u00adft\u200b zero\ufeff bell\x07") == "soft zero bell"
+    assert one("2\u2075 \u2260 25, \u00bd, \ufb01ne") == "2\u2075 \u2260 25, \u00bd, \ufb01ne"
+    assert one("\tcode:\n    indented\n\ttab") == "code:\n    indented\n\ttab"
+
+
+def test_a_normalised_text_normalises_to_itself():
+    texts = ["a\u0301\u0323 \r\n x\t\n\n\n\ny", "\u200b\n\n \n\n z", "x \u00a0\n\u00a0", " \x0b a", "\u2028\u2028\u2028b"]
+    once = [one(text) for text in texts]
+    assert [one(text) for text in once] == once

@@ -1,0 +1,68 @@
+import gzip
+import stat
+import zipfile
+
+import pytest
+
+from fmcycle.error import InputError
+from fmcycle.source import archive
+from fmcycle.source.archive import Archive
+
+
+def zip_of(path, *members):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        for member, content in members:
+            file.writestr(member, content)
+    return path
+
+
+def test_members_are_read_without_unpacking(tmp_path):
+    before = zip_of(tmp_path / "a.whl", ("b/text.txt", "größer"), ("a.json.gz", gzip.compress(b"{}")), ("folder/", ""))
+    with Archive(before) as wheel:
+        assert wheel.names() == ["a.json.gz", "b/text.txt"]
+        assert wheel.text("b/text.txt") == "größer"
+        assert wheel.read("a.json.gz") == b"{}"
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["a.whl"]
+
+
+@pytest.mark.parametrize("name", ["../out.txt", "/etc/passwd", "a/../../out.txt", "C:\\out.txt", "a\\..\\..\\b", "..", "c:/x"])
+def test_a_name_that_leads_out_is_refused(tmp_path, name):
+    with pytest.raises(InputError, match="leads out of the archive"):
+        Archive(zip_of(tmp_path / "slip.whl", ("good.txt", "x"), (name, "evil")))
+
+
+def test_a_symbolic_link_is_refused(tmp_path):
+    link = zipfile.ZipInfo("pkg/link")
+    link.external_attr = (stat.S_IFLNK | 0o777) << 16
+    with pytest.raises(InputError, match="symbolic link"):
+        Archive(zip_of(tmp_path / "link.whl", (link, "/etc/passwd")))
+
+
+def test_bombs_are_refused_on_opening_or_reading(tmp_path, monkeypatch):
+    monkeypatch.setattr(archive, "MEMBER_LIMIT", 1000)
+    with pytest.raises(InputError, match="unpacks to 5000 bytes"):
+        Archive(zip_of(tmp_path / "bomb.whl", ("zeros", b"\0" * 5000)))
+    with (
+        Archive(zip_of(tmp_path / "nested.whl", ("zeros.gz", gzip.compress(b"\0" * 5000)))) as wheel,
+        pytest.raises(InputError, match="unpacks to more"),
+    ):
+        wheel.read("zeros.gz")
+    monkeypatch.setattr(archive, "TOTAL_LIMIT", 1500)
+    with pytest.raises(InputError, match="the whole archive"):
+        Archive(zip_of(tmp_path / "many.whl", *[(f"{n}", b"\0" * 900) for n in range(3)]))
+
+
+def test_damage_is_one_clear_error(tmp_path):
+    file = tmp_path / "cut.whl"
+    zip_of(file, ("a.txt", "some text " * 500), ("b.gz", b"not gzip"))
+    whole = file.read_bytes()
+    with Archive(file) as wheel, pytest.raises(InputError, match=r"cut.whl: member 'b.gz' cannot be read"):
+        wheel.read("b.gz")
+    file.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(InputError, match="not a readable zip file"):
+        Archive(file)
+    flipped = bytearray(whole)
+    flipped[45] ^= 255
+    file.write_bytes(flipped)
+    with Archive(file) as wheel, pytest.raises(InputError, match=r"'a.txt' cannot be read"):
+        wheel.read("a.txt")

@@ -1,0 +1,116 @@
+import json
+
+import polars as pl
+import pytest
+
+from fmcycle.error import InputError
+from fmcycle.source.local import local
+from fmcycle.source.reader import read
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """One of everything that can go wrong, and three good documents."""
+    root = tmp_path / "mine"
+    (root / "deep").mkdir(parents=True)
+    (root / "good.txt").write_text("A good text.")
+    (root / "empty.txt").write_text(" \n ")
+    (root / "binary.txt").write_bytes(b"MZ\0\0\1\2")
+    (root / "latin.txt").write_bytes("Größe".encode("latin-1"))
+    (root / "picture.png").write_bytes(b"\x89PNG")
+    lines = [
+        b'{"text": "One.", "licence": "CC0-1.0", "url": 1}',
+        b'{"content": "Two."}',
+        b"",
+        b'{"text": 7}',
+        b'{"title": "x"}',
+        b"[1]",
+        b'{"text": "\xff"}',
+        b'{"text": "half',
+    ]
+    (root / "deep/rows.jsonl").write_bytes(b"\n".join(lines))
+    (root / "cut.parquet").write_bytes(b"PAR1" + b"\0" * 40)
+    pl.DataFrame({"text": [None, "\0bin"]}, schema={"text": pl.String}).write_parquet(root / "rows.parquet")
+    return root
+
+
+WRONG = {
+    ("empty.txt", None): "empty",
+    ("binary.txt", None): "binary",
+    ("latin.txt", None): "invalid UTF-8 at byte 2",
+    ("picture.png", None): ".png: not JSONL, Parquet or text (.md, .rst, .text, .txt)",
+    ("deep/rows.jsonl", 4): "text is no string but int",
+    ("deep/rows.jsonl", 5): "no column text, messages, or chosen and rejected",
+    ("deep/rows.jsonl", 6): "not a JSON object",
+    ("deep/rows.jsonl", 7): "invalid UTF-8 at byte 10",
+    ("deep/rows.jsonl", 8): "not valid JSON: half-written?",
+    ("rows.parquet", 1): "text is no string but NoneType",
+    ("rows.parquet", 2): "binary",
+}
+
+
+def test_nothing_is_lost_and_every_reason_is_told(folder):
+    reading = read(folder)
+    found = {(entry["file"], entry["line"]): entry["reason"] for entry in reading.quarantine}
+    assert found.pop(("cut.parquet", None)).startswith("not readable as Parquet")
+    assert found == WRONG
+    assert sum(len(rows) for rows in reading.rows.values()) + len(reading.quarantine) == reading.read == 15
+
+
+def test_what_is_missing_is_filled_honestly(folder):
+    rows = {row["id"]: row for row in read(folder).table("documents").to_dicts()}
+    assert rows["good.txt"] == {
+        "id": "good.txt",
+        "text": "A good text.",
+        "source": "mine",
+        "domain": "unknown",
+        "licence": "unknown",
+        "group": "good.txt",
+    }
+    assert rows["deep/rows.jsonl#1"]["licence"] == "CC0-1.0" and rows["deep/rows.jsonl#1"]["source"] == "deep"
+    assert rows["deep/rows.jsonl#2"]["text"] == "Two."
+
+
+def test_the_local_source_gives_the_same_and_writes_few_files(folder, tmp_path):
+    local(tmp_path / "out", path=str(folder), licence="CC-BY-4.0")
+    assert {file.name for file in (tmp_path / "out").rglob("*") if file.is_file()} == {
+        "files.parquet",
+        "rows.parquet",
+        "cut.parquet",
+        "rows.jsonl",
+        "licence.json",
+    }
+    reading = read(tmp_path / "out")
+    assert reading.read == 15 and len(reading.quarantine) == 12
+    assert {row["licence"] for row in reading.rows["documents"]} == {"CC-BY-4.0", "CC0-1.0"}
+
+
+def test_a_link_out_of_the_folder_is_refused(tmp_path):
+    (tmp_path / "secret.txt").write_text("secret")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/link.txt").symlink_to(tmp_path / "secret.txt")
+    with pytest.raises(InputError, match="leads out of"):
+        read(tmp_path / "mine")
+
+
+def test_conversations_are_known_by_their_columns_and_checked(tmp_path):
+    turn, answer = {"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}
+    rows = [
+        {"messages": [turn, answer]},
+        {"messages": [turn]},
+        {"messages": []},
+        {"messages": [{"role": "robot", "content": "x"}, answer]},
+        {"prompt": "Hi", "chosen": "Hello", "rejected": "Go"},
+        {"prompt": "Hi", "chosen": "Go", "rejected": "Go"},
+        {"text": "How?", "kind": "harmless"},
+    ]
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    reading = read(tmp_path)
+    assert {name: len(found) for name, found in reading.rows.items()} == {"documents": 0, "instructions": 1, "preferences": 1, "prompts": 1}
+    assert [entry["line"] for entry in reading.quarantine] == [2, 3, 4, 6]
+    assert reading.table("preferences")["prompt"].to_list() == [[turn]]
+
+
+def test_an_id_that_is_there_twice_stays_two_rows(tmp_path):
+    (tmp_path / "rows.jsonl").write_text('{"id": "a", "text": "One."}\n{"id": "a", "text": "Two."}\n')
+    assert read(tmp_path).table("documents")["id"].to_list() == ["a", "a~2"]

@@ -1,0 +1,144 @@
+import inspect
+import json
+from types import SimpleNamespace
+
+import polars as pl
+import pytest
+import yaml
+
+from fmcycle import artifact
+from fmcycle.error import InputError
+from fmcycle.source import feedback as feedback_source
+from fmcycle.stage import curate
+
+GOOD = "The operation puts a message into the queue of the account and returns the digest of its body to the caller."
+COLUMNS = ["id", "text", "source", "domain", "licence", "group", "split"]
+
+
+@pytest.fixture
+def run(root, tmp_path):
+    """run(data folder, out name) -> the out folder, with the steps of conf/."""
+
+    def load(name):
+        return yaml.safe_load((root / "conf" / name).read_text())
+
+    def curated(data, out="curate", **changes):
+        config = {
+            "curation": load("curation/web.yaml"),
+            "conversation": load("curation/conversation.yaml"),
+            "split": load("stage/curate.yaml")["split"],
+        }
+        curate.run(SimpleNamespace(inputs={"data": str(data)}, out=str(tmp_path / out), **{**config, **changes}))
+        return tmp_path / out
+
+    return curated
+
+
+@pytest.fixture
+def data(tmp_path):
+    """Two sources with our tables, and a folder with planted trouble."""
+    folder = tmp_path / "data"
+    (folder / "mine").mkdir(parents=True)
+    (folder / "mine/licence.json").write_text('{"licence": "CC0-1.0"}')
+    documents = [
+        {"id": "m/good", "text": GOOD, "group": "m/1"},
+        {"id": "m/mail", "text": f"{GOOD} Write to jo@example.org for the rest of it.", "group": "m/2"},
+        {"id": "m/copy", "text": GOOD.upper(), "group": "m/3"},
+        {"id": "m/near", "text": f"{GOOD} Write to jim@example.com for the rest of it!", "group": "m/4"},
+        {"id": "m/short", "text": "Too short.", "group": "m/5"},
+    ]
+    (folder / "mine/documents.jsonl").write_text("\n".join(map(json.dumps, documents)) + '\n{"text": "half')
+    (folder / "mine/bad.txt").write_bytes(b"\xff\xfe")
+    turn = {"role": "user", "content": "What does it do? Mail me at me@example.org"}
+    instructions = [
+        {"id": "i/1", "messages": [turn, {"role": "assistant", "content": "It puts."}], "task": "t", "group": "m/1", "document": "m/good"},
+        {"id": "i/2", "messages": [turn, {"role": "assistant", "content": "It puts."}], "task": "t", "group": "m/2", "document": ""},
+        {"id": "i/3", "messages": [turn, {"role": "assistant", "content": "Short."}], "task": "t", "group": "m/5", "document": "m/short"},
+    ]
+    (folder / "mine/instructions.jsonl").write_text("\n".join(map(json.dumps, instructions)))
+    (folder / "mine/preferences.jsonl").write_text(json.dumps({"prompt": "Hi", "chosen": "Hello a@b.org", "rejected": "Go"}))
+    (folder / "mine/prompts.jsonl").write_text(json.dumps({"text": "How?", "kind": "harmless"}))
+    return folder
+
+
+def test_planted_cases_come_out_exactly(run, data):
+    out = run(data)
+    documents, dropped = pl.read_parquet(out / "documents.parquet"), pl.read_parquet(out / "dropped.parquet")
+    assert documents.columns == COLUMNS and dropped.columns == [*COLUMNS, "reason", "rule", "value"]
+    assert dict(documents.select("id", "text").iter_rows()) == {
+        "m/copy": GOOD.upper(),
+        "m/mail": f"{GOOD} Write to <email> for the rest of it.",
+    }
+    assert {row["id"]: (row["reason"], row["value"]) for row in dropped.to_dicts()} == {
+        "m/good": ("exact duplicate", "m/copy"),
+        "m/near": ("near duplicate", "m/mail"),
+        "m/short": ("too short", "2.0"),
+        "i/1": ("its document was dropped", "m/good"),
+        "i/3": ("its document was dropped", "m/short"),
+    }
+    assert pl.read_parquet(out / "instructions.parquet")["id"].to_list() == ["i/2"]  # its copy went for another reason
+    quarantine = [json.loads(line) for line in (out / "quarantine.jsonl").read_text().splitlines()]
+    assert [(entry["file"], entry["line"]) for entry in quarantine] == [("mine/bad.txt", None), ("mine/documents.jsonl", 6)]
+    assert pl.read_parquet(out / "preferences.parquet")["chosen"].to_list() == ["Hello <email>"]
+    assert set(documents["licence"]) == {"CC0-1.0"}
+    profile = json.loads((out / "profile.json").read_text())
+    assert (profile["read"], profile["kept"], profile["dropped"], profile["quarantined"]) == (12, 5, 5, 2)
+
+
+def test_two_runs_are_the_same_byte_for_byte(run, data):
+    assert artifact.verify(run(data, "one")) == artifact.verify(run(data, "two"))
+
+
+def test_feedback_moves_its_rows_and_never_the_documents(run, data, tmp_path):
+    before = run(data, "before")
+    snapshots = tmp_path / "feedback/snapshots"
+    snapshots.mkdir(parents=True)
+    row = dict.fromkeys(feedback_source.COLUMNS, "") | {
+        "answer_id": "a1", "time": "2026-01-01", "prompt": [{"role": "user", "content": "Why?"}], "answer": "No.", "corrected": "So.",
+        "rating": -1, "prompt_tokens": 1, "answer_tokens": 1, "latency": 0.1, "refused": False,
+    }  # fmt: skip
+    pl.DataFrame([row], schema=feedback_source.COLUMNS).write_parquet(snapshots / "1.parquet")
+    feedback_source.feedback(data / "feedback", path=str(tmp_path / "feedback"))
+    after = run(data, "after")
+    for name in ("documents.parquet", "prompts.parquet"):
+        assert artifact.sha256(before / name) == artifact.sha256(after / name)
+    found = pl.read_parquet(after / "instructions.parquet").filter(pl.col("source") == "feedback").to_dicts()
+    assert [turn["content"] for turn in found[0]["messages"]] == ["Why?", "So."]
+    assert pl.read_parquet(after / "preferences.parquet").filter(pl.col("source") == "feedback")["rejected"].to_list() == ["No."]
+    assert json.loads((after / "profile.json").read_text())["quarantined"] == 2
+
+
+def test_groups_never_straddle_and_questions_go_with_their_documents(run, tmp_path):
+    kinds = (str, bytes, dict, list, set, int, float, tuple, frozenset, complex, bytearray, range)
+    (tmp_path / "data").mkdir()
+    documents, questions = [], []
+    for kind in kinds:
+        for name in sorted(dir(kind)):
+            text = inspect.getdoc(getattr(kind, name)) or ""
+            row = {"id": f"{kind.__name__}.{name}", "group": kind.__name__}
+            documents.append(row | {"text": f"{kind.__name__}.{name} of Python\n\n{text}"})
+            talk = [{"role": "user", "content": f"What is {row['id']}?"}, {"role": "assistant", "content": text or "It has no text."}]
+            questions.append(row | {"messages": talk, "task": "docstring", "document": row["id"]})
+    (tmp_path / "data/d.jsonl").write_text("\n".join(map(json.dumps, documents)))
+    (tmp_path / "data/i.jsonl").write_text("\n".join(map(json.dumps, questions)))
+    split = {"_target_": "fmcycle.curation.split.by_group", "_partial_": True, "validation": 0.3, "test": 0.3}
+    out = run(tmp_path / "data", split=split)
+    tables = [pl.read_parquet(out / f"{name}.parquet").select("group", "split") for name in ("documents", "instructions", "dropped")]
+    splits = pl.concat(tables).group_by("group").agg(pl.col("split").n_unique())
+    assert splits["split"].max() == 1 and pl.concat(tables)["split"].n_unique() == 3
+    kept = set(pl.read_parquet(out / "documents.parquet")["id"])
+    assert set(pl.read_parquet(out / "instructions.parquet")["document"]) <= kept
+
+
+def test_a_folder_of_plain_text_without_any_of_our_columns_is_enough(run, tmp_path):
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes/one.md").write_text(GOOD)
+    row = pl.read_parquet(run(tmp_path / "notes") / "documents.parquet").to_dicts()[0]
+    assert (row["id"], row["source"], row["licence"], row["domain"]) == ("one.md", "notes", "unknown", "unknown")
+
+
+def test_an_empty_folder_is_refused_and_nothing_is_written(run, tmp_path):
+    (tmp_path / "nothing").mkdir()
+    with pytest.raises(InputError, match=r"inputs\.data=FOLDER"):
+        run(tmp_path / "nothing")
+    assert not (tmp_path / "curate").exists()
