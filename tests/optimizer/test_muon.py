@@ -1,0 +1,61 @@
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from fmcycle.optimizer.adamw import adamw
+from fmcycle.optimizer.group import split
+from fmcycle.optimizer.muon import muon, orthogonal
+
+
+def small(tied: bool = True):
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2, "vocab_size": 64}
+    return LlamaForCausalLM(LlamaConfig(tie_word_embeddings=tied, **sizes))
+
+
+def trained(model, optimizer, steps=60) -> list[float]:
+    ids, losses = torch.arange(64).view(4, 16), []
+    for _ in range(steps):
+        loss = model(input_ids=ids, labels=ids).loss
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses
+
+
+def test_newton_schulz_brings_singular_values_near_one():
+    torch.manual_seed(0)
+    for shape in ((3, 32, 32), (2, 48, 16), (2, 16, 48)):
+        values = torch.linalg.svdvals(orthogonal(torch.randn(shape)))
+        assert values.min() > 0.3 and values.max() < 1.3
+
+
+def test_every_trained_weight_is_in_one_group():
+    for tied in (True, False):
+        model = small(tied)
+        kinds = split(model)
+        assert sum(map(len, kinds.values())) == len(list(model.parameters()))
+        assert len(kinds["matrix"]) == 14 and len(kinds["embedding"]) == (1 if tied else 2) and len(kinds["vector"]) == 5
+
+
+def test_frozen_weights_are_in_none():
+    model = small()
+    model.model.requires_grad_(False)
+    assert split(model) == {"matrix": [], "embedding": [], "vector": []}
+
+
+def test_both_learn_and_muon_learns_with_its_state_reloaded():
+    for make in (lambda m: muon(m), lambda m: adamw(m, lr=3e-3)):
+        model = small()
+        optimizer = make(model)
+        losses = trained(model, optimizer)
+        assert losses[-1] < 0.5 * losses[0]
+        again = make(model)
+        again.load_state_dict(optimizer.state_dict())
+        assert trained(model, again, 5)[-1] <= losses[-1] * 1.5
+
+
+def test_only_matrices_decay():
+    for optimizer in (adamw(small(), weight_decay=0.3), muon(small(), weight_decay=0.3)):
+        decays = {group["weight_decay"]: group["params"] for group in optimizer.param_groups}
+        assert all(p.ndim == 2 for p in decays[0.3]) and len(decays[0.3]) == 14
