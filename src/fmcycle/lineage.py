@@ -42,11 +42,17 @@ def record(out: str | Path, stage: str, identity: str, section: dict, code: str,
 
 
 def outs(out: str | Path) -> dict[str, str]:
-    """{path: content digest} of the artifact folders and files that a stage left in `out`."""
+    """{path: content digest} of what a stage left in `out`: its folders, and every file of those by itself."""
     out = Path(out)
-    if (out / artifact.MANIFEST).is_file() or not out.is_dir():
+    if not out.is_dir():
         return {out.as_posix(): artifact.digest(out)}
-    return {path.as_posix(): artifact.digest(path) for path in sorted(out.iterdir()) if not path.name.startswith(".")}
+    tops = [out] if (out / artifact.MANIFEST).is_file() else [path for path in sorted(out.iterdir()) if not path.name.startswith(".")]
+    found = {top.as_posix(): artifact.digest(top) for top in tops}
+    for top in tops:
+        if (top / artifact.MANIFEST).is_file():
+            manifest = json.loads((top / artifact.MANIFEST).read_text())
+            found |= {(top / name).as_posix(): entry["sha256"] for name, entry in manifest.items()}
+    return found
 
 
 def revision() -> str:
@@ -59,9 +65,9 @@ def revision() -> str:
     return head + ("+" if changed else "")
 
 
-def find(roots=("artifacts", "runs", ".")) -> dict[str, dict]:
-    """{content digest: provenance} of everything that stages recorded below `roots`."""
-    known: dict[str, dict] = {}
+def find(roots=("artifacts", "runs", ".")) -> dict[str, list[dict]]:
+    """{content digest: provenances of the stages that left it} of everything recorded below `roots`."""
+    known: dict[str, list[dict]] = {}
     for root in roots:
         pattern = "*.provenance.json" if root == "." else "**/*.provenance.json"
         for file in sorted(Path(root).glob(pattern)):
@@ -69,37 +75,43 @@ def find(roots=("artifacts", "runs", ".")) -> dict[str, dict]:
                 entry = json.loads(file.read_text())
             except ValueError:
                 continue  # a half-written one: its stage never ended
-            for path, digest in entry["outs"].items():
-                known.setdefault(digest, entry | {"path": path})
+            for digest in set(entry["outs"].values()):
+                known.setdefault(digest, []).append(entry)
     return known
 
 
+def origin(path: str, digest: str, known: dict[str, list[dict]]) -> dict | None:
+    """Who made `path`: the stage that left these bytes there, else one that left the same bytes elsewhere."""
+    entries = known.get(digest, [])
+    return next((entry for entry in entries if entry["outs"].get(path) == digest), entries[0] if entries else None)
+
+
 def show(path: str | Path) -> None:
-    """Print the tree of inputs behind `path`. Raises InputError where there is no such path."""
-    from rich import print as rich_print
+    """Print the tree of inputs behind `path`. Raises InputError where there is no such path, or it is damaged."""
+    from rich.console import Console
     from rich.tree import Tree
 
-    path = Path(path)
-    known = find()
+    path, known = Path(path), find()
     top = artifact.verify(path)
     tree = Tree(f"[bold]{path}[/] {top[:12]}")
-    members = [top] if top in known else [artifact.digest(item) for item in sorted(path.iterdir())] if path.is_dir() else [top]
+    members = {path.as_posix(): top}
+    if top not in known and path.is_dir():
+        members = {item.as_posix(): artifact.digest(item) for item in sorted(path.iterdir()) if not item.name.startswith(".")}
     seen: set[str] = set()
-    for digest in dict.fromkeys(members):
-        _branch(tree, digest, known, seen)
-    rich_print(tree)
+    for name, digest in members.items():
+        _branch(tree, name, digest, known, seen)
+    Console(soft_wrap=True).print(tree)
 
 
-def _branch(tree, digest: str, known: dict, seen: set[str]) -> None:
-    entry = known.get(digest)
+def _branch(tree, path: str, digest: str, known: dict[str, list[dict]], seen: set[str]) -> None:
+    entry = origin(path, digest, known)
     if entry is None:
         return
     key = entry["identity"]
-    again = key in seen
-    node = tree.add(f"{entry['stage']} [dim]identity {key[:12]}, code {entry['code'][:12]}, revision {entry['revision'][:8] or 'none'}[/]")
-    if again:
-        node.add("[dim](above)[/]")
+    if key in seen:
+        tree.add(f"{entry['stage']} [dim](above)[/]")
         return
     seen.add(key)
+    node = tree.add(f"{entry['stage']} [dim]identity {key[:12]}, code {entry['code'][:12]}, revision {entry['revision'][:8] or 'none'}[/]")
     for name, given in sorted(entry["inputs"].items()):
-        _branch(node.add(f"{name}: {given['path']} [dim]{given['digest'][:12]}[/]"), given["digest"], known, seen)
+        _branch(node.add(f"{name}: {given['path']} [dim]{given['digest'][:12]}[/]"), given["path"], given["digest"], known, seen)

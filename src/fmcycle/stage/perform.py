@@ -1,9 +1,11 @@
 """What surrounds every stage: inputs found and verified, one writer, identity, metrics and provenance."""
 
 import ctypes
+import logging
 import os
 import signal
 import time
+import warnings
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -67,7 +69,16 @@ def _announce(composed: Composed, needed_by: str) -> None:
     print(f"{needed_by} needs {composed.stage} first: about {composed.minutes:g} min on 2 cores, by `{command}`", flush=True)
 
 
+def _quiet() -> None:
+    """Leave the screen to what the stage says: no hub, no advertisement, no bar for a weight file of a second."""
+    os.environ |= {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1", "TRANSFORMERS_VERBOSITY": "error"}
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
+    for category in (FutureWarning, DeprecationWarning):
+        warnings.filterwarnings("ignore", category=category, module=r"(transformers|lightning|torch)\.")
+
+
 def _run(composed: Composed, inputs: dict, out: Path, runs: Path):
+    _quiet()
     runs.mkdir(parents=True, exist_ok=True)
     settled = {name: None if path is None else str(path) for name, path in inputs.items()}
     config = composed.config(inputs=settled, out=str(out), runs=str(runs))
@@ -80,7 +91,9 @@ def _same_as_pipeline(composed: Composed, out: Path) -> None:
     if out.parts[0] not in ("artifacts", "sources") or composed.base != "require":
         return
     if not PIPELINE.is_file() or yaml.safe_load(PIPELINE.read_text()).get(composed.stage) != composed.section:
-        raise InputError(f"{PIPELINE}: does not hold this {composed.stage} section; run `dvc repro {composed.stage}`, or choose another out=")
+        raise InputError(
+            f"{PIPELINE}: does not hold this {composed.stage} section; run `dvc repro {composed.stage}`, or choose another out="
+        )
 
 
 def die_with_parent() -> None:
