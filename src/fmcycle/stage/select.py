@@ -1,0 +1,175 @@
+"""select: a few short trials, the best of them and of the models that are there, confirmed on fresh data."""
+
+import json
+import math
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+
+import yaml
+from rich import print as say
+
+from fmcycle import artifact, durable, search
+from fmcycle.build import build
+from fmcycle.error import InputError, Interrupted
+from fmcycle.number import NonNegativeFloat, NonNegativeInt, PositiveInt
+
+
+@dataclass
+class Config:
+    """entrants: {name: model folder}, judged as they are; candidates: {name: a section of train}, trials change one within `space`.
+
+    judge, confirm: {name: (model, processor) -> metrics}, over different rows; score: {metric: weight}, what is maximised.
+    incumbent: the entrant that stays unless another scores `margin` more on the rows of `confirm`.
+    """
+
+    inputs: dict
+    out: str
+    runs: str
+    processor: dict
+    model: dict
+    trainer: dict
+    entrants: dict
+    candidates: dict
+    space: dict
+    judge: dict
+    confirm: dict
+    score: dict
+    incumbent: str
+    trials: PositiveInt = 4
+    seed: NonNegativeInt = 0
+    margin: NonNegativeFloat = 0.0
+
+
+def run(cfg: Config) -> dict[str, float]:
+    """Write model/ (the confirmed winner), best.yaml (its overrides) and trials.json; returns the winner's and the incumbent's figures.
+
+    cfg.runs keeps the study and the trials' models until the stage ends: killed at any trial, the same command goes on from there.
+    Raises InputError where the incumbent is no entrant or the score names a metric that the judges do not give.
+    """
+    if cfg.incumbent not in cfg.entrants:
+        raise InputError(f"incumbent {cfg.incumbent} is none of the entrants {', '.join(cfg.entrants)}: name one of them")
+    space = search.leaves(build(cfg.space))
+    for name, section in cfg.candidates.items():
+        try:
+            search.changed(section, dict.fromkeys(space))
+        except KeyError as error:
+            raise InputError(f"space.{error.args[0]}: candidates.{name} has no such key; correct it in conf/search") from None
+    rows = [entrant(cfg, name, folder) for name, folder in cfg.entrants.items()]
+    for study, trial in search.study(Path(cfg.runs), cfg.seed, cfg.trials):
+        attempt(cfg, study, trial, space)
+    trials = [row_of(trial) for trial in study_trials(cfg)]
+    ended = [row for row in [*rows, *trials] if row["score"] is not None]
+    best = max(ended, key=lambda row: row["score"])
+    metrics, winner = confirmed(cfg, best, rows)
+    metrics |= {"trials": len(trials), "failed_trials": sum(row["score"] is None for row in trials)}
+    keep(cfg, winner, [*rows, *trials])
+    return metrics
+
+
+def entrant(cfg: Config, name: str, folder: str) -> dict:
+    """The row of a model that is judged as it is; kept in cfg.runs, so that it is judged once."""
+    file = Path(cfg.runs) / f"entrant-{name}.json"
+    if not file.is_file():
+        metrics = measured(cfg, cfg.judge, folder)
+        durable.write_json(file, {"name": name, "overrides": {}, "score": score(cfg, metrics), "metrics": metrics})
+        say(f"select: {name} as it is, score {score(cfg, metrics):.4f}")
+    return json.loads(file.read_text())
+
+
+def attempt(cfg: Config, study, trial, space: dict) -> None:
+    """Run one trial and tell the study its score; a trial that diverges or breaks is recorded as failed, and the sweep goes on."""
+    import optuna
+
+    name = trial.suggest_categorical("candidate", list(cfg.candidates))
+    overrides = {key: draw(trial, key) for key, draw in space.items()}
+    folder = Path(cfg.runs) / f"trial-{trial.number:03d}"
+    try:
+        train(cfg, cfg.candidates[name], overrides, folder)
+        metrics = measured(cfg, cfg.judge, folder / "out/model")
+        value = score(cfg, metrics)
+        if not math.isfinite(value):
+            raise ValueError(f"score {value}")
+    except (InputError, Interrupted):
+        raise  # a wrong input is no verdict on the trial, and an interrupted trial goes on
+    except (ValueError, RuntimeError, ArithmeticError) as error:
+        trial.set_user_attr("reason", str(error).splitlines()[0] if str(error) else type(error).__name__)
+        study.tell(trial, state=optuna.trial.TrialState.FAIL)
+        say(f"select: trial {trial.number}, {name} with {overrides}, failed: {error}")
+        return
+    trial.set_user_attr("metrics", metrics)
+    trial.set_user_attr("overrides", overrides)
+    study.tell(trial, value)
+    say(f"select: trial {trial.number}, {name} with {overrides}, score {value:.4f}")
+
+
+def train(cfg: Config, section: dict, overrides: dict, folder: Path) -> None:
+    """Train a candidate as the stages finetune and align do: folder/out/model."""
+    from fmcycle.stage.train import run as train_run
+
+    shared = {"processor": cfg.processor, "model": cfg.model, "trainer": cfg.trainer, "evaluation": {}, "minutes": 0}
+    train_run(SimpleNamespace(**shared | search.changed(section, overrides) | {"out": str(folder / "out"), "runs": str(folder / "runs")}))  # type: ignore[arg-type]
+
+
+def measured(cfg: Config, evaluations: dict, folder: str | Path) -> dict[str, float]:
+    """What the score is made of, with intervals, for the model in `folder`. Raises InputError where the evaluations do not give it."""
+    model, processor = artifact.load_model(folder)
+    metrics: dict[str, float] = {}
+    for evaluation in build(evaluations).values():
+        metrics |= evaluation(model, processor)
+    if missing := [name for name in cfg.score if name not in metrics]:
+        there = ", ".join(name for name in metrics if "/" not in name)
+        raise InputError(f"score.{missing[0]}: not measured (no held-out rows?); there is {there}; correct it in conf/search")
+    return {name: value for name, value in metrics.items() if name.partition("/")[0] in cfg.score}
+
+
+def score(cfg: Config, metrics: dict[str, float]) -> float:
+    """The weighted sum that is maximised."""
+    return sum(weight * metrics[name] for name, weight in cfg.score.items())
+
+
+def study_trials(cfg: Config) -> list:
+    """All trials of the study, in their order."""
+    import optuna
+
+    return optuna.load_study(study_name="select", storage=f"sqlite:///{(Path(cfg.runs) / 'study.db').resolve()}").get_trials()
+
+
+def row_of(trial) -> dict:
+    """What trials.json says of a trial: no times, so that the same sweep has the same bytes."""
+    row = {"name": f"trial-{trial.number:03d}", "candidate": trial.params.get("candidate"), "score": trial.value}
+    return row | {key: trial.user_attrs[key] for key in ("overrides", "metrics", "reason") if key in trial.user_attrs}
+
+
+def model_of(cfg: Config, row: dict) -> Path:
+    """The model folder of an entrant's or a trial's row."""
+    return Path(cfg.entrants[row["name"]]) if "candidate" not in row else Path(cfg.runs) / row["name"] / "out/model"
+
+
+def confirmed(cfg: Config, best: dict, rows: list[dict]) -> tuple[dict[str, float], dict]:
+    """(metrics of the winner and the incumbent on fresh rows, the winner's row): `best`, or the incumbent where it does not hold up."""
+    incumbent = next(row for row in rows if row["name"] == cfg.incumbent)
+    old = measured(cfg, cfg.confirm, model_of(cfg, incumbent))
+    new = old if best is incumbent else measured(cfg, cfg.confirm, model_of(cfg, best))
+    gain = score(cfg, new) - score(cfg, old)
+    won = best is not incumbent and gain > cfg.margin
+    say(f"select: {best['name']} against {cfg.incumbent} on fresh rows: {gain:+.4f}, {'it wins' if won else f'{cfg.incumbent} stays'}")
+    winner, found = (best, new) if won else (incumbent, old)
+    figures = {"score": score(cfg, found), "incumbent/score": score(cfg, old), "challenger/score": score(cfg, new)}
+    return {name: round(value, 6) for name, value in figures.items()} | {"challenger_won": int(won)} | found, winner
+
+
+def keep(cfg: Config, winner: dict, rows: list[dict]) -> None:
+    """Write the winner's folder, best.yaml and trials.json; the trials' models are deleted."""
+    out = Path(cfg.out)
+    with artifact.create(out / "model") as partial:
+        source = model_of(cfg, winner)
+        shutil.copytree(
+            source, partial, dirs_exist_ok=True, copy_function=shutil.copyfile, ignore=shutil.ignore_patterns(artifact.MANIFEST)
+        )
+    best = {"winner": winner["name"], "candidate": winner.get("candidate", winner["name"]), "overrides": winner["overrides"]}
+    durable.write_text(out / "best.yaml", yaml.safe_dump(best, sort_keys=True))
+    durable.write_json(out / "trials.json", rows)
+    for folder in Path(cfg.runs).glob("trial-*"):
+        shutil.rmtree(folder)
