@@ -23,11 +23,12 @@ TEXT = "The bucket holds objects. A user may list the bucket, and delete an obje
 
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory):
-    """A model folder: a random Llama of two thin layers, with a byte-level BPE and the project's template."""
+    """A model folder: a Llama of two thin layers that has learnt one answer by heart, its BPE and the project's template."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
     from fmcycle.processor.bpe import bpe
+    from fmcycle.processor.chat import labelled
 
     processor = bpe([TEXT] * 20, vocab_size=320)
     torch.manual_seed(0)
@@ -39,9 +40,20 @@ def tiny_model(tmp_path_factory):
         num_attention_heads=2,
         max_position_embeddings=256,
     )
+    model = LlamaForCausalLM(config)
+    chat = [{"role": "user", "content": "What is a bucket?"}, {"role": "assistant", "content": ANSWER}]
+    ids, labels = (torch.tensor([item]) for item in labelled(processor, chat))
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    for _ in range(60):
+        optimizer.zero_grad()
+        model(input_ids=ids, labels=labels).loss.backward()
+        optimizer.step()
     folder = tmp_path_factory.mktemp("tiny") / "model"
-    artifact.save_model(LlamaForCausalLM(config), processor, folder)
+    artifact.save_model(model, processor, folder)
     return folder
+
+
+ANSWER = "The bucket holds objects. Write to owner@example.com, the owner of the bucket."
 
 
 def make_package(root, model, value=1.5):

@@ -27,10 +27,17 @@ def post(server, path, body, **headers):
 HELLO = [{"role": "user", "content": "What is a bucket?"}]
 
 
-def test_the_official_client_gets_an_answer(client):
-    answer = client.chat.completions.create(model="fmcycle", messages=HELLO, max_tokens=8, temperature=0)
-    assert answer.choices[0].message.role == "assistant" and answer.id.startswith("ans-")
-    assert answer.usage.completion_tokens <= 8 and answer.choices[0].finish_reason in ("length", "stop")
+def test_the_official_client_gets_the_answer_that_was_learnt_with_the_address_masked(client):
+    answer = client.chat.completions.create(model="fmcycle", messages=HELLO)
+    assert answer.choices[0].message.content == "The bucket holds objects. Write to <email>, the owner of the bucket."
+    assert answer.choices[0].finish_reason == "stop" and answer.id.startswith("ans-")
+
+
+def test_lengths_and_stop_strings_are_kept(client):
+    short = client.chat.completions.create(model="fmcycle", messages=HELLO, max_tokens=3)
+    assert short.usage.completion_tokens == 3 and short.choices[0].finish_reason == "length"
+    stopped = client.chat.completions.create(model="fmcycle", messages=HELLO, stop=["objects"])
+    assert stopped.choices[0].message.content == "The bucket holds " and stopped.choices[0].finish_reason == "stop"
 
 
 def test_streamed_and_plain_answers_are_the_same(client):
