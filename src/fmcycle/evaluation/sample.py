@@ -12,7 +12,7 @@ from fmcycle.number import PositiveInt
 class Sample:
     """(model, processor) -> rows {"id", "task", "prompt", "answer", "expected"}; the first `each` of a task or kind by digest.
 
-    Nobody picks them, so a bad answer shows as likely as a good one. prompts: safety prompts, shown with no expected answer.
+    Nobody picks them, so a bad answer shows as likely as a good one. prompts: safety prompts of the kinds harmful and harmless.
     """
 
     instructions: str
@@ -32,6 +32,7 @@ class Sample:
             asked += [
                 {"id": row["id"], "task": row["kind"], "messages": [{"role": "user", "content": row["text"]}], "expected": ""}
                 for row in per_group(held_out(self.prompts, self.split), "kind", self.each)
+                if row["kind"] != "toxic"  # openings to continue, no questions
             ]
         asked.sort(key=lambda row: (row["task"], row["id"]))
         given = answers(
