@@ -2,7 +2,7 @@ import gzip
 import json
 
 from fmcycle.source.archive import Archive
-from fmcycle.source.botocore import newest, read, service_title
+from fmcycle.source.botocore import Operation, newest, read, service_title, without_refrains, without_title
 
 QUEUE = {"QueueUrl": {"shape": "S", "documentation": "<p>The URL of the queue. Names are case-sensitive.</p>"}}
 SQS = {
@@ -60,6 +60,17 @@ def test_an_operation_reads_well_with_its_required_parameter_first(make_wheel):
     )
     assert "botocore/sqs/Undocumented" not in documents
     assert "- PurgeQueue: Deletes available messages" in documents["botocore/sqs"]["text"]
+
+
+def test_paragraphs_that_a_service_repeats_go_and_first_ones_stay():
+    texts = [f"Does {number}.\n\nSigned requests only.\n\nOwn {number}." for number in range(4)] + ["Does it.\n\nRare."] * 3
+    found = without_refrains([Operation("s", "S", "Name", text) for text in texts])
+    assert [entry.text for entry in found] == [f"Does {number}.\n\nOwn {number}." for number in range(4)] + ["Does it.\n\nRare."] * 3
+
+
+def test_a_heading_at_the_start_of_an_overview_goes():
+    assert without_title("Amazon SQS API Reference\n\nAmazon SQS\n\nIt is a queue.\n\nMore") == "It is a queue.\n\nMore"
+    assert without_title("Only a heading") == ""
 
 
 def test_only_the_newest_version_of_a_service_is_read():

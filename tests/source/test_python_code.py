@@ -51,7 +51,7 @@ def test_poor_first_lines_are_no_summary():
 
 
 def test_directives_and_further_examples_go():
-    doc = "Draws a graph.\n\n.. plot::\n\n    >>> draw()\n\nExamples\n--------\n>>> a\n1\n\n>>> b\n2\n\nNotes\n-----\nFast."
+    doc = "Draws a graph.\n\nThe formula is:\n\n.. math::\n\n    a = b\n\nExamples\n--------\n>>> a\n1\n\n>>> b\n2\n\nNotes\n-----\nFast."
     assert shorten(doc, 1000) == "Draws a graph.\n\nExamples\n--------\n>>> a\n1\n\nNotes\n-----\nFast."
 
 

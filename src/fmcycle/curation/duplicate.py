@@ -25,13 +25,14 @@ def minhash(
     ngram: PositiveInt = 3,
     seed: NonNegativeInt = 0,
 ) -> pl.DataFrame:
-    """Drop each text whose word n-grams overlap an earlier kept one's by `threshold` (Jaccard, estimated); `value` is that one's id.
+    """Drop each text whose word n-grams overlap an earlier kept one's by `threshold` (Jaccard); `value` is that one's id.
 
-    Candidates share one of `bands` slices of the signature. Whether two texts are near is a function of these two alone, so what
-    stays has no near pair and a second run drops nothing. Texts shorter than the n-gram count as one.
-    Source: Broder (1997), On the resemblance and containment of documents.
+    Candidates share one of `bands` slices of their MinHash signature; the overlap itself is then counted exactly. Whether two texts
+    are near is a function of these two alone, so what stays has no near pair and a second run drops nothing.
+    A text shorter than the n-gram is one n-gram. Source: Broder (1997), On the resemblance and containment of documents.
     """
-    signatures = signature(frame["text"], permutations, ngram, seed)
+    texts = frame["text"].to_list()
+    signatures = signature(texts, permutations, ngram, seed)
     rows = permutations // bands
     tables: list[dict[bytes, list[int]]] = [defaultdict(list) for _ in range(bands)]
     original: list[int | None] = [None] * frame.height
@@ -39,25 +40,35 @@ def minhash(
         keys = [own[band * rows : (band + 1) * rows].tobytes() for band in range(bands)]
         candidates = sorted({other for table, key in zip(tables, keys, strict=True) for other in table.get(key, ())})
         if candidates:
-            overlap = (signatures[candidates] == own).mean(axis=1)
-            near = np.flatnonzero(overlap >= threshold)
-            if near.size:
-                original[row] = candidates[near[0]]
-                continue
-        for table, key in zip(tables, keys, strict=True):
-            table[key].append(row)
+            likely = np.flatnonzero((signatures[candidates] == own).mean(axis=1) >= threshold - 0.2)  # five deviations below
+            near = (candidates[place] for place in likely if overlap(texts[row], texts[candidates[place]], ngram) >= threshold)
+            original[row] = next(near, None)
+        if original[row] is None:
+            for table, key in zip(tables, keys, strict=True):
+                table[key].append(row)
     ids = frame["id"]
     kept = pl.Series([None if row is None else ids[row] for row in original], dtype=pl.String)
     return drop(frame, kept.is_not_null(), "near duplicate", f"overlap of {ngram}-grams >= {threshold}", kept)
 
 
-def signature(text: pl.Series, permutations: int, ngram: int, seed: int) -> np.ndarray:
+def shingles(text: str, ngram: int) -> set[str]:
+    """The word n-grams of a text."""
+    words = text.lower().split()
+    return {" ".join(words[start : start + ngram]) for start in range(max(1, len(words) - ngram + 1))}
+
+
+def overlap(one: str, other: str, ngram: int) -> float:
+    """Jaccard similarity of two texts' word n-grams."""
+    first, second = shingles(one, ngram), shingles(other, ngram)
+    return len(first & second) / len(first | second)
+
+
+def signature(texts: list[str], permutations: int, ngram: int, seed: int) -> np.ndarray:
     """MinHash signatures, uint32 (texts, permutations), of the sets of word n-grams."""
-    found = np.empty((len(text), permutations), np.uint32)
-    for row, content in enumerate(text):
-        words = content.lower().split()
+    found = np.empty((len(texts), permutations), np.uint32)
+    for row, content in enumerate(texts):
         sketch = RMinHash(permutations, seed)
-        sketch.update([" ".join(words[start : start + ngram]) for start in range(max(1, len(words) - ngram + 1))])
+        sketch.update(list(shingles(content, ngram)))
         found[row] = sketch.digest()
     return found
 

@@ -62,8 +62,9 @@ def clean(verse: str) -> str:
 
 
 def prose(book: str, chapter: int, lines: list[str]) -> str:
-    """A chapter with its title, in paragraphs of five verses."""
-    paragraphs = [" ".join(lines[start : start + 5]) for start in range(0, len(lines), 5)]
+    """A chapter with its title, in paragraphs of five verses; in a poem each verse begins a line."""
+    fives = [lines[start : start + 5] for start in range(0, len(lines), 5)]
+    paragraphs = [("\n" if any("\n" in line for line in five) else " ").join(five) for five in fives]
     return "\n\n".join([f"{'Psalm' if book == 'Psalms' else book} {chapter}", *paragraphs])
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from dataclasses import dataclass, field
 
 from fmcycle.number import NonNegativeInt, PositiveInt
@@ -11,6 +12,7 @@ from fmcycle.source.markup import lead, plain, shorten, without_pointers
 
 MODEL = re.compile(r"botocore/data/(?P<service>[^/]+)/(?P<version>\d[^/]*)/service-2\.json(\.gz)?$")
 DOMAIN = "cloud documentation"
+MECHANICAL = {"dryrun", "clienttoken", "expectedbucketowner", "acceptlanguage"}  # one sentence, in hundreds of operations
 
 
 @dataclass
@@ -54,10 +56,10 @@ def read(
         model = json.loads(wheel.read(name))
         title = service_title(model["metadata"])
         found = [operation(service, title, model, entry, characters, parameters) for entry in model["operations"].values()]
-        found = [entry for entry in found if entry.text]
+        found = without_refrains([entry for entry in found if entry.text])
         operations += found
         documents += [document(entry) for entry in found]
-        overview = shorten(without_pointers(plain(model.get("documentation") or "")), 2 * characters)
+        overview = shorten(without_pointers(without_title(plain(model.get("documentation") or ""))), 2 * characters)
         documents.append(
             {"id": f"botocore/{service}", "text": f"{title}\n\n{overview}{index(found)}", "domain": DOMAIN, "group": f"botocore/{service}"}
         )
@@ -93,9 +95,18 @@ def operation(service: str, title: str, model: dict, entry: dict, characters: in
     lines = []
     for name, member in members:
         meaning = lead(without_pointers(plain(member.get("documentation") or "")), 240, enough=60)
-        if meaning and not member.get("deprecated"):
+        if meaning and not member.get("deprecated") and name.lower() not in MECHANICAL:
             lines.append(f"- {name}{' (required)' if name in required else ''}: {meaning}")
     return Operation(service, title, entry["name"], text, lines[:count])
+
+
+def without_refrains(operations: list[Operation], often: int = 4) -> list[Operation]:
+    """Operations of one service without the paragraphs that `often` of them repeat; the first paragraph of each stays."""
+    seen = Counter(paragraph for entry in operations for paragraph in set(entry.text.split("\n\n")[1:]))
+    for entry in operations:
+        first, *rest = entry.text.split("\n\n")
+        entry.text = "\n\n".join([first, *(paragraph for paragraph in rest if seen[paragraph] < often)])
+    return operations
 
 
 def document(entry: Operation) -> dict:
@@ -104,6 +115,13 @@ def document(entry: Operation) -> dict:
     if entry.parameters:
         text += "\n\nParameters:\n" + "\n".join(entry.parameters)
     return {"id": entry.id, "text": text, "domain": DOMAIN, "group": entry.group}
+
+
+def without_title(text: str) -> str:
+    """An overview without first paragraphs that are headings: no full stop in them."""
+    while text and "." not in text.split("\n\n")[0]:
+        text = text.partition("\n\n")[2]
+    return text
 
 
 def index(operations: list[Operation]) -> str:

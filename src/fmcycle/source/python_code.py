@@ -66,9 +66,10 @@ def definitions(source: str) -> list[tuple[str, Definition, str]]:
 
 
 def worth_reading(doc: str) -> bool:
-    """Is there prose in a docstring, and not only a doctest, a directive or an unfinished note?"""
+    """Is there prose in a docstring, and not only a doctest, a directive, formulas or an unfinished note?"""
     prose = [line for line in doc.splitlines() if line.strip() and not line.lstrip().startswith((">>>", "...", ".."))]
-    return len(" ".join(prose)) >= 120 and summary_of(doc) != ""
+    formulas = len(re.findall(r"\\[a-zA-Z]{2,}", doc))
+    return len(" ".join(prose)) >= 120 and formulas < 8 and summary_of(doc) != ""
 
 
 def signature(node: Definition) -> str:
@@ -98,8 +99,10 @@ def shorten(doc: str, characters: int) -> str:
     examples, inside, size = 0, False, 0
     for paragraph in doc.split("\n\n"):
         inside = paragraph.lstrip().startswith("..") or (inside and paragraph.startswith(" "))  # a directive and what it holds
-        examples += paragraph.lstrip().startswith(">>>")
+        examples += ">>>" in paragraph and not inside
         if inside or (examples > 1 and paragraph.lstrip().startswith(">>>")):
+            if inside and len(kept) > 1 and kept[-1][-1] not in ".-=":
+                size -= len(kept.pop()) + 2  # it announced what is left out
             continue
         size += len(paragraph) + 2
         if kept and size > characters:
