@@ -74,13 +74,14 @@ def selection() -> dict:
         "model": "llama_tiny",
         "processor": "tiny",
         "budget": "tiny",
-        "stages": {"collect": sources | {"+source@source.mine": "local", "source.mine.path": "texts", "source.mine.licence": "PSF-2.0"}},
+        "stages": {"collect": sources | {"+source@source.mine": "local", "inputs.local": "texts", "source.mine.licence": "PSF-2.0"}},
         "overrides": {"pretrain": {"data": {"max_length": 64}}},
     }
 
 
 def make(folder: Path) -> Path:
     """The repository's files (as they stand, committed or not) in `folder`, a git and DVC project with the tiny selection."""
+    folder.mkdir(exist_ok=True)
     listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True)
     for name in listed.stdout.split("\n"):
         if name and (ROOT / name).is_file() and name.split("/")[0] not in ("tests", "docs", "benchmarks"):
