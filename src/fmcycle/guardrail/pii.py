@@ -21,14 +21,14 @@ PATTERNS = {
 class Mask:
     """(text) -> text with each span replaced by its kind, like <email>, as curation writes it; a masked text masks to itself."""
 
-    kinds: list[Literal["key", "email", "card", "phone"]] = field(default_factory=lambda: list(PATTERNS))
+    kinds: list[Literal["key", "email", "card", "phone"]] = field(default_factory=lambda: ["key", "email", "card", "phone"])
 
     def __post_init__(self):
         self.patterns = [(kind, re.compile(PATTERNS[kind])) for kind in self.kinds]
 
     def __call__(self, text: str) -> str:
         for kind, pattern in self.patterns:
-            text = pattern.sub(lambda match, kind=kind: f"<{kind}>" if kind != "card" or luhn(match[0]) else match[0], text)
+            text = pattern.sub(_mask_card if kind == "card" else f"<{kind}>", text)
         return text
 
     def hold(self, text: str) -> int:
@@ -40,6 +40,10 @@ class Mask:
         if opened >= 0 and "-----END" not in text[opened:start]:
             start = min(start, opened)
         return len(text) - start
+
+
+def _mask_card(match: re.Match) -> str:
+    return "<card>" if luhn(match[0]) else match[0]
 
 
 def luhn(digits: str) -> bool:

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -91,7 +91,7 @@ async def _answer(request: Request, asked: Chat | Completion, kind: str, shape: 
     return JSONResponse(_head(answer, kind) | {"choices": [choice], "usage": answer.usage()})
 
 
-async def _pieces(request: Request, answer: Answer) -> AsyncIterator[str]:
+async def _pieces(request: Request, answer: Answer) -> AsyncGenerator[str, None]:
     """The pieces of an answer, made in a thread; leaving this stops the engine and keeps what was said."""
     async with request.app.state.slots:
         pieces = iter(answer)
@@ -102,7 +102,7 @@ async def _pieces(request: Request, answer: Answer) -> AsyncIterator[str]:
             pieces.close()  # type: ignore[attr-defined]
 
 
-async def _events(answer: Answer, pieces, kind: str, with_usage: bool) -> AsyncIterator[str]:
+async def _events(answer: Answer, pieces, kind: str, with_usage: bool) -> AsyncGenerator[str, None]:
     """Server-sent events in OpenAI's form; the answer is in the store before the event that ends it."""
     chat = kind == "chat.completion"
     head = _head(answer, "chat.completion.chunk" if chat else kind)

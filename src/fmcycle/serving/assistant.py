@@ -103,7 +103,7 @@ class Answer:
             yield refused.reason if not self.text else ""
 
     def _said(self, clock: float) -> Iterator[str]:
-        stream = TextStream(self.assistant.processor, self.assistant.after, self.request.stop or [])
+        stream = TextStream(self.assistant.processor, self.assistant.after, list(self.request.stop or []))
         with closing(self.assistant.engine([self.sampling])) as tokens:
             for _, token in tokens:
                 if not self.tokens:

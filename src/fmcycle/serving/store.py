@@ -91,7 +91,9 @@ class Store:
                 if connection.scalar(sa.select(ANSWERS.c.answer_id).where(ANSWERS.c.answer_id == answer_id)) is None:
                     raise UnknownAnswer(answer_id)
                 row = {"answer_id": answer_id, "time": time, "key": key, "content": content, **said}
-                return connection.execute(FEEDBACK.insert(), row).inserted_primary_key[0], True
+                key_of_row = connection.execute(FEEDBACK.insert(), row).inserted_primary_key
+                assert key_of_row is not None
+                return key_of_row[0], True
         except sa.exc.IntegrityError:
             with self.engine.connect() as connection:
                 there = connection.execute(sa.select(FEEDBACK.c.number, FEEDBACK.c.content).where(FEEDBACK.c.key == key)).one()

@@ -1,0 +1,38 @@
+"""Are prompts or answers longer or shorter than in the reference?"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import polars as pl
+
+from fmcycle.monitor.chance import bootstrap, finding
+from fmcycle.number import Fraction, NonNegativeFloat
+
+
+@dataclass
+class Length:
+    """Cohen's d (1988) of the logarithm of the word count, window against reference; alarms where its interval lies beyond `bound`."""
+
+    side: Literal["prompt", "answer"]
+    bound: NonNegativeFloat = 0.8  # a large effect by Cohen's words; lower: more alarms, of less harm
+    alpha: Fraction = 0.01
+
+    def __call__(self, reference: pl.DataFrame, window: pl.DataFrame) -> dict:
+        before, now = (words(frame[self.side]) for frame in (reference, window))
+        value = cohen(before, now)
+        low, high = bootstrap(cohen, before, now, alpha=self.alpha)
+        what = f"words a {self.side}: {np.median(np.expm1(now)):.0f} now, {np.median(np.expm1(before)):.0f} in the reference (medians)"
+        return finding(value, low, high, len(now), self.bound, low > self.bound or high < -self.bound, what)
+
+
+def words(texts: pl.Series) -> np.ndarray:
+    """log(1 + words) of each text."""
+    return np.log1p(texts.str.count_matches(r"\S+").to_numpy().astype(float))
+
+
+def cohen(before: np.ndarray, now: np.ndarray) -> float:
+    """Difference of means over the pooled standard deviation; 0 where nothing varies and nothing differs."""
+    spread = np.sqrt((before.var() + now.var()) / 2)
+    difference = now.mean() - before.mean()
+    return float(difference / max(spread, 1e-3))

@@ -1,0 +1,46 @@
+"""How often answers are refused or disliked, and how long they take."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import polars as pl
+
+from fmcycle.monitor.chance import bootstrap, finding, wilson
+from fmcycle.number import Fraction, PositiveFloat
+
+
+@dataclass
+class Rate:
+    """The share of answers that were refused, or of rated ones that got a thumb down; alarms where its low end exceeds `bound`."""
+
+    of: Literal["refused", "disliked"]
+    bound: Fraction
+    alpha: Fraction = 0.01
+
+    def __call__(self, _reference: pl.DataFrame, window: pl.DataFrame) -> dict:
+        asked = window if self.of == "refused" else window.filter(pl.col("rating") != 0)
+        hits = int((asked["refused"] if self.of == "refused" else asked["rating"] < 0).sum())
+        if not len(asked):
+            return finding(0, 0, 0, 0, self.bound, False, "nobody rated an answer")
+        low, high = wilson(hits, len(asked), self.alpha)
+        return finding(hits / len(asked), low, high, len(asked), self.bound, low > self.bound, f"{hits} of {len(asked)} answers {self.of}")
+
+
+@dataclass
+class Latency:
+    """The 95th percentile of an answer's seconds; alarms where its low end exceeds `bound`."""
+
+    bound: PositiveFloat = 10.0
+    alpha: Fraction = 0.01
+
+    def __call__(self, _reference: pl.DataFrame, window: pl.DataFrame) -> dict:
+        seconds = window["latency"].to_numpy()
+        value = slow(seconds)
+        low, high = bootstrap(slow, seconds, alpha=self.alpha)
+        return finding(value, low, high, len(seconds), self.bound, low > self.bound, f"95 of 100 answers within {value:.2f} s")
+
+
+def slow(seconds: np.ndarray) -> float:
+    """The 95th percentile."""
+    return float(np.quantile(seconds, 0.95))

@@ -1,0 +1,89 @@
+"""monitor: hold the traffic against a reference; say what differs, by how much, and whether to retrain."""
+
+import hashlib
+import html
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from fmcycle import durable
+from fmcycle.build import build
+from fmcycle.number import PositiveInt
+
+
+@dataclass
+class Config:
+    """`monitor`: {name: (reference, window) -> finding}."""
+
+    inputs: dict
+    out: str
+    monitor: dict
+    fewest: PositiveInt = 30  # interactions below which no difference is looked for
+    corrections: PositiveInt = 20  # corrected answers that are worth a retraining by themselves
+    rows: PositiveInt = 2000  # of the reference, chosen by a digest of their id
+
+
+def run(cfg: Config) -> None:
+    """Compare inputs.feedback with inputs.reference; write findings.json and monitor.html."""
+    window = latest(pl.read_parquet(Path(cfg.inputs["feedback"]) / "feedback.parquet"))
+    findings: dict[str, dict] = {}
+    if len(window) >= cfg.fewest:
+        before, now = reference(cfg.inputs["reference"], cfg.rows), asked(window)
+        findings = {name: monitor(before, now) for name, monitor in build(cfg.monitor).items()}
+    result = {"interactions": len(window), "findings": findings} | verdict(window, findings, cfg.fewest, cfg.corrections)
+    durable.write_json(Path(cfg.out) / "findings.json", result)
+    durable.write_text(Path(cfg.out) / "monitor.html", page(result))
+
+
+def latest(feedback: pl.DataFrame) -> pl.DataFrame:
+    """The interactions with the model that answered last: those before it are what it learnt from."""
+    ordered = feedback.sort("time", "answer_id")
+    return ordered.filter(pl.col("model") == ordered["model"][-1]) if len(ordered) else ordered
+
+
+def asked(window: pl.DataFrame) -> pl.DataFrame:
+    """The window with `prompt` as the last message's text."""
+    return window.with_columns(pl.col("prompt").list.last().struct.field("content").alias("prompt"))
+
+
+def reference(path: str, rows: int) -> pl.DataFrame:
+    """prompt and answer of the instructions at `path`, at most `rows` of them."""
+    frame = pl.read_parquet(path, columns=["id", "messages", "source"])
+    frame = frame.filter(pl.col("source") != "feedback", pl.col("messages").list.len() > 1)
+    digests = pl.Series([hashlib.sha256(name.encode()).hexdigest() for name in frame["id"]], dtype=pl.String)
+    chosen = frame.with_columns(order=digests).sort("order").head(rows)
+    parts = {"prompt": -2, "answer": -1}
+    return chosen.select(pl.col("messages").list.get(place).struct.field("content").alias(name) for name, place in parts.items())
+
+
+def verdict(window: pl.DataFrame, findings: dict[str, dict], fewest: int, corrections: int) -> dict:
+    """{"retrain": True, False or None, "reason": a sentence}."""
+    n = len(window)
+    if not n:
+        return {"retrain": None, "reason": "0 interactions, no verdict"}
+    reasons = [f"{name}: {found['what']}" for name, found in findings.items() if found["alarm"]]
+    corrected = int((window["corrected"] != "").sum())
+    if corrected >= corrections:
+        reasons.append(f"{corrected} corrected answers are there to learn from")
+    if reasons:
+        return {"retrain": True, "reason": "; ".join(reasons)}
+    if n < fewest:
+        return {"retrain": False, "reason": f"{n} interactions and {corrected} corrections: too few to tell ({fewest} and {corrections})"}
+    return {"retrain": False, "reason": f"{n} interactions, {corrected} corrections, none of {len(findings)} monitors alarms"}
+
+
+def page(result: dict) -> str:
+    """The findings as one HTML page that needs nothing from elsewhere."""
+    word = {True: "Retrain", False: "No need to retrain", None: "No verdict"}[result["retrain"]]
+    rows = "".join(
+        f"<tr class='{'alarm' if found['alarm'] else ''}'><th scope='row'>{html.escape(name)}</th><td>{found['value']:.3g}</td>"
+        f"<td>{found['low']:.3g} to {found['high']:.3g}</td><td>{found['bound']:.3g}</td><td>{found['n']}</td>"
+        f"<td>{'alarm' if found['alarm'] else 'quiet'}</td><td>{html.escape(found['what'])}</td></tr>"
+        for name, found in result["findings"].items()
+    )
+    heads = "".join(f"<th scope='col'>{name}</th>" for name in ("monitor", "value", "interval", "bound", "n", "", "what"))
+    table = f"<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>" if rows else ""
+    return (Path(__file__).parents[1] / "monitor/page.html").read_text().format(
+        word=word, reason=html.escape(result["reason"]), interactions=result["interactions"], table=table
+    )

@@ -1,0 +1,73 @@
+"""monitor: no verdict without traffic, quiet on like traffic, a reason when it says retrain, the same bytes each time."""
+
+import json
+from types import SimpleNamespace
+
+import polars as pl
+import pytest
+import yaml
+
+from fmcycle.source.feedback import COLUMNS
+from fmcycle.stage import monitor
+
+
+def rows(n, prompt="What does the operation {} of the service do?", **changes):
+    base = {"comment": "", "corrected": "", "preferred": "", "role": "", "model": "m", "processor": "p", "config": "c", "rating": 0}
+    base |= {"prompt_tokens": 9, "answer_tokens": 9, "latency": 0.4, "refused": False}
+    return [
+        {**base, "answer_id": f"ans-{i:03}", "time": f"2026-01-01T00:00:{i:02}", "answer": f"It lists the {i % 7} of the bucket."}
+        | {"prompt": [{"role": "user", "content": prompt.format(i % 7)}], **changes}
+        for i in range(n)
+    ]
+
+
+@pytest.fixture
+def run(tmp_path, root):
+    traffic = rows(200)
+    messages = [[*row["prompt"], {"role": "assistant", "content": row["answer"]}] for row in traffic]
+    instructions = pl.DataFrame({"id": [row["answer_id"] for row in traffic], "messages": messages, "source": ["botocore"] * 200})
+    instructions.write_parquet(tmp_path / "instructions.parquet")
+
+    def run(feedback):
+        (tmp_path / "feedback").mkdir(exist_ok=True)
+        pl.DataFrame(feedback, schema=COLUMNS).write_parquet(tmp_path / "feedback/feedback.parquet")
+        cfg = SimpleNamespace(
+            inputs={"feedback": str(tmp_path / "feedback"), "reference": str(tmp_path / "instructions.parquet")},
+            out=str(tmp_path / "monitor"),
+            monitor=yaml.safe_load((root / "conf/monitor/default.yaml").read_text()),
+            fewest=30,
+            corrections=20,
+            rows=2000,
+        )
+        assert monitor.run(cfg) is None
+        return json.loads((tmp_path / "monitor/findings.json").read_text()), (tmp_path / "monitor/monitor.html").read_text()
+
+    return run
+
+
+def test_no_traffic_no_verdict(run):
+    found, page = run([])
+    assert found["retrain"] is None and found["reason"] == "0 interactions, no verdict" in page
+
+
+def test_traffic_like_the_reference_is_quiet_and_the_same_twice(run):
+    first = run(rows(60))
+    assert first[0]["retrain"] is False and len(first[0]["findings"]) == 8
+    assert run(rows(60)) == first
+
+
+def test_another_topic_is_a_reason_to_retrain(run):
+    found, page = run(rows(60, prompt="Tell me about cats, dogs, horses and other pets that people love"))
+    assert found["retrain"] and "prompt_words" in found["reason"] and "Retrain" in page
+
+
+def test_corrections_are_a_reason_by_themselves_and_count_for_the_last_model_only(run):
+    assert "20 corrected answers" in run(rows(20, corrected="No."))[0]["reason"]
+    old = rows(20, corrected="No.", model="older")
+    new = [row | {"answer_id": row["answer_id"] + "x", "time": "2027" + row["time"][4:]} for row in rows(5)]
+    found = run(old + new)[0]
+    assert found["interactions"] == 5 and found["retrain"] is False and "too few" in found["reason"]
+
+
+def test_what_users_write_is_escaped(run):
+    assert "<script>" not in run(rows(60, prompt="<script>alert(1)</script> what"))[1]
