@@ -6,6 +6,7 @@ import sys
 import time
 from types import SimpleNamespace
 
+import polars as pl
 import pytest
 
 from fmcycle import artifact
@@ -96,3 +97,24 @@ def test_a_kill_leaves_nothing_half_written_and_the_next_run_ends_as_if_nothing_
     artifact.verify(tmp_path / "sources")
     assert sorted(file.name for file in (tmp_path / "sources/z").iterdir()) == ["documents.jsonl", "started.txt"]
     assert not list(tmp_path.glob(".sources.*"))
+
+
+@pytest.mark.prove
+def test_the_default_selection_is_rich_licensed_and_split_by_group(project, fmcycle, root):
+    downloads = root / ".cache/downloads"
+    if len(list(downloads.glob("*.whl"))) < 7:
+        pytest.skip(f"the wheels of conf/stage/collect.yaml are not in {downloads}; `fmcycle collect` downloads them")
+    (project / "feedback").mkdir()
+    offline = {"FMCYCLE_CACHE": str(root / ".cache"), "PIP_NO_INDEX": "1"}
+    for command in (["collect", "out=raw"], ["curate", "inputs.data=raw", "out=curated"]):
+        result = fmcycle(*command, env=offline)
+        assert result.returncode == 0, result.stderr
+    documents = pl.read_parquet("curated/documents.parquet")
+    size = documents.group_by("domain").agg(pl.col("text").str.len_bytes().sum().alias("bytes"))
+    assert size.filter(pl.col("bytes") > 2e6).height >= 3 and size["bytes"].sum() > 15e6
+    tables = [pl.read_parquet(f"curated/{name}.parquet") for name in ("documents", "instructions", "preferences", "prompts", "dropped")]
+    assert not set(pl.concat(table.select("licence") for table in tables)["licence"].unique()) & {"", "unknown", None}
+    splits = pl.concat(table.select("group", "split") for table in tables).group_by("group").agg(pl.col("split").n_unique())
+    assert splits["split"].max() == 1
+    assert not set(documents["source"]) & {"garak", "pyrit"}
+    assert {table.filter(pl.col("split") == "test").height >= 40 for table in tables[:4]} == {True}

