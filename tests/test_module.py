@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from fmcycle import artifact, checkpoint
@@ -46,7 +47,12 @@ def fit(folder: Path, *, steps=6, optimizer=None, make=make_model, stop_at=None,
     budget = Budget(max_steps=steps, global_batch=8, validate_every=2, validation_rows=6)
     where = Machine(threads=1, **{"checkpoint_every": 2} | machine)
     module = Module(
-        make_model=make, objective=objective or SFT(), optimizer=optimizer or partial(adamw, lr=1e-2), budget=budget, machine=where, folder=folder
+        make_model=make,
+        objective=objective or SFT(),
+        optimizer=optimizer or partial(adamw, lr=1e-2),
+        budget=budget,
+        machine=where,
+        folder=folder,
     )
     if stop_at is not None:
         inner = module.objective
@@ -178,21 +184,35 @@ def test_a_non_finite_loss_stops_in_its_step_and_is_never_checkpointed(tmp_path)
 
 
 def test_rates_warm_up_stay_and_fall():
-    wsd, cosine = Budget(max_steps=100, global_batch=1, warmup=0.1, decay=0.4), Budget(max_steps=100, global_batch=1, schedule="cosine", floor=0.1)
+    wsd, cosine = (
+        Budget(max_steps=100, global_batch=1, warmup=0.1, decay=0.4),
+        Budget(max_steps=100, global_batch=1, schedule="cosine", floor=0.1),
+    )
     assert [round(wsd.rate(step), 3) for step in (0, 4, 9, 50, 60, 80, 99)] == [0.1, 0.5, 1.0, 1.0, 1.0, 0.5, 0.025]
     assert cosine.rate(50) == pytest.approx(0.55) and cosine.rate(99) > 0.1
 
 
-@pytest.mark.prove
-@pytest.mark.parametrize("world", [2])
-def test_two_processes_give_the_losses_of_one(tmp_path, world):
+def run_program(folder: Path, *arguments: str, check=True) -> list[float]:
+    """Losses of tests/two_processes.py, which is left where it died when it is told to."""
     program = Path(__file__).with_name("two_processes.py")
-    found = {}
-    for devices in (1, world):
-        folder = tmp_path / str(devices)
-        subprocess.run([sys.executable, str(program), str(folder), str(devices)], check=True, timeout=300)
-        found[devices] = [json.loads(line)["loss"] for line in (folder / "loss.jsonl").read_text().splitlines()]
-    np.testing.assert_allclose(found[1], found[world], atol=1e-6)
+    subprocess.run([sys.executable, str(program), str(folder), *arguments], check=check, timeout=300)
+    return [json.loads(line)["loss"] for line in (folder / "loss.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.prove
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
+def test_two_processes_give_the_losses_and_weights_of_one(tmp_path, strategy):
+    one, two = run_program(tmp_path / "one", "1"), run_program(tmp_path / "two", "2", strategy)
+    np.testing.assert_allclose(one, two, atol=1e-6)
+    torch.testing.assert_close(*(load_file(tmp_path / name / "weights.safetensors") for name in ("one", "two")), rtol=0, atol=1e-5)
+
+
+@pytest.mark.prove
+def test_a_run_that_dies_on_two_devices_goes_on_with_one(tmp_path):
+    whole = run_program(tmp_path / "whole", "1")
+    run_program(tmp_path / "cut", "2", "fsdp", "9", check=False)
+    assert checkpoint.latest(tmp_path / "cut") is not None
+    np.testing.assert_allclose(whole, run_program(tmp_path / "cut", "1"), atol=1e-6)
 
 
 @pytest.mark.prove

@@ -1,5 +1,6 @@
 """Not a test: the program that test_module.py runs as one or two processes. Arguments: folder, devices."""
 
+import os
 import sys
 from functools import partial
 from pathlib import Path
@@ -31,10 +32,25 @@ def rows() -> Rows:
     return Rows([{"input_ids": ids, "labels": [-100] * (len(ids) // 2) + ids[len(ids) // 2 :]} for ids in made], pad=1)
 
 
-def main(folder: Path, devices: int, strategy: str = "ddp") -> None:
+def dying(objective, step: int):
+    """`objective` until `step`, where the process ends as by kill -9."""
+
+    def call(model, batch):
+        dying.calls = getattr(dying, "calls", 0) + 1
+        if dying.calls > step * 2:
+            os._exit(9)
+        return objective(model, batch)
+
+    return call
+
+
+def main(folder: Path, devices: int, strategy: str = "ddp", die_at: str = "") -> None:
     budget = Budget(max_steps=20, global_batch=8, validate_every=5, validation_rows=6)
     machine = Machine(devices=devices, strategy=strategy if devices > 1 else "auto", micro_batch=2, threads=1, checkpoint_every=2)
-    module = Module(make_model=make_model, objective=SFT(), optimizer=partial(adamw, lr=1e-2), budget=budget, machine=machine, folder=folder)
+    objective = dying(SFT(), int(die_at)) if die_at else SFT()
+    module = Module(
+        make_model=make_model, objective=objective, optimizer=partial(adamw, lr=1e-2), budget=budget, machine=machine, folder=folder
+    )
     folder.mkdir(parents=True, exist_ok=True)
     trainer = machine.lightning(budget, folder)
     trainer.fit(module, Data(rows(), rows(), budget, machine), ckpt_path=checkpoint.latest(folder))

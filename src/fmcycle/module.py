@@ -35,7 +35,7 @@ class Module(pl.LightningModule):
     def configure_model(self) -> None:
         if self.model is None:  # here, so that sharding and meta initialisation work
             self.model = self.make_model().train()
-            self.machine.prepare(self.model, lambda: self.device_mesh["data_parallel"])
+            self.machine.prepare(self.model, self._mesh)
 
     def configure_optimizers(self):
         optimizer = self.make_optimizer(self.model)
@@ -54,7 +54,7 @@ class Module(pl.LightningModule):
         # dropout and masks are drawn anew from (seed, step, micro-batch, rank): a resumed run needs no generator's state
         place = (step * accumulate + batch_idx % accumulate) * self.trainer.world_size + self.trainer.global_rank
         torch.manual_seed((self.budget.seed << 40) + place)
-        for group in self.optimizers().param_groups:
+        for group in self.trainer.optimizers[0].param_groups:
             group["lr"] = group["peak_lr"] * self.budget.rate(step)
 
     def training_step(self, batch, batch_idx):
@@ -75,7 +75,9 @@ class Module(pl.LightningModule):
         norm = torch.nn.utils.get_total_norm(gradients)
         norm = float(norm.full_tensor() if hasattr(norm, "full_tensor") else norm) * factor
         if not math.isfinite(norm) or not math.isfinite(loss):
-            raise ValueError(f"step {self.trainer.global_step + 1}: loss {loss / count}, gradient norm {norm}; lower optimizer.lr and run again")
+            raise ValueError(
+                f"step {self.trainer.global_step + 1}: loss {loss / count}, gradient norm {norm}; lower optimizer.lr and run again"
+            )
         if self.budget.clip and norm > self.budget.clip:
             factor *= self.budget.clip / norm
         torch._foreach_mul_(gradients, factor)
@@ -107,9 +109,10 @@ class Module(pl.LightningModule):
     @torch.no_grad()
     def validate(self) -> float:
         """Mean loss of the validation rows over their count, all ranks together."""
+        assert self.model is not None
         self.model.eval()
         total = torch.zeros(2, dtype=torch.float64, device=self.device)
-        for batch in self.trainer.datamodule.validation_batches():
+        for batch in self.trainer.datamodule.validation_batches():  # type: ignore[attr-defined]
             out = self.objective(self.model, self.trainer.strategy.batch_to_device(batch))
             total += torch.tensor([float(out["loss"]), float(out["count"])], dtype=torch.float64, device=self.device)
         self.model.train()
@@ -130,6 +133,10 @@ class Module(pl.LightningModule):
         trained = {name for name, parameter in self.named_parameters() if parameter.requires_grad}
         assert trained == set(state["state_dict"]), trained ^ set(state["state_dict"])
         self.curve = state["curve"]
+
+    def _mesh(self):
+        assert self.device_mesh is not None
+        return self.device_mesh["data_parallel"]
 
     def _ask_to_stop(self, signum, frame) -> None:
         self.stop_asked = True

@@ -14,7 +14,12 @@ class Watch:
         self.total, self.start, self.began, self.said = total, start, time.monotonic(), time.monotonic()
         self.tokens = 0
         self.bar = Progress(
-            TextColumn("step"), MofNCompleteColumn(), BarColumn(), TextColumn("{task.description}"), TimeRemainingColumn(), console=self.console
+            TextColumn("step"),
+            MofNCompleteColumn(),
+            BarColumn(),
+            TextColumn("{task.description}"),
+            TimeRemainingColumn(),
+            console=self.console,
         )
         self.live = show and self.console.is_terminal
         if self.live:

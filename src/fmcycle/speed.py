@@ -1,5 +1,7 @@
 """The one rewrite for speed: the output layer and its cross-entropy run together, in chunks, so that no logits tensor stands in memory."""
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -12,7 +14,7 @@ def fuse(model: nn.Module) -> nn.Module:
 
     A model whose output layer has a bias, or that has none, stays as it is. `plain` takes it back.
     """
-    head = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
+    head = head_of(model)
     if isinstance(head, nn.Linear) and head.bias is None:
         head.forward = _identity
     return model
@@ -20,13 +22,18 @@ def fuse(model: nn.Module) -> nn.Module:
 
 def plain(model: nn.Module) -> nn.Module:
     """Undo `fuse`."""
-    head = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
+    head = head_of(model)
     if fused(head):
         del head.forward
     return model
 
 
-def fused(head) -> bool:
+def head_of(model: Any) -> Any:
+    """The output layer of a transformers model, None where it has none."""
+    return model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
+
+
+def fused(head: Any) -> bool:
     """Does this output layer hand its input on?"""
     return head is not None and head.__dict__.get("forward") is _identity
 
@@ -35,7 +42,7 @@ def _identity(hidden: Tensor) -> Tensor:
     return hidden
 
 
-def cross_entropy(output_BTX: Tensor, head: nn.Module | None, targets_BT: Tensor) -> Tensor:
+def cross_entropy(output_BTX: Tensor, head: Any, targets_BT: Tensor) -> Tensor:
     """Sum of the cross-entropy of a model's output (logits, or hidden states where `head` is fused) against targets, -100 left out."""
     kept = targets_BT != -100
     rows, targets = output_BTX[kept], targets_BT[kept]
@@ -44,7 +51,7 @@ def cross_entropy(output_BTX: Tensor, head: nn.Module | None, targets_BT: Tensor
     return F.cross_entropy(rows.float(), targets, reduction="sum")
 
 
-def log_probabilities(output_BTX: Tensor, head: nn.Module | None, targets_BT: Tensor) -> Tensor:
+def log_probabilities(output_BTX: Tensor, head: Any, targets_BT: Tensor) -> Tensor:
     """Sum over each row of the log-probabilities of its targets, -100 left out: (B,)."""
     kept = targets_BT != -100
     rows, targets = output_BTX[kept], targets_BT[kept]
@@ -85,4 +92,8 @@ class LinearCrossEntropy(torch.autograd.Function):
     @staticmethod
     def backward(ctx, upstream):
         grad_hidden, grad_weight = ctx.saved_tensors
-        return grad_hidden if grad_hidden is None else grad_hidden * upstream, grad_weight if grad_weight is None else grad_weight * upstream, None
+        return (
+            grad_hidden if grad_hidden is None else grad_hidden * upstream,
+            grad_weight if grad_weight is None else grad_weight * upstream,
+            None,
+        )

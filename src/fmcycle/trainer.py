@@ -101,9 +101,9 @@ class Machine:
 
 def _strategy(name: str, world: int):
     if name == "fsdp":
-        from lightning.pytorch.strategies import ModelParallelStrategy
+        from fmcycle.shard import Sharded
 
-        return ModelParallelStrategy(data_parallel_size=world, tensor_parallel_size=1)
+        return Sharded(world)
     if name == "ddp" and world > 1:
         from lightning.pytorch.strategies import DDPStrategy
 

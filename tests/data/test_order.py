@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -49,4 +51,4 @@ def test_a_step_has_the_same_rows_for_any_ranks_and_micro_batch():
 
 def test_rows_of_like_length_share_a_micro_batch():
     lengths = [sorted(Lines.lengths[part]) for part in micro_batches(1, 2)]
-    assert all(later[-1] <= earlier[0] for earlier, later in zip(lengths, lengths[1:], strict=False))
+    assert all(later[-1] <= earlier[0] for earlier, later in pairwise(lengths))

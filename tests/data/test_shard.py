@@ -41,7 +41,7 @@ def test_a_cut_shard_is_named_with_its_repair(tmp_path):
     written(tmp_path)
     file = tmp_path / "shard-00001.npy"
     file.write_bytes(file.read_bytes()[:40])
-    with pytest.raises(InputError, match="shard-00001.npy: not a token shard"):
+    with pytest.raises(InputError, match=r"shard-00001\.npy: not a token shard"):
         shard.Tokens(tmp_path)
 
 
@@ -52,7 +52,7 @@ def test_a_flipped_bit_is_seen_by_the_manifest(tmp_path):
     content = bytearray(file.read_bytes())
     content[-1] ^= 1
     file.write_bytes(content)
-    with pytest.raises(InputError, match="shard-00000.npy: sha256"):
+    with pytest.raises(InputError, match=r"shard-00000\.npy: sha256"):
         artifact.verify(tmp_path / "tokens")
 
 

@@ -27,7 +27,7 @@ def test_rows_are_padded_at_the_right_and_padding_is_not_trained_on(material):
 def test_long_rows_are_left_out_not_cut(material):
     processor = artifact.load_processor(material / "processor")
     rows = Table(str(material / "instructions.parquet"), instruction, max_length=40)("train", processor)
-    assert 0 < len(rows) and rows.lengths.max() <= 40
+    assert len(rows) > 0 and rows.lengths.max() <= 40
     with pytest.raises(InputError, match="raise it or collect more"):
         Table(str(material / "instructions.parquet"), instruction, max_length=1)("train", processor)
 

@@ -28,5 +28,5 @@ def test_seen_is_what_the_steps_read_each_once(folder):
 
 
 def test_too_little_text_for_one_window_says_so(folder):
-    with pytest.raises(InputError, match="lower data.max_length"):
+    with pytest.raises(InputError, match=r"lower data\.max_length"):
         Windows(folder, max_length=101)("train", None)

@@ -13,7 +13,10 @@ def model_and_batch():
     labels = ids.clone()
     labels[:, :4] = -100
     other = torch.randint(0, 64, (4, 10))
-    batch = {"chosen": {"input_ids": ids, "labels": labels}, "rejected": {"input_ids": other, "labels": torch.where(labels == -100, -100, other)}}
+    batch = {
+        "chosen": {"input_ids": ids, "labels": labels},
+        "rejected": {"input_ids": other, "labels": torch.where(labels == -100, -100, other)},
+    }
     return model, batch
 
 

@@ -35,7 +35,9 @@ def lifecycle(folder: Path, material: Path) -> dict:
     node = {"_target_": "fmcycle.processor.bpe.bpe", "_partial_": True, "vocab_size": 400}
     documents = material / "documents.parquet"
     processor.run(SimpleNamespace(inputs={"documents": documents}, out=str(folder / "processor"), processor=node))
-    tokens.run(SimpleNamespace(inputs={"documents": documents, "processor": folder / "processor"}, out=str(folder / "tokens"), max_tokens=2**27))
+    tokens.run(
+        SimpleNamespace(inputs={"documents": documents, "processor": folder / "processor"}, out=str(folder / "tokens"), max_tokens=2**27)
+    )
     windows = {"_target_": "fmcycle.data.window.Windows", "tokens": str(folder / "tokens"), "max_length": 32}
     full = {"_target_": "fmcycle.strategy.full.full", "_partial_": True}
     inputs = {"tokens": folder / "tokens", "processor": folder / "processor"}
@@ -64,7 +66,7 @@ def test_the_five_stages_run_and_the_same_inputs_give_the_same_bytes(tmp_path, m
     curve = json.loads((tmp_path / "first/pretrain/curve.json").read_text())
     assert curve["step"] == [1, 2, 3, 4, 5, 6] and curve["validation_step"] == [6]
     assert not list((tmp_path / "first/runs/pretrain").glob("step-*"))
-    with pytest.raises(InputError, match="you asked for model.hidden_size=64"):
+    with pytest.raises(InputError, match=r"you asked for model\.hidden_size=64"):
         inputs = {"model": tmp_path / "first/pretrain/model", "instructions": material / "instructions.parquet"}
         table = {"_target_": "fmcycle.data.table.Table", "path": inputs["instructions"], "max_length": 128}
         table["format"] = {"_target_": f"{CHAT}.instruction", "_partial_": True}

@@ -10,7 +10,9 @@ from fmcycle import artifact, durable
 from fmcycle.data.order import step_rows
 
 
-def annotate(rows, column: str, function: Callable, model: Callable, *, indices: np.ndarray, key: dict, folder: str | Path, batch: int = 8) -> None:
+def annotate(
+    rows, column: str, function: Callable, model: Callable, *, indices: np.ndarray, key: dict, folder: str | Path, batch: int = 8
+) -> None:
     """Give `rows` the column `function(model, batch) -> (B,)` at `indices`; elsewhere it is NaN, so that a use of it is seen.
 
     model: () -> model, called only where nothing is kept; `key`: what the column depends on (digests and settings).

@@ -44,6 +44,7 @@ class Data(pl.LightningDataModule):
         self.train, self.validation, self.budget, self.machine = train, validation, budget, machine
 
     def train_dataloader(self) -> DataLoader:
+        assert self.trainer is not None
         stream = Stream(
             self.train,
             seed=self.budget.seed,
@@ -57,6 +58,7 @@ class Data(pl.LightningDataModule):
 
     def validation_batches(self) -> Iterator[dict]:
         """This rank's share of the first `budget.validation_rows` rows of the validation split, in micro-batches."""
+        assert self.trainer is not None
         rank, world = self.trainer.global_rank, self.trainer.world_size
         indices = np.arange(min(self.budget.validation_rows, len(self.validation)))[rank::world]
         micro = self.machine.micro(self.budget.global_batch)

@@ -89,7 +89,9 @@ def _open(file: Path) -> np.ndarray:
     try:
         shard = np.load(file, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError) as error:
-        raise InputError(f"{file}: not a token shard ({error}); run `dvc checkout --force {file.parent}` or make the tokens again") from error
+        raise InputError(
+            f"{file}: not a token shard ({error}); run `dvc checkout --force {file.parent}` or make the tokens again"
+        ) from error
     if shard.ndim != 1 or shard.dtype not in (np.uint16, np.uint32):
         raise InputError(f"{file}: a token shard is 1-D uint16 or uint32, this is {shard.ndim}-D {shard.dtype}; make the tokens again")
     return shard

@@ -36,7 +36,9 @@ class Table:
         made = [self.format(row, processor) for row in frame.iter_rows(named=True)]
         kept = [row for row in made if row is not None and length(row) <= self.max_length]
         if not kept:
-            raise InputError(f"{self.path}: none of {len(made)} rows of split {split} is left at data.max_length {self.max_length}: raise it or collect more")
+            raise InputError(
+                f"{self.path}: none of {len(made)} rows of {split} is left at data.max_length {self.max_length}: raise it or collect more"
+            )
         return Rows(kept, processor.pad_token_id)
 
 

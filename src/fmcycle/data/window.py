@@ -31,7 +31,9 @@ class Rows:
     def __init__(self, tokens: Tokens, length: int, name: str):
         self.tokens, self.length = tokens, length
         if len(self) < 1:
-            raise InputError(f"{name}: {len(tokens)} tokens are less than one window of {length}: lower data.max_length or collect more text")
+            raise InputError(
+                f"{name}: {len(tokens)} tokens are less than one window of {length}: lower data.max_length or collect more text"
+            )
 
     def __len__(self) -> int:
         return len(self.tokens) // self.length

@@ -14,7 +14,9 @@ def fit_to(model, processor):
     Raises InputError where the processor has more tokens than the model has embeddings.
     """
     if len(processor) > model.config.vocab_size:
-        raise InputError(f"the processor has {len(processor)} tokens, model.vocab_size is {model.config.vocab_size}: raise it to at least that")
+        raise InputError(
+            f"the processor has {len(processor)} tokens, model.vocab_size is {model.config.vocab_size}: raise it to at least that"
+        )
     end = processor.convert_tokens_to_ids(END_OF_TURN)
     for config in (model.config, model.generation_config):
         config.bos_token_id, config.pad_token_id = processor.bos_token_id, processor.pad_token_id

@@ -21,5 +21,8 @@ def adamw(
     Source: Loshchilov and Hutter (2019).
     """
     kinds = split(model)
-    groups = [{"params": kinds["matrix"], "weight_decay": weight_decay}, {"params": kinds["embedding"] + kinds["vector"], "weight_decay": 0.0}]
+    groups = [
+        {"params": kinds["matrix"], "weight_decay": weight_decay},
+        {"params": kinds["embedding"] + kinds["vector"], "weight_decay": 0.0},
+    ]
     return torch.optim.AdamW([group for group in groups if group["params"]], lr=lr, betas=(beta1, beta2), eps=eps, fused=True)

@@ -2,11 +2,13 @@
 
 from torch import nn
 
+from fmcycle.speed import head_of
+
 
 def split(model: nn.Module) -> dict[str, list[nn.Parameter]]:
     """Trained parameters by kind: "matrix" (2-D and inside the body), "embedding" (in and output embeddings), "vector" (norms, biases)."""
     embeddings = {id(p) for module in model.modules() if isinstance(module, nn.Embedding) for p in module.parameters()}
-    head = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
+    head = head_of(model)
     embeddings |= {id(p) for p in head.parameters()} if head is not None else set()
     groups: dict[str, list[nn.Parameter]] = {"matrix": [], "embedding": [], "vector": []}
     for parameter in model.parameters():

@@ -31,7 +31,14 @@ def muon(
     kinds = split(model)
     adam = {"matrix": False, "betas": (beta1, beta2), "eps": eps, "weight_decay": 0.0}
     groups = [
-        {"params": kinds["matrix"], "matrix": True, "lr": lr, "momentum": momentum, "weight_decay": weight_decay, "steps": newton_schulz_steps},
+        {
+            "params": kinds["matrix"],
+            "matrix": True,
+            "lr": lr,
+            "momentum": momentum,
+            "weight_decay": weight_decay,
+            "steps": newton_schulz_steps,
+        },
         {"params": kinds["embedding"], "lr": embedding_lr, **adam},
         {"params": kinds["vector"], "lr": vector_lr, **adam},
     ]
@@ -73,7 +80,9 @@ class Muon(torch.optim.Optimizer):
         states = [self.state[p] for p in parameters]
         for p, state in zip(parameters, states, strict=True):
             if not state:
-                state.update(step=torch.zeros((), dtype=torch.float32, device=p.device), mean=torch.zeros_like(p), square=torch.zeros_like(p))
+                state.update(
+                    step=torch.zeros((), dtype=torch.float32, device=p.device), mean=torch.zeros_like(p), square=torch.zeros_like(p)
+                )
         adamw_step(
             parameters,
             [p.grad for p in parameters],

@@ -31,7 +31,9 @@ def bpe(texts: Iterable[str], *, vocab_size: PositiveInt = 8192, min_frequency: 
     Source: Sennrich et al. (2016), over bytes as in Radford et al. (2019).
     """
     if vocab_size < 256 + len(SPECIAL):
-        raise InputError(f"processor.vocab_size {vocab_size} is below the {256 + len(SPECIAL)} that bytes and special tokens take: raise it")
+        raise InputError(
+            f"processor.vocab_size {vocab_size} is below the {256 + len(SPECIAL)} that bytes and special tokens take: raise it"
+        )
     tokenizer = Tokenizer(models.BPE())
     split = pre_tokenizers.Split(Regex(PATTERN), behavior="isolated")
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([split, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
@@ -45,7 +47,9 @@ def bpe(texts: Iterable[str], *, vocab_size: PositiveInt = 8192, min_frequency: 
     )
     tokenizer.train_from_iterator(texts, trainer)
     if tokenizer.get_vocab_size() <= 256 + len(SPECIAL):
-        raise InputError("the train split of inputs.documents has no text to learn a vocabulary from; look at its `text` and `split` columns")
+        raise InputError(
+            "the train split of inputs.documents has no text to learn a vocabulary from; look at its `text` and `split` columns"
+        )
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         bos_token=END_OF_TEXT,

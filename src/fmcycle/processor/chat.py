@@ -31,7 +31,7 @@ def render(processor, messages: list[dict], *, generation_prompt: bool = False) 
     """Token ids of a conversation; with `generation_prompt` it ends where the assistant's answer begins."""
     newline = plain_ids(processor, "\n")
     ids = [token for _, opening, content in turns(processor, messages) for token in (*opening, *content, *newline)]
-    return ids + [processor.convert_tokens_to_ids("<|assistant|>"), *newline] if generation_prompt else ids
+    return [*ids, processor.convert_tokens_to_ids("<|assistant|>"), *newline] if generation_prompt else ids
 
 
 def labelled(processor, messages: list[dict]) -> tuple[list[int], list[int]]:

@@ -24,4 +24,4 @@ def run(cfg: Config) -> None:
     processor = build(cfg.processor)(documents["text"])
     with artifact.create(cfg.out) as partial:
         processor.save_pretrained(partial)
-    print(f"{len(processor)} tokens from {len(documents)} documents, {documents['text'].str.len_bytes().sum() / 1e6:.1f} MB of text")
+    print(f"{len(processor)} tokens from {len(documents)} documents, {int(documents['text'].str.len_bytes().sum()) / 1e6:.1f} MB of text")

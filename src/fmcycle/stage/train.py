@@ -80,7 +80,10 @@ def annotate(cfg: Config, budget, train, validation, columns: dict) -> None:
     inputs = {name: artifact.digest(path) for name, path in cfg.inputs.items() if path}
     key = {"inputs": inputs, "data": {name: value for name, value in cfg.data.items() if name != "path"}}
     for column, function in columns.items():
-        wanted = [(train, "train", needed(train, budget)), (validation, "validation", np.arange(min(budget.validation_rows, len(validation))))]
+        wanted = [
+            (train, "train", needed(train, budget)),
+            (validation, "validation", np.arange(min(budget.validation_rows, len(validation)))),
+        ]
         for rows, split, indices in wanted:
             annotate(
                 rows,
@@ -106,7 +109,12 @@ def finish(cfg: Config, model, processor, curve: dict) -> dict:
         model = model.merge_and_unload()
     artifact.save_model(model, processor, out / "model")
     durable.write_json(out / "curve.json", curve)
-    metrics = {"validation_loss": curve["validation_loss"][-1], "train_loss": curve["loss"][-1], "steps": curve["step"][-1], "targets": sum(curve["count"])}
+    metrics = {
+        "validation_loss": curve["validation_loss"][-1],
+        "train_loss": curve["loss"][-1],
+        "steps": curve["step"][-1],
+        "targets": sum(curve["count"]),
+    }
     for node in cfg.evaluation.values():
         metrics |= build(node)(model, processor)
     return metrics
