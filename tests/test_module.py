@@ -19,7 +19,7 @@ from fmcycle import artifact, checkpoint
 from fmcycle.budget import Budget
 from fmcycle.data.module import Data
 from fmcycle.data.table import Rows
-from fmcycle.error import Interrupted
+from fmcycle.error import InputError, Interrupted
 from fmcycle.module import Module
 from fmcycle.objective.sft import SFT
 from fmcycle.optimizer.adamw import adamw
@@ -197,6 +197,19 @@ def run_program(folder: Path, *arguments: str, check=True) -> list[float]:
     program = Path(__file__).with_name("two_processes.py")
     subprocess.run([sys.executable, str(program), str(folder), *arguments], check=check, timeout=300)
     return [json.loads(line)["loss"] for line in (folder / "loss.jsonl").read_text().splitlines()]
+
+
+def test_a_batch_that_does_not_divide_is_refused():
+    assert Machine(devices=2, micro_batch=2).accumulate(8) == 2
+    for machine in (Machine(devices=2, micro_batch=3), Machine(devices=3)):
+        with pytest.raises(InputError, match=r"global_batch 8 is not divisible by trainer"):
+            machine.micro(8)
+
+
+@pytest.mark.prove
+def test_compiled_equals_plain(tmp_path):
+    plain, compiled = fit(tmp_path / "plain", steps=3), fit(tmp_path / "compiled", steps=3, compile=True)
+    np.testing.assert_allclose(plain.curve["loss"], compiled.curve["loss"], atol=1e-4)
 
 
 @pytest.mark.prove

@@ -1,5 +1,6 @@
 """Where training runs: devices, micro-batch, workers, compile. Never part of a run's identity."""
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -52,6 +53,7 @@ class Machine:
 
         from fmcycle.checkpoint import SafeCheckpointIO
 
+        logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # its hints and banners drown what a person looks for
         if self.threads:
             torch.set_num_threads(self.threads)
         return pl.Trainer(

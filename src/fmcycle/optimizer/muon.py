@@ -17,7 +17,7 @@ def muon(
     momentum: Fraction = 0.95,
     weight_decay: NonNegativeFloat = 0.1,
     newton_schulz_steps: PositiveInt = 5,
-    embedding_lr: PositiveFloat = 0.003,
+    embedding_lr: PositiveFloat = 0.01,
     vector_lr: PositiveFloat = 0.003,
     beta1: Fraction = 0.9,
     beta2: Fraction = 0.95,
