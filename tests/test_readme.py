@@ -139,3 +139,9 @@ def test_the_examples_of_contributing_build(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env={"PYTHONPATH": "src"}, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_feedback_store_is_where_the_page_says():
+    from fmcycle.serving.store import DEFAULT
+
+    assert f"`{DEFAULT}`" in (ROOT / "docs/serving.md").read_text()
