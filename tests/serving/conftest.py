@@ -119,10 +119,20 @@ class Server:
 
 
 @pytest.fixture(scope="session")
-def server(project_with_model):
+def start(project_with_model):
+    """Start another server over the tiny model; each is ended at the end."""
+    running = []
+
+    def start():
+        running.append(Server(project_with_model))
+        return running[-1].wait()
+
+    yield start
+    for server in running:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def server(start):
     """A running server over the tiny model."""
-    running = Server(project_with_model)
-    try:
-        yield running.wait()
-    finally:
-        running.stop()
+    return start()

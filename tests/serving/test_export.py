@@ -24,7 +24,7 @@ def add(store, name, **changes):
 
 @pytest.fixture
 def store(tmp_path):
-    return Store(f"sqlite:///{tmp_path}/feedback/store/feedback.db")
+    return Store(f"sqlite:///{tmp_path}/store/feedback.db")
 
 
 def snapshots(root):

@@ -30,7 +30,7 @@ def page(browser, server):
 
 
 def kept(root, sql):
-    with sqlite3.connect(root / "feedback/store/feedback.db") as connection:
+    with sqlite3.connect(root / "store/feedback.db") as connection:
         return connection.execute(sql).fetchall()
 
 

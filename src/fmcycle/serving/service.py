@@ -16,11 +16,6 @@ from fmcycle.serving import deploy
 log = logging.getLogger("bentoml.serve")
 
 
-def root() -> Path:
-    """The project whose deployed.json is served: FMCYCLE_ROOT, else the working folder."""
-    return Path(os.environ.get("FMCYCLE_ROOT", "."))
-
-
 def version(project: Path, name: str) -> str:
     """The version of the Bento `name`: a digest of code, requirements and deployed model. Ends well where that is built already."""
     files = [file for file in sorted((project / "src").rglob("*")) if file.is_file() and "__pycache__" not in file.parts]
@@ -83,14 +78,14 @@ def create():
         @staticmethod
         def check():
             check_port()
-            settle(root())
+            settle(Path())
 
         def _load(self):
             from fmcycle.serving.assistant import Assistant
             from fmcycle.serving.store import Store
 
             try:
-                folder, package = deploy.current(root())
+                folder, package = deploy.current()
                 assistant = Assistant(folder, package, Store())
                 assistant.warm_up()
             except Exception:

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from fmcycle.artifact import digest_of
 from fmcycle.error import InputError
 
-DEFAULT = "feedback/store/feedback.db"
+DEFAULT = "store/feedback.db"
 metadata = sa.MetaData()
 
 ANSWERS = sa.Table(
@@ -58,7 +58,7 @@ class Store:
     """Answers and feedback. What a method has returned from is on disk."""
 
     def __init__(self, url: str | None = None):
-        """`url`: SQLAlchemy's; else the environment's FMCYCLE_STORE, else SQLite at feedback/store/feedback.db."""
+        """`url`: SQLAlchemy's; else the environment's FMCYCLE_STORE, else SQLite at store/feedback.db."""
         url = url or os.environ.get("FMCYCLE_STORE") or f"sqlite:///{DEFAULT}"
         place = sa.engine.make_url(url)
         if place.drivername == "postgresql":
