@@ -232,12 +232,15 @@ def local() -> list[str]:
 
 def pipeline(file: str | Path = "params.yaml") -> dict[str, dict]:
     """{stage: section} of every stage, and {"code": {stage: digest}}: what artifacts/config.yaml holds."""
-    sections, problems = {}, []
+    sections: dict[str, dict] = {}
+    problems: dict[str, list[str]] = {}
     for stage in stages():
         try:
             sections[stage] = compose([f"stage={stage}", *selection(stage, file)]).section
         except ConfigError as error:
-            problems += [f"{problem} (stage {stage})" for problem in error.problems]
+            for problem in error.problems:
+                problems.setdefault(problem, []).append(stage)
     if problems:
-        raise ConfigError(problems)
+        every = [problem if len(where) == len(stages()) else f"{problem} (stage {', '.join(where)})" for problem, where in problems.items()]
+        raise ConfigError(every)
     return sections | {"code": {stage: code.digest(section) for stage, section in sections.items()}}

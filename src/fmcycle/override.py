@@ -39,6 +39,8 @@ def _is_group(item, conf: Path) -> bool:
 
 
 def _group_problem(item, right, hydra_compose, conf: Path) -> str | None:
+    from fmcycle.compose import stage_groups, stages
+
     group, option = item.key_or_group, item.value()
     options = [file.stem for file in (conf / group).glob("*.yaml")]
     if isinstance(option, str) and option not in options:
@@ -52,13 +54,11 @@ def _group_problem(item, right, hydra_compose, conf: Path) -> str | None:
     except Exception as fault:
         if "No match in the defaults list" in str(fault):
             stage = next((line.split("=")[1] for line in right if line.startswith("stage=")), "finetune")
-            return f"{item.input_line}: stage {stage} has no group {group}{suggest(group, _choices(hydra_compose(right)))}"
+            having = [other for other in stages() if group in stage_groups(other)]
+            elsewhere = f"; the stages that have it: {', '.join(having)}" if having else ""
+            return f"{item.input_line}: stage {stage} has no group {group}{elsewhere}"
         return f"{item.input_line}: {_first_lines(fault)}"
     return None
-
-
-def _choices(config) -> list[str]:
-    return [key.split("@")[0] for key in config.hydra.runtime.choices if not key.startswith("hydra/")]
 
 
 def _value_problem(item, base, right, hydra_compose, conf: Path) -> str | None:

@@ -33,7 +33,7 @@ def perform(composed: Composed, needed_by: str | None = None) -> Path:
     """
     die_with_parent()
     inputs = settle_inputs(composed, perform)
-    digests = {name: artifact.verify(path) for name, path in inputs.items() if path is not None}
+    digests = _verified(inputs)
     code_digest = code.digest(composed.section)
     identity = lineage.identity(composed.section, code_digest, digests)
     runs = Path("runs") / composed.stage / identity[:16]
@@ -60,6 +60,20 @@ def perform(composed: Composed, needed_by: str | None = None) -> Path:
         lineage.record(out, composed.stage, identity, composed.section, code_digest, given, times)
         print(f"{composed.stage}: done in {seconds:.0f} s, {out}", flush=True)
     return out
+
+
+def _verified(inputs: dict[str, Path | None]) -> dict[str, str]:
+    """{name: content digest} of the inputs that are there to be read. Raises InputError naming all that are wrong."""
+    digests, problems = {}, []
+    for name, path in inputs.items():
+        try:
+            if path is not None:
+                digests[name] = artifact.verify(path)
+        except InputError as error:
+            problems.append(f"inputs.{name}: {error}")
+    if problems:
+        raise InputError("\n".join(problems))
+    return digests
 
 
 def _announce(composed: Composed, needed_by: str) -> None:

@@ -70,7 +70,9 @@ def _from_pipeline(stages: list[Composed], below: Composed) -> dict[str, Path]:
     command = f"dvc repro {' '.join(names)}"
     if stale := stale_stages(names):
         if below.base == "require":
-            raise InputError(f"{below.stage} needs {', '.join(stale)}, not up to date, and base=require forbids making them; run `{command}`")
+            raise InputError(
+                f"{below.stage} needs {', '.join(stale)}, not up to date, and base=require forbids making them; run `{command}`"
+            )
         minutes = sum(_compose((f"stage={stage}", *selection(stage))).minutes for stage in stale if stage in known_stages())
         print(f"{below.stage} needs {', '.join(stale)} first: about {minutes:.0f} min on 2 cores, by `{command}`", flush=True)
         if subprocess.run([sys.executable, "-m", "dvc", "repro", *names]).returncode:
@@ -95,9 +97,7 @@ def in_pipeline(stage: Composed) -> bool:
 
 def stale_stages(names: list[str]) -> list[str]:
     """The stages that `dvc repro NAMES` would run."""
-    status = subprocess.run(
-        [sys.executable, "-m", "dvc", "status", "--json", "--with-deps", *names], capture_output=True, text=True
-    )
+    status = subprocess.run([sys.executable, "-m", "dvc", "status", "--json", "--with-deps", *names], capture_output=True, text=True)
     if status.returncode:
         raise InputError(f"dvc status: {status.stderr.strip()}; mend it and run the same command again")
     changed = json.loads(status.stdout or "{}")
