@@ -1,5 +1,6 @@
 """A small real model, packaged and deployed, and a server over it."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -12,6 +13,7 @@ import urllib.request
 from pathlib import Path
 from types import SimpleNamespace
 
+import psutil
 import pytest
 import yaml
 
@@ -94,9 +96,9 @@ class Server:
         variables.pop("PYTHONPATH", None)
         command = [sys.executable, "-m", "bentoml", "serve", *arguments, "--port", str(self.port)]
         with open(self.log, "w") as log:
-            self.process = subprocess.Popen(command, cwd=root, env=variables, stdout=log, stderr=log, start_new_session=True)
+            self.process = subprocess.Popen(command, cwd=root, env=variables, stdout=log, stderr=log)
 
-    def wait(self, seconds: float = 90):
+    def wait(self, seconds: float = 180):
         """Until /readyz says so. Fails with the log."""
         end = time.monotonic() + seconds
         while time.monotonic() < end and self.process.poll() is None:
@@ -108,14 +110,18 @@ class Server:
         raise AssertionError(self.log.read_text())
 
     def stop(self, how=signal.SIGTERM):
-        """End the whole process group."""
-        if self.process.poll() is None:
-            os.killpg(self.process.pid, how)
-            try:
-                self.process.wait(15)
-            except subprocess.TimeoutExpired:
-                os.killpg(self.process.pid, signal.SIGKILL)
-                self.process.wait()
+        """End the server and its workers, which have process groups of their own."""
+        if self.process.poll() is not None:
+            return
+        workers = psutil.Process(self.process.pid).children(recursive=True)
+        self.process.send_signal(how)
+        if how == signal.SIGTERM:
+            psutil.wait_procs(workers, timeout=15)
+        for worker in workers:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                worker.kill()
+        self.process.kill()
+        self.process.wait()
 
 
 @pytest.fixture(scope="session")
