@@ -32,6 +32,7 @@ FLOOR = {
     "trainer",
     "progress",
     "int8",
+    "shard",
     "search",
 }
 DOORS = {"cli", "compose", "check", "conflict", "override", "signature", "code"}
