@@ -23,7 +23,7 @@ def explain(overrides: list[str], error: Exception, hydra_compose, conf: Path) -
         if problem:
             problems.append(problem)
         else:
-            right.append(item.input_line)
+            right.append(str(item.input_line))
     try:
         base = hydra_compose(right)
     except Exception as fault:
