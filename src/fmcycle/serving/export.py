@@ -29,7 +29,7 @@ def export(root: str | Path = ".", store: Store | None = None) -> str:
     Raises InputError where snapshots that DVC knows are missing here: the next one would come to stand for all of them.
     """
     folder = Path(root) / SNAPSHOTS
-    with durable.lock(folder):
+    with durable.lock(Path(root) / "store/export"):  # not beside the snapshots, where DVC would see it
         _all_there(folder)
         files = sorted(folder.glob("*.parquet"))
         known = {row["answer_id"]: row for file in files for row in pl.read_parquet(file).to_dicts()}
