@@ -24,3 +24,13 @@ def test_what_stands_after_the_last_label_changes_nothing():
     other = ids.clone()
     other[:, 5:] = 7
     torch.testing.assert_close(SFT()(model, {"input_ids": ids, "labels": labels}), SFT()(model, {"input_ids": other, "labels": labels}))
+
+
+def test_each_answer_weighs_the_same_however_short():
+    model, ids = small(), torch.randint(0, 64, (2, 9))
+    labels = ids.clone()
+    labels[0, :7] = -100
+    alone = [SFT()(model, {"input_ids": ids[row : row + 1], "labels": labels[row : row + 1]}) for row in range(2)]
+    together = SFT(each="answer")(model, {"input_ids": ids, "labels": labels})
+    torch.testing.assert_close(together["loss"], sum(out["loss"] / out["count"] for out in alone))
+    assert int(together["count"]) == 2
