@@ -154,17 +154,18 @@ def test_only_the_last_checkpoints_stay(tmp_path):
     assert sorted(path.name for path in tmp_path.glob("step-*")) == ["step-00000006", "step-00000008"]
 
 
-def test_sigterm_checkpoints_and_the_next_run_goes_on(tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_checkpoints_and_the_next_run_goes_on(tmp_path, number):
     def terminating(model, batch):
         if calls.__next__() == 3:
-            signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(number)
         return SFT()(model, batch)
 
     calls = iter(range(100))
-    before = signal.getsignal(signal.SIGTERM)
+    before = signal.getsignal(number)
     with pytest.raises(Interrupted, match="step 3 of 6"):
         fit(tmp_path / "cut", objective=terminating, checkpoint_every=100)
-    assert signal.getsignal(signal.SIGTERM) == before
+    assert signal.getsignal(number) == before
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
         assert checkpoint.latest(tmp_path / "cut").name == "step-00000003"

@@ -45,7 +45,7 @@ class Module(pl.LightningModule):
 
     def on_train_start(self) -> None:
         self.watch = Watch(self.budget.max_steps, self.trainer.global_step, show=self.trainer.is_global_zero)
-        self.previous = signal.signal(signal.SIGTERM, self._ask_to_stop)
+        self.previous = {number: signal.signal(number, self._ask_to_stop) for number in (signal.SIGTERM, signal.SIGINT)}
         if self.trainer.is_global_zero:
             durable.write_text(self.folder / "loss.jsonl", "".join(self._line(index) for index in range(len(self.curve["step"]))))
 
@@ -122,23 +122,29 @@ class Module(pl.LightningModule):
     def teardown(self, stage: str) -> None:
         if hasattr(self, "watch"):
             self.watch.stop()
-            signal.signal(signal.SIGTERM, self.previous)
+            for number, handler in self.previous.items():
+                signal.signal(number, handler)
 
     def on_save_checkpoint(self, state: dict) -> None:
         trained = {name for name, parameter in self.named_parameters() if parameter.requires_grad}
         state["state_dict"] = {name: tensor for name, tensor in state["state_dict"].items() if name in trained}
         state["curve"] = self.curve
+        state["threads"] = torch.get_num_threads()
 
     def on_load_checkpoint(self, state: dict) -> None:
         trained = {name for name, parameter in self.named_parameters() if parameter.requires_grad}
         assert trained == set(state["state_dict"]), trained ^ set(state["state_dict"])
         self.curve = state["curve"]
+        torch.set_num_threads(state["threads"])  # sums are added in the order of the run that began
 
     def _mesh(self):
         assert self.device_mesh is not None
         return self.device_mesh["data_parallel"]
 
     def _ask_to_stop(self, signum, frame) -> None:
+        """The step in work is finished and kept; a second Ctrl-C does not wait for that."""
+        if self.stop_asked and signum == signal.SIGINT:
+            raise KeyboardInterrupt
         self.stop_asked = True
 
     def _line(self, index: int) -> str:
