@@ -15,7 +15,7 @@ $(STAMP): requirements.lock pyproject.toml
 	pip install --quiet "$$(grep '^torch==' requirements.lock)"
 	pip install --quiet --requirement requirements.lock
 	pip install --quiet --no-deps --no-build-isolation --editable .
-	rm -f .venv/.installed-* && touch $(STAMP)
+	mkdir -p .cache/bentoml && rm -f .venv/.installed-* && touch $(STAMP)
 
 lifecycle: setup           ## raw documents to a packaged model; only what is stale runs; exit 3 where the gate refuses
 	@pgrep -f 'dvc (repro|exp)' >/dev/null || rm -f .dvc/tmp/rwlock .dvc/tmp/rwlock.lock
