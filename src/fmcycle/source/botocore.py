@@ -24,6 +24,7 @@ class Operation:
     name: str
     text: str
     parameters: list[str] = field(default_factory=list)
+    method: str = ""  # HTTP's, where the service is a REST API: in the others every operation is a POST
 
     @property
     def id(self) -> str:
@@ -97,7 +98,8 @@ def operation(service: str, title: str, model: dict, entry: dict, characters: in
         meaning = lead(without_pointers(plain(member.get("documentation") or "")), 240, enough=60)
         if meaning and not member.get("deprecated") and name.lower() not in MECHANICAL:
             lines.append(f"- {name}{' (required)' if name in required else ''}: {meaning}")
-    return Operation(service, title, entry["name"], text, lines[:count])
+    method = entry["http"]["method"] if model["metadata"].get("protocol", "").startswith("rest") else ""
+    return Operation(service, title, entry["name"], text, lines[:count], method)
 
 
 def without_refrains(operations: list[Operation], often: int = 4) -> list[Operation]:

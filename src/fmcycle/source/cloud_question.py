@@ -24,6 +24,11 @@ CHOOSE = (
     "{name} is an operation of one of these services: {options}. Which one?",
     "Where do I find the operation {name}: {options}?",
 )
+METHOD = (
+    "Which HTTP method does the operation {name} of {title} use?",
+    "Is {name} of {title} called with GET, POST, PUT, PATCH or DELETE?",
+    "I call {name} of {title} over HTTP. With which method?",
+)
 GENERIC = {"TagResource", "UntagResource", "ListTagsForResource"}  # the same three sentences in 290 services
 # An answer says what is done: it begins with a verb, not with "The live source configuration."
 READABLE = re.compile(
@@ -62,6 +67,8 @@ def tables(operations: list, questions: int, preferences: int) -> dict[str, list
                 rows["instructions"].append(name_of(entry))
             elif len(others := [title for title in titles if (entry.name, title) not in owners]) > 1:
                 rows["instructions"].append(choose(entry, others))
+            if entry.method and place % 2 == 0:
+                rows["instructions"].append(method_of(entry))
         rows["preferences"] += [row for entry in chosen[questions:] if (row := prefer(entry, entries))]
         last = chosen[-1]
         prompt = {"id": f"{last.id}/prompt", "text": question(last), "kind": "harmless", "group": last.group}
@@ -87,6 +94,11 @@ def describe(entry) -> dict:
 def name_of(entry) -> dict:
     """What it does -> operation."""
     return row(entry, "name", pick(f"{entry.id}/name", NAME).format(title=entry.title, summary=entry.summary), entry.name)
+
+
+def method_of(entry) -> dict:
+    """Operation of a REST service -> its HTTP method, which its name lets one guess."""
+    return row(entry, "method", pick(f"{entry.id}/method", METHOD).format(name=entry.name, title=entry.title), entry.method)
 
 
 def choose(entry, others: list[str]) -> dict:
