@@ -66,7 +66,6 @@ def repro(folder) -> list[str]:
 @pytest.mark.prove
 def test_from_a_correction_to_the_next_model_and_a_refused_one_never_takes_it_down(tmp_path):
     folder = tiny.make(tmp_path / "project")
-    gate(folder, 100.0)
     repro(folder)
     port = free_port()
     server = serve(folder, port)

@@ -103,7 +103,7 @@ def test_the_tiny_lifecycle_runs_once_and_then_only_what_is_stale(tmp_path):
     assert ran(folder) == ["compose"]
     edit(folder, "src/fmcycle/objective/dpo.py", '"""', '"""# ')
     assert ran(folder) == ["compose", "align", "select"], "the same weights come out, so nothing after them reruns"
-    edit(folder, "conf/gate/default.yaml", "max: 2.0", "max: 2.1")
+    edit(folder, "conf/gate/tiny.yaml", "max: 100.0", "max: 99.0")
     assert ran(folder) == ["compose", "package"]
     edit(folder, "conf/strategy/lora.yaml", "r: 16", "r: 8")
     stale = ran(folder)
