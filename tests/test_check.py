@@ -35,11 +35,11 @@ def test_every_key_mistyped_by_one_letter_is_refused_with_the_nearest_name(proje
     wanted = [key for key in keys(section) if len(key.rpartition(".")[2]) > 3 and not key.startswith("inputs")]
     assert len(wanted) > 25
     for key in wanted:
-        start = time.monotonic()
+        start = time.process_time()
         (problem,) = problems("stage=finetune", f"{mutated(key)}=1")
         assert problem.startswith(f"{mutated(key)}: no such key in conf/"), problem
         assert f"did you mean {key.rpartition('.')[2]}?" in problem, problem
-        assert time.monotonic() - start < 2
+        assert time.process_time() - start < 2
 
 
 def test_all_wrong_names_come_at_once(project):

@@ -185,7 +185,9 @@ def _lineage(arguments: list[str]) -> int:
 def _gate(arguments: list[str]) -> int:
     from fmcycle.serving.deploy import gate
 
-    gate(arguments[0] if arguments else "artifacts/package")
+    package = arguments[0] if arguments else "artifacts/package"
+    gate(package)
+    print(f"{package}: passed its gate; `bentoml serve` serves it")
     return 0
 
 

@@ -18,7 +18,7 @@ SAID = {"rating": 1, "comment": "write to a@b.com", "corrected": "", "preferred"
 def add(store, name, **changes):
     prompt = [{"role": "user", "content": "Call 415-555-0132?"}]
     row = {"answer_id": name, "time": f"2026-01-01T00:00:0{name[-1]}", "kind": "chat", "prompt": prompt, "answer": "Yes."}
-    row |= { "finish": "stop", "model": "m", "processor": "p", "config": "c", "prompt_tokens": 3, "answer_tokens": 2}
+    row |= {"finish": "stop", "model": "m", "processor": "p", "config": "c", "prompt_tokens": 3, "answer_tokens": 2}
     store.add_answer(row | {"latency": 0.5, "refused": False} | changes)
 
 

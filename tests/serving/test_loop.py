@@ -68,14 +68,17 @@ def test_feedback_on_no_answer_and_feedback_that_says_nothing(server):
 
 def test_a_client_that_leaves_stops_its_answer_and_what_was_said_is_kept(server, project_with_model):
     client = openai.OpenAI(base_url=server.url + "/v1", api_key="none", max_retries=0)
-    stream = client.completions.create(model="fmcycle", prompt="The ", max_tokens=240, stream=True)
-    name = next(iter(stream)).id
-    stream.close()
-    for _ in range(100):
-        found = [row for row in store(project_with_model).interactions() if row["answer_id"] == name]
-        if found:
+    for _attempt in range(5):  # on a busy machine an answer can be whole before the server hears that nobody listens
+        stream = client.completions.create(model="fmcycle", prompt="The ", max_tokens=240, stream=True)
+        name = next(iter(stream)).id
+        stream.close()
+        for _ in range(100):
+            found = [row for row in store(project_with_model).interactions() if row["answer_id"] == name]
+            if found:
+                break
+            time.sleep(0.1)
+        if found[0]["finish"] == "cancelled":
             break
-        time.sleep(0.1)
     assert found[0]["finish"] == "cancelled" and found[0]["answer_tokens"] < 240
 
 

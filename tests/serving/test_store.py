@@ -20,7 +20,7 @@ SAID = {"rating": 1, "comment": "", "corrected": "", "preferred": "", "role": "u
 def answer(name, **changes):
     prompt = [{"role": "user", "content": "é?"}]
     row = {"answer_id": name, "time": f"2026-01-01T00:00:0{name[-1]}", "kind": "chat", "prompt": prompt, "answer": "Yes."}
-    row |= { "finish": "stop", "model": "m", "processor": "p", "config": "c", "prompt_tokens": 3, "answer_tokens": 2}
+    row |= {"finish": "stop", "model": "m", "processor": "p", "config": "c", "prompt_tokens": 3, "answer_tokens": 2}
     return row | {"latency": 0.5, "refused": False} | changes
 
 

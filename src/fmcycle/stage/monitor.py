@@ -84,6 +84,8 @@ def page(result: dict) -> str:
     )
     heads = "".join(f"<th scope='col'>{name}</th>" for name in ("monitor", "value", "interval", "bound", "n", "", "what"))
     table = f"<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>" if rows else ""
-    return (Path(__file__).parents[1] / "monitor/page.html").read_text().format(
-        word=word, reason=html.escape(result["reason"]), interactions=result["interactions"], table=table
+    return (
+        (Path(__file__).parents[1] / "monitor/page.html")
+        .read_text()
+        .format(word=word, reason=html.escape(result["reason"]), interactions=result["interactions"], table=table)
     )
