@@ -98,7 +98,7 @@ class Server:
         with open(self.log, "w") as log:
             self.process = subprocess.Popen(command, cwd=root, env=variables, stdout=log, stderr=log)
 
-    def wait(self, seconds: float = 180):
+    def wait(self, seconds: float = 300):
         """Until /readyz says so. Fails with the log."""
         end = time.monotonic() + seconds
         while time.monotonic() < end and self.process.poll() is None:
