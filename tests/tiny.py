@@ -88,7 +88,7 @@ def make(folder: Path) -> Path:
     folder.mkdir(exist_ok=True)
     listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True)
     for name in listed.stdout.split("\n"):
-        if name and (ROOT / name).is_file() and name.split("/")[0] not in ("tests", "docs", "benchmarks"):
+        if name and (ROOT / name).is_file() and name.split("/")[0] not in ("tests", "docs", "artifacts"):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, folder / name)
     (folder / "dvc.lock").unlink(missing_ok=True)
