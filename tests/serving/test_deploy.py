@@ -71,9 +71,10 @@ def test_a_corrupt_deployed_model_is_named_with_its_repair_and_deploy_repairs_it
 
 
 def test_the_deployed_model_shares_no_bytes_with_the_package(tmp_path):
-    deploy.deploy(package(tmp_path), tmp_path)
+    deployed = deploy.deploy(package(tmp_path), tmp_path)
     corrupt(tmp_path / "package/model/model.safetensors")
-    deploy.current(tmp_path)
+    folder, _ = deploy.current(tmp_path)  # verifies every byte
+    assert folder.resolve() == deployed.resolve()
 
 
 @pytest.mark.parametrize("name", ["chat_template.jinja", "tokenizer.json", "model.safetensors"])
