@@ -4,7 +4,7 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 
-from fmcycle.evaluation.chart import curve, intervals, ticks
+from fmcycle.chart import curve, intervals, ticks
 
 
 @pytest.mark.parametrize(("low", "high"), [(0, 500), (1.71, 1.93), (-0.2, 0.3), (3, 3), (0.0001, 0.00013)])
