@@ -21,6 +21,7 @@ NOUNS = {
 FLOOR = {
     "module",
     "speed",
+    "attention",
     "artifact",
     "checkpoint",
     "durable",
@@ -31,11 +32,20 @@ FLOOR = {
     "budget",
     "trainer",
     "progress",
+    "chart",
+    "record",
+    "logger",
+    "peak",
+    "watch",
+    "sample",
+    "page",
     "int8",
     "shard",
     "search",
+    "stop",
+    "tally",
 }
-DOORS = {"cli", "compose", "check", "conflict", "override", "signature", "code"}
+DOORS = {"cli", "compose", "check", "conflict", "override", "signature", "code", "runs"}
 
 
 def imports(file: Path) -> set[str]:

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fmcycle import attention
+
 CHUNK = 1024  # rows of logits that exist at a time
 
 
@@ -17,7 +19,7 @@ def fuse(model: nn.Module) -> nn.Module:
     head = head_of(model)
     if isinstance(head, nn.Linear) and head.bias is None:
         head.forward = _identity
-    return model
+    return attention.install(model)
 
 
 def plain(model: nn.Module) -> nn.Module:
@@ -25,7 +27,7 @@ def plain(model: nn.Module) -> nn.Module:
     head = head_of(model)
     if fused(head):
         del head.forward
-    return model
+    return attention.remove(model)
 
 
 def head_of(model: Any) -> Any:

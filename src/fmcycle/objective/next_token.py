@@ -2,14 +2,19 @@
 
 from dataclasses import dataclass
 
-from fmcycle import speed
+from fmcycle import attention, speed
 
 
 @dataclass
 class NextToken:
-    """Cross-entropy of each token of `input_ids` (B, T) given the ones before it; the count is over predicted tokens."""
+    """Cross-entropy of each token of `input_ids` (B, T) given the ones before it; the count is over predicted tokens.
+
+    `labels` (B, T), where the batch has them, keep the tokens that are predicted (-100: not); `position_ids` (B, T) begin anew
+    with every packed document.
+    """
 
     def __call__(self, model, batch):
-        output = model(input_ids=batch["input_ids"], use_cache=False).logits
-        targets = batch["input_ids"][:, 1:]
-        return {"loss": speed.cross_entropy(output[:, :-1], model.get_output_embeddings(), targets), "count": targets.numel()}
+        output = attention.output(model, batch)[:, :-1]
+        targets = batch.get("labels", batch["input_ids"])[:, 1:]
+        count = (targets != -100).sum() if "labels" in batch else targets.numel()
+        return {"loss": speed.cross_entropy(output, model.get_output_embeddings(), targets), "count": count}

@@ -3,7 +3,10 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from fmcycle import speed
+import torch
+from torch import Tensor
+
+from fmcycle import attention, speed
 
 
 @dataclass
@@ -11,17 +14,32 @@ class SFT:
     """Cross-entropy of the tokens that `labels` (B, T) keeps, given all tokens before them; -100 is not trained on.
 
     `each`: what weighs the same, a "token" (the count is over tokens) or an "answer" however short (the mean over its tokens;
-    the count is over rows). Rows are padded at their right end, where a causal model can't see it.
+    the count is over conversations). Rows are padded at their right end, where a causal model can't see it; packed rows have
+    `position_ids` (B, T) that begin anew with every conversation.
     """
 
     each: Literal["token", "answer"] = "token"
 
     def __call__(self, model, batch):
-        output = model(input_ids=batch["input_ids"], use_cache=False).logits[:, :-1]
+        output = attention.output(model, batch)[:, :-1]
         targets, head = batch["labels"][:, 1:], model.get_output_embeddings()
-        tokens = (targets != -100).sum(-1)
         if self.each == "token":
-            return {"loss": speed.cross_entropy(output, head, targets), "count": tokens.sum()}
+            return {"loss": speed.cross_entropy(output, head, targets), "count": (targets != -100).sum()}
+        if "position_ids" in batch:
+            sums, tokens = _by_document(output, head, targets, batch["position_ids"])
+        else:
+            sums, tokens = speed.log_probabilities(output, head, targets), (targets != -100).sum(-1)
         answers = tokens > 0
-        means = -speed.log_probabilities(output, head, targets)[answers] / tokens[answers]
+        means = -sums[answers] / tokens[answers]
         return {"loss": means.sum(), "count": answers.sum()}
+
+
+def _by_document(output_BTX: Tensor, head, targets_BT: Tensor, position_ids: Tensor) -> tuple[Tensor, Tensor]:
+    """Log-probabilities and number of labelled tokens of each packed document, with zeros behind the last: (B * T,) both."""
+    begins = position_ids == 0
+    begins[:, 0] = True
+    document = (begins.flatten().cumsum(0) - 1).view_as(position_ids)[:, 1:].flatten()  # of the token that is predicted
+    kept = targets_BT.flatten() != -100
+    rows = speed.log_probabilities(output_BTX.flatten(0, 1).unsqueeze(1), head, targets_BT.flatten().unsqueeze(1))
+    sums = torch.zeros(position_ids.numel(), dtype=rows.dtype, device=rows.device).index_add(0, document, rows)
+    return sums, torch.zeros_like(sums, dtype=torch.long).index_add(0, document, kept.long())
