@@ -41,6 +41,8 @@ FLOOR = {
     "page",
     "int8",
     "shard",
+    "rank",
+    "launch",
     "search",
     "stop",
     "tally",

@@ -19,8 +19,9 @@ from fmcycle import artifact, checkpoint
 from fmcycle.budget import Budget
 from fmcycle.data.module import Data
 from fmcycle.data.table import Rows
-from fmcycle.error import InputError, Interrupted
+from fmcycle.error import InputError, Interrupted, TrainingError
 from fmcycle.module import Module
+from fmcycle.module import fit as train
 from fmcycle.objective.sft import SFT
 from fmcycle.optimizer.adamw import adamw
 from fmcycle.optimizer.muon import muon
@@ -63,7 +64,7 @@ def fit(folder: Path, *, steps=6, optimizer=None, make=make_model, stop_at=None,
             return inner(model, batch)
 
         module.objective = stopping
-    where.lightning(budget, folder).fit(module, Data(ragged(), ragged(), budget, where), ckpt_path=checkpoint.latest(folder))
+    train(where.lightning(budget, folder), module, Data(ragged(), ragged(), budget, where))
     return module
 
 
@@ -137,21 +138,21 @@ def test_adapter_checkpoints_hold_the_adapter_only(tmp_path):
 
 def test_a_corrupt_checkpoint_is_passed_over_with_its_name(tmp_path):
     fit(tmp_path, steps=6)
-    newest = tmp_path / "step-00000004"
+    newest = tmp_path / "step-00000006"
     file = newest / "tensors.safetensors"
     content = bytearray(file.read_bytes())
     content[-3] ^= 4
     file.write_bytes(content)
-    with pytest.warns(UserWarning, match="step-00000004/tensors.safetensors: sha256"):
-        assert checkpoint.latest(tmp_path).name == "step-00000002"
+    with pytest.warns(UserWarning, match="step-00000006/tensors.safetensors: sha256"):
+        assert checkpoint.latest(tmp_path).name == "step-00000004"
     (newest / artifact.MANIFEST).unlink()
     with pytest.warns(UserWarning, match="never finished"):
-        assert checkpoint.latest(tmp_path).name == "step-00000002"
+        assert checkpoint.latest(tmp_path).name == "step-00000004"
 
 
 def test_only_the_last_checkpoints_stay(tmp_path):
     fit(tmp_path, steps=9, keep=2)
-    assert sorted(path.name for path in tmp_path.glob("step-*")) == ["step-00000006", "step-00000008"]
+    assert sorted(path.name for path in tmp_path.glob("step-*")) == ["step-00000008", "step-00000009"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -179,7 +180,7 @@ def test_a_non_finite_loss_stops_in_its_step_and_is_never_checkpointed(tmp_path)
         return out | {"loss": out["loss"] * (float("nan") if next(calls) == 3 else 1.0)}
 
     calls = iter(range(100))
-    with pytest.raises(ValueError, match="step 3: loss nan"):
+    with pytest.raises(TrainingError, match="step 3: loss nan"):
         fit(tmp_path, objective=exploding)
     assert checkpoint.latest(tmp_path).name == "step-00000002"
 

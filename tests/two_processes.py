@@ -10,11 +10,10 @@ import torch
 from safetensors.torch import save_file
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from fmcycle import checkpoint
 from fmcycle.budget import Budget
 from fmcycle.data.module import Data
 from fmcycle.data.table import Rows
-from fmcycle.module import Module
+from fmcycle.module import Module, fit
 from fmcycle.objective.sft import SFT
 from fmcycle.optimizer.adamw import adamw
 from fmcycle.trainer import Machine
@@ -53,7 +52,7 @@ def main(folder: Path, devices: int, strategy: str = "ddp", die_at: str = "") ->
     )
     folder.mkdir(parents=True, exist_ok=True)
     trainer = machine.lightning(budget, folder)
-    trainer.fit(module, Data(rows(), rows(), budget, machine), ckpt_path=checkpoint.latest(folder))
+    fit(trainer, module, Data(rows(), rows(), budget, machine))
     model = machine.whole(module)
     if trainer.is_global_zero:
         save_file({name: p.detach().contiguous() for name, p in model.named_parameters()}, folder / "weights.safetensors")

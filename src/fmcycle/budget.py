@@ -12,6 +12,7 @@ class Budget:
     """`global_batch`: rows of one optimizer step over all devices; `warmup`, `decay`: shares of max_steps; `clip` 0: no clipping.
 
     `validate_every`: steps between two looks at the validation split (`validation_rows` rows of it); 0: only at the end.
+    `nonfinite`: a step whose loss or gradient is not finite stops the run, or is left out and counted ("skip").
     """
 
     max_steps: PositiveInt
@@ -25,6 +26,7 @@ class Budget:
     clip: NonNegativeFloat = 1.0
     validate_every: NonNegativeInt = 0
     validation_rows: PositiveInt = 64
+    nonfinite: Literal["stop", "skip"] = "stop"
 
     def rate(self, step: int) -> float:
         """The learning rate's factor, floor..1, at optimizer step `step` of 0..max_steps-1.

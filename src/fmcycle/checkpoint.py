@@ -78,6 +78,12 @@ def latest(folder: str | Path) -> Path | None:
     return None
 
 
+def machine(path: str | Path) -> dict[str, Any]:
+    """{"threads", "compile"} with which the run of checkpoint `path` began: other ones would add up its sums in another order."""
+    state = dict(json.loads((Path(path) / "state.json").read_text())["dict"])
+    return restore(state["machine"], {})
+
+
 def keep_last(folder: str | Path, count: int) -> None:
     """Delete all but the newest `count` checkpoints of `folder`."""
     paths = sorted(Path(folder).glob("step-*"))

@@ -15,6 +15,12 @@ class ConfigError(InputError):
         self.problems = problems
 
 
+class TrainingError(RuntimeError):
+    """Training can't go on by itself; the checkpoints before it are whole: exit code 1, one message."""
+
+    exit_code = 1
+
+
 class GateError(RuntimeError):
     """A gate said no: exit code 3."""
 

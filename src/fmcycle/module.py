@@ -1,17 +1,49 @@
-"""The one LightningModule."""
+"""The one LightningModule, and the one way to train it."""
 
 import json
 import math
-import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import lightning.pytorch as pl
 import torch
 
-from fmcycle import checkpoint, durable
-from fmcycle.error import Interrupted
+from fmcycle import checkpoint, durable, stop
+from fmcycle.error import InputError, Interrupted, TrainingError
 from fmcycle.progress import Watch
+from fmcycle.tally import Means, Tally
+
+SKIPS = 10  # steps in a row that are left out before it is clear that they will not get better
+
+
+def fit(trainer: pl.Trainer, module: "Module", data: pl.LightningDataModule) -> None:
+    """Train `module` on `data` to the end of its budget, from the newest whole checkpoint of its folder where there is one.
+
+    Raises Interrupted where a signal asked for it, TrainingError where it can't go on; the checkpoints are whole either way.
+    """
+    newest = checkpoint.latest(module.folder)
+    if newest is not None:
+        module.machine = module.machine.as_began(checkpoint.machine(newest))
+    with stop.at_once():
+        try:
+            trainer.fit(module, data, ckpt_path=newest)
+        except RuntimeError as error:
+            if "DataLoader worker" not in str(error) or isinstance(error, Interrupted | TrainingError):
+                raise
+            raise TrainingError(
+                f"a process that loads data died at step {trainer.global_step + 1}: {error}. Out of memory it is killed like this: "
+                f"give it more, or lower trainer.workers (0: no such processes); {stop.AGAIN}"
+            ) from error
+        if not module.validated(module.budget.max_steps):  # a run that was killed in its last validation
+            module.to(trainer.strategy.root_device)
+            module.validate()
+
+
+def norm_of(tensors: list[torch.Tensor]) -> torch.Tensor:
+    """The 2-norm of all of them together, sharded ones gathered: ()."""
+    norm: Any = torch.nn.utils.get_total_norm(tensors)
+    return norm.full_tensor() if hasattr(norm, "full_tensor") else norm
 
 
 class Module(pl.LightningModule):
@@ -19,7 +51,8 @@ class Module(pl.LightningModule):
 
     make_model: () -> model; objective: (model, batch) -> {"loss": sum, "count": n, ...}; optimizer: (model) -> Optimizer.
     The gradient of a step is that of sum(loss) / sum(count) over its accumulation window and all ranks, then clipped.
-    `folder`: where loss.jsonl and the checkpoints of this run are.
+    `folder`: where loss.jsonl and the checkpoints of this run are. `curve`: {"step", "loss", "lr", "count", "rows" (a digest of
+    the row indices) and the objective's own means: one value a step; "validation_step" and "validation_NAME"; "skipped": steps}.
     """
 
     def __init__(self, *, make_model: Callable, objective: Callable, optimizer: Callable, budget, machine, folder: str | Path):
@@ -27,15 +60,18 @@ class Module(pl.LightningModule):
         self.make_model, self.objective, self.make_optimizer = make_model, objective, optimizer
         self.budget, self.machine, self.folder = budget, machine, Path(folder)
         self.model: torch.nn.Module | None = None
-        self.window = {"count": 0.0, "loss": 0.0}
-        self.curve: dict[str, list] = {"step": [], "loss": [], "lr": [], "count": [], "validation_step": [], "validation_loss": []}
-        self.stop_asked = False
+        self.tally, self.wish = Tally(), stop.Wish()
+        self.curve: dict[str, list] = {"step": [], "loss": [], "lr": [], "count": [], "rows": []}
+        self.curve |= {"validation_step": [], "validation_loss": [], "skipped": []}
+        self.last: dict[str, float | None] = {}  # of a step that is made and not yet in the curve
+        self.saved = 0  # the step of the newest checkpoint
         self.strict_loading = False  # a checkpoint holds what is trained; on_load_checkpoint checks that it holds all of that
 
     def configure_model(self) -> None:
         if self.model is None:  # here, so that sharding and meta initialisation work
-            self.model = self.make_model().train()
-            self.machine.prepare(self.model, self._mesh)
+            with self.machine.building(self.trainer.is_global_zero):
+                self.model = self.make_model().train()
+            self.machine.prepare(self.model, self._mesh, self.budget.precision)
 
     def configure_optimizers(self):
         optimizer = self.make_optimizer(self.model)
@@ -44,10 +80,13 @@ class Module(pl.LightningModule):
         return optimizer
 
     def on_train_start(self) -> None:
-        self.watch = Watch(self.budget.max_steps, self.trainer.global_step, show=self.trainer.is_global_zero)
-        self.previous = {number: signal.signal(number, self._ask_to_stop) for number in (signal.SIGTERM, signal.SIGINT)}
+        step = self.trainer.global_step
+        self.watch = Watch(self.budget.max_steps, step, show=self.trainer.is_global_zero)
+        self.wish.listen()
         if self.trainer.is_global_zero:
             durable.write_text(self.folder / "loss.jsonl", "".join(self._line(index) for index in range(len(self.curve["step"]))))
+        if step and self._due(step) and not self.validated(step):  # the checkpoint of a step is written before its validation
+            self.validate()
 
     def on_train_batch_start(self, batch, batch_idx) -> None:
         step, accumulate = self.trainer.global_step, self.trainer.accumulate_grad_batches
@@ -59,93 +98,130 @@ class Module(pl.LightningModule):
 
     def training_step(self, batch, batch_idx):
         out = self.objective(self.model, batch)
-        self.window["count"] += float(out["count"])
-        self.window["loss"] += float(out["loss"].detach())
+        self.tally.add(out, batch.get("rows"), self.device)
         return out["loss"]
 
     def on_before_optimizer_step(self, optimizer) -> None:
-        total = torch.tensor([self.window["count"], self.window["loss"], float(self.stop_asked)], dtype=torch.float64, device=self.device)
-        total = self.trainer.strategy.reduce(total, reduce_op="sum")
-        count, loss, stop = total.tolist()
-        if count == 0:
-            raise ValueError("a step has nothing to train on: every label of its rows is -100; look at the data's format")
         gradients = [p.grad for p in self.parameters() if p.grad is not None]
+        total = self.tally.read(lambda tensor: self.trainer.strategy.reduce(tensor, reduce_op="sum"), norm_of(gradients), self.wish.asked)
+        self.wish.asked = total.pop("stop") > 0  # every rank stops at the same step
+        rows, norm, count = int(total.pop("rows")), total.pop("norm"), total.pop("count")
+        if count == 0:
+            raise InputError("a step has nothing to train on: every label of its rows is -100; look at the data's format")
         # Lightning divided by the micro-batches of the window, the strategy by the ranks: both are undone here
         factor = self.trainer.accumulate_grad_batches * self.trainer.world_size / count
-        norm = torch.nn.utils.get_total_norm(gradients)
-        norm = float(norm.full_tensor() if hasattr(norm, "full_tensor") else norm) * factor
-        if not math.isfinite(norm) or not math.isfinite(loss):
-            raise ValueError(
-                f"step {self.trainer.global_step + 1}: loss {loss / count}, gradient norm {norm}; lower optimizer.lr and run again"
+        means = {name: value / count for name, value in total.items()}
+        self.last = {"lr": optimizer.param_groups[0]["lr"], "count": int(count), "rows": rows}
+        if math.isfinite(norm) and math.isfinite(means["loss"]):
+            self.last |= means
+            norm *= factor
+            torch._foreach_mul_(gradients, factor * min(1.0, self.budget.clip / norm) if self.budget.clip and norm else factor)
+        else:
+            self._leave_out(optimizer, norm, means["loss"])
+            self.last |= dict.fromkeys(means)
+
+    def _leave_out(self, optimizer, norm: float, loss: float) -> None:
+        """A step whose loss or gradient is not finite: without gradients no optimizer touches a weight or its state."""
+        step = self.trainer.global_step + 1
+        skipped = self.curve["skipped"] = [*self.curve["skipped"], step]
+        in_a_row = len(skipped) >= SKIPS and skipped[-SKIPS] == step - SKIPS + 1
+        if self.budget.nonfinite == "stop" or in_a_row:
+            raise TrainingError(
+                f"step {step}: loss {loss}, gradient norm {norm}{f', and so {SKIPS} steps in a row' if in_a_row else ''}; lower "
+                f"optimizer.lr and run again, or leave such steps out with budget.nonfinite=skip"
             )
-        if self.budget.clip and norm > self.budget.clip:
-            factor *= self.budget.clip / norm
-        torch._foreach_mul_(gradients, factor)
-        self.last = {"loss": loss / count, "lr": optimizer.param_groups[0]["lr"], "count": int(count)}
-        self.window = {"count": 0.0, "loss": 0.0}
-        self.stop_asked = stop > 0  # every rank stops at the same step
+        optimizer.zero_grad(set_to_none=True)
 
     def on_train_batch_end(self, outputs, batch, batch_idx) -> None:
         step = self.trainer.global_step
-        if step == (self.curve["step"][-1] if self.curve["step"] else 0):
-            return  # within an accumulation window
+        if self.last:
+            self._keep_account(step)
+            if self.wish.asked or step == self.budget.max_steps or step % self.machine.checkpoint_every == 0:
+                self.save(step)
+            if self._due(step) and not self.wish.asked:
+                self.validate()
+        if self.wish.asked and (self.trainer.world_size == 1 or step == self.saved):  # alone it need not wait for the window's end
+            self._stop(step)
+
+    def _keep_account(self, step: int) -> None:
+        """A step is made: into the curve and loss.jsonl."""
         for name, value in (("step", step), *self.last.items()):
-            self.curve[name].append(value)
-        last = step == self.budget.max_steps
-        if last or (self.budget.validate_every and step % self.budget.validate_every == 0):
-            self.curve["validation_step"].append(step)
-            self.curve["validation_loss"].append(self.validate())
+            self.curve.setdefault(name, []).append(value)
+        self.last = {}
         if self.trainer.is_global_zero:
             with open(self.folder / "loss.jsonl", "a") as log:
-                log.write(self._line(len(self.curve["step"]) - 1))
-        self.watch.update(step, self.last["loss"], self.last["count"])
-        if self.stop_asked or (not last and step % self.machine.checkpoint_every == 0):
-            self.trainer.save_checkpoint(self.folder / f"step-{step:08d}")
-            if self.trainer.is_global_zero:
-                checkpoint.keep_last(self.folder, self.machine.keep)
-        if self.stop_asked:
-            raise Interrupted(f"stopped at step {step} of {self.budget.max_steps} with a checkpoint; the same command goes on from there")
+                log.write(self._line(-1))
+        self.watch.update(step, self.curve["loss"][-1] or math.nan, self.curve["count"][-1])
+
+    def save(self, step: int) -> None:
+        """Write the checkpoint of `step`. Raises TrainingError where a weight is not finite: that is never checkpointed."""
+        if not math.isfinite(norm_of([p.detach() for p in self.parameters() if p.requires_grad])):
+            raise TrainingError(f"step {step} made weights that are not finite; lower optimizer.lr and run again")
+        self.trainer.save_checkpoint(self.folder / f"step-{step:08d}")
+        self.saved = step
+        if self.trainer.is_global_zero:
+            checkpoint.keep_last(self.folder, self.machine.keep)
+
+    def _stop(self, step: int) -> None:
+        """A begun window is dropped: the weights are those of the last step, and the same rows come again."""
+        if step > self.saved:
+            self.save(step)
+        raise Interrupted(f"stopped at step {step} of {self.budget.max_steps} with a checkpoint; the same command goes on from there")
+
+    def _due(self, step: int) -> bool:
+        every = self.budget.validate_every
+        return step == self.budget.max_steps or bool(every and step % every == 0)
+
+    def validated(self, step: int) -> bool:
+        """Is the validation of `step` in the curve?"""
+        return step in self.curve["validation_step"]
 
     @torch.no_grad()
-    def validate(self) -> float:
-        """Mean loss of the validation rows over their count, all ranks together."""
+    def validate(self) -> None:
+        """Means of the objective's sums over the validation rows, all ranks together, into the curve."""
         assert self.model is not None
+        step = self.curve["step"][-1]
+        means = Means(["count", "loss", *self.own]).to(self.device)
         self.model.eval()
-        total = torch.zeros(2, dtype=torch.float64, device=self.device)
-        for batch in self.trainer.datamodule.validation_batches():  # type: ignore[attr-defined]
-            out = self.objective(self.model, self.trainer.strategy.batch_to_device(batch))
-            total += torch.tensor([float(out["loss"]), float(out["count"])], dtype=torch.float64, device=self.device)
+        with self.trainer.precision_plugin.val_step_context():
+            for batch in self.trainer.datamodule.validation_batches():  # type: ignore[attr-defined]
+                means.update(self.objective(self.model, self.trainer.strategy.batch_to_device(batch)))
+                if self.wish.asked and self.trainer.world_size == 1:
+                    self._stop(step)
         self.model.train()
-        loss, count = self.trainer.strategy.reduce(total, reduce_op="sum").tolist()
-        return loss / max(count, 1)
+        self.curve["validation_step"].append(step)
+        for name, value in means.compute().items():
+            self.curve.setdefault(f"validation_{name}", []).append(value)
+
+    @property
+    def own(self) -> list[str]:
+        """The objective's own means in the curve, beside its loss."""
+        fixed = ("step", "loss", "lr", "count", "rows", "skipped")
+        return [name for name in self.curve if name not in fixed and not name.startswith("validation_")]
 
     def teardown(self, stage: str) -> None:
         if hasattr(self, "watch"):
             self.watch.stop()
-            for number, handler in self.previous.items():
-                signal.signal(number, handler)
 
     def on_save_checkpoint(self, state: dict) -> None:
         trained = {name for name, parameter in self.named_parameters() if parameter.requires_grad}
         state["state_dict"] = {name: tensor for name, tensor in state["state_dict"].items() if name in trained}
         state["curve"] = self.curve
-        state["threads"] = torch.get_num_threads()
+        state["machine"] = {"threads": torch.get_num_threads(), "compile": self.machine.compile}
 
     def on_load_checkpoint(self, state: dict) -> None:
         trained = {name for name, parameter in self.named_parameters() if parameter.requires_grad}
         assert trained == set(state["state_dict"]), trained ^ set(state["state_dict"])
-        self.curve = state["curve"]
-        torch.set_num_threads(state["threads"])  # sums are added in the order of the run that began
+        self.curve, self.saved = state["curve"], state["global_step"]
+        # the window begins anew, and with as many micro-batches as this machine makes of a step
+        done = self.saved * self.trainer.accumulate_grad_batches
+        progress = state["loops"]["fit_loop"]["epoch_loop.batch_progress"]
+        for part in ("total", "current"):
+            progress[part] |= {"ready": done, "started": done, "processed": done, "completed": done - 1}
 
     def _mesh(self):
         assert self.device_mesh is not None
         return self.device_mesh["data_parallel"]
 
-    def _ask_to_stop(self, signum, frame) -> None:
-        """The step in work is finished and kept; a second Ctrl-C does not wait for that."""
-        if self.stop_asked and signum == signal.SIGINT:
-            raise KeyboardInterrupt
-        self.stop_asked = True
-
     def _line(self, index: int) -> str:
-        return json.dumps({name: self.curve[name][index] for name in ("step", "loss", "lr", "count")}) + "\n"
+        return json.dumps({name: self.curve[name][index] for name in ("step", "loss", "lr", "count", "rows", *self.own)}) + "\n"

@@ -1,10 +1,12 @@
 """Where training runs: devices, micro-batch, workers, compile. Never part of a run's identity."""
 
 import logging
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from fmcycle import rank
 from fmcycle.error import InputError
 from fmcycle.number import NonNegativeInt, PositiveInt
 
@@ -13,6 +15,7 @@ from fmcycle.number import NonNegativeInt, PositiveInt
 class Machine:
     """`micro_batch`: rows that one device takes at a time (null: all that it gets of a step); `threads` null: as many as torch takes.
 
+    `gradient_checkpointing`: layers are computed again in the backward instead of kept: less memory, a third more time.
     `checkpoint_every`: steps; `keep`: how many checkpoints stay; `strategy`: how Lightning spreads the work.
     """
 
@@ -24,6 +27,7 @@ class Machine:
     workers: NonNegativeInt = 0
     threads: PositiveInt | None = None
     compile: bool = False
+    gradient_checkpointing: bool = False
     checkpoint_every: PositiveInt = 100
     keep: PositiveInt = 2
 
@@ -31,6 +35,21 @@ class Machine:
     def world(self) -> int:
         """Devices over all nodes."""
         return self.devices * self.num_nodes
+
+    def check(self) -> None:
+        """Raises InputError where this machine, or what started the ranks, has not the devices that are asked for."""
+        rank.check_world(self.devices, self.num_nodes)
+        if self.accelerator == "cpu":
+            return
+        import torch
+
+        found = torch.cuda.device_count() or torch.mps.device_count()
+        if self.accelerator == "gpu" and not found:
+            raise InputError(
+                "trainer.accelerator is gpu and torch sees none on this machine: choose trainer=cpu, or trainer.accelerator=cpu"
+            )
+        if found and self.devices > found:
+            raise InputError(f"trainer.devices is {self.devices}, this machine has {found}: choose trainer.devices={found}")
 
     def micro(self, global_batch: int) -> int:
         """Rows that a device takes at a time. Raises InputError where `global_batch` does not divide into them."""
@@ -52,6 +71,7 @@ class Machine:
         import torch
 
         from fmcycle.checkpoint import SafeCheckpointIO
+        from fmcycle.launch import environment
 
         logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # its hints and banners drown what a person looks for
         if self.threads:
@@ -64,7 +84,7 @@ class Machine:
             precision=budget.precision,
             max_steps=budget.max_steps,
             accumulate_grad_batches=self.accumulate(budget.global_batch),
-            plugins=[SafeCheckpointIO()],
+            plugins=[SafeCheckpointIO(), environment()],
             default_root_dir=str(checkpoints),
             use_distributed_sampler=False,
             logger=False,
@@ -75,30 +95,44 @@ class Machine:
             **extra,
         )
 
-    def prepare(self, model, mesh) -> None:
-        """Shard (after strategy and speed) and compile `model` as this machine wants it. mesh: () -> the strategy's device mesh."""
-        if self.strategy == "fsdp":
-            from torch import nn
-            from torch.distributed.fsdp import fully_shard
+    def as_began(self, recorded: dict[str, Any]) -> "Machine":
+        """This machine with the `threads` and the `compile` that a run began with: others would change its last bits."""
+        import torch
+        from lightning.pytorch.utilities import rank_zero_only
 
-            blocks = max((module for module in model.modules() if isinstance(module, nn.ModuleList)), key=len)
-            for block in blocks:
-                fully_shard(block, mesh=mesh())
-            fully_shard(model, mesh=mesh())
+        say = rank_zero_only(print)
+        for name, asked in (("threads", self.threads or torch.get_num_threads()), ("compile", self.compile)):
+            if recorded[name] != asked:
+                say(f"goes on with trainer.{name}={str(recorded[name]).lower()}, as it began, not {str(asked).lower()}", flush=True)
+        torch.set_num_threads(recorded["threads"])
+        return replace(self, **recorded)
+
+    def building(self, first: bool):
+        """The context in which ranks make the model: sharded, only the first one makes its weights."""
+        if self.strategy != "fsdp":
+            return nullcontext()
+        from fmcycle.shard import skeleton
+
+        return skeleton(first)
+
+    def prepare(self, model, mesh, precision: str) -> None:
+        """Shard (after strategy and speed) and compile `model` as this machine wants it. mesh: () -> the strategy's device mesh."""
+        if self.gradient_checkpointing:
+            model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        if self.strategy == "fsdp":
+            from fmcycle.shard import shard
+
+            shard(model, mesh(), precision)
         if self.compile:
             model.compile()
 
     def whole(self, module):
-        """The trained model of `module` in one piece (every rank must call this where it is sharded)."""
+        """The trained model of `module` in one piece, on the first rank; every rank must call this where it is sharded."""
         if self.strategy != "fsdp":
             return module.model
-        from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
+        from fmcycle.shard import gather
 
-        state = get_model_state_dict(module.model, options=StateDictOptions(full_state_dict=True, cpu_offload=True))
-        model = module.make_model()
-        if module.trainer.is_global_zero:
-            model.load_state_dict(state)
-        return model
+        return gather(module)
 
 
 def _strategy(name: str, world: int):
@@ -106,8 +140,8 @@ def _strategy(name: str, world: int):
         from fmcycle.shard import Sharded
 
         return Sharded(world)
-    if name == "ddp" and world > 1:
-        from lightning.pytorch.strategies import DDPStrategy
+    if world > 1:
+        from fmcycle.launch import DDP
 
-        return DDPStrategy(find_unused_parameters=False)
+        return DDP(find_unused_parameters=False)
     return "auto"

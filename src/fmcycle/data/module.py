@@ -4,8 +4,10 @@ from collections.abc import Iterator
 
 import lightning.pytorch as pl
 import numpy as np
+import torch
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
+from fmcycle import stop
 from fmcycle.data.order import step_rows
 
 
@@ -23,7 +25,7 @@ class Stream(IterableDataset):
         while True:
             for indices in self.micro_batches(step):
                 if number % workers == worker:  # Lightning takes from the workers in turn, so the order is that of one
-                    yield self.rows.collate([self.rows[int(index)] for index in indices])
+                    yield self.rows.collate([self.rows[int(index)] for index in indices]) | {"rows": torch.from_numpy(indices)}
                 number += 1
             step += 1
 
@@ -54,7 +56,7 @@ class Data(pl.LightningDataModule):
             world=self.trainer.world_size,
             start=self.trainer.global_step,
         )
-        return DataLoader(stream, batch_size=None, num_workers=self.machine.workers)
+        return DataLoader(stream, batch_size=None, num_workers=self.machine.workers, worker_init_fn=stop.left_to_parent)
 
     def validation_batches(self) -> Iterator[dict]:
         """This rank's share of the first `budget.validation_rows` rows of the validation split, in micro-batches."""

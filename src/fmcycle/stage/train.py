@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fmcycle import artifact, durable
+from fmcycle import artifact, durable, rank, stop
 from fmcycle.build import build
 
 
@@ -26,17 +26,19 @@ class Config:
     minutes: float = 5
 
 
+@stop.at_once()
 def run(cfg: Config) -> dict | None:
     """Train `cfg.model` on `cfg.data` toward `cfg.objective`; write model/, adapter/ where there is one, and curve.json."""
     from fmcycle import checkpoint
     from fmcycle.data.module import Data
-    from fmcycle.module import Module
+    from fmcycle.module import Module, fit
 
     budget, machine, data = build(cfg.budget), build(cfg.trainer), build(cfg.data)
     machine.micro(budget.global_batch)
     processor = artifact.load_processor(cfg.inputs.get("model") or cfg.inputs["processor"])
     train, validation = data("train", processor), data("validation", processor)
-    annotate(cfg, budget, train, validation, getattr(data, "annotate", {}))
+    with rank.ahead("annotate"):
+        annotate(cfg, budget, train, validation, getattr(data, "annotate", {}))
     module = Module(
         make_model=lambda: recipe(cfg, budget, processor),
         objective=build(cfg.objective),
@@ -46,7 +48,7 @@ def run(cfg: Config) -> dict | None:
         folder=cfg.runs,
     )
     trainer = machine.lightning(budget, Path(cfg.runs))
-    trainer.fit(module, Data(train, validation, budget, machine), ckpt_path=checkpoint.latest(cfg.runs))
+    fit(trainer, module, Data(train, validation, budget, machine))
     model = machine.whole(module)
     if not trainer.is_global_zero:
         return None
@@ -110,11 +112,11 @@ def finish(cfg: Config, model, processor, curve: dict) -> dict:
     artifact.save_model(model, processor, out / "model")
     durable.write_json(out / "curve.json", curve)
     metrics = {
-        "validation_loss": curve["validation_loss"][-1],
-        "train_loss": curve["loss"][-1],
+        "train_loss": next((loss for loss in reversed(curve["loss"]) if loss is not None), None),
         "steps": curve["step"][-1],
+        "skipped": len(curve["skipped"]),
         "targets": sum(curve["count"]),
-    }
+    } | {name: values[-1] for name, values in curve.items() if name.startswith("validation_") and name != "validation_step"}
     for node in cfg.evaluation.values():
         metrics |= build(node)(model, processor)
     return metrics
