@@ -31,7 +31,6 @@ FLOOR = {
     "build",
     "budget",
     "trainer",
-    "progress",
     "chart",
     "record",
     "logger",

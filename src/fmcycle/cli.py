@@ -10,6 +10,7 @@ HELP = """fmcycle: from raw documents to a served, watched, improving foundation
                                    --cfg job shows its config, --help its groups, -m sweeps (strategy=lora,full)
   fmcycle compose                  params.yaml's selection, resolved, into artifacts/config.yaml
   fmcycle lineage PATH             who was made from what
+  fmcycle runs [A B]               every run and its state; what differs between two in config, data, code and result
   fmcycle gate [PACKAGE]           exit 3, with the reason, where the package failed its gate
   fmcycle deploy [PACKAGE]         put a passing package in the place of the served one
   fmcycle feedback export          write the feedback store's news into feedback/snapshots
@@ -36,7 +37,15 @@ def run(arguments: list[str]) -> int:
         print(HELP.format(stages=" ".join(sorted(file.stem for file in own.glob("*.yaml")))), end="")
         return 0
     verb, *rest = arguments
-    verbs = {"compose": _compose, "lineage": _lineage, "gate": _gate, "deploy": _deploy, "feedback": _feedback}
+    verbs = {
+        "compose": _compose,
+        "lineage": _lineage,
+        "runs": _runs,
+        "gate": _gate,
+        "deploy": _deploy,
+        "feedback": _feedback,
+        "rank": _rank,
+    }
     if verb in verbs:
         return guarded(verbs[verb], rest)
     return guarded(_stage, verb, rest)
@@ -75,7 +84,35 @@ def guarded(function, *arguments) -> int:
 
 def experiment(arguments: list[str]) -> int:
     """train.py: a training stage, finetune where none is named."""
-    return guarded(_hydra, arguments)
+    return guarded(_ranks, arguments)
+
+
+def _ranks(arguments: list[str]) -> int:
+    """The first process of a job composes and leads; the others do what it says (`fmcycle.rank`)."""
+    from fmcycle import rank
+
+    if not rank.first():
+        from fmcycle.stage.perform import join
+
+        return rank.follow(join)
+    with rank.leading():
+        return guarded(_hydra, arguments)
+
+
+def _rank(arguments: list[str]) -> int:
+    """`fmcycle rank FILE`: what the first process starts once for every other device of its node."""
+    import yaml
+
+    from fmcycle import rank
+    from fmcycle.stage.perform import die_with_parent, join
+
+    die_with_parent()
+    try:
+        with open(arguments[0]) as file:
+            join(yaml.safe_load(file))
+    except BaseException as error:
+        rank.fail(error)
+    return 0
 
 
 def _stage(verb: str, arguments: list[str]) -> int:
@@ -85,9 +122,9 @@ def _stage(verb: str, arguments: list[str]) -> int:
 
     if verb not in stages():
         raise ConfigError(
-            [f"{verb}: no such stage or verb{suggest(verb, [*stages(), 'compose', 'lineage', 'gate', 'deploy', 'feedback'])}"]
+            [f"{verb}: no such stage or verb{suggest(verb, [*stages(), 'compose', 'lineage', 'runs', 'gate', 'deploy', 'feedback'])}"]
         )
-    return _hydra([f"stage={verb}", *arguments])
+    return _ranks([f"stage={verb}", *arguments])
 
 
 def expand(arguments: list[str]) -> tuple[list[str], list[str]]:
@@ -112,7 +149,7 @@ def expand(arguments: list[str]) -> tuple[list[str], list[str]]:
     chosen = [text for text in overrides if text.startswith("selection=")]
     own = [text for text in overrides if not text.startswith("selection=")]
     before = compose.selection(stage, chosen[-1].split("=", 1)[1]) if chosen else []
-    machine = compose.local() if "trainer" in compose.stage_groups(stage) else []
+    machine = [text for text in compose.local() if text.split("=")[0].split(".")[0] in compose.stage_groups(stage)]
     mentioned = {text.split("=")[0] for text in own}
     return flags, [text for text in machine + before if text.split("=")[0] not in mentioned] + own
 
@@ -179,6 +216,20 @@ def _lineage(arguments: list[str]) -> int:
     from fmcycle import lineage
 
     lineage.show(arguments[0] if arguments else "artifacts/package")
+    return 0
+
+
+def _runs(arguments: list[str]) -> int:
+    from fmcycle import runs
+    from fmcycle.error import InputError
+
+    if len(arguments) not in (0, 2):
+        raise InputError("fmcycle runs: names no run (a table of all), or two (what differs): `fmcycle runs A B`")
+    entries = runs.find()
+    if arguments:
+        runs.show(*(runs.named(text, entries) for text in arguments))
+    else:
+        runs.table(entries)
     return 0
 
 

@@ -42,6 +42,19 @@ def _reached_from(module: str) -> tuple[frozenset[str], frozenset[Path]]:
 
 def digest(section: dict) -> str:
     """sha256 over the bytes of all source files that `section` (its `_target_`s) reaches inside fmcycle and the user's packages."""
+    total = hashlib.sha256()
+    for file, module in _reached(section):
+        total.update(f"{module}/{file.name}\0".encode() + file.read_bytes() + b"\0")
+    return total.hexdigest()
+
+
+def files(section: dict) -> dict[str, str]:
+    """{module/file: sha256} of the files behind `digest`: which of them differ between two runs."""
+    return {f"{module}/{file.name}": hashlib.sha256(file.read_bytes()).hexdigest() for file, module in _reached(section)}
+
+
+def _reached(section: dict) -> list[tuple[Path, str]]:
+    """(file, module that it belongs to), in the order of those names."""
     waiting = {target.rpartition(".")[0] for target in targets(section)}
     seen: set[str] = set()
     files: dict[Path, str] = {}
@@ -51,7 +64,4 @@ def digest(section: dict) -> str:
         imported, own = _reached_from(module)
         files |= dict.fromkeys(own, module)
         waiting |= imported - seen
-    total = hashlib.sha256()
-    for file, module in sorted(files.items(), key=lambda item: (item[1], item[0].name)):
-        total.update(f"{module}/{file.name}\0".encode() + file.read_bytes() + b"\0")
-    return total.hexdigest()
+    return sorted(files.items(), key=lambda item: (item[1], item[0].name))

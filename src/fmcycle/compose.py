@@ -14,7 +14,7 @@ from fmcycle import build, code
 from fmcycle.check import check, suggest
 from fmcycle.error import ConfigError, InputError
 
-MACHINE = ("trainer", "inputs", "out", "runs", "base", "minutes")  # where and how it runs: never part of identity
+MACHINE = ("trainer", "price", "limit", "logger", "inputs", "out", "runs", "base", "minutes")  # how it runs: never part of identity
 SHARED = ("model", "processor", "trainer")  # groups that a stage's inputs are made with
 
 
@@ -215,15 +215,15 @@ def _groups() -> list[str]:
 
 
 def local() -> list[str]:
-    """Machine settings of the git-ignored local.yaml: trainer and what is below it, nothing that decides a result."""
+    """Machine settings of the git-ignored local.yaml: trainer, logger and what is below them, nothing that decides a result."""
     file = Path("local.yaml")
     if not file.is_file():
         return []
     settings = yaml.safe_load(file.read_text()) or {}
-    if wrong := [key for key in settings if str(key).split(".")[0] != "trainer"]:
+    if wrong := [key for key in settings if str(key).split(".")[0] not in ("trainer", "logger")]:
         raise ConfigError(
             [
-                f"local.yaml: {key} is not a machine setting; it may hold trainer and trainer.KEY, the rest belongs into params.yaml"
+                f"local.yaml: {key} is not a machine setting; it may hold trainer, logger and their keys, the rest belongs into params.yaml"
                 for key in wrong
             ]
         )

@@ -9,10 +9,10 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 
-from fmcycle import checkpoint, durable, stop
+from fmcycle import checkpoint, durable, peak, sample, stop
 from fmcycle.error import InputError, Interrupted, TrainingError
-from fmcycle.progress import Watch
 from fmcycle.tally import Means, Tally
+from fmcycle.watch import Watch
 
 SKIPS = 10  # steps in a row that are left out before it is clear that they will not get better
 
@@ -35,9 +35,13 @@ def fit(trainer: pl.Trainer, module: "Module", data: pl.LightningDataModule) -> 
                 f"a process that loads data died at step {trainer.global_step + 1}: {error}. Out of memory it is killed like this: "
                 f"give it more, or lower trainer.workers (0: no such processes); {stop.AGAIN}"
             ) from error
+        finally:
+            module.teardown("fit")  # Lightning leaves it out after an error
         if not module.validated(module.budget.max_steps):  # a run that was killed in its last validation
             module.to(trainer.strategy.root_device)
+            module.look(module.budget.max_steps)
             module.validate()
+            module.teardown("fit")
 
 
 def norm_of(tensors: list[torch.Tensor]) -> torch.Tensor:
@@ -51,14 +55,15 @@ class Module(pl.LightningModule):
 
     make_model: () -> model; objective: (model, batch) -> {"loss": sum, "count": n, ...}; optimizer: (model) -> Optimizer.
     The gradient of a step is that of sum(loss) / sum(count) over its accumulation window and all ranks, then clipped.
-    `folder`: where loss.jsonl and the checkpoints of this run are. `curve`: {"step", "loss", "lr", "count", "rows" (a digest of
-    the row indices) and the objective's own means: one value a step; "validation_step" and "validation_NAME"; "skipped": steps}.
+    `folder`: where loss.jsonl and the checkpoints of this run are; `processor`: what decodes samples, where any are to be taken.
+    `curve`: {"step", "loss", "lr", "count", "rows" (a digest of the row indices) and the objective's own means: one value a step;
+    "validation_step" and "validation_NAME"; "skipped": steps}.
     """
 
-    def __init__(self, *, make_model: Callable, objective: Callable, optimizer: Callable, budget, machine, folder: str | Path):
+    def __init__(self, *, make_model: Callable, objective: Callable, optimizer: Callable, budget, machine, folder, processor=None):
         super().__init__()
         self.make_model, self.objective, self.make_optimizer = make_model, objective, optimizer
-        self.budget, self.machine, self.folder = budget, machine, Path(folder)
+        self.budget, self.machine, self.folder, self.processor = budget, machine, Path(folder), processor
         self.model: torch.nn.Module | None = None
         self.tally, self.wish = Tally(), stop.Wish()
         self.curve: dict[str, list] = {"step": [], "loss": [], "lr": [], "count": [], "rows": []}
@@ -81,12 +86,30 @@ class Module(pl.LightningModule):
 
     def on_train_start(self) -> None:
         step = self.trainer.global_step
-        self.watch = Watch(self.budget.max_steps, step, show=self.trainer.is_global_zero)
+        self.look(step)
         self.wish.listen()
         if self.trainer.is_global_zero:
             durable.write_text(self.folder / "loss.jsonl", "".join(self._line(index) for index in range(len(self.curve["step"]))))
         if step and self._due(step) and not self.validated(step):  # the checkpoint of a step is written before its validation
             self.validate()
+
+    def look(self, step: int) -> None:
+        """Begin to show and to log what follows `step`."""
+        rows = self.trainer.datamodule.train  # type: ignore[attr-defined]
+        length = rows.length if rows.lengths is None else rows.lengths.mean()
+        config: Any = self.model.config  # type: ignore[union-attr]
+        self.watch = Watch(
+            self.folder,
+            self.budget.max_steps,
+            step,
+            show=self.trainer.is_global_zero,
+            device=self.device,
+            flops_per_token=peak.flops_per_token(self.model, length),
+            peak=self.trainer.world_size * peak.peak(self.device, self.budget.precision),
+            pad=config.pad_token_id,
+            world=self.trainer.world_size,
+            loggers=self.trainer.loggers,
+        )
 
     def on_train_batch_start(self, batch, batch_idx) -> None:
         step, accumulate = self.trainer.global_step, self.trainer.accumulate_grad_batches
@@ -97,6 +120,7 @@ class Module(pl.LightningModule):
             group["lr"] = group["peak_lr"] * self.budget.rate(step)
 
     def training_step(self, batch, batch_idx):
+        self.watch.saw(batch)
         out = self.objective(self.model, batch)
         self.tally.add(out, batch.get("rows"), self.device)
         return out["loss"]
@@ -112,9 +136,10 @@ class Module(pl.LightningModule):
         factor = self.trainer.accumulate_grad_batches * self.trainer.world_size / count
         means = {name: value / count for name, value in total.items()}
         self.last = {"lr": optimizer.param_groups[0]["lr"], "count": int(count), "rows": rows}
+        self.norm = None
         if math.isfinite(norm) and math.isfinite(means["loss"]):
             self.last |= means
-            norm *= factor
+            norm = self.norm = norm * factor
             torch._foreach_mul_(gradients, factor * min(1.0, self.budget.clip / norm) if self.budget.clip and norm else factor)
         else:
             self._leave_out(optimizer, norm, means["loss"])
@@ -140,6 +165,8 @@ class Module(pl.LightningModule):
                 self.save(step)
             if self._due(step) and not self.wish.asked:
                 self.validate()
+            if self.machine.sample_every and step % self.machine.sample_every == 0 and not self.wish.asked:
+                self.sample(step)
         if self.wish.asked and (self.trainer.world_size == 1 or step == self.saved):  # alone it need not wait for the window's end
             self._stop(step)
 
@@ -151,13 +178,16 @@ class Module(pl.LightningModule):
         if self.trainer.is_global_zero:
             with open(self.folder / "loss.jsonl", "a") as log:
                 log.write(self._line(-1))
-        self.watch.update(step, self.curve["loss"][-1] or math.nan, self.curve["count"][-1])
+        own = {name: self.curve[name][-1] for name in ("loss", "lr", *self.own)}
+        self.watch.update(step, own | {"gradient_norm": self.norm, "skipped": len(self.curve["skipped"])})
 
     def save(self, step: int) -> None:
         """Write the checkpoint of `step`. Raises TrainingError where a weight is not finite: that is never checkpointed."""
         if not math.isfinite(norm_of([p.detach() for p in self.parameters() if p.requires_grad])):
             raise TrainingError(f"step {step} made weights that are not finite; lower optimizer.lr and run again")
-        self.trainer.save_checkpoint(self.folder / f"step-{step:08d}")
+        with self.watch.aside():
+            self.trainer.save_checkpoint(self.folder / f"step-{step:08d}")
+            self.watch.keep()
         self.saved = step
         if self.trainer.is_global_zero:
             checkpoint.keep_last(self.folder, self.machine.keep)
@@ -183,15 +213,24 @@ class Module(pl.LightningModule):
         step = self.curve["step"][-1]
         means = Means(["count", "loss", *self.own]).to(self.device)
         self.model.eval()
-        with self.trainer.precision_plugin.val_step_context():
+        with self.watch.aside(), self.trainer.precision_plugin.val_step_context():
             for batch in self.trainer.datamodule.validation_batches():  # type: ignore[attr-defined]
                 means.update(self.objective(self.model, self.trainer.strategy.batch_to_device(batch)))
                 if self.wish.asked and self.trainer.world_size == 1:
                     self._stop(step)
         self.model.train()
         self.curve["validation_step"].append(step)
-        for name, value in means.compute().items():
-            self.curve.setdefault(f"validation_{name}", []).append(value)
+        figures = {f"validation_{name}": value for name, value in means.compute().items()}
+        for name, value in figures.items():
+            self.curve.setdefault(name, []).append(value)
+        with self.watch.aside():
+            self.watch.validated(step, figures)
+
+    def sample(self, step: int) -> None:
+        """Let the model write, for a person to read."""
+        if self.processor is not None:
+            with self.watch.aside(), self.trainer.precision_plugin.val_step_context():
+                self.watch.sampled(sample.take(self.model, self.trainer.datamodule.validation, self.processor, step))  # type: ignore[attr-defined]
 
     @property
     def own(self) -> list[str]:

@@ -25,6 +25,11 @@ TARGETS = (
     "peft.LoraConfig",
     "lightning.pytorch.Trainer",
     "torch.optim.AdamW",
+    "lightning.pytorch.loggers.CSVLogger",
+    "lightning.pytorch.loggers.TensorBoardLogger",
+    "lightning.pytorch.loggers.WandbLogger",
+    "lightning.pytorch.loggers.MLFlowLogger",
+    "lightning.pytorch.loggers.CometLogger",
 )
 # Third-party signatures carry types at best; these are the ranges that the field's names imply.
 RANGES = {
@@ -177,6 +182,8 @@ def snapshot() -> dict[str, dict[str, str]]:
 
             parameters = _inspected(PretrainedConfig) | parameters
         found[target] = {key: kind for key, kind in sorted(parameters.items()) if key not in ("self", "kwargs", "args")}
+        if module == "lightning.pytorch.loggers" and "kwargs" in inspect.signature(constructor).parameters:
+            found[target]["**"] = "any"  # what it hands on to its service: entity, tags ...
     return found
 
 

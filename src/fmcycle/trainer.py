@@ -13,23 +13,27 @@ from fmcycle.number import NonNegativeInt, PositiveInt
 
 @dataclass
 class Machine:
-    """`micro_batch`: rows that one device takes at a time (null: all that it gets of a step); `threads` null: as many as torch takes.
+    """`micro_batch`: rows that one device takes at a time, null: all that it gets of a step, fit: as many of them as its memory holds.
+
+    `threads` null: as many as torch takes.
 
     `gradient_checkpointing`: layers are computed again in the backward instead of kept: less memory, a third more time.
-    `checkpoint_every`: steps; `keep`: how many checkpoints stay; `strategy`: how Lightning spreads the work.
+    `checkpoint_every`: steps; `keep`: how many checkpoints stay; `sample_every`: steps between two looks at what the model writes, 0:
+    none; `strategy`: how Lightning spreads the work.
     """
 
     accelerator: Literal["cpu", "gpu", "auto"] = "cpu"
     devices: PositiveInt = 1
     num_nodes: PositiveInt = 1
     strategy: Literal["auto", "ddp", "fsdp"] = "auto"
-    micro_batch: PositiveInt | None = None
+    micro_batch: PositiveInt | Literal["fit"] | None = None
     workers: NonNegativeInt = 0
     threads: PositiveInt | None = None
     compile: bool = False
     gradient_checkpointing: bool = False
     checkpoint_every: PositiveInt = 100
     keep: PositiveInt = 2
+    sample_every: NonNegativeInt = 0
 
     @property
     def world(self) -> int:
@@ -53,7 +57,7 @@ class Machine:
 
     def micro(self, global_batch: int) -> int:
         """Rows that a device takes at a time. Raises InputError where `global_batch` does not divide into them."""
-        micro = self.micro_batch or max(1, global_batch // self.world)
+        micro = self.micro_batch if isinstance(self.micro_batch, int) else max(1, global_batch // self.world)
         if global_batch % (micro * self.world):
             raise InputError(
                 f"budget.global_batch {global_batch} is not divisible by trainer.micro_batch {micro} x {self.devices} devices x "
@@ -87,12 +91,11 @@ class Machine:
             plugins=[SafeCheckpointIO(), environment()],
             default_root_dir=str(checkpoints),
             use_distributed_sampler=False,
-            logger=False,
             enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,
             num_sanity_val_steps=0,
-            **extra,
+            **{"logger": False} | extra,
         )
 
     def as_began(self, recorded: dict[str, Any]) -> "Machine":

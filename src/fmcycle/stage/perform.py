@@ -6,24 +6,36 @@ import os
 import signal
 import time
 import warnings
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 
 import yaml
 
-from fmcycle import artifact, build, code, durable, lineage
+from fmcycle import artifact, build, code, durable, lineage, rank
 from fmcycle.compose import Composed, compose
 from fmcycle.error import InputError
 from fmcycle.stage.require import settle_inputs
+from fmcycle.stage.trace import traced
 
 PIPELINE = Path("artifacts/config.yaml")
 
 
 def perform_job(overrides: list[str]) -> int:
     """Run the stage that `overrides` compose to; the exit code is the return value or the error's."""
-    perform(compose(overrides))
+    if rank.group() and not rank.first():  # submitit starts every rank with the overrides
+        return rank.follow(join)
+    with rank.leading():
+        perform(compose(overrides))
     return 0
+
+
+def join(config: dict) -> None:
+    """What a rank other than the first runs: the config that the first one resolved. It locks, prints and writes nothing."""
+    _quiet()
+    target = config.pop("_target_")
+    build.resolve(target)(SimpleNamespace(**config))
 
 
 def perform(composed: Composed, needed_by: str | None = None) -> Path:
@@ -31,7 +43,10 @@ def perform(composed: Composed, needed_by: str | None = None) -> Path:
 
     needed_by: the stage that wants it as an input. Raises InputError where it must be made and base=require forbids that.
     """
-    die_with_parent()
+    if os.environ.get("DVC_STAGE"):
+        die_with_parent()
+    if trainer := composed.machine.get("trainer"):
+        build.build(trainer).check()
     inputs = settle_inputs(composed, perform)
     digests = _verified(inputs)
     code_digest = code.digest(composed.section)
@@ -45,19 +60,17 @@ def perform(composed: Composed, needed_by: str | None = None) -> Path:
     if needed_by:
         _announce(composed, needed_by)
     _same_as_pipeline(composed, out)
-    if os.environ.get("LOCAL_RANK", "0") != "0":  # one writer: the other ranks only train
-        _run(composed, inputs, out, runs)
-        return out
-    with durable.lock(out), durable.lock(runs):
+    given = {name: {"path": str(inputs[name]), "digest": digest} for name, digest in digests.items()}
+    with durable.lock(out), durable.lock(runs), traced(composed, identity, code_digest, given, out, runs) as done:
         started, clock = datetime.now(UTC), time.monotonic()
         print(f"{composed.stage} -> {out}", flush=True)
         metrics = _run(composed, inputs, out, runs)
         if metrics is not None:
             durable.write_json(out / "metrics.json", metrics)
-        given = {name: {"path": str(inputs[name]), "digest": digest} for name, digest in digests.items()}
         seconds = round(time.monotonic() - clock, 1)
         times = {"start": started.isoformat(timespec="seconds"), "seconds": seconds}
         lineage.record(out, composed.stage, identity, composed.section, code_digest, given, times)
+        done |= {"metrics": metrics or {}, "seconds": seconds}
         print(f"{composed.stage}: done in {seconds:.0f} s, {out}", flush=True)
     return out
 
@@ -96,8 +109,10 @@ def _run(composed: Composed, inputs: dict, out: Path, runs: Path):
     runs.mkdir(parents=True, exist_ok=True)
     settled = {name: None if path is None else str(path) for name, path in inputs.items()}
     config = composed.config(inputs=settled, out=str(out), runs=str(runs))
-    target = config.pop("_target_")
-    return build.resolve(target)(SimpleNamespace(**config))
+    durable.write_text(runs / "config.yaml", yaml.safe_dump(config, sort_keys=True, width=120))
+    with rank.shared(runs / "config.yaml", config) if "trainer" in config else nullcontext():
+        target = config.pop("_target_")
+        return build.resolve(target)(SimpleNamespace(**config))
 
 
 def _same_as_pipeline(composed: Composed, out: Path) -> None:
@@ -111,8 +126,8 @@ def _same_as_pipeline(composed: Composed, out: Path) -> None:
 
 
 def die_with_parent() -> None:
-    """End with the process that started us where that is dvc: an orphan would later overwrite newer results (Linux)."""
-    if os.environ.get("DVC_STAGE") and hasattr(ctypes, "CDLL"):
+    """End with the process that started us, dvc or the first rank: an orphan would later overwrite newer results (Linux)."""
+    if hasattr(ctypes, "CDLL"):
         try:
             ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
         except (OSError, AttributeError):

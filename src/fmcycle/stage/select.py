@@ -108,7 +108,7 @@ def train(cfg: Config, section: dict, overrides: dict, folder: Path) -> None:
     """Train a candidate as the stages finetune and align do: folder/out/model."""
     from fmcycle.stage.train import run as train_run
 
-    shared = {"processor": cfg.processor, "model": cfg.model, "trainer": cfg.trainer, "evaluation": {}, "minutes": 0}
+    shared = {"processor": cfg.processor, "model": cfg.model, "trainer": cfg.trainer, "logger": {}, "evaluation": {}, "minutes": 0}
     train_run(SimpleNamespace(**shared | search.changed(section, overrides) | {"out": str(folder / "out"), "runs": str(folder / "runs")}))  # type: ignore[arg-type]
 
 

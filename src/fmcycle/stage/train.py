@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fmcycle import artifact, durable, rank, stop
+from fmcycle import artifact, durable, logger, rank, stop
 from fmcycle.build import build
 
 
@@ -22,7 +22,10 @@ class Config:
     optimizer: dict
     budget: dict
     trainer: dict
+    logger: dict = field(default_factory=dict)
     evaluation: dict = field(default_factory=dict)
+    price: dict = field(default_factory=dict)
+    limit: dict = field(default_factory=dict)
     minutes: float = 5
 
 
@@ -32,23 +35,30 @@ def run(cfg: Config) -> dict | None:
     from fmcycle import checkpoint
     from fmcycle.data.module import Data
     from fmcycle.module import Module, fit
+    from fmcycle.stage.account import Account
 
     budget, machine, data = build(cfg.budget), build(cfg.trainer), build(cfg.data)
+    loggers = logger.made(cfg.logger, cfg.runs)
     machine.micro(budget.global_batch)
     processor = artifact.load_processor(cfg.inputs.get("model") or cfg.inputs["processor"])
     train, validation = data("train", processor), data("validation", processor)
+    with rank.ahead("plan"):
+        account = Account(cfg, budget, machine, train)
+    machine = account.machine
     with rank.ahead("annotate"):
         annotate(cfg, budget, train, validation, getattr(data, "annotate", {}))
     module = Module(
         make_model=lambda: recipe(cfg, budget, processor),
         objective=build(cfg.objective),
-        optimizer=build(cfg.optimizer),
+        optimizer=account.begun(build(cfg.optimizer)),
         budget=budget,
         machine=machine,
         folder=cfg.runs,
+        processor=processor,
     )
-    trainer = machine.lightning(budget, Path(cfg.runs))
+    trainer = machine.lightning(budget, Path(cfg.runs), logger=loggers)
     fit(trainer, module, Data(train, validation, budget, machine))
+    account.ended(module, trainer)
     model = machine.whole(module)
     if not trainer.is_global_zero:
         return None
@@ -75,16 +85,15 @@ def recipe(cfg: Config, budget, processor):
 
 def annotate(cfg: Config, budget, train, validation, columns: dict) -> None:
     """Columns that the model in inputs.model computes once for the rows that this run reads."""
-    import numpy as np
-
     from fmcycle.data.annotate import annotate, needed
+    from fmcycle.data.order import held_out
 
     inputs = {name: artifact.digest(path) for name, path in cfg.inputs.items() if path}
     key = {"inputs": inputs, "data": {name: value for name, value in cfg.data.items() if name != "path"}}
     for column, function in columns.items():
         wanted = [
             (train, "train", needed(train, budget)),
-            (validation, "validation", np.arange(min(budget.validation_rows, len(validation)))),
+            (validation, "validation", held_out(validation, budget.validation_rows)),
         ]
         for rows, split, indices in wanted:
             annotate(
