@@ -23,13 +23,15 @@ def output(model: Any, batch: dict) -> Tensor:
     """
     if "position_ids" not in batch:
         return model(input_ids=batch["input_ids"], use_cache=False).logits
-    if getattr(getattr(model, "active_peft_config", None), "is_prompt_learning", False) or not _takes_positions(type(decoder_of(model))):
+    if getattr(getattr(model, "active_peft_config", None), "is_prompt_learning", False) or not _takes_positions(
+        decoder_of(model).__class__
+    ):
         raise InputError("this model can't keep packed documents apart (it takes no positions): choose data that is not packed")
     return model(input_ids=batch["input_ids"], position_ids=batch["position_ids"], use_cache=False).logits
 
 
 @functools.cache
-def _takes_positions(kind: type) -> bool:
+def _takes_positions(kind) -> bool:
     return "position_ids" in inspect.signature(kind.forward).parameters
 
 
@@ -130,10 +132,10 @@ def _flash(query, key, value, ends, scale: float) -> Tensor:
     """Variable-length flash attention (Dao, 2023): (B, T, H, D)."""
     from torch.nn.attention.varlen import varlen_attn
 
-    flat = [part.flatten(0, 1) for part in (query, key, value)]
     longest = query.shape[1]  # a bound is enough, and costs no wait for the device
     grouped = query.shape[2] != key.shape[2]
-    out = varlen_attn(*flat, ends, ends, longest, longest, scale=scale, window_size=(-1, 0), enable_gqa=grouped)
+    q, k, v = (part.flatten(0, 1) for part in (query, key, value))
+    out = varlen_attn(q, k, v, ends, ends, longest, longest, scale=scale, window_size=(-1, 0), enable_gqa=grouped)
     assert isinstance(out, Tensor)
     return out.view(query.shape)
 
@@ -144,8 +146,8 @@ def _one_by_one(query, key, value, ends, scale: float, dropout: float) -> Tensor
     flat = [part.flatten(0, 1) for part in (query, key, value)]
     found = []
     for begin, count, length in spans(ends):
-        parts = [_documents(part, begin, count, length) for part in flat]
-        out = F.scaled_dot_product_attention(*parts, dropout_p=dropout, is_causal=True, scale=scale)
+        q, k, v = (_documents(part, begin, count, length) for part in flat)
+        out = F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, is_causal=True, scale=scale)
         found.append(out.transpose(1, 2).flatten(0, 1))
     return torch.cat(found).view(*query.shape[:-1], -1)
 

@@ -23,7 +23,7 @@ def test_rows_are_windows_one_after_the_other_with_their_documents(folder):
 def test_seen_is_what_the_steps_read_each_once(folder):
     rows = Windows(folder, max_length=10)("train", None)
     read = {int(index) for step in range(3) for index in step_rows(4, step, 2, len(rows))}
-    windows = seen(tokens=folder, max_length=10, max_steps=3, global_batch=2, seed=4)
+    windows = seen(data=Windows(folder, max_length=10), max_steps=3, global_batch=2, seed=4)
     assert (windows == np.stack([rows[index] for index in sorted(read)])).all()
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from fmcycle import artifact, durable
-from fmcycle.data.order import step_rows
+from fmcycle.data.order import rows_of_step
 
 
 def annotate(
@@ -40,5 +40,6 @@ def computed(rows, function: Callable, model, indices: np.ndarray, batch: int) -
 
 def needed(rows, budget) -> np.ndarray:
     """The rows that a run of `budget` (max_steps, global_batch, seed) trains on, sorted."""
-    steps = min(budget.max_steps, -(-len(rows) // budget.global_batch))  # after one epoch every row has been seen
-    return np.unique(np.concatenate([step_rows(budget.seed, step, budget.global_batch, len(rows)) for step in range(steps)]))
+    once = -(-len(rows) // budget.global_batch)  # after one epoch every row has been seen, but for a mixture's
+    steps = budget.max_steps if hasattr(rows, "step") else min(budget.max_steps, once)
+    return np.unique(np.concatenate([rows_of_step(rows, budget.seed, step, budget.global_batch) for step in range(steps)]))

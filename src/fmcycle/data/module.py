@@ -8,7 +8,7 @@ import torch
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from fmcycle import stop
-from fmcycle.data.order import step_rows
+from fmcycle.data.order import held_out, rows_of_step
 
 
 class Stream(IterableDataset):
@@ -31,7 +31,7 @@ class Stream(IterableDataset):
 
     def micro_batches(self, step: int) -> list[np.ndarray]:
         """The rows of each of this rank's micro-batches of `step`; rows of like length share one, so little of it is padding."""
-        indices = step_rows(self.seed, step, self.global_batch, len(self.rows))
+        indices = rows_of_step(self.rows, self.seed, step, self.global_batch)
         if self.rows.lengths is not None:
             indices = indices[np.argsort(-self.rows.lengths[indices], kind="stable")]
         parts = indices.reshape(-1, self.world, self.micro)
@@ -47,6 +47,8 @@ class Data(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader:
         assert self.trainer is not None
+        if hasattr(self.train, "report") and self.trainer.is_global_zero:
+            print(self.train.report(self.budget), flush=True)
         stream = Stream(
             self.train,
             seed=self.budget.seed,
@@ -62,7 +64,7 @@ class Data(pl.LightningDataModule):
         """This rank's share of the first `budget.validation_rows` rows of the validation split, in micro-batches."""
         assert self.trainer is not None
         rank, world = self.trainer.global_rank, self.trainer.world_size
-        indices = np.arange(min(self.budget.validation_rows, len(self.validation)))[rank::world]
+        indices = held_out(self.validation, self.budget.validation_rows)[rank::world]
         micro = self.machine.micro(self.budget.global_batch)
         for begin in range(0, len(indices), micro):
             yield self.validation.collate([self.validation[int(index)] for index in indices[begin : begin + micro]])

@@ -3,7 +3,7 @@
 import numpy as np
 
 
-def shuffled(position: np.ndarray, size: int, key: tuple[int, int]) -> np.ndarray:
+def shuffled(position: np.ndarray, size: int, key: tuple[int, ...]) -> np.ndarray:
     """Where the permutation of 0..size-1 named by `key` sends each position; nothing of its size is ever in memory.
 
     A four-round Feistel network over the next even power of two, walked until it lands inside (Black and Rogaway, 2002).
@@ -37,3 +37,14 @@ def step_rows(seed: int, step: int, global_batch: int, size: int) -> np.ndarray:
         here = position // size == epoch
         rows[here] = shuffled(position[here] % size, size, (seed, int(epoch)))
     return rows
+
+
+def rows_of_step(rows, seed: int, step: int, global_batch: int) -> np.ndarray:
+    """Rows (global_batch,) of optimizer step `step`, in the order that `rows` brings with it (a mixture), else shuffled."""
+    return rows.step(seed, step, global_batch) if hasattr(rows, "step") else step_rows(seed, step, global_batch, len(rows))
+
+
+def held_out(rows, count: int) -> np.ndarray:
+    """The rows of a validation split that are looked at: the first `count`; of a mixture, in its shares."""
+    count = min(count, len(rows))
+    return rows.step(0, 0, count) if hasattr(rows, "step") else np.arange(count)

@@ -1,13 +1,14 @@
 """Windows of equal length cut from token shards, for pretraining."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from fmcycle.data.order import step_rows
-from fmcycle.data.shard import Tokens
+from fmcycle.data.order import rows_of_step
+from fmcycle.data.shard import Tokens, vocabulary_of
 from fmcycle.error import InputError
 from fmcycle.number import PositiveInt
 
@@ -20,7 +21,7 @@ class Windows:
     max_length: PositiveInt = 256
 
     def __call__(self, split: str, processor) -> "Rows":
-        return Rows(Tokens(Path(self.tokens) / split), self.max_length, f"{self.tokens}/{split}")
+        return Rows(Tokens(Path(self.tokens) / split, vocabulary_of(processor)), self.max_length, f"{self.tokens}/{split}")
 
 
 class Rows:
@@ -50,8 +51,15 @@ class Rows:
         return {"input_ids": torch.from_numpy(np.stack(rows))}
 
 
-def seen(*, tokens: str, max_length: PositiveInt, max_steps: PositiveInt, global_batch: PositiveInt, seed: int) -> np.ndarray:
-    """Every window that a run of this budget trains on, each once: (windows, max_length)."""
-    rows = Rows(Tokens(Path(tokens) / "train"), max_length, f"{tokens}/train")
-    indices = np.unique(np.concatenate([step_rows(seed, step, global_batch, len(rows)) for step in range(max_steps)]))
-    return np.stack([rows[int(index)] for index in indices])
+def seen(*, data: Callable, max_steps: PositiveInt, global_batch: PositiveInt, seed: int) -> list[np.ndarray]:
+    """Every row of `data` that a run of this budget trains on, each once; a packed one as its documents."""
+    rows = data("train", None)
+    indices = np.unique(np.concatenate([rows_of_step(rows, seed, step, global_batch) for step in range(max_steps)]))
+    return [part for index in indices for part in documents(rows[int(index)])]
+
+
+def documents(row) -> list[np.ndarray]:
+    """The token ids of a row: one array, or one for each packed document."""
+    if not isinstance(row, dict) or "position_ids" not in row:
+        return [np.asarray(row["input_ids"] if isinstance(row, dict) else row)]
+    return np.split(row["input_ids"], np.flatnonzero(row["position_ids"] == 0)[1:])

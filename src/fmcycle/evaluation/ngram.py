@@ -98,7 +98,7 @@ def fitted(here: np.ndarray, lower: np.ndarray, bucket: np.ndarray, buckets: int
 class NGram:
     """Bits per byte of the baselines on held-out documents, made from the tokens that the model saw and the model's tokenizer.
 
-    windows: () -> [windows, length], the token windows of the run, in any order. Interval: bootstrap over documents; n: bytes.
+    windows: () -> arrays of token ids, the windows (or documents) of the run, in any order. Interval: bootstrap over documents; n: bytes.
     """
 
     documents: str
@@ -110,7 +110,7 @@ class NGram:
     seed: NonNegativeInt = 0
 
     def __call__(self, model, processor) -> dict[str, float]:
-        seen = list(np.asarray(self.windows()))
+        seen = [np.asarray(window) for window in self.windows()]
         texts = [document["text"] for document in held_out(self.documents, self.split, self.limit)]
         query = [np.array([processor.eos_token_id, *ids]) for ids in encode(processor, texts)]
         others = [document["text"] for document in held_out(self.documents, self.tuning, self.limit)]

@@ -1,0 +1,182 @@
+"""Several data sets in one run, each with its share of the tokens."""
+
+import zlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fmcycle.data.order import shuffled
+from fmcycle.error import InputError
+from fmcycle.number import PositiveInt
+
+
+@dataclass
+class Mixture:
+    """`parts`: {name: {"data": any data, "share": of the tokens, relative to the sum of all}}; no row exceeds `max_length` tokens.
+
+    A part that is smaller than its share begins anew, differently shuffled; the run says at its start how often.
+    """
+
+    parts: dict
+    max_length: PositiveInt = 256
+
+    def __call__(self, split: str, processor) -> "Rows":
+        return Rows({name: (part["data"](split, processor), part["share"]) for name, part in self._checked().items()}, self.max_length)
+
+    @property
+    def annotate(self) -> dict:
+        """The columns that the parts' data wants computed."""
+        return {name: function for part in self._checked().values() for name, function in getattr(part["data"], "annotate", {}).items()}
+
+    def _checked(self) -> dict:
+        for name, part in self.parts.items():
+            share = part.get("share") if isinstance(part, dict) else None
+            right = isinstance(part, dict) and set(part) == {"data", "share"}
+            if not right or isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share < np.inf:
+                raise InputError(f"data.parts.{name}: needs `data`, a data node, and `share`, a number above 0; it has {part}")
+        if not self.parts:
+            raise InputError("data.parts: is empty; name at least one {data: ..., share: ...}")
+        return self.parts
+
+
+class Rows:
+    """Rows of all parts, one part after the other; `step` says which of them a step takes."""
+
+    def __init__(self, parts: dict[str, tuple[Any, float]], max_length: int):
+        self.names, self.parts = list(parts), [rows for rows, _ in parts.values()]
+        whole = sum(share for _, share in parts.values())
+        self.shares = np.array([share / whole for _, share in parts.values()])
+        self.firsts = np.cumsum([0, *(len(rows) for rows in self.parts)])
+        self.annotations: dict[str, np.ndarray] = {}
+        self._lines: tuple[int, list[Line]] | None = None
+        self._check(max_length)
+        ragged = [rows.lengths for rows in self.parts if rows.lengths is not None]
+        self.lengths = np.concatenate([self._tokens_of(rows) for rows in self.parts]) if ragged else None
+
+    def _check(self, max_length: int) -> None:
+        kinds = {}
+        for name, rows in zip(self.names, self.parts, strict=True):
+            longest = getattr(rows, "length", None) or int(rows.lengths.max())
+            if longest > max_length:
+                raise InputError(f"data.parts.{name}: a row of {longest} tokens exceeds data.max_length {max_length}: make it the same")
+            kinds[name] = (sorted(rows.collate([rows[0]])), longest if rows.lengths is None else "any")
+        first = self.names[0]
+        if wrong := [name for name in self.names if kinds[name] != kinds[first]]:
+            raise InputError(
+                f"data.parts.{wrong[0]}: its rows have {kinds[wrong[0]]} (columns, tokens), those of {first} have {kinds[first]}: "
+                "parts of one mixture are of one kind and one max_length"
+            )
+
+    @staticmethod
+    def _tokens_of(rows) -> np.ndarray:
+        return np.full(len(rows), rows.length) if rows.lengths is None else rows.lengths
+
+    def __len__(self) -> int:
+        return int(self.firsts[-1])
+
+    def part_of(self, index: int) -> int:
+        """The number of the part that row `index` belongs to."""
+        return int(np.searchsorted(self.firsts, index, side="right")) - 1
+
+    def __getitem__(self, index: int):
+        number = self.part_of(index)
+        row = self.parts[number][index - int(self.firsts[number])]
+        return row | {name: float(column[index]) for name, column in self.annotations.items()} if self.annotations else row
+
+    def collate(self, rows: list) -> dict:
+        """As the parts do it: they are of one kind."""
+        return self.parts[0].collate(rows)
+
+    def documents(self, index: int) -> list[str]:
+        """Ids of the documents that row `index` has a token of."""
+        number = self.part_of(index)
+        return self.parts[number].documents(index - int(self.firsts[number]))
+
+    def step(self, seed: int, step: int, global_batch: int) -> np.ndarray:
+        """Rows (global_batch,) of optimizer step `step`: a function of these numbers only, found without what came before.
+
+        Each part lays its rows on a line of tokens, stretched by its share; the mixture takes them in the order of their
+        middles, so that after any row each part is within a row of its share. (Weighted fair queueing, Demers et al., 1989.)
+        """
+        lines = self._of_seed(seed)
+        first = step * global_batch
+        counts = self._before(lines, first)
+        skip = first - sum(counts)
+        wanted = skip + global_batch
+        times = np.concatenate([line.times(count, wanted) for line, count in zip(lines, counts, strict=True)])
+        part, place = np.divmod(np.argsort(times, kind="stable")[skip:wanted], wanted)
+        rows = np.empty(global_batch, dtype=np.int64)
+        for number in np.unique(part):
+            here = part == number
+            rows[here] = self.firsts[number] + lines[number].rows(counts[number] + place[here])
+        return rows
+
+    def _before(self, lines: list["Line"], first: int) -> list[int]:
+        """How many rows of each part stand before some time at which at most `first` rows, and not many less, have been taken."""
+        rate = sum(line.rate for line in lines)
+        slack = 2 * len(lines)
+        while True:
+            time = (first - slack) / rate
+            counts = [line.count(time) for line in lines]
+            if sum(counts) <= first:
+                return counts
+            slack *= 2
+
+    def _of_seed(self, seed: int) -> list["Line"]:
+        if self._lines is None or self._lines[0] != seed:
+            named = zip(self.names, self.parts, self.shares, strict=True)
+            self._lines = seed, [Line(rows, share, (seed, zlib.crc32(name.encode()))) for name, rows, share in named]
+        return self._lines[1]
+
+    def report(self, budget) -> str:
+        """What a run of `budget` reads: each part's share and how often it is gone through."""
+        lines = self._of_seed(budget.seed)
+        counts = self._before(lines, budget.max_steps * budget.global_batch)
+        each = zip(self.names, self.shares, counts, self.parts, strict=True)
+        return "mixture: " + ", ".join(f"{name} {share:.1%} of tokens ({n / len(rows):.2f} epochs)" for name, share, n, rows in each)
+
+
+class Line:
+    """The rows of one part, epoch after epoch, on a line of tokens that its share stretches."""
+
+    def __init__(self, rows, share: float, key: tuple[int, int]):
+        self.size, self.share, self.key = len(rows), share, key
+        self.lengths = rows.lengths
+        mean = getattr(rows, "row_tokens", None) or (rows.length if self.lengths is None else float(np.mean(self.lengths)))
+        self.mean, self.rate = mean, share / mean
+        self._middles: dict[int, np.ndarray] = {}
+
+    def times(self, first: int, count: int) -> np.ndarray:
+        """When the rows at positions first .. first + count are taken, in tokens of the whole mixture: ascending."""
+        position = np.arange(first, first + count)
+        if self.lengths is None:
+            return (position + 0.5) * self.mean / self.share
+        epoch, place = np.divmod(position, self.size)
+        middles = np.concatenate([self._of_epoch(number)[place[epoch == number]] for number in np.unique(epoch)])
+        return (epoch * (self.mean * self.size) + middles) / self.share
+
+    def count(self, time: float) -> int:
+        """How many rows are taken before `time`."""
+        guess = max(int(time * self.rate), 0)
+        if self.lengths is not None:
+            epoch, rest = divmod(max(time * self.share, 0.0), self.mean * self.size)
+            guess = int(epoch) * self.size + int(np.searchsorted(self._of_epoch(int(epoch)), rest))
+        low = max(guess - 2, 0)
+        return low + int((self.times(low, 5) < time).sum())  # as `times` has it, to the last bit
+
+    def rows(self, position: np.ndarray) -> np.ndarray:
+        """The rows of the part at these positions."""
+        found = np.empty_like(position)
+        for epoch in np.unique(position // self.size):
+            here = position // self.size == epoch
+            found[here] = shuffled(position[here] % self.size, self.size, (*self.key, int(epoch)))
+        return found
+
+    def _of_epoch(self, epoch: int) -> np.ndarray:
+        """Where the middle of each row of an epoch lies on the line, in tokens from its begin."""
+        if epoch not in self._middles:
+            lengths = self.lengths[shuffled(np.arange(self.size), self.size, (*self.key, epoch))]
+            self._middles = {number: kept for number, kept in self._middles.items() if abs(number - epoch) < 2}
+            self._middles[epoch] = np.cumsum(lengths) - lengths / 2
+        return self._middles[epoch]
