@@ -43,6 +43,9 @@ FLOOR = {
     "rank",
     "launch",
     "search",
+    "cost",
+    "ledger",
+    "pace",
     "stop",
     "tally",
 }

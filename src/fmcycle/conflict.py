@@ -34,7 +34,7 @@ def _batch(config):
     micro = _first(trainer, "micro_batch")
     devices = _first(trainer, "devices") or 1
     nodes = _first(trainer, "num_nodes") or 1
-    if batch and micro and isinstance(devices, int) and batch % (micro * devices * nodes):
+    if batch and isinstance(micro, int) and isinstance(devices, int) and batch % (micro * devices * nodes):
         return (
             f"budget.global_batch {batch} is not divisible by trainer.micro_batch {micro} x {devices} devices x {nodes} nodes: "
             "choose trainer.micro_batch so that it is"

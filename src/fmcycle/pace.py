@@ -1,0 +1,124 @@
+"""How fast this machine works and how much memory it has; from the work of a step to its seconds."""
+
+import functools
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from fmcycle import durable, peak
+
+CACHE = Path(".cache/pace.json")
+# how much slower than the best rate of the machine the kinds of work of cost.KINDS run; `benchmarks/plan.py fit` measures them
+EAGER = {"matmul_flops": 1.25, "matmul_bytes": 0.5, "attention_flops": 3.0, "other_bytes": 0.7, "calls": 1.0}
+COMPILED = {"matmul_flops": 1.25, "matmul_bytes": 0.5, "attention_flops": 3.0, "other_bytes": 0.35, "calls": 0.3}
+
+
+def name(device: torch.device, *, precision: str, compiled: bool) -> dict:
+    """What a prediction's error depends on, as the ledger knows this machine."""
+    what = torch.cuda.get_device_name(device) if device.type == "cuda" else peak._processor()
+    return {"device": what, "threads": torch.get_num_threads(), "precision": precision, "compile": compiled}
+
+
+@functools.cache
+def rates(device: torch.device, precision: str) -> dict[str, float]:
+    """{"flops", "bytes", "calls"}: how many a second, measured in half a second; the best ever seen of this machine is kept."""
+    key = json.dumps(name(device, precision="any", compiled=False))
+    try:
+        known = json.loads(CACHE.read_text())
+    except (OSError, ValueError):
+        known = {}
+    best = known.get(key, {"flops": 0.0, "bytes": 0.0, "calls": 0.0})
+    now = {"bytes": _bandwidth(device), "calls": _calls(device)}
+    now["flops"] = peak.peak(device, precision) if device.type == "cuda" else _products()
+    now = {what: max(best[what], rate) for what, rate in now.items()}  # the best ever: a busy moment makes no machine slower
+    if now != best:
+        durable.write_json(CACHE, known | {key: now})
+    return now
+
+
+def seconds(work: dict[str, float], rate: dict[str, float], *, compiled: bool) -> float:
+    """Seconds of `work` (amounts of cost.KINDS) at the machine's rates."""
+    slow = COMPILED if compiled else EAGER
+    return sum(amount * slow[kind] / rate[kind.rpartition("_")[2]] for kind, amount in work.items())
+
+
+def _best(work: Callable, device: torch.device, tries: int = 5) -> float:
+    """Seconds of `work` at its best, of one thread's CPU where it is the CPU that works."""
+    best = float("inf")
+    for _ in range(tries + 1):  # the first one warms up
+        began = _clock(device)
+        work()
+        best = min(best, _clock(device) - began)
+    return best
+
+
+def _clock(device: torch.device) -> float:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+        return time.perf_counter()
+    return time.process_time() / torch.get_num_threads()
+
+
+def _products() -> float:
+    """FLOP/s of a matrix product on the CPU, fp32: bf16 is emulated there."""
+    a = torch.full((1024, 1024), 0.5)
+    return 2 * 1024**3 / _best(lambda: torch.mm(a, a), torch.device("cpu"), 8)
+
+
+def _bandwidth(device: torch.device) -> float:
+    """Bytes a second that a sum of two tensors, larger than the caches, reads and writes."""
+    a = torch.ones(2**24, device=device)
+    b = torch.ones_like(a)
+    return 3 * a.numel() * a.element_size() / _best(lambda: torch.add(a, b, out=a), device)
+
+
+def _calls(device: torch.device) -> float:
+    """Differentiated operations on small tensors a second."""
+    a, count = torch.ones(8, device=device, requires_grad=True), 200
+
+    def work():
+        x = a
+        for _ in range(count):
+            x = x * 1.0
+        x.sum().backward()
+
+    return 2 * count / _best(work, device)
+
+
+def capacity(device: torch.device) -> int:
+    """Bytes that this process can have at most now: of the GPU, or of free memory and its own, within its control group."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_allocated(device)
+    free = _available()
+    for limit, used in (("memory.max", "memory.current"), ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes")):
+        try:
+            most, now = ((Path("/sys/fs/cgroup") / file).read_text().strip() for file in (limit, used))
+        except OSError:
+            continue
+        if most != "max":
+            free = min(free, int(most) - int(now))
+    return free + peak.memory(device)
+
+
+def _available() -> int:
+    """Bytes that the machine can hand out without swapping."""
+    try:
+        lines = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
+        return int(lines["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError):  # not Linux: all there is
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def highest(device: torch.device) -> int:
+    """The most bytes that this process has had: of the GPU, or resident."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    try:
+        lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+        return int(lines["VmHWM"].split()[0]) * 1024  # getrusage would count what the parent had before this process began
+    except (OSError, KeyError):
+        return peak.memory(device)

@@ -1,0 +1,228 @@
+"""What a training run will cost, before any work: said, refused where it can't be, and written beside what it did cost."""
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from fmcycle import cost, ledger, pace, peak, speed
+from fmcycle.build import build
+from fmcycle.data.module import Stream
+
+PROCESS = 560e6  # bytes of a process with its imports and the first step's libraries; what is measured in the run itself is used there
+WARM = 90e6  # bytes that the first step's libraries take
+COMPILE = 45.0  # seconds, the first time
+START = 12.0  # seconds from the command to the first step
+LOOK = 64  # steps whose rows are looked at
+FORWARD = 0.35  # of a micro-batch's seconds: a validation goes forward only
+WRITE = 0.4e9  # bytes of a checkpoint a second, digests with it
+
+
+@dataclass
+class Rows:
+    """Rows of full length, for data that is not there yet; with labels, pairs and positions, whatever the objective looks at."""
+
+    length: int
+    columns: tuple = ()
+    lengths = None
+
+    def __len__(self) -> int:
+        return 2**20
+
+    def __getitem__(self, index: int) -> int:
+        return index
+
+    def collate(self, rows: list) -> dict:
+        ids = torch.ones(len(rows), self.length, dtype=torch.int64)
+        side = {"input_ids": ids, "labels": ids.clone()}
+        return side | {"chosen": side, "rejected": side} | {name: torch.zeros(len(rows)) for name in self.columns}
+
+
+@dataclass
+class Plan:
+    """The prediction of one run on one device. `raw`: before the ledger's correction; seconds of steps and validations, bytes of memory."""
+
+    cost: cost.Cost
+    micro: int
+    accumulate: int
+    steps: int
+    tokens: float
+    flops: float
+    raw: dict[str, float]
+    seconds: tuple[float, float, float]
+    peak: tuple[float, float, float]
+    start: float
+    disk: float
+    money: float | None
+    machine: dict
+    capacity: int
+    own: float
+    runs: int
+
+    @property
+    def minutes(self) -> float:
+        """From the command to the trained model; the evaluation after it is not in it."""
+        return (self.start + self.seconds[0]) / 60
+
+    def line(self) -> str:
+        """What is said before a run."""
+        return f"about {clock(self.start + self.seconds[0])}, {self.peak[0] / 1e9:.1f} GB of {self.capacity / 1e9:.1f}"
+
+    def figures(self) -> dict:
+        """Everything as plain data: bytes, seconds, numbers."""
+        return {
+            "parameters": self.cost.parameters,
+            "trained": self.cost.trained,
+            "weights": self.cost.weights,
+            "gradients": self.cost.gradients,
+            "optimizer": self.cost.optimizer,
+            "activations": self.cost.activations,
+            "work": {"micro": self.cost.micro, "update": self.cost.update},
+        } | {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in vars(self).items()
+            if name not in ("cost", "machine", "raw")
+        }
+
+
+def predict(cfg, rows, machine, *, room: tuple[int, float] | None = None) -> Plan:
+    """The plan of `cfg` on `machine`. room: (bytes that a process may have, bytes that this one has by itself), `room_of` where None."""
+    budget, price = build(cfg.budget), price_of(cfg)
+    micro, accumulate = machine.micro(budget.global_batch), machine.accumulate(budget.global_batch)
+    worst, usual, row_tokens = batches(rows, budget, machine, micro, columns(cfg))
+    step = work(cfg, machine, budget, worst, accumulate)
+    usual_step = step if usual is worst else work(cfg, machine, budget, usual, accumulate)
+    capacity, own = room or room_of(machine)
+    name, lines = history(machine, budget)
+    raw = {"seconds": seconds_of(usual_step, machine, budget, micro, accumulate), "peak": own + memory(step, machine)}
+    seconds, space = (ledger.calibrated(raw[what], lines, what) for what in ("seconds", "peak"))
+    start = ledger.least(lines, "start", START)
+    hours = (start + seconds[0]) / 3600 * machine.world
+    return Plan(
+        cost=step,
+        micro=micro,
+        accumulate=accumulate,
+        steps=budget.max_steps,
+        tokens=row_tokens * budget.global_batch * budget.max_steps,
+        flops=usual_step.flops * accumulate * machine.world * budget.max_steps,
+        raw=raw,
+        seconds=seconds,
+        peak=space,
+        start=start,
+        disk=(machine.keep + 1) * resumable(step) + step.weights,
+        money=None if price.device_hour is None else hours * price.device_hour,
+        machine=name,
+        capacity=capacity,
+        own=own,
+        runs=len(lines),
+    )
+
+
+def needed(cfg, rows, machine, own: float) -> tuple[float, float, float]:
+    """(bytes, low, high) of one device at its highest."""
+    budget = build(cfg.budget)
+    micro = machine.micro(budget.global_batch)
+    worst, _, _ = batches(rows, budget, machine, micro, columns(cfg))
+    step = work(cfg, machine, budget, worst, machine.accumulate(budget.global_batch))
+    return ledger.calibrated(own + memory(step, machine), history(machine, budget)[1], "peak")
+
+
+def history(machine, budget) -> tuple[dict, list[dict]]:
+    """(the name of this machine as it would train, the ledger's lines of runs on it)."""
+    if machine.threads:
+        torch.set_num_threads(machine.threads)
+    name = pace.name(device_of(machine), precision=budget.precision, compiled=machine.compile)
+    return name, ledger.read(name)
+
+
+def seconds_of(step: cost.Cost, machine, budget, micro: int, accumulate: int) -> float:
+    """Seconds of all steps, validations and checkpoints, as the machine's rates have it."""
+    rate = pace.rates(device_of(machine), budget.precision)
+    each = pace.seconds(step.micro, rate, compiled=machine.compile)
+    once = pace.seconds(step.update, rate, compiled=False) / (machine.world if machine.strategy == "fsdp" else 1)
+    looks = 1 + (budget.max_steps - 1) // budget.validate_every if budget.validate_every else 1
+    validation = looks * FORWARD * each * math.ceil(budget.validation_rows / machine.world / micro)
+    written = (1 + budget.max_steps // machine.checkpoint_every) * resumable(step) / WRITE
+    return budget.max_steps * (accumulate * each + once) + validation + written + COMPILE * machine.compile
+
+
+def device_of(machine) -> torch.device:
+    """The device that `machine` trains on here."""
+    return torch.device("cuda" if machine.accelerator != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def room_of(machine, *, running: bool = False) -> tuple[int, float]:
+    """(bytes that a process may have, bytes that it has by itself): of this process where it is the one that will train."""
+    device = device_of(machine)
+    if device.type == "cuda":
+        return pace.capacity(device), 0.0
+    return pace.capacity(device), peak.memory(device) + WARM if running else PROCESS
+
+
+def resumable(step: cost.Cost) -> float:
+    """Bytes of a checkpoint: what is trained and its optimizer."""
+    return step.weights * step.trained / step.parameters + step.optimizer
+
+
+def memory(step: cost.Cost, machine) -> float:
+    """Bytes of one device at its highest: in a step, or while a checkpoint is copied. FSDP gathers one block and the next."""
+    share = machine.world if machine.strategy == "fsdp" else 1
+    gathered = 4 * step.largest_block if share > 1 else 0
+    buckets = step.gradients if machine.strategy == "ddp" and machine.world > 1 else 0
+    return step.state / share + max(step.activations, resumable(step)) + gathered + buckets
+
+
+def work(cfg, machine, budget, batch: dict, accumulate: int) -> cost.Cost:
+    """The cost of a step of the real recipe on `batch`: model -> strategy -> speed, as stage/train.py makes it, of the config alone."""
+    whole = replace(machine, compile=False, strategy="auto")
+
+    def make():
+        model = speed.fuse(build(cfg.strategy)(build(cfg.model)))
+        whole.prepare(model, None, budget.precision)
+        return model
+
+    return cost.step_cost(make, batch, build(cfg.objective), build(cfg.optimizer), accumulate=accumulate, precision=budget.precision)
+
+
+def limit_of(cfg) -> cost.Limit:
+    """The stated limit; a trial of select has none."""
+    return build(getattr(cfg, "limit", None) or {"_target_": "fmcycle.cost.Limit"})
+
+
+def price_of(cfg) -> cost.Price:
+    """The stated price."""
+    return build(getattr(cfg, "price", None) or {"_target_": "fmcycle.cost.Price"})
+
+
+def columns(cfg) -> tuple:
+    """Columns that are computed once the run begins."""
+    return tuple(cfg.data.get("annotate") or ())
+
+
+def batches(rows, budget, machine, micro: int, extra: tuple) -> tuple[dict, dict, float]:
+    """(the longest micro-batch, one of usual length, tokens a row) of the steps that are looked at."""
+    stream = Stream(rows, seed=budget.seed, global_batch=budget.global_batch, micro=micro, rank=0, world=machine.world, start=0)
+    steps = np.unique(np.linspace(0, budget.max_steps - 1, LOOK).astype(int))
+    found = [indices for step in steps[: 1 if rows.lengths is None else None] for indices in stream.micro_batches(int(step))]
+
+    def batch(indices) -> dict:
+        made = rows.collate([rows[int(index)] for index in indices])
+        return made | {name: torch.zeros(len(indices)) for name in extra if name not in made}
+
+    if rows.lengths is None:
+        worst = usual = batch(found[0])
+        each = float(worst["input_ids"].shape[1])
+    else:
+        longest = np.array([rows.lengths[indices].max() for indices in found])
+        worst = batch(found[int(longest.argmax())])
+        usual = batch(found[int(np.abs(longest - longest.mean()).argmin())])
+        each = float(np.mean([rows.lengths[indices].mean() for indices in found]))
+    return worst, usual, each
+
+
+def clock(seconds: float) -> str:
+    """45 s, 3 min, 2.5 h."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
