@@ -1,9 +1,10 @@
 import pytest
-from transformers import LlamaConfig, LlamaForCausalLM
+import torch
+from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
 from fmcycle import artifact
 from fmcycle.error import InputError
-from fmcycle.model.made import check_asked, fit_to
+from fmcycle.model.made import check_asked, fit_to, quiet
 
 NODE = {"_target_": "transformers.LlamaForCausalLM", "hidden_size": 64, "vocab_size": 512}
 
@@ -23,3 +24,15 @@ def test_a_model_takes_its_token_ids_from_the_processor(material):
     assert model.generation_config.eos_token_id == [processor.convert_tokens_to_ids("<|end|>"), processor.eos_token_id]
     with pytest.raises(InputError, match=r"512 tokens, model\.vocab_size is 500"):
         fit_to(LlamaForCausalLM(LlamaConfig(vocab_size=500, **sizes)), processor)
+
+
+def test_the_blocks_of_a_new_model_add_nothing_yet_and_can_learn():
+    sizes = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
+    gpt = GPT2LMHeadModel(GPT2Config(vocab_size=40, n_embd=16, n_layer=2, n_head=2, bos_token_id=0, eos_token_id=0))
+    for model in (quiet(LlamaForCausalLM(LlamaConfig(vocab_size=40, **sizes))), quiet(gpt).eval()):
+        ids = torch.arange(12)[None]
+        states = model(input_ids=ids, labels=ids, output_hidden_states=True)
+        torch.testing.assert_close(states.hidden_states[1], states.hidden_states[0], rtol=0, atol=0)
+        states.loss.backward()
+        still = [name for name, parameter in model.named_parameters() if parameter.ndim == 2 and parameter.data.abs().sum() == 0]
+        assert len(still) == 4 and all(model.get_parameter(name).grad.abs().sum() > 0 for name in still)

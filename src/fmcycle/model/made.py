@@ -6,6 +6,7 @@ from pathlib import Path
 from fmcycle.error import InputError
 
 END_OF_TURN = "<|end|>"
+CLOSING = ("o_proj", "down_proj", "c_proj")  # what transformers calls the last matrix of attention and MLP in its causal models
 
 
 def fit_to(model, processor):
@@ -22,6 +23,17 @@ def fit_to(model, processor):
         config.bos_token_id, config.pad_token_id = processor.bos_token_id, processor.pad_token_id
     model.config.eos_token_id = processor.eos_token_id
     model.generation_config.eos_token_id = [end, processor.eos_token_id]
+    return model
+
+
+def quiet(model):
+    """A new `model` whose blocks add nothing yet: the last matrix of each attention and each MLP is zero.
+
+    Every block then learns from the embeddings on, not from its neighbours' noise. Source: Zhang et al., Fixup (2019), section 3.
+    """
+    for name, parameter in model.named_parameters():
+        if parameter.ndim == 2 and name.split(".")[-2] in CLOSING:
+            parameter.data.zero_()
     return model
 
 

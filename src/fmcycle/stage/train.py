@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fmcycle import artifact, durable, logger, rank, stop
+from fmcycle import artifact, durable, rank, stop
 from fmcycle.build import build
 
 
@@ -32,7 +32,7 @@ class Config:
 @stop.at_once()
 def run(cfg: Config) -> dict | None:
     """Train `cfg.model` on `cfg.data` toward `cfg.objective`; write model/, adapter/ where there is one, and curve.json."""
-    from fmcycle import checkpoint
+    from fmcycle import checkpoint, logger
     from fmcycle.data.module import Data
     from fmcycle.module import Module, fit
     from fmcycle.stage.account import Account
@@ -72,14 +72,14 @@ def recipe(cfg: Config, budget, processor):
     import torch
 
     from fmcycle import speed
-    from fmcycle.model.made import check_asked, fit_to
+    from fmcycle.model.made import check_asked, fit_to, quiet
 
     torch.manual_seed(budget.seed)
     if cfg.inputs.get("model"):
         check_asked(cfg.inputs["model"], cfg.model)
         model = artifact.load_model(cfg.inputs["model"])[0]
     else:
-        model = fit_to(build(cfg.model), processor)
+        model = quiet(fit_to(build(cfg.model), processor))
     return speed.fuse(build(cfg.strategy)(model))
 
 
