@@ -5,6 +5,8 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from lightning.pytorch.utilities import rank_zero_only
+
 from fmcycle import build, record
 from fmcycle.error import InputError
 
@@ -26,7 +28,16 @@ def made(nodes: dict, folder: str | Path) -> list:
         except ModuleNotFoundError as error:
             first = str(error).splitlines()[0]
             raise InputError(f"logger.{name}: {first} Install it into this environment, or choose another logger=") from error
+    for logger in loggers:
+        if (old := place(logger, folder)) and rank_zero_only.rank == 0:  # type: ignore[attr-defined]
+            shutil.rmtree(old, ignore_errors=True)  # before Lightning opens its files
     return loggers
+
+
+def place(logger, folder: str | Path) -> Path | None:
+    """The folder of a logger that writes files below `folder`; None for a service."""
+    found, folder = Path(logger.log_dir or folder).resolve(), Path(folder).resolve()
+    return found if found != folder and found.is_relative_to(folder) else None
 
 
 class Log:
@@ -34,17 +45,12 @@ class Log:
     it has, is told only what no earlier process of the run had written there (`reached`, a record.order)."""
 
     def __init__(self, loggers: Sequence, folder: str | Path, reached: tuple[int, bool]):
-        folder = Path(folder).resolve()
         self.services: list = []
         self.files: list = []
         self.reached = reached
         self.row: dict = {}  # of the newest step: files get it with its validation
         for logger in loggers:
-            place = Path(logger.log_dir).resolve() if logger.log_dir else folder
-            own = place != folder and place.is_relative_to(folder)
-            (self.files if own else self.services).append(logger)
-            if own:
-                shutil.rmtree(place, ignore_errors=True)
+            (self.files if place(logger, folder) else self.services).append(logger)
         if self.files:
             for row in record.rows(folder):
                 self._file(row)
