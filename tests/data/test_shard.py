@@ -1,3 +1,7 @@
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -59,3 +63,79 @@ def test_a_flipped_bit_is_seen_by_the_manifest(tmp_path):
 def test_no_shards_is_an_input_error(tmp_path):
     with pytest.raises(InputError, match="no shard"):
         shard.Tokens(tmp_path)
+
+
+def test_an_empty_shard_is_passed_over_and_an_empty_store_is_refused(tmp_path):
+    written(tmp_path / "some")
+    np.save(tmp_path / "some/shard-00001.npy", np.zeros(0, np.uint16))
+    tokens = shard.Tokens(tmp_path / "some")
+    assert tokens.window(0, len(tokens)).tolist() == [1, 2, 3, 0, 4, 0, 1, 0]
+    shard.write(tmp_path / "none", [], vocab_size=10)
+    with pytest.raises(InputError, match="its shards hold no token; collect more text"):
+        shard.Tokens(tmp_path / "none")
+
+
+def test_another_shards_index_is_refused(tmp_path):
+    tokens = written(tmp_path)
+    file = tmp_path / "shard-00001.parquet"
+    file.write_bytes((tmp_path / "shard-00002.parquet").read_bytes())
+    with pytest.raises(InputError, match=r"shard-00001\.parquet: names 2 tokens, shard-00001\.npy has 6: they do not belong together"):
+        shard.Tokens(tmp_path).documents(0, len(tokens))
+    file.unlink()
+    with pytest.raises(InputError, match=r"shard-00001\.parquet: not there; run `dvc checkout"):
+        shard.Tokens(tmp_path).documents(0, len(tokens))
+
+
+def test_tokens_of_another_processor_are_named_before_the_model_sees_them(tmp_path):
+    written(tmp_path)
+    assert shard.Tokens(tmp_path, vocabulary=10).window(0, 14).max() == 9
+    with pytest.raises(InputError, match=r"shard-00001\.npy: token 9 at 4, the processor has 9 tokens: .* run `fmcycle tokens`"):
+        shard.Tokens(tmp_path, vocabulary=9).window(0, 14)
+
+
+def test_a_shard_of_another_kind_of_number_is_refused(tmp_path):
+    written(tmp_path)
+    np.save(tmp_path / "shard-00001.npy", np.ones(6, np.float32))
+    with pytest.raises(InputError, match="a token shard is 1-D uint16 or uint32, this is 1-D float32"):
+        shard.Tokens(tmp_path)
+
+
+def sparse(folder, gigabytes: int, shards: int = 4) -> None:
+    """Shards that hold nothing but zeros and take no place on the disk."""
+    folder.mkdir()
+    count = gigabytes * 10**9 // 2 // shards
+    for number in range(shards):
+        with open(folder / f"shard-{number:05d}.npy", "wb") as file:
+            np.lib.format.write_array_header_1_0(file, {"descr": "<u2", "fortran_order": False, "shape": (count,)})
+            file.truncate(file.tell() + 2 * count)
+
+
+MEMORY = """
+import sys, time, torch, numpy as np
+from fmcycle.data.module import Stream
+from fmcycle.data.window import Windows
+
+def resident():
+    return int(next(line for line in open("/proc/self/status") if line.startswith("VmRSS")).split()[1]) * 1024
+
+clock, before = time.perf_counter(), resident()
+rows = Windows(sys.argv[1], max_length=256)("train", None)
+seconds = time.perf_counter() - clock
+stream = iter(Stream(rows, seed=0, global_batch=64, micro=64, rank=0, world=1, start=10**6))
+for _ in range(100):
+    batch = next(stream)
+assert batch["input_ids"].shape == (64, 256)
+print(seconds, resident() - before, len(rows))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads Linux's account of memory")
+def test_a_hundred_gigabytes_open_at_once_and_stay_out_of_memory(tmp_path):
+    found = {}
+    for size in (1, 100):
+        (tmp_path / str(size)).mkdir()
+        sparse(tmp_path / f"{size}/train", size)
+        out = subprocess.run([sys.executable, "-c", MEMORY, str(tmp_path / str(size))], capture_output=True, text=True, check=True).stdout
+        found[size] = [float(value) for value in out.split()]
+    assert found[100][0] < 1 and found[100][2] > 90 * found[1][2]
+    assert found[100][1] < found[1][1] + 16 * 2**20

@@ -62,3 +62,26 @@ def test_needed_rows_are_those_of_the_budget(material):
     rows = Table(str(material / "preferences.parquet"), preference, max_length=128)("train", processor)
     assert len(needed(rows, Budget(max_steps=2, global_batch=4))) == 8
     assert list(needed(rows, Budget(max_steps=10_000, global_batch=4))) == list(range(len(rows)))
+
+
+def test_what_a_format_gets_wrong_is_named_with_its_row(material):
+    processor = artifact.load_processor(material / "processor")
+    size = len(processor)
+    wrong = {
+        rf"input_ids holds 3 \.\. {size}, the processor has tokens 0 \.\. {size - 1}": {"input_ids": [3, size], "labels": [-100, 3]},
+        r"labels holds -7 \.\. 5": {"input_ids": [3, 4, 5], "labels": [-100, -7, 5]},
+        r"input_ids is no list of whole numbers \(float64": {"input_ids": [0.5, 1.0], "labels": [1, 2]},
+        r"its columns differ in length: {'input_ids': 2, 'labels': 1}": {"input_ids": [1, 2], "labels": [1]},
+        r"chosen: labels holds 1 \.\. 999999": {"chosen": {"input_ids": [1, 2], "labels": [1, 999_999]}},
+    }
+    for message, row in wrong.items():
+        with pytest.raises(InputError, match=f"row 0 of train: {message}.*; correct data.format or the row"):
+            Table(str(material / "instructions.parquet"), lambda *_, row=row: row)("train", processor)
+
+
+def test_a_number_that_was_never_computed_is_not_trained_on(material):
+    processor = artifact.load_processor(material / "processor")
+    rows = Table(str(material / "preferences.parquet"), preference, max_length=128)("train", processor)
+    rows.annotations["reference_margin"] = np.full(len(rows), np.nan, dtype=np.float32)
+    with pytest.raises(InputError, match=r"column reference_margin is NaN in a row that is read: delete \.cache/annotate"):
+        rows.collate([rows[0], rows[1]])

@@ -1,6 +1,7 @@
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from fmcycle import attention
 from fmcycle.objective.next_token import NextToken
 from fmcycle.objective.sft import SFT
 
@@ -34,3 +35,20 @@ def test_each_answer_weighs_the_same_however_short():
     together = SFT(each="answer")(model, {"input_ids": ids, "labels": labels})
     torch.testing.assert_close(together["loss"], sum(out["loss"] / out["count"] for out in alone))
     assert int(together["count"]) == 2
+
+
+def test_packed_conversations_weigh_the_same_however_short():
+    model = attention.install(small())
+    lengths = [3, 9, 5]
+    ids = torch.randint(0, 64, (1, 17))
+    positions = torch.tensor([[place for length in lengths for place in range(length)]])
+    labels = torch.where(positions < 2, -100, ids)
+    batch = {"input_ids": ids, "labels": labels, "position_ids": positions}
+    parts = [{"input_ids": a, "labels": b} for a, b in zip(ids.split(lengths, 1), labels.split(lengths, 1), strict=True)]
+    alone = [SFT()(model, part) for part in parts]
+    together = SFT(each="answer")(model, batch)
+    torch.testing.assert_close(together["loss"], sum(out["loss"] / out["count"] for out in alone))
+    assert int(together["count"]) == 3
+    by_token = SFT()(model, batch)
+    torch.testing.assert_close(by_token["loss"], sum(out["loss"] for out in alone))
+    assert int(by_token["count"]) == 11

@@ -100,17 +100,19 @@ class Rows:
         middles, so that after any row each part is within a row of its share. (Weighted fair queueing, Demers et al., 1989.)
         """
         lines = self._of_seed(seed)
-        first = step * global_batch
-        counts = self._before(lines, first)
-        skip = first - sum(counts)
-        wanted = skip + global_batch
-        times = np.concatenate([line.times(count, wanted) for line, count in zip(lines, counts, strict=True)])
-        part, place = np.divmod(np.argsort(times, kind="stable")[skip:wanted], wanted)
+        counts, part, place = self._merged(lines, step * global_batch, global_batch)
         rows = np.empty(global_batch, dtype=np.int64)
-        for number in np.unique(part):
-            here = part == number
-            rows[here] = self.firsts[number] + lines[number].rows(counts[number] + place[here])
+        for number in np.unique(part[-global_batch:]):
+            here = part[-global_batch:] == number
+            rows[here] = self.firsts[number] + lines[number].rows(counts[number] + place[-global_batch:][here])
         return rows
+
+    def _merged(self, lines: list["Line"], first: int, count: int) -> tuple[list[int], np.ndarray, np.ndarray]:
+        """(rows of each part before some place, then for each place up to first + count: part, how many rows of it stood between)."""
+        counts = self._before(lines, first)
+        wanted = first - sum(counts) + count
+        times = np.concatenate([line.times(before, wanted) for line, before in zip(lines, counts, strict=True)])
+        return counts, *np.divmod(np.argsort(times, kind="stable")[:wanted], wanted)
 
     def _before(self, lines: list["Line"], first: int) -> list[int]:
         """How many rows of each part stand before some time at which at most `first` rows, and not many less, have been taken."""
@@ -132,7 +134,8 @@ class Rows:
     def report(self, budget) -> str:
         """What a run of `budget` reads: each part's share and how often it is gone through."""
         lines = self._of_seed(budget.seed)
-        counts = self._before(lines, budget.max_steps * budget.global_batch)
+        counts, part, _ = self._merged(lines, budget.max_steps * budget.global_batch - 1, 1)
+        counts = [int(number) for number in counts + np.bincount(part, minlength=len(lines))]
         each = zip(self.names, self.shares, counts, self.parts, strict=True)
         return "mixture: " + ", ".join(f"{name} {share:.1%} of tokens ({n / len(rows):.2f} epochs)" for name, share, n, rows in each)
 

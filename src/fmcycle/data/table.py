@@ -97,10 +97,8 @@ class Rows:
         if isinstance(values[0], dict):
             return self.collate(values)
         if not isinstance(values[0], list):
-            if name in self.annotations and np.isnan(values).any():
-                raise InputError(
-                    f"data.annotate.{name}: was not computed for a row that is read; a data object's order must be `annotate`'s"
-                )
+            if np.isnan(values).any():
+                raise InputError(f"column {name} is NaN in a row that is read: delete .cache/annotate and run again, or mend data.format")
             return torch.tensor(values)
         longest, padding = max(map(len, values)), PADDING.get(name, self.pad)
         return torch.tensor([value + [padding] * (longest - len(value)) for value in values])
