@@ -1,62 +1,58 @@
-"""Not a test: the program that test_module.py runs as one or two processes. Arguments: folder, devices."""
+"""Not a test: the program that tests run as one process or as two. Arguments: a folder, and what departs from `run`'s defaults as JSON."""
 
+import json
 import os
 import sys
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import torch
 from safetensors.torch import save_file
-from transformers import LlamaConfig, LlamaForCausalLM
+from training import fit, with_adapter, without_dropout
 
-from fmcycle.budget import Budget
-from fmcycle.data.module import Data
-from fmcycle.data.table import Rows
-from fmcycle.module import Module, fit
 from fmcycle.objective.sft import SFT
 from fmcycle.optimizer.adamw import adamw
-from fmcycle.trainer import Machine
 
 
-def make_model():
-    torch.manual_seed(0)
-    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2, "vocab_size": 64}
-    return LlamaForCausalLM(LlamaConfig(tie_word_embeddings=True, **sizes))
+def dying(calls: int):
+    """SFT until it was called `calls` times, where the process ends as by kill -9."""
+    left = iter(range(calls))
 
-
-def rows() -> Rows:
-    generator = np.random.default_rng(0)
-    made = [generator.integers(2, 64, size=generator.integers(4, 20)).tolist() for _ in range(40)]
-    return Rows([{"input_ids": ids, "labels": [-100] * (len(ids) // 2) + ids[len(ids) // 2 :]} for ids in made], pad=1)
-
-
-def dying(objective, step: int):
-    """`objective` until `step`, where the process ends as by kill -9."""
-
-    def call(model, batch):
-        dying.calls = getattr(dying, "calls", 0) + 1
-        if dying.calls > step * 2:
+    def objective(model, batch):
+        if next(left, None) is None:
             os._exit(9)
-        return objective(model, batch)
+        return SFT()(model, batch)
 
-    return call
+    return objective
 
 
-def main(folder: Path, devices: int, strategy: str = "ddp", die_at: str = "") -> None:
-    budget = Budget(max_steps=20, global_batch=8, validate_every=5, validation_rows=6)
-    machine = Machine(devices=devices, strategy=strategy if devices > 1 else "auto", micro_batch=2, threads=1, checkpoint_every=2)
-    objective = dying(SFT(), int(die_at)) if die_at else SFT()
-    module = Module(
-        make_model=make_model, objective=objective, optimizer=partial(adamw, lr=1e-2), budget=budget, machine=machine, folder=folder
+def with_accuracy(model, batch):
+    """SFT, and the rows as a metric of its own: every device has other ones."""
+    return SFT()(model, batch) | {"rows_seen": len(batch["input_ids"])}
+
+
+def sgd(model):
+    """Weights after one step are those before it less the gradient."""
+    return torch.optim.SGD(model.parameters(), lr=1.0)
+
+
+def run(folder: Path, *, devices=1, strategy="ddp", die_after=0, optimizer="adamw", adapter=False, budget=None, **machine) -> None:
+    """Train, and leave the weights in `folder`."""
+    module = fit(
+        folder,
+        make=partial(with_adapter, attention_dropout=0.0) if adapter else without_dropout,
+        objective=dying(die_after) if die_after else with_accuracy,
+        optimizer=sgd if optimizer == "sgd" else partial(adamw, lr=1e-2),
+        budget={"max_steps": 20, "validate_every": 5} | (budget or {}),
+        devices=devices,
+        strategy=strategy if devices > 1 else "auto",
+        **machine,
     )
-    folder.mkdir(parents=True, exist_ok=True)
-    trainer = machine.lightning(budget, folder)
-    fit(trainer, module, Data(rows(), rows(), budget, machine))
-    model = machine.whole(module)
-    if trainer.is_global_zero:
-        save_file({name: p.detach().contiguous() for name, p in model.named_parameters()}, folder / "weights.safetensors")
+    model = module.machine.whole(module)
+    if module.trainer.is_global_zero:
+        (folder / "curve.json").write_text(json.dumps(module.curve))
+        save_file({name: p.detach().float().contiguous() for name, p in model.named_parameters()}, folder / "weights.safetensors")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:])
+    run(Path(sys.argv[1]), **json.loads(sys.argv[2]))

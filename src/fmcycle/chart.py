@@ -8,8 +8,9 @@ WIDTH, LEFT, RIGHT = 720, 190, 24
 
 def ticks(low: float, high: float, most: int = 6) -> list[float]:
     """At most `most` + 1 round numbers that span low to high."""
-    if high - low < 1e-9:
-        low, high = low - 0.5, high + 0.5
+    size = max(1.0, abs(low), abs(high))
+    if high - low < 1e-9 * size:
+        low, high = low - 0.5 * size, high + 0.5 * size
     span = high - low
     unit = 10 ** math.floor(math.log10(span / most))
     step = next(unit * factor for factor in (1, 2, 5, 10) if span / (unit * factor) <= most)

@@ -1,5 +1,6 @@
 """Checkpoints for resuming: tensors in safetensors, the rest in JSON, the manifest last. No pickle."""
 
+import errno
 import json
 import shutil
 import warnings
@@ -8,10 +9,22 @@ from typing import Any
 
 import torch
 from lightning.pytorch.plugins.io import CheckpointIO
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from fmcycle import artifact, durable
-from fmcycle.error import InputError
+from fmcycle.error import InputError, TrainingError
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+NAMES = {  # safetensors' names of dtypes
+    torch.float64: "F64",
+    torch.float32: "F32",
+    torch.float16: "F16",
+    torch.bfloat16: "BF16",
+    torch.int64: "I64",
+    torch.int32: "I32",
+    torch.uint8: "U8",
+    torch.bool: "BOOL",
+}
 
 
 def flatten(value: Any, tensors: dict[str, torch.Tensor], name: str = "") -> Any:
@@ -20,7 +33,7 @@ def flatten(value: Any, tensors: dict[str, torch.Tensor], name: str = "") -> Any
     Dicts become {"dict": [[key, value], ...]}, because optimizers number their parameters with ints, which JSON keys are not.
     """
     if isinstance(value, torch.Tensor):
-        tensors[name] = value.detach().to("cpu", copy=True).contiguous()
+        tensors[name] = value.detach()
         return {"tensor": name}
     if isinstance(value, dict):
         return {"dict": [[key, flatten(item, tensors, f"{name}/{key}")] for key, item in value.items()]}
@@ -44,16 +57,42 @@ def restore(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
     return tuple(items) if kind == "tuple" else items
 
 
+def write_tensors(path: Path, tensors: dict[str, torch.Tensor]) -> None:
+    """A safetensors file of `tensors`, one after the other: from a device they come one at a time, never all a second time in memory."""
+    header: dict[str, Any] = {}
+    ordered = sorted(tensors.items(), key=lambda item: (-item[1].element_size(), item[0]))  # wide ones first, so that all are aligned
+    end = 0
+    for name, tensor in ordered:
+        begin, end = end, end + tensor.numel() * tensor.element_size()
+        header[name] = {"dtype": NAMES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [begin, end]}
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    with open(path, "wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        for _, tensor in ordered:
+            file.write(tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+
+
 class SafeCheckpointIO(CheckpointIO):
     """Lightning's door to a checkpoint folder: state.json, tensors.safetensors, manifest.json."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path, storage_options=None) -> None:
-        """Write `checkpoint` so that a kill at any moment leaves a whole folder or none."""
+        """Write `checkpoint` so that a kill at any moment leaves a whole folder or none. Raises TrainingError where the disk is full."""
         tensors: dict[str, torch.Tensor] = {}
         state = flatten(checkpoint, tensors)
-        with artifact.create(path) as partial:
-            save_file(tensors, str(partial / "tensors.safetensors"))
-            durable.write_json(partial / "state.json", state)
+        try:
+            with artifact.create(path) as partial:
+                write_tensors(partial / "tensors.safetensors", tensors)
+                durable.write_json(partial / "state.json", state)
+        except (OSError, InputError) as error:
+            cause = error if isinstance(error, OSError) else error.__cause__
+            if not isinstance(cause, OSError) or cause.errno not in FULL:
+                raise
+            need = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values()) / 1e6
+            raise TrainingError(
+                f"{path}: the disk has no room for a checkpoint of {need:.1f} MB ({cause.strerror}); free some, or lower trainer.keep; "
+                f"the same command goes on from the checkpoint before, which is whole"
+            ) from error
 
     def load_checkpoint(self, path, map_location=None, weights_only=None) -> dict[str, Any]:
         """The dict that was saved; its manifest was verified by `latest`."""
@@ -85,7 +124,7 @@ def machine(path: str | Path) -> dict[str, Any]:
 
 
 def keep_last(folder: str | Path, count: int) -> None:
-    """Delete all but the newest `count` checkpoints of `folder`."""
+    """Delete all but the newest `count` checkpoints of `folder`, and what a kill in the middle of writing one has left."""
     paths = sorted(Path(folder).glob("step-*"))
-    for path in paths[: len(paths) - count]:
-        shutil.rmtree(path)
+    for path in [*paths[: len(paths) - count], *Path(folder).glob(".step-*")]:
+        shutil.rmtree(path, ignore_errors=True)

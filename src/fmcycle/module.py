@@ -28,12 +28,13 @@ def fit(trainer: pl.Trainer, module: "Module", data: pl.LightningDataModule) -> 
     with stop.at_once():
         try:
             trainer.fit(module, data, ckpt_path=newest)
-        except RuntimeError as error:
-            if "DataLoader worker" not in str(error) or isinstance(error, Interrupted | TrainingError):
+        except (RuntimeError, EOFError, ConnectionError) as error:
+            torn = module.machine.workers and isinstance(error, EOFError | ConnectionError)  # in the middle of handing a batch over
+            if not torn and "DataLoader worker" not in str(error):
                 raise
             raise TrainingError(
-                f"a process that loads data died at step {trainer.global_step + 1}: {error}. Out of memory it is killed like this: "
-                f"give it more, or lower trainer.workers (0: no such processes); {stop.AGAIN}"
+                f"a process that loads data died at step {trainer.global_step + 1}: {str(error) or 'its pipe broke'}. Out of memory "
+                f"it is killed like this: give it more, or lower trainer.workers (0: no such processes); {stop.AGAIN}"
             ) from error
         finally:
             module.teardown("fit")  # Lightning leaves it out after an error
@@ -194,6 +195,8 @@ class Module(pl.LightningModule):
 
     def _stop(self, step: int) -> None:
         """A begun window is dropped: the weights are those of the last step, and the same rows come again."""
+        if step == 0:
+            raise Interrupted("stopped before its first step was done; the same command begins again")
         if step > self.saved:
             self.save(step)
         raise Interrupted(f"stopped at step {step} of {self.budget.max_steps} with a checkpoint; the same command goes on from there")
