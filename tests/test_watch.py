@@ -104,9 +104,12 @@ def test_the_page_stands_alone_and_shows_the_run(resumed):
 
 
 def test_the_page_shows_what_was_predicted_beside_what_was(resumed):
-    ledger = {"identity": "0123456789abcdef" * 4, "predicted": {"seconds": 10.0}, "actual": {"seconds": 12.5}}
-    (resumed.parent.parent / "ledger.jsonl").write_text(json.dumps(ledger) + "\n")
-    assert page.costs(resumed) == [("seconds", "10", "12.5", "1.25")]
+    plan = {"seconds": [10.0, 8.0, 12.0], "weights": 2**20, "money": None, "actual": {"seconds": 12.5, "weights": 2**20}}
+    (resumed / "plan.json").write_text(json.dumps(plan))
+    (seconds, said, was, ratio), weights = page.costs(resumed)
+    assert seconds.startswith("time of training") and (said, was, ratio) == ("10 (8 to 12)", "12.5", "1.25")
+    assert weights == ("weights, MB", "1", "1", "1.00")
+    assert "10 (8 to 12)" in page.write(resumed).read_text()
 
 
 def test_samples_change_nothing_and_are_the_same_after_a_kill(tmp_path, material):

@@ -1,18 +1,29 @@
 """The page of a run: curves, samples, config and costs in one file that needs no network; written anew while the run goes on."""
 
+import json
 from pathlib import Path
 
 from fmcycle import durable, record
 from fmcycle.chart import curve
 
-TEMPLATE, PAGE = "run.html", "run.html"
+TEMPLATE, PAGE, PLAN = "run.html", "run.html", "plan.json"
 CHARTS = (  # title, what it says below, series: (name in the legend, name in steps.jsonl)
     ("Loss", "by optimizer step", (("training", "loss"), ("validation", "validation_loss"))),
     ("Learning rate", "by optimizer step", (("", "lr"),)),
     ("Tokens per second", "mean of the last 20 steps", (("", "tokens_per_s"),)),
     ("Gradient norm", "before clipping", (("", "gradient_norm"),)),
     ("MFU", "of the device's peak", (("", "mfu"),)),
-    ("Memory", "bytes / 2**30", (("", "memory"),)),
+    ("Memory", "GB (2**30 bytes)", (("", "memory"),)),
+)
+COSTS = (  # title, name in plan.json, unit, its size
+    ("time of training", "seconds", "s of one thread's CPU, or of the GPU", 1),
+    ("peak memory", "peak", "GB", 2**30),
+    ("weights", "weights", "MB", 2**20),
+    ("gradients", "gradients", "MB", 2**20),
+    ("optimizer", "optimizer", "MB", 2**20),
+    ("steps", "steps", "", 1),
+    ("floating-point operations", "flops", "10**12", 10**12),
+    ("money", "money", "", 1),
 )
 OWN = {name for _, _, series in CHARTS for _, name in series} | {"count", "skipped", "step"}
 REFRESH = 30  # seconds after which an open page of a run that goes on looks again
@@ -64,7 +75,7 @@ def cards(last: dict, step: int, total: int | None) -> list[tuple[str, str]]:
         ("MFU", "mfu", "{:.2f}"),
         ("skipped steps", "skipped", "{:.0f}"),
     )
-    found += [(title, form.format(last[name])) for title, name, form in shown if last.get(name) is not None]
+    found += [(title, form.format(last[name])) for title, name, form in shown if last.get(name)]
     if last.get("memory"):
         found.append(("memory", f"{last['memory'] / 2**30:.2f} GB"))
     return found
@@ -89,16 +100,20 @@ def charts(steps: record.Steps) -> list[tuple[str, str]]:
 
 
 def costs(folder: Path) -> list[tuple[str, str, str, str]]:
-    """(what, predicted, actual, ratio) from the ledger's last line about this run."""
-    entry: dict = {}
-    for row in record.lines(folder.parent.parent / "ledger.jsonl"):
-        if str(row.get("identity", "")).startswith(folder.name):
-            entry = row
-    predicted, actual = entry.get("predicted") or {}, entry.get("actual") or {}
+    """(what, predicted with its 90 % interval, actual, ratio) from the run's plan.json."""
+    try:
+        plan = json.loads((folder / PLAN).read_text())
+    except (OSError, ValueError):
+        return []
     found = []
-    for name in predicted:
-        ratio = f"{actual[name] / predicted[name]:.2f}" if actual.get(name) and predicted[name] else ""
-        found.append((name.replace("_", " "), number(predicted[name]), number(actual.get(name)), ratio))
+    for title, name, unit, size in COSTS:
+        said, was = plan.get(name), (plan.get("actual") or {}).get(name)
+        if said is None:
+            continue
+        value, *interval = [part / size for part in (said if isinstance(said, list) else [said])]
+        text = number(value) + (f" ({number(interval[0])} to {number(interval[1])})" if interval else "")
+        ratio = f"{was / size / value:.2f}" if was is not None and value else ""
+        found.append((f"{title}, {unit}" if unit else title, text, number(None if was is None else was / size), ratio))
     return found
 
 

@@ -84,7 +84,7 @@ def table(entries: list[dict]) -> None:
         shown.add_column(name, justify="right" if name in ("steps", "seconds") else "left", no_wrap=not name.startswith("other"))
     for entry in entries:
         seconds = entry.get("seconds") or entry.get("times", {}).get("seconds")
-        differs = " ".join(f"{key}={value}" for key, value in entry.get("differs", {}).items())
+        differs = ", ".join(f"{key}={value}" for key, value in entry.get("differs", {}).items())
         where = " ".join(str(out) for out in entry["where"] if out.parts[0] != "runs")
         shown.add_row(
             entry["stage"],
