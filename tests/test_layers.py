@@ -43,6 +43,7 @@ FLOOR = {
     "rank",
     "launch",
     "search",
+    "low_rank",
     "cost",
     "ledger",
     "pace",

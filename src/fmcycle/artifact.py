@@ -134,7 +134,7 @@ def load_processor(folder: str | Path):
 def load_model(folder: str | Path):
     """(model, processor) of a model folder, in evaluation mode, fp32, on the CPU; `verify` it first.
 
-    One that `compress=int8` made multiplies integers.
+    One that `compress=int8` made multiplies integers. Under `torch.device("meta")` it has shapes only.
     Raises InputError when a weight is missing or unexpected: never a silent random init.
     """
     import torch
@@ -144,6 +144,8 @@ def load_model(folder: str | Path):
     if "auto_map" in config:
         raise InputError(f"{folder}/config.json: auto_map names code inside the model folder, which is never run; remove it")
     architecture = getattr(transformers, config["architectures"][0])
+    if torch.empty(0).is_meta:
+        return architecture(architecture.config_class.from_pretrained(str(folder), local_files_only=True)).eval(), load_processor(folder)
     model, report = architecture.from_pretrained(
         str(folder), local_files_only=True, trust_remote_code=False, output_loading_info=True, dtype=torch.float32
     )

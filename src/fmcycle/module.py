@@ -218,7 +218,10 @@ class Module(pl.LightningModule):
         self.model.eval()
         with self.watch.aside(), self.trainer.precision_plugin.val_step_context():
             for batch in self.trainer.datamodule.validation_batches():  # type: ignore[attr-defined]
-                means.update(self.objective(self.model, self.trainer.strategy.batch_to_device(batch)))
+                spare = batch.pop("spare", False)
+                out = self.objective(self.model, self.trainer.strategy.batch_to_device(batch))
+                if not spare:
+                    means.update(out)
                 if self.wish.asked and self.trainer.world_size == 1:
                     self._stop(step)
         self.model.train()

@@ -121,7 +121,7 @@ class Machine:
     def prepare(self, model, mesh, precision: str) -> None:
         """Shard (after strategy and speed) and compile `model` as this machine wants it. mesh: () -> the strategy's device mesh."""
         if self.gradient_checkpointing:
-            model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+            model.activation_checkpointing_enable({"use_reentrant": False})
         if self.strategy == "fsdp":
             from fmcycle.shard import shard
 
@@ -130,12 +130,15 @@ class Machine:
             model.compile()
 
     def whole(self, module):
-        """The trained model of `module` in one piece, on the first rank; every rank must call this where it is sharded."""
-        if self.strategy != "fsdp":
-            return module.model
-        from fmcycle.shard import gather
+        """The trained model of `module` in one piece, on the first rank. Every rank must call this: the ranks part here."""
+        if self.strategy == "fsdp":
+            from fmcycle.shard import gather
 
-        return gather(module)
+            model = gather(module)
+        else:
+            model = module.model
+        rank.part()
+        return model
 
 
 def _strategy(name: str, world: int):

@@ -61,10 +61,15 @@ class Data(pl.LightningDataModule):
         return DataLoader(stream, batch_size=None, num_workers=self.machine.workers, worker_init_fn=stop.left_to_parent)
 
     def validation_batches(self) -> Iterator[dict]:
-        """This rank's share of the first `budget.validation_rows` rows of the validation split, in micro-batches."""
+        """This rank's share of the first `budget.validation_rows` rows of the validation split, in micro-batches.
+
+        Every rank gets as many, because ranks of a sharded model wait for each other; those marked "spare" do not count.
+        """
         assert self.trainer is not None
         rank, world = self.trainer.global_rank, self.trainer.world_size
-        indices = held_out(self.validation, self.budget.validation_rows)[rank::world]
+        every = held_out(self.validation, self.budget.validation_rows)
         micro = self.machine.micro(self.budget.global_batch)
-        for begin in range(0, len(indices), micro):
-            yield self.validation.collate([self.validation[int(index)] for index in indices[begin : begin + micro]])
+        for begin in range(0, -(-len(every) // world), micro):
+            indices = every[rank::world][begin : begin + micro]
+            batch = self.validation.collate([self.validation[int(index)] for index in (indices if len(indices) else every[:1])])
+            yield batch if len(indices) else batch | {"spare": True}

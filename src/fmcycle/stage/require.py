@@ -8,6 +8,7 @@ from pathlib import Path
 
 import yaml
 
+from fmcycle import rank
 from fmcycle.compose import SHARED, Composed, compose, selection, stage_groups
 from fmcycle.compose import stages as known_stages
 from fmcycle.error import InputError
@@ -75,7 +76,7 @@ def _from_pipeline(stages: list[Composed], below: Composed) -> dict[str, Path]:
             )
         minutes = sum(_compose((f"stage={stage}", *selection(stage))).minutes for stage in stale if stage in known_stages())
         print(f"{below.stage} needs {', '.join(stale)} first: about {minutes:.0f} min on 2 cores, by `{command}`", flush=True)
-        if subprocess.run([sys.executable, "-m", "dvc", "repro", *names]).returncode:
+        if subprocess.run([sys.executable, "-m", "dvc", "repro", *names], env=rank.alone()).returncode:
             raise InputError(f"`{command}` failed, see above; mend it and run the same command again")
     return {stage.stage: Path("data") if stage.stage == "collect" else Path("artifacts") / stage.stage for stage in stages}
 
