@@ -10,7 +10,7 @@ def test_the_chunked_loss_and_its_gradients_are_those_of_cross_entropy(monkeypat
     hidden, weight, targets = torch.randn(20, 8), torch.randn(30, 8), torch.randint(0, 30, (20,))
     found = []
     for loss_of in (
-        lambda h, w: speed.LinearCrossEntropy.apply(h, w, targets),
+        lambda h, w: speed.LinearCrossEntropy.apply(h, w, None, None, targets),
         lambda h, w: F.cross_entropy(h @ w.T, targets, reduction="sum"),
     ):
         h, w = hidden.clone().requires_grad_(), weight.clone().requires_grad_()

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fmcycle import attention
+from fmcycle import attention, low_rank
 
 CHUNK = 1024  # rows of logits that exist at a time
 
@@ -17,9 +17,9 @@ def fuse(model: nn.Module) -> nn.Module:
     A model whose output layer has a bias, or that has none, stays as it is. `plain` takes it back.
     """
     head = head_of(model)
-    if isinstance(head, nn.Linear) and head.bias is None:
+    if low_rank.output(head) is not None:
         head.forward = _identity
-    return attention.install(model)
+    return low_rank.fuse(attention.install(model))
 
 
 def plain(model: nn.Module) -> nn.Module:
@@ -27,7 +27,7 @@ def plain(model: nn.Module) -> nn.Module:
     head = head_of(model)
     if fused(head):
         del head.forward
-    return attention.remove(model)
+    return attention.remove(low_rank.plain(model))
 
 
 def head_of(model: Any) -> Any:
@@ -48,8 +48,8 @@ def cross_entropy(output_BTX: Tensor, head: Any, targets_BT: Tensor) -> Tensor:
     """Sum of the cross-entropy of a model's output (logits, or hidden states where `head` is fused) against targets, -100 left out."""
     kept = targets_BT != -100
     rows, targets = output_BTX[kept], targets_BT[kept]
-    if fused(head):
-        return LinearCrossEntropy.apply(rows, head.weight, targets)
+    if fused(head) and (weights := low_rank.output(head)):
+        return LinearCrossEntropy.apply(rows, *weights, targets)
     return F.cross_entropy(rows.float(), targets, reduction="sum")
 
 
@@ -66,21 +66,22 @@ def log_probabilities(output_BTX: Tensor, head: Any, targets_BT: Tensor) -> Tens
 class LinearCrossEntropy(torch.autograd.Function):
     """sum(cross_entropy(hidden @ weight.T, targets)) whose gradients are made in the forward, chunk by chunk.
 
-    hidden (N, D), weight (V, D), targets (N,). Source: the idea of Liger Kernel (Hsu et al., 2024), section 3.2.
+    hidden (N, D), weight (V, D), targets (N,). Where only the rows `places` (k,) of the weight are trained, `trained` (k, D) is what gets
+    their gradient. Source: the idea of Liger Kernel (Hsu et al., 2024), section 3.2.
     """
 
     @staticmethod
-    def forward(ctx, hidden, weight, targets):
-        wanted = [ctx.needs_input_grad[0], ctx.needs_input_grad[1]]
-        grad_hidden = torch.empty_like(hidden) if wanted[0] else None
-        grad_weight = torch.zeros_like(weight) if wanted[1] else None
+    def forward(ctx, hidden, weight, trained, places, targets):
+        grad_hidden = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
+        grad_weight = torch.zeros_like(weight) if ctx.needs_input_grad[1] else None
+        grad_trained = torch.zeros_like(trained) if ctx.needs_input_grad[2] else None
         loss = torch.zeros((), dtype=torch.float32, device=hidden.device)
         for begin in range(0, len(hidden), CHUNK):
             part, target = hidden[begin : begin + CHUNK], targets[begin : begin + CHUNK]
             logits = (part @ weight.T).float()
             log_sum = logits.logsumexp(-1, keepdim=True)
             loss += (log_sum.squeeze(-1) - logits.gather(-1, target[:, None]).squeeze(-1)).sum()
-            if any(wanted):
+            if any(ctx.needs_input_grad):
                 grad = logits.sub_(log_sum).exp_()
                 grad.scatter_add_(-1, target[:, None], grad.new_full((len(target), 1), -1.0))
                 grad = grad.to(weight.dtype)
@@ -88,14 +89,12 @@ class LinearCrossEntropy(torch.autograd.Function):
                     torch.mm(grad, weight, out=grad_hidden[begin : begin + CHUNK])
                 if grad_weight is not None:
                     grad_weight.addmm_(grad.T, part)
-        ctx.save_for_backward(grad_hidden, grad_weight)
+                if grad_trained is not None:
+                    grad_trained.addmm_(grad[:, places].T, part)
+        ctx.save_for_backward(grad_hidden, grad_weight, grad_trained)
         return loss
 
     @staticmethod
     def backward(ctx, upstream):
-        grad_hidden, grad_weight = ctx.saved_tensors
-        return (
-            grad_hidden if grad_hidden is None else grad_hidden * upstream,
-            grad_weight if grad_weight is None else grad_weight * upstream,
-            None,
-        )
+        grads = [grad if grad is None else grad * upstream for grad in ctx.saved_tensors]
+        return *grads, None, None
