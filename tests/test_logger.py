@@ -1,5 +1,7 @@
 """conf/logger: what a yaml names is built into the run's folder."""
 
+import re
+
 import pytest
 
 from fmcycle import build, compose, lineage, logger
@@ -19,9 +21,15 @@ def test_two_loggers_and_none():
     assert compose.compose(["stage=align"]).config()["logger"] == {}
 
 
-def test_a_yaml_of_ones_own_names_another(project, tmp_path):
-    (project / "conf/logger/mine.yaml").write_text("mine: {_target_: lightning.pytorch.loggers.MLFlowLogger, tracking_uri: file:mlruns}\n")
-    assert compose.compose(["stage=finetune", "logger=mine"]).config()["logger"]["mine"]["tracking_uri"] == "file:mlruns"
+def test_a_yaml_of_ones_own_names_another(project, root, tmp_path):
+    shown = re.search(r"# conf/logger/wandb.yaml\n(.*?)```", (root / "docs/watching.md").read_text(), re.S)
+    (project / "conf/logger/wandb.yaml").write_text(shown[1])
+    assert compose.compose(["stage=finetune", "logger=wandb", "+logger.wandb.entity=us"]).config()["logger"]["wandb"]["entity"] == "us"
+    (project / "conf/logger/mine.yaml").write_text("mine: {_target_: lightning.pytorch.loggers.CSVLogger, name: mine}\n")
+    (made,) = logger.made(compose.compose(["stage=finetune", "logger=mine"]).config()["logger"], tmp_path / "runs/finetune/01")
+    made.log_metrics({"loss": 1.0}, step=1)
+    made.save()
+    assert (tmp_path / "runs/finetune/01/mine/version_0/metrics.csv").read_text().split() == ["loss,step", "1.0,1"]
     (project / "conf/logger/mine.yaml").write_text("mine: {_target_: lightning.pytorch.loggers.CSVLogger, nam: x}\n")
     with pytest.raises(ConfigError, match=r"logger.mine.nam: no such key in conf/logger/mine.yaml; did you mean name\?"):
         compose.compose(["stage=finetune", "logger=mine"])
