@@ -131,6 +131,18 @@ def load_processor(folder: str | Path):
     return AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
 
 
+def _not_floats(folder: Path) -> dict[str, str]:
+    """{name: name and type} of what a model folder stores in a type that a cast to floats would make nonsense of."""
+    from safetensors import safe_open
+
+    found = {}
+    for file in sorted(folder.glob("*.safetensors")):
+        with safe_open(file, "pt") as tensors:
+            kinds = {name: tensors.get_slice(name).get_dtype() for name in tensors.keys()}  # noqa: SIM118
+        found |= {name: f"{name} ({kind})" for name, kind in kinds.items() if kind not in ("F64", "F32", "F16", "BF16")}
+    return found
+
+
 def load_model(folder: str | Path):
     """(model, processor) of a model folder, in evaluation mode, fp32, on the CPU; `verify` it first.
 
@@ -147,9 +159,16 @@ def load_model(folder: str | Path):
     if torch.empty(0).is_meta:
         return architecture(architecture.config_class.from_pretrained(str(folder), local_files_only=True)).eval(), load_processor(folder)
     model, report = architecture.from_pretrained(
-        str(folder), local_files_only=True, trust_remote_code=False, output_loading_info=True, dtype=torch.float32
+        str(folder),
+        local_files_only=True,
+        trust_remote_code=False,
+        output_loading_info=True,
+        dtype=torch.float32,
+        ignore_mismatched_sizes=True,
     )
     wrong = {kind: sorted(report[kind]) for kind in ("missing_keys", "unexpected_keys", "mismatched_keys") if report[kind]}
+    if names := [text for name, text in _not_floats(Path(folder)).items() if name in dict(model.named_parameters())]:
+        wrong["not_floats"] = names
     if wrong:
         raise InputError(f"{folder}: weights do not fit the config: {wrong}")
     from fmcycle import int8
