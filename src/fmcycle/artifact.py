@@ -135,7 +135,7 @@ def _not_floats(folder: Path) -> dict[str, str]:
     """{name: name and type} of what a model folder stores in a type that a cast to floats would make nonsense of."""
     from safetensors import safe_open
 
-    found = {}
+    found: dict[str, str] = {}
     for file in sorted(folder.glob("*.safetensors")):
         with safe_open(file, "pt") as tensors:
             kinds = {name: tensors.get_slice(name).get_dtype() for name in tensors.keys()}  # noqa: SIM118
