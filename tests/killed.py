@@ -1,6 +1,6 @@
 """Not a test: a process that has imported everything and forks a training process for each line of JSON that it reads.
 
-A line is {"folder", "kind", "fault", "at", ...}; the answer is how the process ended: its exit code, or -9 for SIGKILL.
+A line is {"folder", "kind", "fault", "at", "kill_after": seconds, ...}; the answer is how the process ended: its exit code, or -9 for SIGKILL.
 """
 
 import json
@@ -108,12 +108,17 @@ def main() -> None:
     """One forked process a line; `pid` is told first, so that it can be killed from outside."""
     torch.set_num_threads(1)  # nothing may start threads before a fork
     for line in sys.stdin:
+        settings = json.loads(line)
+        delay = settings.pop("kill_after", None)
         child = os.fork()
         if child == 0:
             sys.stdout = open(os.devnull, "w")  # noqa: SIM115
-            code = cli.guarded(lambda: train(**json.loads(line)))  # noqa: B023
+            code = cli.guarded(lambda: train(**settings))  # noqa: B023
             os._exit(code)
         print(child, flush=True)
+        if delay:
+            time.sleep(delay)
+            os.kill(child, signal.SIGKILL)  # one that has ended is not reaped yet: the pid is still its own
         _, status = os.waitpid(child, 0)
         print(os.waitstatus_to_exitcode(status), flush=True)
 

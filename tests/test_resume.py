@@ -98,10 +98,7 @@ def test_fifty_kills_at_random_moments_change_nothing(tmp_path, server):
         kind, cut = kinds[runs % 3], tmp_path / f"cut-{runs}"
         code = -signal.SIGKILL
         while code == -signal.SIGKILL:
-            pid = server.start(cut, kind=kind, **settings)
-            time.sleep(generator.uniform(0.3, 1.5))
-            os.kill(pid, signal.SIGKILL)  # one that has just finished is not reaped yet or its pid is nobody's
-            code = server.end()
+            code = server.run(cut, kind=kind, kill_after=generator.uniform(0.3, 2.5), **settings)
             kills += code == -signal.SIGKILL
         assert code == 0
         assert_equal_folders(tmp_path / kind, cut)
