@@ -20,12 +20,20 @@ def _rank(config):
 
 
 def _positions(config):
-    length = _first(config.get("data"), "max_length")
     positions = _first(config.get("model"), "max_position_embeddings", "n_positions")
-    if length and positions and length > positions:
-        key = "max_position_embeddings" if "max_position_embeddings" in config["model"] else "n_positions"
-        return f"data.max_length {length} exceeds the model's {positions} positions: lower data.max_length or raise model.{key}"
+    for name, length in _lengths(config.get("data"), "data"):
+        if positions and isinstance(length, int) and length > positions:
+            key = "max_position_embeddings" if "max_position_embeddings" in config["model"] else "n_positions"
+            return f"{name} {length} exceeds the model's {positions} positions: lower {name} or raise model.{key}"
     return None
+
+
+def _lengths(node, name: str):
+    """(dotted key, value) of every max_length in a data node, the outermost first."""
+    if isinstance(node, dict):
+        yield from ((f"{name}.max_length", value) for key, value in node.items() if key == "max_length")
+        for key, value in node.items():
+            yield from _lengths(value, f"{name}.{key}")
 
 
 def _batch(config):
