@@ -91,7 +91,7 @@ def test_values_that_exclude_each_other_are_refused(project):
     assert "exceeds the model's width" in found[0] and "lower data.max_length or raise model.max_position_embeddings" in found[1]
     assert "not divisible" in found[2]
     (nested,) = problems("stage=pretrain", "data=mixture", "data.parts.sympy.data.max_length=2048")
-    assert nested.startswith("data.parts.sympy.data.max_length 2048 exceeds the model's 1024 positions: lower data.parts.sympy.data.max_length")
+    assert nested.startswith("data.parts.sympy.data.max_length 2048 exceeds the model's 1024 positions: lower data.parts.sympy.data.max")
 
 
 @pytest.mark.parametrize("target", ["os.system", "builtins.open", "pathlib.Path.write_text"])
