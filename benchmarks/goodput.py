@@ -2,8 +2,8 @@
 
     python benchmarks/goodput.py --nodes 16 256 2048 --mtbf-hours 30000 --checkpoint-seconds 60 --restart-seconds 300
 
-One JSON line for every (nodes, interval): `goodput` is the share of the wall clock whose work was kept, `low` and `high` its 95 %
-interval over the simulated runs. Without --interval-seconds the intervals are a quarter, half, one, two and four times Young's optimum;
+One JSON line for every (nodes, interval): `goodput` is the share of the wall clock whose work was kept, 95 % of the simulated runs lie
+between `low` and `high`. Without --interval-seconds the intervals are a quarter, half, one, two and four times Young's optimum;
 the line of every cluster that has "best": true is the best of them. Failures are exponential, a node's are independent of the others',
 and one may come during a checkpoint or a restart too. Seconds and hours, as the names say.
 Sources: Young (1974) for sqrt(2 C M); Daly (2006) for its higher-order form and for the expected time that `expected` computes.
@@ -35,7 +35,7 @@ def expected(interval: float, checkpoint: float, restart: float, mtbf: float) ->
 
 
 def simulate(interval: float, checkpoint: float, restart: float, mtbf: float, segments: int, generator: np.random.Generator) -> float:
-    """Goodput of one run of `segments` intervals of work, each ended by a checkpoint. A segment that fails is done again after a restart."""
+    """Goodput of one run of `segments` intervals of work, each ended by a checkpoint; one that fails is done again after a restart."""
     wall, length = 0.0, interval + checkpoint
     fails = generator.geometric(math.exp(-length / mtbf), size=segments) - 1  # tries of each segment that a failure cut short
     count = int(fails.sum())

@@ -188,12 +188,16 @@ def _hand_over(flags: list[str], overrides: list[str]) -> int:
     from fmcycle import compose
 
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # our own errors are caught inside; what is left is a bug and shows where
-    codes = []
+    source = str(compose.__file__).rpartition("/fmcycle/")[0]
+    os.environ["PYTHONPATH"] = os.pathsep.join([source, *filter(None, [os.environ.get("PYTHONPATH")])])  # a launcher's jobs find us too
+    codes, here = [], os.getpid()
 
     def task(cfg) -> None:
         from fmcycle.stage.perform import perform_job
 
         codes.append(guarded(perform_job, list(HydraConfig.get().overrides.task)))
+        if codes[-1] and os.getpid() != here:  # in a process of submitit's: it reports to the one that waits for it by an exception
+            raise RuntimeError(f"the job ended with exit code {codes[-1]}; its own words are in its log in hydra.launcher.submitit_folder")
 
     sys.argv = [sys.argv[0], *flags, compose.search_path(), *overrides]
     hydra.main(version_base="1.3", config_path=str(compose.conf_dir()), config_name="config")(task)()

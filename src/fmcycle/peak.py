@@ -75,7 +75,7 @@ def flops_per_token(model: Any, length: int) -> float:
     """
     head = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
     looked_up = {id(module.weight) for module in model.modules() if isinstance(module, torch.nn.Embedding)}
-    looked_up -= {id(head.weight)} if head is not None else set()
+    looked_up -= {id(p) for p in head.parameters()} if head is not None else set()
     matrices = {id(p): p for p in model.parameters() if p.ndim == 2 and id(p) not in looked_up}
     every = sum(p.numel() for p in matrices.values())
     trained = sum(p.numel() for p in matrices.values() if p.requires_grad)

@@ -4,6 +4,7 @@ Every parameter is sharded by itself, so frozen and trained ones lie apart: a fr
 place in a checkpoint. Checkpoints are the same whole safetensors as everybody's, so that they resume on any number of devices.
 """
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -77,6 +78,7 @@ def shard(model: nn.Module, mesh, precision: str) -> None:
     mixed = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32)
     policy = mixed if precision == "bf16-mixed" else MixedPrecisionPolicy()
     device = torch.device(mesh.device_type)
+    warnings.filterwarnings("ignore", message="FSDP2-wrapped module .* returned a view tensor")  # it is read, never written
     for block in max((module for module in model.modules() if isinstance(module, nn.ModuleList)), key=len):
         _fill(block, device)
         fully_shard(block, mesh=mesh, mp_policy=policy, reshard_after_forward=True)
