@@ -110,6 +110,8 @@ def test_the_page_shows_what_was_predicted_beside_what_was(resumed):
     assert seconds.startswith("time of training") and (said, was, ratio) == ("10 (8 to 12)", "12.5", "1.25")
     assert weights == ("weights, MB", "1", "1", "1.00")
     assert "10 (8 to 12)" in page.write(resumed).read_text()
+    (resumed / "plan.json").write_text(json.dumps(plan | {"steps": 8, "actual": {"seconds": 12.5, "steps": 4}}))
+    assert page.costs(resumed)[0][1:] == ("5 (4 to 6)", "12.5", "2.50")  # a run that went on is timed from there
 
 
 def test_samples_change_nothing_and_are_the_same_after_a_kill(tmp_path, material):

@@ -49,13 +49,14 @@ def curve(series: list[tuple[str, list[float], list[float]]], *, label: str) -> 
     series = [(name, steps, values) for name, steps, values in series if steps]
     if not series:
         return ""
-    across = ticks(0, max(max(steps) for _, steps, _ in series), 5)
+    end = max(1, *(max(steps) for _, steps, _ in series))
+    across = [mark for mark in ticks(0, end, 5) if mark <= end]
     ordered = sorted(value for _, _, values in series for value in values)
     top = ordered[min(len(ordered) - 1, int(len(ordered) * 0.995))]  # one early peak does not flatten the rest
     up = ticks(ordered[0], max(top, ordered[0] + 1e-3), 5)
 
     def x(step: float) -> float:
-        return left + step / across[-1] * (width - left - 14)
+        return left + step / end * (width - left - 14)
 
     def y(value: float) -> float:
         return height - bottom - (min(value, up[-1]) - up[0]) / (up[-1] - up[0]) * (height - bottom - 12)

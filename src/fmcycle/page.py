@@ -21,7 +21,6 @@ COSTS = (  # title, name in plan.json, unit, its size
     ("weights", "weights", "MB", 2**20),
     ("gradients", "gradients", "MB", 2**20),
     ("optimizer", "optimizer", "MB", 2**20),
-    ("steps", "steps", "", 1),
     ("floating-point operations", "flops", "10**12", 10**12),
     ("money", "money", "", 1),
 )
@@ -105,12 +104,15 @@ def costs(folder: Path) -> list[tuple[str, str, str, str]]:
         plan = json.loads((folder / PLAN).read_text())
     except (OSError, ValueError):
         return []
-    found = []
+    found, actual = [], plan.get("actual") or {}
+    share = actual["steps"] / plan["steps"] if actual.get("steps") else 1.0  # a run that went on is timed from there
     for title, name, unit, size in COSTS:
-        said, was = plan.get(name), (plan.get("actual") or {}).get(name)
+        said, was = plan.get(name), actual.get(name)
         if said is None:
             continue
-        value, *interval = [part / size for part in (said if isinstance(said, list) else [said])]
+        part_done = share if name == "seconds" else 1.0
+        value, *interval = [part * part_done / size for part in (said if isinstance(said, list) else [said])]
+        title += f" of {actual['steps']} steps" if part_done != 1.0 else ""
         text = number(value) + (f" ({number(interval[0])} to {number(interval[1])})" if interval else "")
         ratio = f"{was / size / value:.2f}" if was is not None and value else ""
         found.append((f"{title}, {unit}" if unit else title, text, number(None if was is None else was / size), ratio))

@@ -56,9 +56,9 @@ def measured(device: torch.device, dtype: torch.dtype, seconds: float = 0.05) ->
     """FLOP/s of a square matrix product, the best of some within `seconds`."""
     size = 4096 if device.type == "cuda" else 1024
     left, right = (torch.full((size, size), 0.5, device=device, dtype=dtype) for _ in range(2))
-    best, end = float("inf"), time.perf_counter() + seconds
     torch.mm(left, right)
-    while time.perf_counter() < end:
+    best, end = float("inf"), time.perf_counter() + seconds
+    while best == float("inf") or time.perf_counter() < end:
         _wait(device)
         began = time.perf_counter()
         torch.mm(left, right)
