@@ -21,13 +21,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 TOKENS, PROCESSOR = ROOT / "artifacts/tokens", ROOT / "artifacts/processor"
 LENGTH, ROWS = 256, 12  # nanoGPT: the rows of a step are those of its CPU example
-EVERY = 3  # of the validation windows, one in three is looked at
+EVERY = 4  # of the validation windows, one in four is looked at
 
 
 class Clock:
     """CPU seconds without those of looking at the loss; prints a JSON line at `points` of `steps`."""
 
-    def __init__(self, name: str, steps: int, look, points: int = 6):
+    def __init__(self, name: str, steps: int, look, points: int = 5):
         self.name, self.steps, self.look, self.tokens, self.left_out, self.second = name, steps, look, 0, 0.0, None
         self.points = {round(steps * (index + 1) / points) for index in range(points)} if steps > 20 else {steps}
         self.began = self.now()
