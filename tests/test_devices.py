@@ -28,12 +28,12 @@ from pathlib import Path
 from fmcycle import rank
 from fmcycle.optimizer.adamw import adamw
 
-def seen(model, *, lr: float = 1e-3):
+def seen(model, *, lr: float = 1e-3, beta1: float = 0.9, beta2: float = 0.95, eps: float = 1e-8, weight_decay: float = 0.1):
     with open("seen.jsonl", "a") as file:
         file.write(json.dumps({"rank": rank.number(), "lr": lr, "config": hashlib.sha256(rank.job.read_bytes()).hexdigest()}) + "\\n")
     return adamw(model, lr=lr)
 
-def broken(model, *, lr: float = 1e-3):
+def broken(model, *, lr: float = 1e-3, beta1: float = 0.9, beta2: float = 0.95, eps: float = 1e-8, weight_decay: float = 0.1):
     if rank.number() == 1:
         raise ArithmeticError("the second device is broken")
     return adamw(model, lr=lr)
@@ -109,7 +109,7 @@ def test_two_ranks_and_three_jobs_make_three_folders_with_one_config_each(folder
     shutil.rmtree(folder / "runs/pretrain", ignore_errors=True)
     (folder / "seen.jsonl").unlink(missing_ok=True)
     rates = ["0.001", "0.002", "0.003"]
-    probe = ["optimizer={_target_: probe.seen, _partial_: true}", f"+optimizer.lr={','.join(rates)}"]
+    probe = ["optimizer=adamw", "optimizer._target_=probe.seen", f"optimizer.lr={','.join(rates)}"]
     result = tiny.run(folder, *command(launch, "trainer=ddp", "budget.max_steps=2", *probe), "-m", timeout=500)
     assert result.returncode == 0, result.stdout + result.stderr
     configs = list((folder / "runs/pretrain").glob("*/config.yaml"))
@@ -161,7 +161,7 @@ def test_a_rank_that_is_killed_ends_the_job_with_its_name_and_the_next_start_goe
 @pytest.mark.parametrize("launch", [TORCHRUN, ALONE], ids=["torchrun", "own"])
 def test_an_error_on_one_rank_is_told_with_its_number(folder, launch):
     shutil.rmtree(folder / "runs/pretrain", ignore_errors=True)
-    result = tiny.run(folder, *command(launch, "trainer=ddp", "optimizer={_target_: probe.broken, _partial_: true}"), timeout=200)
+    result = tiny.run(folder, *command(launch, "trainer=ddp", "optimizer=adamw", "optimizer._target_=probe.broken"), timeout=200)
     assert result.returncode != 0 and "rank 1: ArithmeticError: the second device is broken" in result.stderr, result.stderr
 
 

@@ -91,7 +91,8 @@ def _fill(module: nn.Module, device: torch.device) -> None:
     """Give every weight and buffer of `module` that is not sharded yet its value on the first rank. Tied ones stay tied."""
     made: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}  # the first of a pair keeps its id from being used again
     for owner in module.modules():
-        for table in (owner._parameters, owner._buffers):
+        tables: tuple[dict[str, Any], ...] = (owner._parameters, owner._buffers)
+        for table in tables:
             for name, tensor in table.items():
                 if tensor is None or isinstance(tensor, DTensor):
                     continue
