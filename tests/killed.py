@@ -1,6 +1,6 @@
 """Not a test: a process that has imported everything and forks a training process for each line of JSON that it reads.
 
-A line is {"folder", "kind", "fault", "at", "kill_after": seconds, ...}; the answer is how the process ended: its exit code, or -9 for SIGKILL.
+A line is {"folder", "kind", "fault", "at", "kill_after": seconds, ...}; the answer is how the process ended: its exit code, or -9.
 """
 
 import json
