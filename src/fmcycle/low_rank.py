@@ -24,9 +24,10 @@ def fuse(model: nn.Module) -> nn.Module:
 
     module: Any
     for module in model.modules():
-        if type(module) is LlamaDecoderLayer:
+        kind: Any = type(module)  # not a subclass, which may compute something else
+        if kind is LlamaDecoderLayer:
             module.forward = types.MethodType(_layer, module)
-        elif type(module) is LlamaModel:
+        elif kind is LlamaModel:
             module.norm.forward = types.MethodType(_norm, module.norm)
     return model
 

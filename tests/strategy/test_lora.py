@@ -1,13 +1,15 @@
+import warnings
 from pathlib import Path
 
 import pytest
 import torch
 import yaml
+from safetensors.torch import load_file, save_file
 
 from fmcycle import artifact
 from fmcycle.build import build
 from fmcycle.error import InputError
-from fmcycle.strategy.adapter import save
+from fmcycle.strategy.adapter import check_tokens, load, merge, save
 from fmcycle.strategy.freeze import freeze
 from fmcycle.strategy.full import full
 
@@ -43,7 +45,57 @@ def test_merged_equals_adapter(material):
     model = adapted(material)
     before = model(IDS).logits
     assert not torch.allclose(before, base(material)(IDS).logits, atol=1e-3)
-    torch.testing.assert_close(model.merge_and_unload()(IDS).logits, before, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(merge(model)(IDS).logits, before, rtol=1e-4, atol=1e-4)
+
+
+def test_a_merge_that_changes_answers_or_nothing_is_refused(material, monkeypatch):
+    with pytest.raises(ValueError, match="changes nothing"):
+        merge(build(LORA)(base(material)).eval())
+    model = adapted(material)
+    with torch.no_grad():
+        model.get_base_model().model.layers[0].mlp.down_proj.scaling["default"] *= 2
+    honest = model.merge_and_unload
+
+    def wrong():
+        merged = honest()
+        merged.model.layers[0].mlp.down_proj.weight.data += 0.05
+        return merged
+
+    monkeypatch.setattr(model, "merge_and_unload", wrong)
+    with pytest.raises(ValueError, match="nats from the adapter"):
+        merge(model)
+
+
+def test_an_adapter_goes_on_its_own_base_only_and_with_all_its_weights(material, tmp_path):
+    save(adapted(material), tmp_path / "adapter")
+    loaded = load(base(material), tmp_path / "adapter")
+    assert all(p.requires_grad for name, p in loaded.named_parameters() if "lora" in name)
+    torch.testing.assert_close(loaded.eval()(IDS).logits, adapted(material)(IDS).logits)
+    other = base(material)
+    with torch.no_grad():
+        other.model.norm.weight[0] += 1
+    with pytest.raises(InputError, match="give it its own base"):
+        load(other, tmp_path / "adapter")
+    file = tmp_path / "adapter/adapter_model.safetensors"
+    weights = load_file(file)
+    name = next(iter(weights))
+    save_file({f"{key}x" if key == name else key: value for key, value in weights.items()}, file)
+    with pytest.raises(InputError, match="sha256"):
+        load(base(material), tmp_path / "adapter")
+    (tmp_path / "adapter" / artifact.MANIFEST).unlink()
+    with pytest.raises(InputError, match=f"missing.*{name}.*unexpected.*{name}x"):
+        load(base(material), tmp_path / "adapter")
+
+
+def test_token_rows_of_another_processor_are_named(material):
+    processor = artifact.load_processor(material / "model")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        check_tokens(LORA["peft_config"], processor)
+    with pytest.warns(UserWarning, match=r"trains '.*' too; the special tokens of this processor are \[0, 1, 2"):
+        check_tokens({"trainable_token_indices": [1, 300]}, processor)
+    with pytest.raises(InputError, match="tokens only"):
+        check_tokens({"trainable_token_indices": [10**6]}, processor)
 
 
 def test_the_saved_adapter_on_the_base_equals_the_model_and_has_the_same_bytes_twice(material, tmp_path):

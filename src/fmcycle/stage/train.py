@@ -73,7 +73,9 @@ def recipe(cfg: Config, budget, processor):
 
     from fmcycle import speed
     from fmcycle.model.made import check_asked, fit_to, quiet
+    from fmcycle.strategy.adapter import check_tokens
 
+    check_tokens(cfg.strategy.get("peft_config", {}), processor)
     torch.manual_seed(budget.seed)
     if cfg.inputs.get("model"):
         check_asked(cfg.inputs["model"], cfg.model)
@@ -114,10 +116,10 @@ def finish(cfg: Config, model, processor, curve: dict) -> dict:
     out = Path(cfg.out)
     model = speed.plain(model).eval()
     if hasattr(model, "merge_and_unload"):
-        from fmcycle.strategy.adapter import save
+        from fmcycle.strategy.adapter import merge, save
 
         save(model, out / "adapter")
-        model = model.merge_and_unload()
+        model = merge(model)
     artifact.save_model(model, processor, out / "model")
     durable.write_json(out / "curve.json", curve)
     metrics = {

@@ -1,9 +1,18 @@
-"""Adapters as artifacts: what peft writes, without what changes from run to run."""
+"""Adapters as artifacts: written without what changes from run to run, put on the base that they were trained on, merged and verified."""
 
+import hashlib
 import json
+import warnings
 from pathlib import Path
 
+import torch
+import torch.nn.functional as F
+
 from fmcycle import artifact, durable
+from fmcycle.error import InputError
+
+BASE = "base.json"  # beside the adapter: a fingerprint of the weights below it
+LIMIT = 1e-3  # nats: how far the merged model's next-token distribution may be from the adapter's
 
 
 def save(model, folder: str | Path) -> None:
@@ -20,3 +29,91 @@ def save(model, folder: str | Path) -> None:
             if isinstance(config.get(name), list):
                 config[name] = sorted(config[name])
         durable.write_json(partial / "adapter_config.json", config)
+        durable.write_json(partial / BASE, {"sha256": fingerprint(model)})
+
+
+def load(model, folder: str | Path):
+    """`model` with the adapter in `folder` on it, trainable.
+
+    Raises InputError where the adapter was trained on other weights, or does not name the same weights as it should, with their list.
+    """
+    from peft import PeftConfig, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
+    from safetensors.torch import load_file
+
+    folder = Path(folder)
+    artifact.verify(folder)
+    wanted, have = json.loads((folder / BASE).read_text())["sha256"], fingerprint(model)
+    if wanted != have:
+        raise InputError(
+            f"{folder} was trained on a base whose weights are {wanted[:16]}, not on this one ({have[:16]}): give it its own base"
+        )
+    config = PeftConfig.from_pretrained(str(folder))
+    config.inference_mode = False
+    adapted = get_peft_model(model, config)
+    stored, expected = load_file(folder / "adapter_model.safetensors"), get_peft_model_state_dict(adapted)
+    if different := sorted(stored.keys() ^ expected.keys()):
+        kinds = {"missing": [name for name in different if name in expected], "unexpected": [name for name in different if name in stored]}
+        raise InputError(f"{folder}/adapter_model.safetensors does not fit its base: {kinds}; make it again with the command that made it")
+    set_peft_model_state_dict(adapted, stored)
+    return adapted
+
+
+def fingerprint(model) -> str:
+    """sha256 over the names and values of a model's weights; those of an adapter on it are left out."""
+    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
+    found = hashlib.sha256()
+    for name, weight in sorted((name.replace(".token_adapter", "").replace(".base_layer", ""), p) for name, p in inner.named_parameters()):
+        if "lora_" not in name and "trainable_tokens" not in name:
+            found.update(f"{name} {tuple(weight.shape)} {weight.dtype}".encode())
+            found.update(weight.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return found.hexdigest()
+
+
+@torch.no_grad()
+def merge(model):
+    """The plain model that a peft model in evaluation mode is: its adapter added to the weights.
+
+    Raises ValueError where the merged model answers otherwise than the adapter did (over LIMIT), or as if there were no adapter.
+    """
+    inputs = _probe(model)
+    with model.disable_adapter():
+        base = model(**inputs).logits
+    adapted = model(**inputs).logits
+    merged = model.merge_and_unload()
+    found = merged(**inputs).logits
+    if not torch.isfinite(found).all() or (far := _divergence(adapted, found)) > LIMIT:
+        raise ValueError(f"the merged model is {far:.2g} nats from the adapter it was made of, more than {LIMIT}: nothing is written")
+    if torch.equal(base, found):
+        raise ValueError("the adapter changes nothing: the merged model is its base; raise optimizer.lr or budget.max_steps")
+    return merged
+
+
+def _probe(model) -> dict[str, torch.Tensor]:
+    """Inputs to compare two states of a model with: random tokens, or a random picture, the same each time."""
+    config, generator = model.config, torch.Generator().manual_seed(0)
+    device = next(model.parameters()).device
+    if model.get_base_model().main_input_name == "pixel_values":
+        return {"pixel_values": torch.randn(2, config.num_channels, config.image_size, config.image_size, generator=generator).to(device)}
+    return {"input_ids": torch.randint(0, config.vocab_size, (4, 64), generator=generator).to(device)}
+
+
+def _divergence(first: torch.Tensor, second: torch.Tensor) -> float:
+    """The largest Kullback-Leibler divergence over all positions, in nats."""
+    p, q = F.log_softmax(first.double(), -1), F.log_softmax(second.double(), -1)
+    return float((p.exp() * (p - q)).sum(-1).max())
+
+
+def check_tokens(config: dict, processor) -> None:
+    """Are the token rows that the adapter trains the processor's special tokens? Warns with both lists where they are not.
+
+    config: of peft. Raises InputError where there is no such token.
+    """
+    trained = config.get("trainable_token_indices") or []
+    trained = sorted({index for rows in trained.values() for index in rows} if isinstance(trained, dict) else set(trained))
+    key = "strategy.peft_config.trainable_token_indices"
+    if outside := [index for index in trained if index >= len(processor)]:
+        raise InputError(f"{key} {outside}: the processor has {len(processor)} tokens only; name others")
+    special = {index for index, token in processor.added_tokens_decoder.items() if token.special}
+    if ordinary := [index for index in trained if index not in special]:
+        names = ", ".join(map(repr, processor.convert_ids_to_tokens(ordinary)))
+        warnings.warn(f"{key} trains {names} too; the special tokens of this processor are {sorted(special)}", stacklevel=2)
