@@ -142,7 +142,7 @@ def test_parts_that_do_not_go_together_are_refused(stores):
     windows, packed = ({"data": kind(str(stores / name), 128), "share": 1} for kind, name in ((Windows, "large"), (Packed, "rare")))
     with pytest.raises(InputError, match=r"data\.parts\.b: its rows have"):
         Mixture({"a": windows, "b": packed}, 128)("train", None)
-    with pytest.raises(InputError, match=r"data\.parts\.a: a row of 128 tokens exceeds data\.max_length 64"):
+    with pytest.raises(InputError, match=r"data\.parts\.a: its rows have 128 tokens, data\.max_length is 64"):
         Mixture({"a": windows}, 64)("train", None)
     for part in ({"data": Windows("x"), "share": -1}, {"data": Windows("x")}, {"data": Windows("x"), "share": 1, "weight": 2}, 3):
         with pytest.raises(InputError, match=r"data\.parts\.a: needs `data`"):

@@ -13,7 +13,7 @@ from fmcycle.number import PositiveInt
 
 @dataclass
 class Mixture:
-    """`parts`: {name: {"data": any data, "share": of the tokens, relative to the sum of all}}; no row exceeds `max_length` tokens.
+    """`parts`: {name: {"data": any data, "share": of the tokens, relative to the sum of all}}; rows have `max_length` tokens, or at most.
 
     A part that is smaller than its share begins anew, differently shuffled; the run says at its start how often.
     """
@@ -49,6 +49,7 @@ class Rows:
         self.shares = np.array([share / whole for _, share in parts.values()])
         self.firsts = np.cumsum([0, *(len(rows) for rows in self.parts)])
         self.annotations: dict[str, np.ndarray] = {}
+        self.length = max_length
         self._lines: tuple[int, list[Line]] | None = None
         self._check(max_length)
         ragged = [rows.lengths for rows in self.parts if rows.lengths is not None]
@@ -58,8 +59,8 @@ class Rows:
         kinds = {}
         for name, rows in zip(self.names, self.parts, strict=True):
             longest = getattr(rows, "length", None) or int(rows.lengths.max())
-            if longest > max_length:
-                raise InputError(f"data.parts.{name}: a row of {longest} tokens exceeds data.max_length {max_length}: make it the same")
+            if longest > max_length or (rows.lengths is None and longest < max_length):
+                raise InputError(f"data.parts.{name}: its rows have {longest} tokens, data.max_length is {max_length}: make it the same")
             kinds[name] = (sorted(rows.collate([rows[0]])), longest if rows.lengths is None else "any")
         first = self.names[0]
         if wrong := [name for name in self.names if kinds[name] != kinds[first]]:
