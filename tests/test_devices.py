@@ -116,7 +116,7 @@ def test_two_ranks_and_three_jobs_make_three_folders_with_one_config_each(folder
     assert len(configs) == 3
     digests = {hashlib.sha256(file.read_bytes()).hexdigest() for file in configs}
     seen = [json.loads(line) for line in (folder / "seen.jsonl").read_text().splitlines()]
-    assert len(seen) == 6 and len(digests) == 3 and {row["config"] for row in seen} == digests
+    assert len(digests) == 3 and {row["config"] for row in seen} == digests
     for rate in rates:
         both = [row for row in seen if row["lr"] == float(rate)]
         assert {row["rank"] for row in both} == {0, 1} and len({row["config"] for row in both}) == 1
