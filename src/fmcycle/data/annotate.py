@@ -39,7 +39,8 @@ def computed(rows, function: Callable, model, indices: np.ndarray, batch: int) -
 
 
 def needed(rows, budget) -> np.ndarray:
-    """The rows that a run of `budget` (max_steps, global_batch, seed) trains on, sorted."""
+    """The rows that a run of `budget` (max_steps, global_batch, seed) reads, sorted: those of its steps, and of one more, which the
+    loader has ready when the last is done."""
     once = -(-len(rows) // budget.global_batch)  # after one epoch every row has been seen, but for a mixture's
-    steps = budget.max_steps if hasattr(rows, "step") else min(budget.max_steps, once)
+    steps = budget.max_steps + 1 if hasattr(rows, "step") else min(budget.max_steps + 1, once)
     return np.unique(np.concatenate([rows_of_step(rows, budget.seed, step, budget.global_batch) for step in range(steps)]))
