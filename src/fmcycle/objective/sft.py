@@ -42,4 +42,4 @@ def _by_document(output_BTX: Tensor, head, targets_BT: Tensor, position_ids: Ten
     kept = targets_BT.flatten() != -100
     rows = speed.log_probabilities(output_BTX.flatten(0, 1).unsqueeze(1), head, targets_BT.flatten().unsqueeze(1))
     sums = torch.zeros(position_ids.numel(), dtype=rows.dtype, device=rows.device).index_add(0, document, rows)
-    return sums, torch.zeros_like(sums, dtype=torch.long).index_add(0, document, kept.long())
+    return sums, torch.zeros_like(position_ids.flatten()).index_add(0, document, kept.long())
