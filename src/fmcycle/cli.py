@@ -8,6 +8,7 @@ HELP = """fmcycle: from raw documents to a served, watched, improving foundation
 
   fmcycle STAGE [override ...]     run a stage by hand: {stages}
                                    --cfg job shows its config, --help its groups, -m sweeps (strategy=lora,full)
+  fmcycle plan STAGE [override ...]  what a training run would cost, and whether it fits; plan=json for programs
   fmcycle compose                  params.yaml's selection, resolved, into artifacts/config.yaml
   fmcycle lineage PATH             who was made from what
   fmcycle runs [A B]               every run and its state; what differs between two in config, data, code and result
@@ -38,6 +39,7 @@ def run(arguments: list[str]) -> int:
         return 0
     verb, *rest = arguments
     verbs = {
+        "plan": _plan,
         "compose": _compose,
         "lineage": _lineage,
         "runs": _runs,
@@ -121,9 +123,8 @@ def _stage(verb: str, arguments: list[str]) -> int:
     from fmcycle.error import ConfigError
 
     if verb not in stages():
-        raise ConfigError(
-            [f"{verb}: no such stage or verb{suggest(verb, [*stages(), 'compose', 'lineage', 'runs', 'gate', 'deploy', 'feedback'])}"]
-        )
+        verbs = ["plan", "compose", "lineage", "runs", "gate", "deploy", "feedback"]
+        raise ConfigError([f"{verb}: no such stage or verb{suggest(verb, [*stages(), *verbs])}"])
     return _ranks([f"stage={verb}", *arguments])
 
 
@@ -154,10 +155,19 @@ def expand(arguments: list[str]) -> tuple[list[str], list[str]]:
     return flags, [text for text in machine + before if text.split("=")[0] not in mentioned] + own
 
 
+def _plan(arguments: list[str]) -> int:
+    from fmcycle.error import InputError
+
+    if not arguments or "=" in arguments[0]:
+        raise InputError("fmcycle plan: name a training stage, as `fmcycle plan pretrain model=llama_medium`")
+    return _hydra([f"stage={arguments[0]}", "plan=true", *arguments[1:]])
+
+
 def _hydra(arguments: list[str]) -> int:
     from fmcycle import compose
 
     flags, overrides = expand(arguments)
+    form, overrides = _form_of_plan(overrides)
     jobs = _jobs(overrides) if {"-m", "--multirun"} & set(flags) else [overrides]
     if not {"--help", "-h", "--hydra-help", "--info", "-i"} & set(flags):
         problems: dict[str, None] = {}
@@ -168,7 +178,21 @@ def _hydra(arguments: list[str]) -> int:
                 problems |= dict.fromkeys(error.problems)
         if problems:
             raise compose.ConfigError(list(problems))
+    if form != "false" and "--cfg" not in flags and "-c" not in flags:
+        from fmcycle.stage.ask import show
+
+        return max(guarded(show, job, form) for job in jobs)
     return _hand_over(flags, overrides)
+
+
+def _form_of_plan(overrides: list[str]) -> tuple[str, list[str]]:
+    """("true", "json" or "false", the overrides without `plan=`): is it the cost that is asked for?"""
+    from fmcycle.error import ConfigError
+
+    asked = [text.split("=", 1)[1].lower() for text in overrides if text.startswith("plan=")]
+    if wrong := [value for value in asked if value not in ("true", "json", "false")]:
+        raise ConfigError([f"plan: must be true, json or false, not {wrong[0]}"])
+    return asked[-1] if asked else "false", [text for text in overrides if not text.startswith("plan=")]
 
 
 def _jobs(overrides: list[str]) -> list[list[str]]:

@@ -22,6 +22,7 @@ from fmcycle.number import NonNegativeFloat, PositiveFloat
 ATEN = torch.ops.aten
 KINDS = ("matmul_flops", "matmul_bytes", "attention_flops", "other_bytes", "calls")
 LOOK_UP = {ATEN.embedding, ATEN.index, ATEN.index_select, ATEN.gather}  # they read as much as they write, not all that they are given
+MAPPED = 2**25  # bytes: glibc maps a tensor of this size by itself; smaller ones share a heap, and leave gaps in it
 UNTOUCHED = {ATEN.empty, ATEN.new_empty, ATEN.empty_like, ATEN.empty_strided, ATEN._unsafe_view, ATEN.detach, ATEN.lift_fresh}
 
 
@@ -47,8 +48,8 @@ class Cost:
     """One optimizer step of one device. Bytes of the state are exact.
 
     parameters, trained: numbers of weights; weights, gradients, optimizer: bytes; activations: peak bytes beside those three;
-    peak: bytes of all together; micro: work of one micro-batch; update: work of the optimizer ({kind of KINDS: amount});
-    largest_block: bytes of the largest block's weights, which sharding gathers.
+    small: of them, the peak bytes in tensors below MAPPED; largest_block: bytes of the largest block's weights, which sharding gathers.
+    micro: work of one micro-batch; update: of the optimizer ({kind of KINDS: amount}).
     """
 
     parameters: int
@@ -57,6 +58,7 @@ class Cost:
     gradients: int
     optimizer: int
     activations: int
+    small: int
     largest_block: int
     micro: dict[str, float]
     update: dict[str, float]
@@ -87,7 +89,7 @@ def step_cost(
     with imagined(torch.bfloat16 if precision == "bf16-true" else torch.float32) as meter:
         model = make_model().train()
         weights = _size(list(model.parameters()) + list(model.buffers()))
-        begin = meter.now
+        begin, small = meter.now, meter.small
         with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16-mixed"):
             meter.restart()
             out = objective(model, batch)
@@ -95,6 +97,7 @@ def step_cost(
         meter.peak = meter.now
         out["loss"].backward()
         backward, micro = meter.peak - begin, meter.work
+        small = meter.most_small - small
         del out
         gradients = [p.grad for p in model.parameters() if p.grad is not None]
         meter.restart()
@@ -113,6 +116,7 @@ def step_cost(
             gradients=size,
             optimizer=kept,
             activations=max(0, peak - size - kept),
+            small=small,
             largest_block=max((_size(list(block.parameters())) for block in blocks), default=0),
             micro=micro,
             update=meter.work,
@@ -136,18 +140,18 @@ def imagined(dtype: torch.dtype = torch.float32) -> Iterator["Meter"]:
 
 
 class Meter(TorchDispatchMode):
-    """`now`, `peak`: bytes of storages alive; `work`: amounts of KINDS since `restart`."""
+    """`now`, `peak`: bytes of storages alive, `small`, `most_small`: of those below MAPPED; `work`: amounts of KINDS since `restart`."""
 
     def __init__(self):
         super().__init__()
         self.alive: dict[int, int] = {}
-        self.now = self.peak = 0
+        self.now = self.peak = self.small = self.most_small = 0
         self.restart()
 
     def restart(self) -> None:
         """Count work and peak from here."""
         self.work = dict.fromkeys(KINDS, 0.0)
-        self.peak = self.now
+        self.peak, self.most_small = self.now, self.small
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
@@ -183,11 +187,14 @@ class Meter(TorchDispatchMode):
         if key not in self.alive:
             self.alive[key] = storage.nbytes()
             self.now += self.alive[key]
-            self.peak = max(self.peak, self.now)
+            self.small += self.alive[key] * (self.alive[key] < MAPPED)
+            self.peak, self.most_small = max(self.peak, self.now), max(self.most_small, self.small)
             weakref.finalize(storage, self._free, key)
 
     def _free(self, key: int) -> None:
-        self.now -= self.alive.pop(key, 0)
+        size = self.alive.pop(key, 0)
+        self.now -= size
+        self.small -= size * (size < MAPPED)
 
 
 def _whole(func, kwargs: dict[str, Any]) -> bool:

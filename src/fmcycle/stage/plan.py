@@ -11,7 +11,9 @@ from fmcycle.build import build
 from fmcycle.data.module import Stream
 
 PROCESS = 560e6  # bytes of a process with its imports and the first step's libraries; what is measured in the run itself is used there
-WARM = 90e6  # bytes that the first step's libraries take
+WARM = 70e6  # bytes that the first step's libraries take
+GAPS = 0.72  # of the small activations: the gaps that they leave in the heap of glibc after some steps
+CACHE = 0.08  # of a GPU's activations: what its caching allocator holds and does not use
 COMPILE = 45.0  # seconds, the first time
 START = 12.0  # seconds from the command to the first step
 LOOK = 64  # steps whose rows are looked at
@@ -78,6 +80,7 @@ class Plan:
             "gradients": self.cost.gradients,
             "optimizer": self.cost.optimizer,
             "activations": self.cost.activations,
+            "small": self.cost.small,
             "work": {"micro": self.cost.micro, "update": self.cost.update},
         } | {
             name: list(value) if isinstance(value, tuple) else value
@@ -170,7 +173,8 @@ def memory(step: cost.Cost, machine) -> float:
     share = machine.world if machine.strategy == "fsdp" else 1
     gathered = 4 * step.largest_block if share > 1 else 0
     buckets = step.gradients if machine.strategy == "ddp" and machine.world > 1 else 0
-    return step.state / share + max(step.activations, resumable(step)) + gathered + buckets
+    slack = CACHE * step.activations if device_of(machine).type == "cuda" else GAPS * step.small
+    return step.state / share + max(step.activations, resumable(step)) + slack + gathered + buckets
 
 
 def work(cfg, machine, budget, batch: dict, accumulate: int) -> cost.Cost:

@@ -1,0 +1,122 @@
+"""A run is planned before any work: said, refused with what would fit, chosen to fit, and written beside what it cost."""
+
+import json
+from types import SimpleNamespace
+
+import pytest
+
+from fmcycle import cli, ledger
+from fmcycle.error import InputError
+from fmcycle.stage import afford, plan
+from fmcycle.trainer import Machine
+
+SIZES = {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 4, "num_attention_heads": 4, "max_position_embeddings": 256}
+ROOM = (50_000_000_000, 400_000_000.0)
+
+
+def config(**parts) -> SimpleNamespace:
+    common = {
+        "model": {"_target_": "transformers.LlamaForCausalLM", "vocab_size": 512, "tie_word_embeddings": True, **SIZES},
+        "objective": {"_target_": "fmcycle.objective.next_token.NextToken"},
+        "strategy": {"_target_": "fmcycle.strategy.full.full", "_partial_": True},
+        "optimizer": {"_target_": "fmcycle.optimizer.adamw.adamw", "_partial_": True},
+        "budget": {"_target_": "fmcycle.budget.Budget", "max_steps": 100, "global_batch": 16},
+        "data": {},
+    }
+    return SimpleNamespace(**common | parts)
+
+
+def limited(**limit) -> SimpleNamespace:
+    return config(limit={"_target_": "fmcycle.cost.Limit", **limit}, price={"_target_": "fmcycle.cost.Price", "device_hour": 36.0})
+
+
+ROWS = plan.Rows(256)
+MACHINE = Machine(threads=1)
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(project):
+    """No ledger but the test's own."""
+
+
+def test_what_fits_is_not_refused():
+    machine, said = afford.settled(config(), ROWS, MACHINE, ROOM)
+    afford.check(config(), ROWS, machine, said)
+    assert said.tokens == 100 * 16 * 256 and said.micro == 16 and said.money is None
+    assert said.peak[1] < said.peak[0] < said.peak[2] < ROOM[0] and said.seconds[1] < said.seconds[0] < said.seconds[2]
+
+
+def test_memory_that_is_not_there_is_refused_with_a_micro_batch_that_fits():
+    whole = plan.predict(config(), ROWS, MACHINE, room=ROOM)
+    room = (int(ROOM[1] + 0.4 * (whole.peak[0] - ROOM[1])), ROOM[1])
+    with pytest.raises(InputError, match=r"not begun: .* GB are there\. It would fit with trainer\.micro_batch=(\d+)$") as error:
+        afford.check(config(), ROWS, MACHINE, plan.predict(config(), ROWS, MACHINE, room=room))
+    fitting = Machine(threads=1, micro_batch=int(str(error.value).rpartition("=")[2]))
+    said = plan.predict(config(), ROWS, fitting, room=room)
+    afford.check(config(), ROWS, fitting, said)
+    assert said.micro * said.accumulate == 16
+
+
+def test_where_one_row_is_too_much_other_settings_are_computed():
+    one = plan.needed(config(), ROWS, Machine(threads=1, micro_batch=1), 0.0)[0]
+    text, _, machine = afford.smaller(config(), ROWS, MACHINE, (10**12, 0.0), 0.8 * one)
+    assert machine.gradient_checkpointing and "trainer.gradient_checkpointing=true" in text
+    assert plan.needed(config(), ROWS, machine, 0.0)[0] <= 0.8 * one
+    assert afford.smaller(config(), ROWS, MACHINE, (10**12, 0.0), 1000.0) is None
+
+
+def test_a_stated_budget_is_kept_with_fewer_steps():
+    said = plan.predict(limited(), ROWS, MACHINE, room=ROOM)
+    for limit in ({"minutes": 0.6 * said.minutes}, {"money": 0.6 * said.money}, {"minutes": 0.7 * said.minutes, "money": 0.6 * said.money}):
+        said = plan.predict(limited(**limit), ROWS, MACHINE, room=ROOM)
+        said.start, said.seconds = 0.0, tuple(said.minutes * 60 * part for part in (1, 0.9, 1.1))
+        with pytest.raises(InputError, match=r"(minutes|EUR) and limit\.\w+ is .*budget\.max_steps=(59|60)$"):
+            afford.check(limited(**limit), ROWS, MACHINE, said)
+    with pytest.raises(InputError, match=r"limit\.gigabytes is 0\.001\. Nothing that was tried would fit"):
+        afford.check(limited(gigabytes=0.001), ROWS, MACHINE, said)
+    with pytest.raises(InputError, match="nothing is priced"):
+        cfg = limited(money=1.0)
+        cfg.price["device_hour"] = None
+        afford.check(cfg, ROWS, MACHINE, plan.predict(cfg, ROWS, MACHINE, room=ROOM))
+
+
+def test_the_micro_batch_is_chosen_to_fit():
+    fit = Machine(threads=1, micro_batch="fit")
+    assert afford.settled(config(), ROWS, fit, ROOM)[0].micro_batch == 16
+    four = plan.needed(config(), ROWS, Machine(threads=1, micro_batch=4), ROOM[1])[0]
+    machine, said = afford.settled(config(), ROWS, fit, (int(four / afford.RESERVE) + 1, ROOM[1]))
+    assert machine.micro_batch == 4 and said.accumulate == 4
+    assert machine.accumulate(16) * machine.micro(16) == 16
+
+
+def test_sharding_divides_the_state():
+    step = plan.predict(config(), ROWS, MACHINE, room=ROOM).cost
+    sharded = plan.memory(step, Machine(devices=4, strategy="fsdp"))
+    assert sharded < plan.memory(step, Machine(devices=2, strategy="fsdp")) < plan.memory(step, Machine(devices=2, strategy="ddp"))
+
+
+def test_the_door_shows_a_plan_and_makes_nothing(project, capsys):
+    before = sorted(path.relative_to(project) for path in project.rglob("*") if ".cache" not in path.parts)
+    assert cli.run(["plan", "pretrain", "model=llama_tiny", "budget.global_batch=4", "plan=json"]) == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert figures["parameters"] > 1e5 and figures["tokens"] > 0 and "data.max_length" in figures["assumed"]
+    assert cli.experiment(["plan=true", "model=llama_tiny", "price=cpu", "limit.minutes=0.001"]) == 2
+    shown = capsys.readouterr()
+    assert "weights" in shown.out and "EUR" in shown.out and "limit.minutes is 0.001" in shown.err
+    assert cli.run(["plan", "pretrain", "model.hiden_size=3"]) == 2 and "did you mean hidden_size?" in capsys.readouterr().err
+    assert cli.run(["plan", "curate"]) == 2 and "does not train" in capsys.readouterr().err
+    assert cli.run(["plan"]) == 2 and cli.experiment(["plan=maybe"]) == 2
+    assert sorted(path.relative_to(project) for path in project.rglob("*") if ".cache" not in path.parts) == before
+
+
+def test_a_ledger_corrects_the_plan():
+    said = plan.predict(config(), ROWS, MACHINE, room=ROOM)
+    entry = {
+        "machine": said.machine,
+        "raw": said.raw,
+        "actual": {"seconds": 3 * said.raw["seconds"], "peak": said.raw["peak"], "start": 5.0},
+    }
+    for _ in range(9):
+        ledger.append(entry)
+    again = plan.predict(config(), ROWS, MACHINE, room=ROOM)
+    assert again.seconds[0] == pytest.approx(again.raw["seconds"] * 3**0.9) and again.start == 5.0
