@@ -21,6 +21,7 @@ NOUNS = {
 FLOOR = {
     "module",
     "speed",
+    "dense",
     "attention",
     "artifact",
     "checkpoint",

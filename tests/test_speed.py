@@ -1,7 +1,9 @@
+import pytest
 import torch
 import torch.nn.functional as F
 
 from fmcycle import speed
+from fmcycle.error import InputError
 
 
 def test_the_chunked_loss_and_its_gradients_are_those_of_cross_entropy(monkeypatch):
@@ -29,3 +31,12 @@ def test_fuse_leaves_the_state_dict_and_plain_takes_it_back():
     assert list(speed.fuse(model).state_dict()) == names
     assert model(ids).logits.shape == (2, 5, 32)
     torch.testing.assert_close(speed.plain(model)(ids).logits, before)
+
+
+def test_without_a_compiler_compile_is_refused_before_anything_is_trained(monkeypatch):
+    from torch._inductor import config
+
+    monkeypatch.setattr(config.cpp, "cxx", (None, "/nowhere/g++"))
+    monkeypatch.setattr(config, "force_disable_caches", True)
+    with pytest.raises(InputError, match=r"trainer\.compile=false"):
+        speed.check_compiler("cpu")

@@ -6,9 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fmcycle import attention, low_rank
+from fmcycle import attention, dense, low_rank
+from fmcycle.error import InputError
 
-CHUNK = 1024  # rows of logits that exist at a time
+CHUNK = 256  # rows of logits that exist at a time: few enough to stay in a processor's cache
 
 
 def fuse(model: nn.Module) -> nn.Module:
@@ -19,7 +20,7 @@ def fuse(model: nn.Module) -> nn.Module:
     head = head_of(model)
     if low_rank.output(head) is not None:
         head.forward = _identity
-    return low_rank.fuse(attention.install(model))
+    return dense.fuse(low_rank.fuse(attention.install(model)))
 
 
 def plain(model: nn.Module) -> nn.Module:
@@ -27,7 +28,23 @@ def plain(model: nn.Module) -> nn.Module:
     head = head_of(model)
     if fused(head):
         del head.forward
-    return attention.remove(low_rank.plain(model))
+    return attention.remove(low_rank.plain(dense.plain(model)))
+
+
+def check_compiler(accelerator: str) -> None:
+    """Raises InputError where torch.compile does not work on this machine: in seconds, and before anything is trained."""
+    device = "cuda" if accelerator != "cpu" and torch.cuda.is_available() else "cpu"
+    try:
+        torch.compile(_probe)(torch.ones(64, device=device))
+    except Exception as error:  # whatever the compiler below says
+        reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        raise InputError(
+            f"trainer.compile: torch can't compile on this machine ({reason}); install g++, or set trainer.compile=false"
+        ) from error
+
+
+def _probe(x: Tensor) -> Tensor:
+    return x.sin().sum()
 
 
 def head_of(model: Any) -> Any:
@@ -78,11 +95,10 @@ class LinearCrossEntropy(torch.autograd.Function):
         loss = torch.zeros((), dtype=torch.float32, device=hidden.device)
         for begin in range(0, len(hidden), CHUNK):
             part, target = hidden[begin : begin + CHUNK], targets[begin : begin + CHUNK]
-            logits = (part @ weight.T).float()
-            log_sum = logits.logsumexp(-1, keepdim=True)
-            loss += (log_sum.squeeze(-1) - logits.gather(-1, target[:, None]).squeeze(-1)).sum()
+            log_p = (part @ weight.T).float().log_softmax(-1)
+            loss -= log_p.gather(-1, target[:, None]).sum()
             if any(ctx.needs_input_grad):
-                grad = logits.sub_(log_sum).exp_()
+                grad = log_p.exp_()
                 grad.scatter_add_(-1, target[:, None], grad.new_full((len(target), 1), -1.0))
                 grad = grad.to(weight.dtype)
                 if grad_hidden is not None:

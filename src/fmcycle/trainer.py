@@ -127,6 +127,9 @@ class Machine:
 
             shard(model, mesh(), precision)
         if self.compile:
+            from fmcycle import speed
+
+            speed.check_compiler(self.accelerator)
             model.compile()
 
     def whole(self, module):
