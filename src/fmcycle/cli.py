@@ -129,7 +129,7 @@ def _stage(verb: str, arguments: list[str]) -> int:
 
 
 def expand(arguments: list[str]) -> tuple[list[str], list[str]]:
-    """(flags, overrides): `selection=FILE` becomes that file's overrides, local.yaml's come before all others.
+    """(flags, overrides): `selection=FILE` becomes that file's overrides, local.yaml's come before all others; `plan=` is a flag.
 
     Raises ConfigError for a flag that would bring configs in from elsewhere.
     """
@@ -145,7 +145,7 @@ def expand(arguments: list[str]) -> tuple[list[str], list[str]]:
                 [f"{text}: configs come from conf/ and from [tool.fmcycle] packages in pyproject.toml, never from the command line"]
             )
         is_flag = text.startswith("-") or (index and arguments[index - 1] in takes_value and "=" not in text)
-        (flags if is_flag else overrides).append(text)
+        (flags if is_flag or text.startswith("plan=") else overrides).append(text)
     stage = next((text.split("=", 1)[1] for text in reversed(overrides) if text.startswith("stage=")), "finetune")
     chosen = [text for text in overrides if text.startswith("selection=")]
     own = [text for text in overrides if not text.startswith("selection=")]
@@ -167,7 +167,7 @@ def _hydra(arguments: list[str]) -> int:
     from fmcycle import compose
 
     flags, overrides = expand(arguments)
-    form, overrides = _form_of_plan(overrides)
+    form = _form_of_plan(flags)
     jobs = _jobs(overrides) if {"-m", "--multirun"} & set(flags) else [overrides]
     if not {"--help", "-h", "--hydra-help", "--info", "-i"} & set(flags):
         problems: dict[str, None] = {}
@@ -185,14 +185,15 @@ def _hydra(arguments: list[str]) -> int:
     return _hand_over(flags, overrides)
 
 
-def _form_of_plan(overrides: list[str]) -> tuple[str, list[str]]:
-    """("true", "json" or "false", the overrides without `plan=`): is it the cost that is asked for?"""
+def _form_of_plan(flags: list[str]) -> str:
+    """ "true" or "json" where it is the cost that is asked for, else "false"; `plan=` is taken out of `flags`."""
     from fmcycle.error import ConfigError
 
-    asked = [text.split("=", 1)[1].lower() for text in overrides if text.startswith("plan=")]
+    asked = [text.split("=", 1)[1].lower() for text in flags if text.startswith("plan=")]
+    flags[:] = [text for text in flags if not text.startswith("plan=")]
     if wrong := [value for value in asked if value not in ("true", "json", "false")]:
         raise ConfigError([f"plan: must be true, json or false, not {wrong[0]}"])
-    return asked[-1] if asked else "false", [text for text in overrides if not text.startswith("plan=")]
+    return asked[-1] if asked else "false"
 
 
 def _jobs(overrides: list[str]) -> list[list[str]]:

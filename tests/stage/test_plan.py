@@ -10,7 +10,7 @@ from fmcycle.error import InputError
 from fmcycle.stage import afford, plan
 from fmcycle.trainer import Machine
 
-SIZES = {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 4, "num_attention_heads": 4, "max_position_embeddings": 256}
+SIZES = {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4, "max_position_embeddings": 256}
 ROOM = (50_000_000_000, 400_000_000.0)
 
 
@@ -20,7 +20,7 @@ def config(**parts) -> SimpleNamespace:
         "objective": {"_target_": "fmcycle.objective.next_token.NextToken"},
         "strategy": {"_target_": "fmcycle.strategy.full.full", "_partial_": True},
         "optimizer": {"_target_": "fmcycle.optimizer.adamw.adamw", "_partial_": True},
-        "budget": {"_target_": "fmcycle.budget.Budget", "max_steps": 100, "global_batch": 16},
+        "budget": {"_target_": "fmcycle.budget.Budget", "max_steps": 100, "global_batch": 8},
         "data": {},
     }
     return SimpleNamespace(**common | parts)
@@ -42,7 +42,7 @@ def elsewhere(project):
 def test_what_fits_is_not_refused():
     machine, said = afford.settled(config(), ROWS, MACHINE, ROOM)
     afford.check(config(), ROWS, machine, said)
-    assert said.tokens == 100 * 16 * 256 and said.micro == 16 and said.money is None
+    assert said.tokens == 100 * 8 * 256 and said.micro == 8 and said.money is None
     assert said.peak[1] < said.peak[0] < said.peak[2] < ROOM[0] and said.seconds[1] < said.seconds[0] < said.seconds[2]
 
 
@@ -54,7 +54,7 @@ def test_memory_that_is_not_there_is_refused_with_a_micro_batch_that_fits():
     fitting = Machine(threads=1, micro_batch=int(str(error.value).rpartition("=")[2]))
     said = plan.predict(config(), ROWS, fitting, room=room)
     afford.check(config(), ROWS, fitting, said)
-    assert said.micro * said.accumulate == 16
+    assert said.micro * said.accumulate == 8
 
 
 def test_where_one_row_is_too_much_other_settings_are_computed():
@@ -62,7 +62,6 @@ def test_where_one_row_is_too_much_other_settings_are_computed():
     text, _, machine = afford.smaller(config(), ROWS, MACHINE, (10**12, 0.0), 0.8 * one)
     assert machine.gradient_checkpointing and "trainer.gradient_checkpointing=true" in text
     assert plan.needed(config(), ROWS, machine, 0.0)[0] <= 0.8 * one
-    assert afford.smaller(config(), ROWS, MACHINE, (10**12, 0.0), 1000.0) is None
 
 
 def test_a_stated_budget_is_kept_with_fewer_steps():
@@ -82,11 +81,11 @@ def test_a_stated_budget_is_kept_with_fewer_steps():
 
 def test_the_micro_batch_is_chosen_to_fit():
     fit = Machine(threads=1, micro_batch="fit")
-    assert afford.settled(config(), ROWS, fit, ROOM)[0].micro_batch == 16
+    assert afford.settled(config(), ROWS, fit, ROOM)[0].micro_batch == 8
     four = plan.needed(config(), ROWS, Machine(threads=1, micro_batch=4), ROOM[1])[0]
     machine, said = afford.settled(config(), ROWS, fit, (int(four / afford.RESERVE) + 1, ROOM[1]))
-    assert machine.micro_batch == 4 and said.accumulate == 4
-    assert machine.accumulate(16) * machine.micro(16) == 16
+    assert machine.micro_batch == 4 and said.accumulate == 2
+    assert machine.accumulate(8) * machine.micro(8) == 8
 
 
 def test_sharding_divides_the_state():
