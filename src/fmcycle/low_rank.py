@@ -1,4 +1,4 @@
-"""LoRA on a frozen Llama in fp32, faster and in less memory than layer by layer; peft's parameters and state dict stay as they are.
+"""LoRA on a frozen Llama in fp32 on a CPU, faster and in less memory than layer by layer; parameters and state dict stay as they are.
 
 A layer multiplies by W + s B A, made when it is needed: one product instead of three, forward and backward, and no gradient of W. What
 is cheap to make again (norms, silu(gate) * up) is not kept. Where a model is anything else than that (another architecture, DoRA, biases,
@@ -81,7 +81,8 @@ def _frozen(linear: nn.Linear) -> bool:
 
 
 def _simple(x: Tensor) -> bool:
-    return x.dtype == torch.float32 and not torch.compiler.is_compiling() and not torch.is_autocast_enabled(x.device.type)
+    cpu = x.device.type == "cpu" and x.dtype == torch.float32  # a GPU has caches and kernels of another kind
+    return cpu and not torch.compiler.is_compiling() and not torch.is_autocast_enabled("cpu")
 
 
 def _norm(self, hidden_states: Tensor) -> Tensor:
