@@ -13,8 +13,8 @@ from fmcycle import durable, peak
 
 CACHE = Path(".cache/pace.json")
 # how much slower than the best rate of the machine the kinds of work of cost.KINDS run; `benchmarks/plan.py fit` measures them
-EAGER = {"matmul_flops": 1.25, "matmul_bytes": 0.5, "attention_flops": 3.0, "other_bytes": 0.7, "calls": 1.0}
-COMPILED = {"matmul_flops": 1.25, "matmul_bytes": 0.5, "attention_flops": 3.0, "other_bytes": 0.35, "calls": 0.3}
+EAGER = {"matmul_flops": 1.05, "matmul_bytes": 0.5, "attention_flops": 2.5, "other_bytes": 0.3, "calls": 0.6}
+COMPILED = {"matmul_flops": 1.05, "matmul_bytes": 0.5, "attention_flops": 2.5, "other_bytes": 0.2, "calls": 0.3}
 
 
 def name(device: torch.device, *, precision: str, compiled: bool) -> dict:

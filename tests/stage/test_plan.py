@@ -1,6 +1,7 @@
 """A run is planned before any work: said, refused with what would fit, chosen to fit, and written beside what it cost."""
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -30,7 +31,7 @@ def limited(**limit) -> SimpleNamespace:
     return config(limit={"_target_": "fmcycle.cost.Limit", **limit}, price={"_target_": "fmcycle.cost.Price", "device_hour": 36.0})
 
 
-ROWS = plan.Rows(256)
+ROWS = plan.Rows(48)
 MACHINE = Machine(threads=1)
 
 
@@ -42,13 +43,13 @@ def elsewhere(project):
 def test_what_fits_is_not_refused():
     machine, said = afford.settled(config(), ROWS, MACHINE, ROOM)
     afford.check(config(), ROWS, machine, said)
-    assert said.tokens == 100 * 8 * 256 and said.micro == 8 and said.money is None
+    assert said.tokens == 100 * 8 * 48 and said.micro == 8 and said.money is None
     assert said.peak[1] < said.peak[0] < said.peak[2] < ROOM[0] and said.seconds[1] < said.seconds[0] < said.seconds[2]
 
 
 def test_memory_that_is_not_there_is_refused_with_a_micro_batch_that_fits():
-    whole = plan.predict(config(), ROWS, MACHINE, room=ROOM)
-    room = (int(ROOM[1] + 0.4 * (whole.peak[0] - ROOM[1])), ROOM[1])
+    whole, half = (plan.needed(config(), ROWS, Machine(threads=1, micro_batch=micro), ROOM[1])[0] for micro in (8, 4))
+    room = (int((whole + half) / 2), ROOM[1])
     with pytest.raises(InputError, match=r"not begun: .* GB are there\. It would fit with trainer\.micro_batch=(\d+)$") as error:
         afford.check(config(), ROWS, MACHINE, plan.predict(config(), ROWS, MACHINE, room=room))
     fitting = Machine(threads=1, micro_batch=int(str(error.value).rpartition("=")[2]))
@@ -58,10 +59,14 @@ def test_memory_that_is_not_there_is_refused_with_a_micro_batch_that_fits():
 
 
 def test_where_one_row_is_too_much_other_settings_are_computed():
-    one = plan.needed(config(), ROWS, Machine(threads=1, micro_batch=1), 0.0)[0]
-    text, _, machine = afford.smaller(config(), ROWS, MACHINE, (10**12, 0.0), 0.8 * one)
-    assert machine.gradient_checkpointing and "trainer.gradient_checkpointing=true" in text
-    assert plan.needed(config(), ROWS, machine, 0.0)[0] <= 0.8 * one
+    least = Machine(threads=1, micro_batch=1)
+    one = plan.needed(config(), ROWS, least, 0.0)[0]
+    again = plan.needed(config(), ROWS, replace(least, gradient_checkpointing=True), 0.0)[0]
+    assert again < one
+    text, _, machine = afford.smaller(config(), ROWS, MACHINE, (10**12, 0.0), (one + again) / 2)
+    assert machine.gradient_checkpointing and text == f"trainer.micro_batch={machine.micro_batch} trainer.gradient_checkpointing=true"
+    text, _, machine = afford.smaller(config(), ROWS, MACHINE, (10**12, 0.0), 0.9 * again)
+    assert machine.strategy == "fsdp" and plan.needed(config(), ROWS, machine, 0.0)[0] <= 0.9 * again
 
 
 def test_a_stated_budget_is_kept_with_fewer_steps():
