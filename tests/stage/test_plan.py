@@ -1,7 +1,6 @@
 """A run is planned before any work: said, refused with what would fit, chosen to fit, and written beside what it cost."""
 
 import json
-from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -59,14 +58,12 @@ def test_memory_that_is_not_there_is_refused_with_a_micro_batch_that_fits():
 
 
 def test_where_one_row_is_too_much_other_settings_are_computed():
-    least = Machine(threads=1, micro_batch=1)
-    one = plan.needed(config(), ROWS, least, 0.0)[0]
-    again = plan.needed(config(), ROWS, replace(least, gradient_checkpointing=True), 0.0)[0]
-    assert again < one
-    text, _, machine = afford.smaller(config(), ROWS, MACHINE, (10**12, 0.0), (one + again) / 2)
-    assert machine.gradient_checkpointing and text == f"trainer.micro_batch={machine.micro_batch} trainer.gradient_checkpointing=true"
-    text, _, machine = afford.smaller(config(), ROWS, MACHINE, (10**12, 0.0), 0.9 * again)
-    assert machine.strategy == "fsdp" and plan.needed(config(), ROWS, machine, 0.0)[0] <= 0.9 * again
+    cfg = config()
+    cfg.budget["global_batch"] = 2
+    one = plan.needed(cfg, ROWS, Machine(threads=1, micro_batch=1), 0.0)[0]
+    text, _, machine = afford.smaller(cfg, ROWS, MACHINE, (10**12, 0.0), 0.95 * one)
+    assert plan.needed(cfg, ROWS, machine, 0.0)[0] <= 0.95 * one
+    assert text.startswith("trainer=fsdp trainer.devices=2 ") and machine.strategy == "fsdp" and machine.gradient_checkpointing
 
 
 def test_a_stated_budget_is_kept_with_fewer_steps():
