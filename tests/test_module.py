@@ -15,7 +15,6 @@ from safetensors.torch import load_file
 from training import assert_same, fit, make_model, ragged, state, weights, with_adapter, without_dropout
 
 from fmcycle import checkpoint
-from fmcycle.budget import Budget
 from fmcycle.data.order import step_rows
 from fmcycle.error import InputError, TrainingError
 from fmcycle.module import SKIPS
@@ -210,34 +209,10 @@ def test_gradient_checkpointing_keeps_less_and_changes_nothing(tmp_path, make):
     assert kept[True].most < 0.5 * kept[False].most
 
 
-def test_rates_warm_up_stay_and_fall():
-    wsd, cosine = (
-        Budget(max_steps=100, global_batch=1, warmup=0.1, decay=0.4),
-        Budget(max_steps=100, global_batch=1, schedule="cosine", floor=0.1),
-    )
-    assert [round(wsd.rate(step), 3) for step in (0, 4, 9, 50, 60, 80, 99)] == [0.1, 0.5, 1.0, 1.0, 1.0, 0.5, 0.025]
-    assert cosine.rate(50) == pytest.approx(0.55) and cosine.rate(99) > 0.1
-    assert all(b < a for a, b in zip(range_of(cosine, 3, 100), range_of(cosine, 4, 101), strict=True))
-
-
-def range_of(budget: Budget, begin: int, end: int) -> list[float]:
-    return [budget.rate(step) for step in range(begin, end)]
-
-
 def test_the_rate_of_a_step_reaches_the_optimizer(tmp_path):
     module = fit(tmp_path, budget={"schedule": "cosine", "warmup": 0.5, "floor": 0.1})
     plan = module.budget
     assert module.curve["lr"] == [1e-2 * plan.rate(step) for step in range(6)]
-
-
-def test_only_matrices_of_the_body_are_decayed():
-    from fmcycle.optimizer.adamw import adamw
-
-    model = make_model()
-    names = {id(p): name for name, p in model.named_parameters()}
-    decayed = {names[id(p)] for group in adamw(model).param_groups if group["weight_decay"] for p in group["params"]}
-    assert decayed == {name for name in names.values() if name.endswith("_proj.weight")}
-    assert {names[id(p)] for group in adamw(model).param_groups for p in group["params"]} == set(names.values())
 
 
 def test_a_batch_that_does_not_divide_is_refused():

@@ -1,7 +1,7 @@
 """Whole documents packed into windows: nothing is cut that fits, next to nothing is padded, no document sees another."""
 
 import io
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -81,7 +81,7 @@ class Packed:
     tokens: str
     max_length: PositiveInt = 256
     documents: str | None = None
-    where: dict = field(default_factory=dict)
+    where: dict | None = None
 
     def __call__(self, split: str, processor) -> "Rows":
         name = f"{self.tokens}/{split}"
