@@ -79,12 +79,13 @@ def ours(compiled: bool) -> None:
 
     class Measured(Module):
         def on_train_batch_end(self, outputs, batch, batch_idx) -> None:
-            meter.step(batch["input_ids"].numel())  # what follows a step counts with the next one; after the last comes a validation
-            if meter.seen == size["steps"]:
-                meter.report(loss=round(self.last["loss"], 4))
             super().on_train_batch_end(outputs, batch, batch_idx)
+            meter.step(batch["input_ids"].numel())
+            if meter.seen == size["steps"]:
+                meter.report(loss=round(self.curve["loss"][-1], 4))
+                raise SystemExit  # the run's own last step, with its validation, is not what a step costs
 
-    budget = Budget(max_steps=size["steps"], global_batch=size["rows"], validation_rows=1)
+    budget = Budget(max_steps=size["steps"] + 1, global_batch=size["rows"], validation_rows=1)
     machine = Machine(threads=int(os.environ["OMP_NUM_THREADS"]), compile=compiled)
     with tempfile.TemporaryDirectory() as folder:
         write(Path(folder), [("text", tokens(size).tolist())], vocab_size=size["vocabulary"])

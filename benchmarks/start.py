@@ -14,16 +14,17 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-COMMAND = ["-m", "fmcycle.cli", "pretrain", "base=require", "budget.max_steps=1000", "budget.validate_every=0", "trainer.threads=1"]
+INPUTS = {"tokens": "artifacts/tokens", "processor": "artifacts/processor", "documents": "artifacts/curate/documents.parquet"}
+COMMAND = ["-m", "fmcycle.cli", "pretrain", "budget.max_steps=1000", "budget.validate_every=0", "trainer.threads=1"]
+COMMAND += [f"inputs.{name}={path}" for name, path in INPUTS.items()]
 
 
 def project(folder: Path) -> None:
-    """A project of its own whose runs/ is empty and whose artifacts are this one's."""
+    """A project of its own whose runs/ is empty and that reads this one's artifacts."""
     shutil.copytree(ROOT / "conf", folder / "conf")
     for name in ("params.yaml", "pyproject.toml"):
         shutil.copy(ROOT / name, folder / name)
-    for name in ("artifacts", "data", "feedback", "sources"):
-        (folder / name).symlink_to(ROOT / name)
+    (folder / "artifacts").symlink_to(ROOT / "artifacts")
 
 
 def once() -> dict[str, float]:
