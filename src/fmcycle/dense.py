@@ -5,6 +5,7 @@ still in the processor's cache; what is cheap to make again (norms, silu(gate) *
 that (another architecture, biases, half precision, a cache of keys), or is being compiled, transformers' own code runs.
 """
 
+import functools
 import types
 from typing import Any
 
@@ -48,18 +49,24 @@ def _norm(self, hidden_states: Tensor) -> Tensor:
 
 
 def _layer(self, hidden_states: Tensor, attention_mask=None, position_embeddings=None, past_key_values=None, **kwargs) -> Tensor:
-    """LlamaDecoderLayer.forward; the attention itself stays behind transformers' interface."""
-    from transformers.models.llama.modeling_llama import ALL_ATTENTION_FUNCTIONS, eager_attention_forward
-
+    """LlamaDecoderLayer.forward, which transformers wraps where layers are checkpointed; so is `_fused` here."""
     weights = None if torch.compiler.is_compiling() or past_key_values is not None else _weights(self)
     if weights is None or not _simple(hidden_states, *weights):
         rest = {"attention_mask": attention_mask, "position_embeddings": position_embeddings, "past_key_values": past_key_values}
         return type(self).forward(self, hidden_states, **rest, **kwargs)
-    attention, (first, q, k, v, o, second, gate, up, down) = self.self_attn, weights
-    eps = self.input_layernorm.variance_epsilon
+    run = functools.partial(_fused, self, weights, attention_mask, position_embeddings, kwargs)
+    return self._gradient_checkpointing_func(run, hidden_states) if self.gradient_checkpointing and self.training else run(hidden_states)
+
+
+def _fused(layer: Any, weights: list[Tensor], attention_mask, position_embeddings, kwargs: dict, hidden_states: Tensor) -> Tensor:
+    """The layer in three functions; the attention itself stays behind transformers' interface."""
+    from transformers.models.llama.modeling_llama import ALL_ATTENTION_FUNCTIONS, eager_attention_forward
+
+    attention, (first, q, k, v, o, second, gate, up, down) = layer.self_attn, weights
+    eps = layer.input_layernorm.variance_epsilon
     *parts, hidden_states = Projections.apply(hidden_states, first, eps, *position_embeddings, attention.head_dim, q, k, v)
     attend = ALL_ATTENTION_FUNCTIONS.get_interface(attention.config._attn_implementation, eager_attention_forward)
-    dropout = attention.attention_dropout if self.training else 0.0
+    dropout = attention.attention_dropout if layer.training else 0.0
     attended = attend(attention, *parts, attention_mask, dropout=dropout, scaling=attention.scaling, **kwargs)[0]
     hidden_states = Added.apply(attended.flatten(2), hidden_states, o)
     return MLP.apply(hidden_states, second, eps, gate, up, down)

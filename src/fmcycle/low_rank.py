@@ -100,7 +100,7 @@ def _layer(self, hidden_states: Tensor, attention_mask=None, position_embeddings
     parts = [part_of(module) for module in modules]
     norms = self.input_layernorm.weight, self.post_attention_layernorm.weight
     fits = all(parts) and _simple(hidden_states) and not any(norm.requires_grad for norm in norms) and mlp.config.hidden_act == "silu"
-    if not fits or past_key_values is not None:
+    if not fits or past_key_values is not None or (self.gradient_checkpointing and self.training):  # transformers checkpoints its own
         rest = {"attention_mask": attention_mask, "position_embeddings": position_embeddings, "past_key_values": past_key_values}
         return type(self).forward(self, hidden_states, **rest, **kwargs)
     eps = self.input_layernorm.variance_epsilon
