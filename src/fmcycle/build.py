@@ -11,6 +11,15 @@ from fmcycle.error import ConfigError
 SIGNATURES = Path(__file__).with_name("signature.json")  # third-party constructors that a config may name, and their parameters
 
 
+def conf_dir() -> Path:
+    """conf/ of the working folder, else the one that came with the package."""
+    own = Path("conf").resolve()
+    if (own / "config.yaml").is_file():
+        return own
+    shipped = Path(__file__).parent / "conf"
+    return shipped if shipped.is_dir() else Path(__file__).parents[2] / "conf"
+
+
 @functools.cache
 def third_party() -> dict[str, dict]:
     """The exact list of third-party targets, {dotted name: {parameter: type}}; `fmcycle.signature` makes it under the lock."""

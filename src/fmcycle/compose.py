@@ -11,20 +11,12 @@ from typing import Any, cast
 import yaml
 
 from fmcycle import build, code
+from fmcycle.build import conf_dir
 from fmcycle.check import check, suggest
 from fmcycle.error import ConfigError, InputError
 
 MACHINE = ("trainer", "price", "limit", "logger", "inputs", "out", "runs", "base", "minutes")  # how it runs: never part of identity
 SHARED = ("model", "processor", "trainer")  # groups that a stage's inputs are made with
-
-
-def conf_dir() -> Path:
-    """conf/ of the working folder, else the one that came with the package."""
-    own = Path("conf").resolve()
-    if (own / "config.yaml").is_file():
-        return own
-    shipped = Path(__file__).parent / "conf"
-    return shipped if shipped.is_dir() else Path(__file__).parents[2] / "conf"
 
 
 @functools.cache

@@ -4,7 +4,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausa
 
 from fmcycle import artifact
 from fmcycle.error import InputError
-from fmcycle.model.made import check_asked, fit_to, quiet
+from fmcycle.model.made import check_asked, fit_to, like, quiet
 
 NODE = {"_target_": "transformers.LlamaForCausalLM", "hidden_size": 64, "vocab_size": 512}
 
@@ -36,3 +36,15 @@ def test_the_blocks_of_a_new_model_add_nothing_yet_and_can_learn():
         states.loss.backward()
         still = [name for name, parameter in model.named_parameters() if parameter.ndim == 2 and parameter.data.abs().sum() == 0]
         assert len(still) == 4 and all(model.get_parameter(name).grad.abs().sum() > 0 for name in still)
+
+
+def test_a_model_like_another_has_its_sizes_and_none_of_its_weights(tmp_path):
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2, "vocab_size": 64}
+    model = LlamaForCausalLM(LlamaConfig(**sizes))
+    model.save_pretrained(tmp_path)
+    found = like(tmp_path)
+    assert {name: p.shape for name, p in found.named_parameters()} == {name: p.shape for name, p in model.named_parameters()}
+    assert not torch.equal(found.model.layers[0].mlp.up_proj.weight, model.model.layers[0].mlp.up_proj.weight)

@@ -23,7 +23,7 @@ def config(**parts) -> SimpleNamespace:
         "budget": {"_target_": "fmcycle.budget.Budget", "max_steps": 100, "global_batch": 8},
         "data": {},
     }
-    return SimpleNamespace(**common | parts)
+    return SimpleNamespace(**{"inputs": {}} | common | parts)
 
 
 def limited(**limit) -> SimpleNamespace:

@@ -37,6 +37,14 @@ def quiet(model):
     return model
 
 
+def like(folder: str | Path):
+    """A model of the architecture and sizes of the one in `folder`, without its weights."""
+    import transformers
+
+    config = transformers.AutoConfig.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
+    return getattr(transformers, config.architectures[0])(config)
+
+
 def check_asked(folder: str | Path, node: dict) -> None:
     """Is the model in `folder` the one that the config node {"_target_", field: value} describes?
 

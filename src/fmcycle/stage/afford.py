@@ -7,8 +7,7 @@ from typing import Any
 
 import yaml
 
-from fmcycle.build import build
-from fmcycle.compose import conf_dir
+from fmcycle.build import build, conf_dir
 from fmcycle.error import InputError
 from fmcycle.stage.plan import Plan, limit_of, needed, predict, price_of, room_of
 

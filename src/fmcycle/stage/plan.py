@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -9,6 +10,7 @@ import torch
 from fmcycle import cost, ledger, pace, peak, speed
 from fmcycle.build import build
 from fmcycle.data.module import Stream
+from fmcycle.model.made import like
 
 PROCESS = 520e6  # bytes of a process with its imports and the first step's libraries; what is measured in the run itself is used there
 WARM = 70e6  # bytes that the first step's libraries take
@@ -180,9 +182,11 @@ def memory(step: cost.Cost, machine) -> float:
 def work(cfg, machine, budget, batch: dict, accumulate: int) -> cost.Cost:
     """The cost of a step of the real recipe on `batch`: model -> strategy -> speed, as stage/train.py makes it, of the config alone."""
     whole = replace(machine, compile=False, strategy="auto")
+    base = cfg.inputs.get("model")
 
     def make():
-        model = speed.fuse(build(cfg.strategy)(build(cfg.model)))
+        begun = like(base) if base and (Path(base) / "config.json").is_file() else build(cfg.model)
+        model = speed.fuse(build(cfg.strategy)(begun))
         whole.prepare(model, None, budget.precision)
         return model
 
