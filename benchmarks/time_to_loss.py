@@ -4,6 +4,7 @@ python benchmarks/time_to_loss.py                      nanoGPT for 10 minutes of
 python benchmarks/time_to_loss.py --minutes 1          shorter
 python benchmarks/time_to_loss.py --sweep 1e-3 2e-3    nanoGPT's final loss at these learning rates, each at a tenth of the time
 python benchmarks/time_to_loss.py optimizer.lr=0.01    ours with other values
+python benchmarks/time_to_loss.py --run ours 184       one training of so many steps, or `--run nanogpt 420 0.001`
 
 Both train with one thread, side by side, each schedule ending at its own budget: a first short run counts CPU seconds a step. They are
 those of the process and of the compilers that it started; looking at the loss does not count. Needs artifacts/ (`make lifecycle`).
@@ -119,7 +120,7 @@ def ours(steps: int, *overrides: str) -> None:
             out = self.objective(self.model, {"input_ids": ids})
             return out["loss"] / out["count"]
 
-    asked = ["stage=pretrain", "trainer.threads=1", "trainer.compile=true", f"budget.max_steps={steps}", "budget.validate_every=0"]
+    asked = ["stage=pretrain", "trainer.threads=1", f"budget.max_steps={steps}", "budget.validate_every=0"]
     node = compose([*asked, "trainer.checkpoint_every=1000000", "+budget.validation_rows=1", *overrides])
     settled = node.config(inputs={"tokens": str(TOKENS), "processor": str(PROCESSOR), "documents": "unused"}, runs="unused", out="unused")
     cfg = Config(**{name: value for name, value in settled.items() if name in Config.__dataclass_fields__})
@@ -189,7 +190,7 @@ def main() -> None:
     parser.add_argument("--share", type=float, default=0.4, help="of them, for ours")
     parser.add_argument("--lr", default="0.001", help="nanoGPT's learning rate")
     parser.add_argument("--sweep", nargs="+", help="only nanoGPT, at these learning rates")
-    parser.add_argument("--run", nargs="+", help=argparse.SUPPRESS)
+    parser.add_argument("--run", nargs="+", help="one training: ours STEPS [KEY=VALUE ...], or nanogpt STEPS LR")
     asked, overrides = parser.parse_known_args()
     if asked.run:
         name, steps, *rest = asked.run
