@@ -39,9 +39,6 @@ def test_the_blocks_of_a_new_model_add_nothing_yet_and_can_learn():
 
 
 def test_a_model_like_another_has_its_sizes_and_none_of_its_weights(tmp_path):
-    import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
-
     sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2, "vocab_size": 64}
     model = LlamaForCausalLM(LlamaConfig(**sizes))
     model.save_pretrained(tmp_path)
