@@ -103,14 +103,17 @@ def _ranks(arguments: list[str]) -> int:
 
 def _rank(arguments: list[str]) -> int:
     """`fmcycle rank FILE`: what the first process starts once for every other device of its node."""
+    from pathlib import Path
+
     import yaml
 
     from fmcycle import rank
     from fmcycle.stage.perform import die_with_parent, join
 
     die_with_parent()
+    rank.job = Path(arguments[0])
     try:
-        with open(arguments[0]) as file:
+        with open(rank.job) as file:
             join(yaml.safe_load(file))
     except BaseException as error:
         rank.fail(error)
