@@ -56,6 +56,14 @@ class Composed:
             raw[key] = value
         return _plain(raw)
 
+    @property
+    def written(self) -> dict:
+        """The section with its interpolations as they are written: what is chosen once stands in it once."""
+        from omegaconf import OmegaConf
+
+        whole = cast(dict, OmegaConf.to_container(self._raw, resolve=False))
+        return {key: value for key, value in whole.items() if key not in MACHINE}
+
 
 def _plain(raw) -> dict:
     from omegaconf import OmegaConf

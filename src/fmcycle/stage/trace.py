@@ -40,6 +40,6 @@ def differs(composed: Composed) -> dict[str, str]:
     chosen = {group: option for group, option in composed.choices.items() if option and option != default.choices.get(group)}
     chosen = {group: option for group, option in chosen.items() if group not in MACHINE}
     below = tuple(f"{group.partition('@')[2] or group}." for group in chosen)
-    same = set(flatten(default.section))
-    keys = [text for text in flatten(composed.section) if text not in same and not text.startswith(below)]
+    same = set(flatten(default.written))
+    keys = [text for text in flatten(composed.written) if text not in same and not text.startswith(below)]
     return chosen | dict(text.split("=", 1) for text in keys)
