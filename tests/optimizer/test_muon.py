@@ -23,11 +23,11 @@ def trained(model, optimizer, steps=60) -> list[float]:
     return losses
 
 
-def test_newton_schulz_brings_singular_values_near_one():
+def test_singular_values_come_near_one():
     torch.manual_seed(0)
     for shape in ((3, 32, 32), (2, 48, 16), (2, 16, 48)):
         values = torch.linalg.svdvals(orthogonal(torch.randn(shape)))
-        assert values.min() > 0.3 and values.max() < 1.3
+        assert values.min() > 0.3 and values.max() < 1.6 and abs(values.mean() - 1) < 0.2
 
 
 def test_every_trained_weight_is_in_one_group():
