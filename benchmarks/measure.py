@@ -43,13 +43,14 @@ def peak_bytes() -> int:
     raise RuntimeError("no VmHWM")
 
 
-def environment(name: str, *packages: str) -> str:
-    """Python of an environment of its own under .cache/benchmarks, made from the registry when it is not there."""
+def environment(name: str, *packages: str, torch: bool = True) -> str:
+    """Python of an environment of its own under .cache/benchmarks, made from the registry when it is not there; `torch` puts ours in."""
     folder = ENVIRONMENTS / name
     if not (folder / ".made").exists():
         subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
         pip = [str(folder / "bin/pip"), "install", "--quiet"]
-        for wanted in (["--upgrade", "pip"], ["torch==2.13.0"], ["torch==2.13.0", *packages]):
+        ours = [["torch==2.13.0"]] if torch else []
+        for wanted in (["--upgrade", "pip"], *ours, [*sum(ours, []), *packages]):
             subprocess.run([*pip, *wanted], check=True)
         (folder / ".made").touch()
     return str(folder / "bin/python")
