@@ -49,8 +49,8 @@ def environment(name: str, *packages: str, torch: bool = True) -> str:
     if not (folder / ".made").exists():
         subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
         pip = [str(folder / "bin/pip"), "install", "--quiet"]
-        ours = [["torch==2.13.0"]] if torch else []
-        for wanted in (["--upgrade", "pip"], *ours, [*sum(ours, []), *packages]):
+        ours = ["torch==2.13.0"] if torch else []
+        for wanted in filter(None, (["--upgrade", "pip"], ours, [*ours, *packages])):
             subprocess.run([*pip, *wanted], check=True)
         (folder / ".made").touch()
     return str(folder / "bin/python")
