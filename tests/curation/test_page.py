@@ -25,8 +25,8 @@ def made():
 def test_the_profile_adds_up():
     found = made()
     assert (found["read"], found["kept"], found["dropped"], found["quarantined"]) == (4, 2, 1, 1)
-    assert found["domains"] == [{"name": "d", "rows": 2, "megabytes": 0.0}]
-    assert found["reasons"] == [{"domain": "d", "reason": "too short", "rule": "words < 5", "rows": 1}]
+    assert found["shares"]["domain"] == [{"name": "d", "rows": 2, "megabytes": 0.0}]
+    assert found["reasons"] == [{"step": "curation", "domain": "d", "reason": "too short", "rule": "words < 5", "rows": 1}]
     assert [entry["rows"] for entry in found["lengths"]] == [1, 1]
 
 

@@ -19,10 +19,10 @@ def page(profile: dict) -> str:
     head = f"{profile['read']:,} read = {profile['kept']:,} kept + {profile['dropped']:,} dropped + {profile['quarantined']:,} quarantined"
     sections = [
         ("Tables and splits", tables(profile["tables"])),
-        ("Documents by domain", bars(profile["domains"], "megabytes", "MB")),
-        ("Documents by source", bars(profile["sources"], "megabytes", "MB")),
-        ("Documents by licence", bars(profile["licences"], "megabytes", "MB")),
-        ("Documents by split", bars(profile["splits"], "megabytes", "MB")),
+        ("Documents by domain", bars(profile["shares"].get("domain", []), "megabytes", "MB")),
+        ("Documents by source", bars(profile["shares"].get("source", []), "megabytes", "MB")),
+        ("Documents by licence", bars(profile["shares"].get("licence", []), "megabytes", "MB")),
+        ("Documents by split", bars(profile["shares"].get("split", []), "megabytes", "MB")),
         ("Instructions by task", bars([{"name": name, "rows": rows} for name, rows in profile["tasks"].items()], "rows", "rows")),
         ("Through the steps", flow(profile["flow"])),
         ("Why rows were dropped", reasons(profile["reasons"])),
