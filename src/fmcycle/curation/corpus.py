@@ -1,0 +1,79 @@
+"""Steps that look at the whole corpus: a sketch of each shard, the sketches settled part by part, then a verdict for single rows."""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import polars as pl
+
+VERDICT = ("reason", "rule", "value")
+Fetch = Callable[[pl.Series], pl.DataFrame]
+
+
+class Step(Protocol):
+    """A corpus step: a frozen dataclass that can be pickled. What it finds depends on the rows and never on how they were cut.
+
+    `row` (UInt64) numbers the documents in the order of the input. Two methods more may be there:
+    `apply(frame, found) -> frame` in place of `join`, for a step that rewrites or adds columns (found: the verdicts on these rows), and
+    `findings(settled) -> dict`, plain data for the profile.
+    """
+
+    def sketch(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Of a shard: `row`, `part` (UInt32, by content alone) and the step's own columns, several lines a document or none."""
+        ...
+
+    def settle(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Of all lines of one part, sorted by `row` (lines of one row as `sketch` had them): a smaller frame with `row`."""
+        ...
+
+    def verdicts(self, settled: pl.DataFrame, fetch: Fetch) -> pl.DataFrame:
+        """Of all settled parts, sorted by `row`: `row`, `reason`, `rule`, `value`, one line for each document to drop.
+
+        Instead of `value` it may give `original` (UInt64), a row: its id becomes the value.
+        fetch: (rows) -> frame of `row`, `id`, `text`, sorted by row; ask for some thousands at a time.
+        """
+        ...
+
+
+def is_corpus(step) -> bool:
+    """Does `step` look at the whole corpus (or row by row, as a function of a frame does)?"""
+    return hasattr(step, "sketch")
+
+
+def whole(step, frame: pl.DataFrame) -> pl.DataFrame:
+    """`step` over a corpus in memory: `frame` with `reason`, `rule`, `value`, or as the step's own apply leaves it.
+
+    A frame without `row` is taken in its order.
+    """
+    numbered = frame if "row" in frame.columns else frame.with_row_index("row").with_columns(pl.col("row").cast(pl.UInt64))
+
+    def fetch(rows: pl.Series) -> pl.DataFrame:
+        return numbered.filter(pl.col("row").is_in(rows.unique().implode())).select("row", "id", "text").sort("row")
+
+    sketch = step.sketch(numbered)
+    parts = sketch.sort("row", maintain_order=True).partition_by("part") or [sketch]
+    found = step.verdicts(gathered([step.settle(part) for part in parts]), fetch)
+    return apply(step, numbered, named(found, fetch)).select(pl.exclude("row") if numbered is not frame else pl.all())
+
+
+def gathered(settled: list[pl.DataFrame]) -> pl.DataFrame:
+    """The settled parts as one frame, sorted by row and then by every column, whatever the order and number of parts."""
+    frame = pl.concat(settled)
+    return frame.sort("row", *[name for name, kind in frame.schema.items() if name != "row" and not kind.is_nested()], maintain_order=True)
+
+
+def named(found: pl.DataFrame, fetch: Fetch) -> pl.DataFrame:
+    """Verdicts sorted by row; where they name an `original`, its id is their `value`."""
+    if "original" in found.columns:
+        ids = fetch(found["original"].drop_nulls().unique().sort()).select(original="row", value="id")
+        found = found.join(ids, on="original", how="left", maintain_order="left").drop("original")
+    return found.sort("row", maintain_order=True)
+
+
+def apply(step: Any, frame: pl.DataFrame, found: pl.DataFrame) -> pl.DataFrame:
+    """`frame` after the verdicts on its rows."""
+    return step.apply(frame, found) if hasattr(step, "apply") else join(frame, found)
+
+
+def join(frame: pl.DataFrame, found: pl.DataFrame) -> pl.DataFrame:
+    """`frame` with the verdict of each row; null where there is none. The order stays."""
+    return frame.join(found.select("row", *VERDICT), on="row", how="left", maintain_order="left")
