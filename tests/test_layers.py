@@ -17,6 +17,7 @@ NOUNS = {
     "guardrail",
     "engine",
     "monitor",
+    "executor",
 }
 FLOOR = {
     "module",
@@ -40,6 +41,7 @@ FLOOR = {
     "sample",
     "page",
     "int8",
+    "known",
     "shard",
     "rank",
     "launch",

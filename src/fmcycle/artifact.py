@@ -6,7 +6,7 @@ import shutil
 from contextlib import contextmanager
 from pathlib import Path
 
-from fmcycle import durable
+from fmcycle import durable, known
 from fmcycle.error import InputError
 
 MANIFEST = "manifest.json"
@@ -15,9 +15,8 @@ PROCESSOR_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_ma
 
 
 def sha256(path: str | Path) -> str:
-    """Hex digest of a file's bytes."""
-    with open(path, "rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
+    """Hex digest of a file's bytes; a large one that has not changed since it was last asked for is not read again."""
+    return known.sha256(path)
 
 
 def digest_of(content) -> str:
