@@ -16,6 +16,7 @@ import os
 import sys
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 
 from measure import ENVIRONMENTS, Meter, compare, environment, peak_bytes
@@ -133,12 +134,48 @@ def gemm() -> None:
     import torch
 
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
-    matrix, best = torch.randn(1024, 1024), 1e9
-    for _ in range(30):
-        began = time.process_time()
-        matrix @ matrix
-        best = min(best, time.process_time() - began)
+    matrix = torch.randn(1024, 1024)
+    best = fastest(lambda: matrix @ matrix, times=30)
     print(json.dumps({"tokens": 2 * 1024**3 / 1e9, "cpu_seconds": best, "peak_bytes": peak_bytes()}))
+
+
+def roof() -> None:
+    """A step's matrix products and torch's attention by themselves, each at its best: what no program on these kernels can pass."""
+    import torch
+    import torch.nn.functional as F
+
+    size, threads = workload(), int(os.environ["OMP_NUM_THREADS"])
+    torch.set_num_threads(threads)
+    tokens, width, mlp, vocabulary = (size["rows"] * size["length"], size["width"], size["mlp"], size["vocabulary"])
+    weights = [(3 * width, width), (width, width), (mlp, width), (mlp, width), (width, mlp)] * size["layers"]
+    chunks = [(256, vocabulary, width)] * (tokens // 256)
+    shapes = [(tokens, *weight) for weight in weights] + chunks
+    seconds = sum(count * forward_and_backward(*shape) for shape, count in Counter(shapes).items())
+    parts = [torch.randn(size["rows"], size["heads"], size["length"], width // size["heads"], requires_grad=True) for _ in range(3)]
+    upstream = torch.randn_like(parts[0])
+    attended = fastest(lambda: F.scaled_dot_product_attention(*parts, is_causal=True).backward(upstream))
+    seconds += size["layers"] * attended
+    print(
+        json.dumps({"tokens": tokens, "cpu_seconds": seconds, "peak_bytes": peak_bytes(), "attention": round(size["layers"] * attended, 3)})
+    )
+
+
+def forward_and_backward(rows: int, outputs: int, inputs: int) -> float:
+    """CPU seconds of x W^T, dy W and dy^T x at these sizes, each at its best."""
+    import torch
+
+    x, weight, dy = torch.randn(rows, inputs), torch.randn(outputs, inputs), torch.randn(rows, outputs)
+    return sum(fastest(product) for product in (lambda: x @ weight.T, lambda: dy @ weight, lambda: dy.T @ x))
+
+
+def fastest(work, times: int = 8) -> float:
+    """CPU seconds of the fastest of `times` calls."""
+    best = 1e9
+    for _ in range(times):
+        began = time.process_time()
+        work()
+        best = min(best, time.process_time() - began)
+    return best
 
 
 def gflop(size: dict) -> float:
@@ -184,11 +221,11 @@ if __name__ == "__main__":
     parser.add_argument("--steps", type=int, default=5)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--rows", nargs="+", choices=[*both, "loop", "loop-compiled"], default=both)
-    parser.add_argument("--run", choices=["ours", "ours-compiled", "loop", "loop-compiled", "gemm"])
+    parser.add_argument("--rows", nargs="+", choices=[*both, "loop", "loop-compiled", "roof"], default=both)
+    parser.add_argument("--run", choices=["ours", "ours-compiled", "loop", "loop-compiled", "gemm", "roof"])
     asked = parser.parse_args()
-    if asked.run == "gemm":
-        gemm()
+    if asked.run in ("gemm", "roof"):
+        {"gemm": gemm, "roof": roof}[asked.run]()
     elif asked.run:
         {"ours": ours, "loop": loop}[asked.run.partition("-")[0]](asked.run.endswith("compiled"))
     else:
