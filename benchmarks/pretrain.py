@@ -2,7 +2,7 @@
 
 python benchmarks/pretrain.py                                  every row on the first workload, in turns
 python benchmarks/pretrain.py --workload medium --steps 3      the second
-python benchmarks/pretrain.py --rows ours nanogpt              those rows only (a shorter hold of the machine); "-compiled" rows too
+python benchmarks/pretrain.py --rows ours nanogpt roof         those rows only; "-compiled" rows too
 python benchmarks/pretrain.py --run ours-compiled              one measurement
 
 FLOPs of a token: 6 for each weight of a matrix that multiplies, and 12 x layers x width x length for attention, its masked half
