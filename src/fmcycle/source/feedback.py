@@ -4,10 +4,10 @@ from pathlib import Path
 
 import polars as pl
 
-from fmcycle import durable
 from fmcycle.error import InputError
 from fmcycle.source import table
 from fmcycle.source.choice import digest
+from fmcycle.source.local import write_record
 
 TEXT = pl.String
 COLUMNS: dict[str, pl.DataType | type[pl.DataType]] = {
@@ -29,9 +29,9 @@ def feedback(folder: str | Path, *, path: str | None) -> None:
     table.write_parquet(rows, folder / "feedback.parquet")
     lessons = latest_of_each_prompt(rows)
     tables = {"instructions": instructions(lessons), "preferences": preferences(lessons)}
-    table.write(folder, tables, source="feedback", licence=LICENCE)
+    table.write(folder, tables, source="feedback", licence=LICENCE, origin="proprietary")
     note = "Answers, ratings and corrections by the users of the served model; their terms are those of the service."
-    durable.write_json(folder / "licence.json", {"licence": LICENCE, "packages": [], "url": "", "note": note, "text": ""})
+    write_record(folder, LICENCE, "proprietary", note=note)
 
 
 def read(file: Path) -> pl.DataFrame:

@@ -13,6 +13,7 @@ from fmcycle import artifact, durable
 from fmcycle.error import InputError
 from fmcycle.source import table
 from fmcycle.source.archive import Archive
+from fmcycle.source.local import write_record
 
 Reader = Callable[..., dict[str, list[dict]]]
 
@@ -30,8 +31,7 @@ def package(folder: str | Path, *, wheels: dict, licence: str, reader: Reader, u
         tables = reader(**archives)
         text = "\n\n".join(dict.fromkeys(licence_text(archive) for archive in archives.values()))
     table.write(folder, tables, source=folder.name, licence=licence)
-    record = {"licence": licence, "packages": list(wheels.values()), "url": url, "note": note, "text": text}
-    durable.write_json(folder / "licence.json", record)
+    write_record(folder, licence, "public", packages=list(wheels.values()), url=url, note=note, text=text)
 
 
 def cache() -> Path:

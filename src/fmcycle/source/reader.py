@@ -1,184 +1,214 @@
-"""Any folder of JSONL, Parquet and text files as our tables; what cannot be read is told, never lost."""
+"""Any folder as our tables, piece by piece; what cannot be read is told, never lost."""
 
-import json
+import os
+import stat
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO, cast
 
 import polars as pl
+import pyarrow as pa
+import zstandard
 
-from fmcycle.error import InputError
-from fmcycle.source.local import files
+from fmcycle.source import delimited, json_lines, media, packed, parquet, whole
+from fmcycle.source.local import files, record_of
+from fmcycle.source.row import Origin, Read, Record, take, take_frame
+from fmcycle.source.stream import PACKED, Watched, unpacked
 from fmcycle.source.table import SCHEMA
 
-TEXT_FILES = {".txt", ".text", ".md", ".rst"}
-DAMAGE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError)
-ROLES = {"system", "user", "assistant"}
-CONTROL = bytes(range(9)) + bytes(range(14, 32))
+BROKEN = (OSError, EOFError, ValueError, RuntimeError, NotImplementedError, zlib.error, zipfile.BadZipFile, zstandard.ZstdError)
+DAMAGE = (*BROKEN, pa.ArrowException, pl.exceptions.PolarsError, pl.exceptions.PanicException)
+LINES = {".jsonl", ".ndjson"}
+STREAMS: dict[str, Callable[[BinaryIO, str], Iterable[list[Record] | pl.DataFrame]]] = {
+    **dict.fromkeys(LINES, lambda stream, name: json_lines.records(stream)),
+    **dict.fromkeys((".csv", ".tsv"), delimited.records),
+    **dict.fromkeys(whole.SUFFIXES, lambda stream, name: [whole.records(stream, name)]),
+    ".parquet": lambda stream, name: parquet.records(stream),
+}
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A piece of the input that is read at once: lines of a JSONL file between two bytes, or a file, or a folder of pictures."""
+
+    folder: str
+    file: str  # relative; of pictures the folder, with a slash at its end
+    index: int  # of the file in the input's order: the upper bits of `row`
+    begin: int
+    end: int
+    first_line: int
+    size: int  # of the file, and when it was changed last: another file by now is not read
+    changed: int
+    source: str
+    licence: str
+    origin: str
+    names: tuple[str, ...] = ()  # the files of a folder of pictures
 
 
 @dataclass
 class Reading:
-    """Rows by table, what could not be read ({file, line, reason}), and how many rows or unreadable files there were."""
+    """Everything of a folder in memory: tables, what could not be read ({file, line, reason}), and how much both are."""
 
-    rows: dict[str, list[dict]] = field(default_factory=lambda: {name: [] for name in SCHEMA})
+    tables: dict[str, pl.DataFrame]
     quarantine: list[dict] = field(default_factory=list)
     read: int = 0
 
     def table(self, name: str) -> pl.DataFrame:
-        """The rows of one table with its columns, sorted by id; an id that is there twice gets "~2", "~3" ..."""
-        frame = pl.DataFrame(self.rows[name], schema=SCHEMA[name]).sort("id", maintain_order=True)
-        place = pl.int_range(1, pl.len() + 1).over("id")
-        return frame.with_columns(id=pl.when(place > 1).then(pl.format("{}~{}", "id", place)).otherwise("id")).sort("id")
+        """The rows of one table in the order of the input; an id that is there twice gets "~2", "~3" ..."""
+        return unique_ids(self.tables[name]).drop("row")
+
+
+def unique_ids(frame: pl.DataFrame) -> pl.DataFrame:
+    """`frame` with the second row of an id called "id~2", the third "id~3"."""
+    place = pl.int_range(1, pl.len() + 1).over("id")
+    return frame.with_columns(id=pl.when(place > 1).then(pl.format("{}~{}", "id", place)).otherwise("id"))
 
 
 def read(folder: str | Path) -> Reading:
-    """Read every file under `folder`. Missing ids are file and line, missing sources the folder, missing licences "unknown"."""
-    folder, reading = Path(folder), Reading()
-    for file in files(folder):
-        name = file.relative_to(folder).as_posix()
-        top = name.split("/")[0] if "/" in name else folder.resolve().name
-        origin = {"source": top, "licence": licence_of(file.parent, folder)}
-        if file.suffix == ".parquet":
-            read_parquet(file, name, origin, reading)
-        else:
-            read_bytes(file.read_bytes(), name, origin, reading)
+    """Everything under `folder`. Missing ids are file and line, missing sources the folder, missing licences "unknown"."""
+    parts: dict[str, list[pl.DataFrame]] = {name: [pl.DataFrame(schema={**SCHEMA[name], "row": pl.UInt64})] for name in SCHEMA}
+    reading = Reading({})
+    for unit in units(folder):
+        for piece in frames(unit):
+            for name, frame in piece.tables.items():
+                parts[name].append(frame)
+            reading.quarantine += piece.quarantine
+            reading.read += piece.read
+    reading.tables = {name: pl.concat(frames).sort("row") for name, frames in parts.items()}
     return reading
 
 
-def licence_of(folder: Path, root: Path) -> str:
-    """The licence that the nearest licence.json names, in `folder` or above it up to `root`; "unknown" without one.
+def units(folder: str | Path, *, bytes: int = 64 << 20) -> list[Unit]:
+    """The input's pieces in its order, those of JSONL files at least `bytes` long. Every file is in one of them."""
+    folder = Path(folder)
+    found: list[Unit] = []
+    for index, (name, names) in enumerate(planned([file.relative_to(folder).as_posix() for file in files(folder)])):
+        path = folder / name
+        parent = path if name.endswith("/") else path.parent
+        record = record_of(parent, folder)
+        source = next(iter(parent.relative_to(folder).parts), folder.resolve().name)
+        size, changed = state(path)
+        for begin, end, line in cuts(path, size, bytes) if size and path.suffix.lower() in LINES else [(0, size, 1)]:
+            unit = Unit(str(folder), name, index, begin, end, line, size, changed, source, record["licence"], record["origin"], names)
+            found.append(unit)
+    return found
 
-    Raises InputError for a record that cannot be read: whether a text may be used is not to be guessed.
-    """
-    record = folder / "licence.json"
-    if not record.is_file():
-        return "unknown" if folder == root else licence_of(folder.parent, root)
+
+def state(path: Path) -> tuple[int, int]:
+    """(size, time of change) of an ordinary file that can be read, else zeros: `frames` tells why."""
     try:
-        return str(json.loads(record.read_text())["licence"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f'{record}: not a licence record ({error}); write {{"licence": "SPDX name"}} into it, or delete it') from error
+        found = os.stat(path)
+    except OSError:
+        return 0, 0
+    return (found.st_size, found.st_mtime_ns) if stat.S_ISREG(found.st_mode) and os.access(path, os.R_OK) else (0, 0)
 
 
-def read_bytes(content: bytes, name: str, origin: dict, reading: Reading) -> None:
-    """A JSONL file line by line, or a text file as one document."""
-    suffix = Path(name).suffix.lower()
-    if suffix in (".jsonl", ".ndjson"):
-        for number, line in enumerate(content.split(b"\n"), 1):
-            if line.strip():
-                take_json(line, name, number, origin, reading)
-    elif suffix in TEXT_FILES:
-        take({"text": content}, name, None, origin, reading)
-    else:
-        refuse(name, None, f"{suffix or 'no suffix'}: not JSONL, Parquet or text ({', '.join(sorted(TEXT_FILES))})", reading)
-
-
-def read_parquet(file: Path, name: str, origin: dict, reading: Reading) -> None:
-    """The rows of a Parquet file; one with the columns file and content holds whole files."""
-    try:
-        rows = pl.read_parquet(file).to_dicts()
-    except DAMAGE as error:
-        refuse(name, None, f"not readable as Parquet: {(str(error) or 'damaged').splitlines()[0]}", reading)
-        return
-    if not rows or "answer_id" in rows[0]:  # the feedback record: its lessons stand beside it
-        return
-    for number, row in enumerate(rows, 1):
-        if set(row) == {"file", "content"} and isinstance(row["content"], bytes):
-            read_bytes(row["content"], f"{name.rpartition('/')[0] or '.'}/{row['file']}", origin, reading)
+def planned(names: list[str]) -> list[tuple[str, tuple[str, ...]]]:
+    """What is read as one: (file, ()), or (folder, its pictures and what tells of them) at the place of the first of these."""
+    claimed = media.claimed_of_all(names)
+    plan: dict[str, list[str]] = {}
+    for name in names:
+        if name in claimed:
+            plan.setdefault(f"{name.rpartition('/')[0] or '.'}/", []).append(name)
         else:
-            take(row, name, number, origin, reading)
+            plan[name] = []
+    return [(name, tuple(inside)) for name, inside in plan.items()]
 
 
-def take_json(line: bytes, name: str, number: int, origin: dict, reading: Reading) -> None:
-    """One line of a JSONL file."""
+def cuts(path: Path, size: int, bytes: int) -> list[tuple[int, int, int]]:
+    """(begin, end, number of the first line) of pieces that end with a line. Reads the file once, to count its lines."""
+    found, begin, first, line, position = [], 0, 1, 1, 0
+    with open(path, "rb", buffering=0) as stream:
+        while piece := stream.read(min(4 << 20, size - position)):
+            position += len(piece)
+            line += piece.count(b"\n")
+            cut = piece.rfind(b"\n") + 1
+            if cut and position - len(piece) + cut - begin >= bytes:
+                end = position - len(piece) + cut
+                found.append((begin, end, first))
+                begin, first = end, line
+    if begin < size or not found:
+        found.append((begin, size, first))
+    return found
+
+
+def frames(unit: Unit) -> Iterator[Read]:
+    """The rows of a piece, some megabytes at a time; what breaks off the reading is the last entry of the quarantine."""
+    root = Path(unit.folder)
+    origin = Origin(unit.source, unit.licence, unit.origin, unit.index << 40)
     try:
-        row = json.loads(line.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        return refuse(name, number, f"invalid UTF-8 at byte {error.start}", reading)
-    except (ValueError, RecursionError):
-        return refuse(name, number, "not valid JSON: half-written?", reading)
-    if not isinstance(row, dict):
-        return refuse(name, number, "not a JSON object", reading)
-    return take(row, name, number, origin, reading)
+        if unit.names:
+            for name, records in media.records(list(unit.names), lambda name: (root / name).open("rb")):
+                yield take(records, shown(name), origin)
+            return
+        with Watched(root / unit.file, unit.size, unit.changed) as stream:
+            yield from of_file(cast(BinaryIO, stream), unit, origin)
+    except DAMAGE as error:
+        yield refused(unit.file, error)
 
 
-def take(row: dict, name: str, number: int | None, origin: dict, reading: Reading) -> None:
-    """Put a row into the table that its columns tell, or into quarantine with the reason."""
-    kind = kind_of(row)
-    if kind is None:
-        return refuse(name, number, "no column text, messages, or chosen and rejected", reading)
-    base = {"id": name if number is None else f"{name}#{number}", "domain": "unknown", "task": "unknown", "document": "", **origin}
-    known = {key: value for key, value in row.items() if key in SCHEMA[kind] and value is not None}
-    filled = {key: value for key, value in (base | known).items() if key in SCHEMA[kind]}
-    if kind in ("documents", "prompts"):
-        problem, text = readable(row.get("text", row.get("content")))
-        filled["text"] = text
+def of_file(stream: BinaryIO, unit: Unit, origin: Origin) -> Iterator[Read]:
+    """The rows of a file or of lines of it."""
+    suffix = PurePosixPath(unit.file).suffix.lower()
+    if not unit.size:
+        yield refused(unit.file, "empty")
+    elif suffix in LINES:
+        stream.seek(unit.begin)
+        for records in json_lines.records(stream, unit.begin, unit.end, unit.first_line):
+            yield take(records, shown(unit.file), origin)
+    elif suffix == ".zip":
+        yield from of_archive(stream, unit.file, origin)
     else:
-        problem = conversation_problem(filled) if kind == "instructions" else pair_problem(filled)
-    if problem:
-        return refuse(name, number, problem, reading)
-    filled = {key: value if key in ("messages", "prompt") else str(value) for key, value in filled.items()}
-    filled.setdefault("group", filled["id"])
-    reading.rows[kind].append(filled)
-    reading.read += 1
-    return None
+        yield from of_stream(stream, unit.file, origin)
 
 
-def kind_of(row: dict) -> str | None:
-    """The table that a row with these columns belongs to."""
-    if "messages" in row:
-        return "instructions"
-    if "chosen" in row and "rejected" in row:
-        return "preferences"
-    if "text" in row and "kind" in row:
-        return "prompts"
-    return "documents" if "text" in row or "content" in row else None
+def of_stream(stream: BinaryIO, name: str, origin: Origin) -> Iterator[Read]:
+    """The rows of one file by its suffix."""
+    path = PurePosixPath(name)
+    inner = path.stem if path.suffix.lower() in PACKED else path.name
+    suffix = PurePosixPath(inner).suffix.lower()
+    if suffix not in STREAMS:
+        yield refused(name, f"{suffix or 'no suffix'}: not a format that is read; docs/sources.md lists them")
+        return
+    with ExitStack() as stack:
+        for part in STREAMS[suffix](stack.enter_context(unpacked(stream, name)), inner):
+            yield take_frame(part, shown(name), origin) if isinstance(part, pl.DataFrame) else take(part, shown(name), origin)
 
 
-def readable(value) -> tuple[str | None, str]:
-    """(why it is no text, or None; the text)."""
-    if isinstance(value, bytes):
-        if b"\0" in value:
-            return "binary", ""
+def of_archive(stream: BinaryIO, name: str, origin: Origin) -> Iterator[Read]:
+    """The rows of the files in a zip archive, one after another. Those of `files.zip` are named as if they lay beside it."""
+    archive = packed.Packed(stream)
+    top = name.removesuffix("files.zip") if PurePosixPath(name).name == "files.zip" else f"{name}/"
+    for member, reason in archive.refused:
+        yield refused(f"{top}{member}", reason)
+    base = origin.row
+    for member, names in planned(archive.names):
+        inside = Origin(origin.source, origin.licence, origin.origin, base)
+        size = archive.size(names or (member,))
+        base += size + 1  # no record's place is beyond its file's bytes
         try:
-            value = value.decode("utf-8")
-        except UnicodeDecodeError as error:
-            return f"invalid UTF-8 at byte {error.start}", ""
-    if not isinstance(value, str):
-        return f"text is no string but {type(value).__name__}", ""
-    if any("\ud800" <= character <= "\udfff" for character in value if character > "\ud7ff"):
-        return "half of a surrogate pair", ""
-    if not value.strip():
-        return "empty", ""
-    control = sum(map(value.count, CONTROL.decode()))
-    return ("binary", "") if "\0" in value or control > len(value) / 10 else (None, value)
+            if names:
+                for claimed, records in media.records(list(names), archive.open):
+                    yield take(records, shown(f"{top}{claimed}"), inside)
+            elif size:
+                yield from of_stream(archive.open(member), f"{top}{member}", inside)
+            else:
+                yield refused(f"{top}{member}", "empty")
+        except DAMAGE as error:
+            yield refused(f"{top}{member}", error)
 
 
-def messages_problem(messages) -> str | None:
-    """Why `messages` is no list of {role, content}."""
-    if not isinstance(messages, list) or not messages:
-        return "messages is no list with something in it"
-    for message in messages:
-        if not isinstance(message, dict) or message.get("role") not in ROLES or readable(message.get("content"))[0]:
-            return "a message without a role of system, user, assistant, or without content"
-    return None
+def shown(name: str) -> str:
+    """A file's name as text: bytes that are no UTF-8 are written out."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-def conversation_problem(row: dict) -> str | None:
-    """Why a row is no instruction."""
-    return messages_problem(row["messages"]) or (
-        None if row["messages"][-1]["role"] == "assistant" else "the last message is not the assistant's"
-    )
-
-
-def pair_problem(row: dict) -> str | None:
-    """Why a row is no preference; a prompt that is a string becomes one message."""
-    if isinstance(row.get("prompt"), str):
-        row["prompt"] = [{"role": "user", "content": row["prompt"]}]
-    wrong = messages_problem(row.get("prompt")) or readable(row["chosen"])[0] or readable(row["rejected"])[0]
-    return wrong or ("chosen and rejected are the same" if row["chosen"] == row["rejected"] else None)
-
-
-def refuse(name: str, number: int | None, reason: str, reading: Reading) -> None:
-    """Count a row or file that could not be read."""
-    reading.quarantine.append({"file": name, "line": number, "reason": reason})
-    reading.read += 1
+def refused(name: str, why: str | BaseException) -> Read:
+    """One file, or the rest of it, that could not be read."""
+    if isinstance(why, BaseException):
+        why = (why.strerror if isinstance(why, OSError) else None) or str(why) or type(why).__name__
+    return Read(quarantine=[{"file": shown(name), "line": None, "reason": why.splitlines()[0]}], read=1)

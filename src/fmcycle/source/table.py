@@ -7,11 +7,24 @@ import polars as pl
 TEXT = pl.String
 MESSAGES = pl.List(pl.Struct({"role": TEXT, "content": TEXT}))
 SCHEMA: dict[str, dict[str, pl.DataType | type[pl.DataType]]] = {
-    "documents": {"id": TEXT, "text": TEXT, "source": TEXT, "domain": TEXT, "licence": TEXT, "group": TEXT},
-    "instructions": {"id": TEXT, "messages": MESSAGES, "task": TEXT, "source": TEXT, "licence": TEXT, "group": TEXT, "document": TEXT},
-    "preferences": {"id": TEXT, "prompt": MESSAGES, "chosen": TEXT, "rejected": TEXT, "source": TEXT, "licence": TEXT, "group": TEXT},
+    "documents": {
+        "id": TEXT, "text": TEXT, "source": TEXT, "domain": TEXT, "licence": TEXT, "group": TEXT,
+        "time": TEXT, "type": TEXT, "origin": TEXT, "label": TEXT,
+    },
+    "instructions": {
+        "id": TEXT, "messages": MESSAGES, "task": TEXT, "source": TEXT, "licence": TEXT, "group": TEXT, "document": TEXT, "origin": TEXT,
+    },
+    "preferences": {
+        "id": TEXT, "prompt": MESSAGES, "chosen": TEXT, "rejected": TEXT, "source": TEXT, "licence": TEXT, "group": TEXT, "origin": TEXT,
+    },
     "prompts": {"id": TEXT, "text": TEXT, "kind": TEXT, "source": TEXT, "licence": TEXT, "group": TEXT},
-}
+    "examples": {
+        "id": TEXT, "text": TEXT, "media": pl.Binary, "type": TEXT, "source": TEXT, "domain": TEXT, "licence": TEXT, "group": TEXT,
+        "time": TEXT, "origin": TEXT, "label": TEXT,
+    },
+}  # fmt: skip
+ORIGINS = ("public", "proprietary", "synthetic", "unknown")
+DEFAULT = {"domain": "unknown", "task": "unknown", "document": "", "time": "", "type": "text", "label": ""}  # where a row says nothing
 
 
 def ask(question: str, answer: str) -> list[dict[str, str]]:
@@ -25,14 +38,14 @@ def write_parquet(frame: pl.DataFrame, path: Path) -> None:
     frame.rechunk().write_parquet(path, compression="zstd", compression_level=6, row_group_size=1 << 18)
 
 
-def write(folder: Path, tables: dict[str, list[dict]], *, source: str, licence: str) -> dict[str, int]:
-    """Write each table of rows as `<table>.parquet`, sorted by id; rows without source or licence get these. Returns the row counts.
+def write(folder: Path, tables: dict[str, list[dict]], *, source: str, licence: str, origin: str = "public") -> dict[str, int]:
+    """Write each table of rows as `<table>.parquet`, sorted by id. Returns the row counts.
 
-    Raises ValueError where two rows of a table share an id: a reader's mistake.
+    Rows without source, licence or origin get these. Raises ValueError where two rows of a table share an id: a reader's mistake.
     """
     counts = {}
     for name, rows in tables.items():
-        filled = [{"source": source, "licence": licence} | row for row in rows]
+        filled = [{**DEFAULT, "source": source, "licence": licence, "origin": origin, **row} for row in rows]
         frame = pl.DataFrame(filled, schema=SCHEMA[name]).sort("id")
         if frame["id"].n_unique() < frame.height:
             twice = frame.filter(pl.col("id").is_duplicated())["id"][0]

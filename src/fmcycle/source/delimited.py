@@ -1,0 +1,70 @@
+"""CSV and TSV: rows with a text of their own, or tables rendered as "column: value" lines."""
+
+import csv
+import io
+import itertools
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+from typing import BinaryIO
+
+from fmcycle.source.row import Record, kind_of
+from fmcycle.source.stream import LIMIT, Damaged, blocks
+
+BATCH = 4 << 20  # bytes of fields
+
+
+def records(stream: BinaryIO, name: str, *, render: bool = True) -> Iterator[list[Record]]:
+    """The rows below the header, those without a text of their own rendered to one.
+
+    `place` is the row's number, `line` where it ends in the file. A row with more or fewer fields than the header is none.
+    Bytes that are no UTF-8 spoil their row only.
+    """
+    csv.field_size_limit(LIMIT)
+    lines = text_lines(stream)
+    first = next(lines, "")
+    reader = csv.reader(itertools.chain([first], lines), delimiter=delimiter(first, name))
+    header = [column.strip() for column in next(reader, [])]
+    if len({*header}) < len(header):
+        raise Damaged("a header that names a column twice")
+    found: list[Record] = []
+    size = 0
+    place = 0
+    try:
+        for place, fields in enumerate(reader):
+            if fields:
+                found.append((place, reader.line_num, row_of(header, fields, render)))
+                size += sum(map(len, fields))
+            if size > BATCH:
+                yield found
+                found, size = [], 0
+    except csv.Error as error:
+        found.append((place + 1, reader.line_num, f"not readable as CSV from here on ({error})"))
+    yield found
+
+
+def text_lines(stream: BinaryIO) -> Iterator[str]:
+    """Lines with their ends; a byte that is no UTF-8 becomes half of a surrogate pair, so that the row's text is told to be broken."""
+    for start, block in blocks(stream):
+        if block is None:
+            raise Damaged(f"a line longer than {LIMIT >> 20} MiB")
+        text = block.decode("utf-8", "surrogateescape")
+        yield from io.StringIO(text.removeprefix("\ufeff") if start == 0 else text, newline="")
+
+
+def delimiter(header: str, name: str) -> str:
+    """The separator: of the candidates the one that the header has most of; a tab in .tsv."""
+    return "\t" if PurePosixPath(name).suffix.lower() == ".tsv" else max(",;\t|", key=header.count)
+
+
+def row_of(header: list[str], fields: list[str], render: bool) -> dict | str:
+    """A row by its columns, or rendered to text where no column is one."""
+    if len(fields) != len(header):
+        return f"{len(fields)} fields, the header has {len(header)}"
+    row = dict(zip(header, fields, strict=True))
+    if any("\udc80" <= character <= "\udcff" for value in fields if not value.isascii() for character in value):
+        return "invalid UTF-8"
+    if not render or kind_of(row):
+        return row
+    known = {name: row[name] for name in ("id", "source", "licence", "group", "time", "origin", "label", "domain") if name in row}
+    text = "\n".join(f"{name}: {value.strip()}" for name, value in row.items() if value.strip())
+    return {**known, "text": text, "type": "table"}

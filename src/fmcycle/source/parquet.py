@@ -1,0 +1,91 @@
+"""Parquet, some rows of a row group at a time."""
+
+from collections.abc import Iterator
+from typing import BinaryIO
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fmcycle.source.row import Record, kind_of
+from fmcycle.source.stream import LIMIT, Damaged
+from fmcycle.source.table import SCHEMA
+
+BATCH = 8192  # rows
+KNOWN = {"content"}.union(*SCHEMA.values())
+
+
+def records(stream: BinaryIO) -> Iterator[list[Record] | pl.DataFrame]:
+    """The rows of a file: documents as columns where these are strings, all others one by one. `place` is the row's number.
+
+    Columns that no table has are not read. The rows of the feedback record are none: its lessons stand beside it.
+    """
+    try:
+        file = pq.ParquetFile(stream, pre_buffer=False)
+    except (pa.ArrowException, OSError) as error:
+        raise Damaged(f"not readable as Parquet: {(str(error) or 'damaged').splitlines()[0]}") from error
+    names = [name for name in file.schema_arrow.names if name in KNOWN]
+    if "answer_id" in file.schema_arrow.names:
+        return
+    if not names:
+        names = file.schema_arrow.names[:1]  # to tell how many rows are none of ours
+    place = 0
+    try:
+        for batch in file.iter_batches(batch_size=rows_at_a_time(file), columns=names, use_threads=False):
+            yield columns(batch, place) if plain(batch) else listed(batch, place)
+            place += batch.num_rows
+    except (pa.ArrowException, OSError) as error:
+        raise Damaged(f"not readable as Parquet after row {place}: {(str(error) or 'damaged').splitlines()[0]}") from error
+
+
+def rows_at_a_time(file: pq.ParquetFile) -> int:
+    """So many rows that a batch has about 32 MB, by what the row groups say of themselves."""
+    groups = [file.metadata.row_group(number) for number in range(file.metadata.num_row_groups)]
+    widest = max((group.total_byte_size / max(1, group.num_rows) for group in groups), default=1)
+    return max(1, min(BATCH, int(LIMIT / max(1.0, widest))))
+
+
+def plain(batch: pa.RecordBatch) -> bool:
+    """Are these documents, and strings all over, in valid UTF-8?"""
+    if kind_of(dict.fromkeys(batch.schema.names)) != "documents" or not all(map(is_text, batch.schema.types)):
+        return False
+    try:
+        batch.validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """A string, or a column of nothing but nulls."""
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind)
+
+
+def columns(batch: pa.RecordBatch, place: int) -> pl.DataFrame:
+    """A batch of documents as a frame with `place` and `line`."""
+    frame = pl.DataFrame(pl.from_arrow(batch)).cast({pl.Null: pl.String})
+    if "content" in frame.columns:
+        frame = frame.drop("content") if "text" in frame.columns else frame.rename({"content": "text"})
+    number = pl.int_range(place, place + batch.num_rows, dtype=pl.UInt64, eager=True)
+    return frame.with_columns(place=number, line=number.cast(pl.Int64) + 1)
+
+
+def listed(batch: pa.RecordBatch, place: int) -> list[Record]:
+    """A batch as records; a string that is no UTF-8 is bytes."""
+    arrays = [
+        array.cast(pa.binary() if pa.types.is_string(array.type) else pa.large_binary())
+        if is_text(array.type) and not pa.types.is_null(array.type) and not valid(array)
+        else array
+        for array in batch.columns
+    ]
+    rows = pa.RecordBatch.from_arrays(arrays, names=batch.schema.names).to_pylist()
+    return [(place + number, place + number + 1, row) for number, row in enumerate(rows)]
+
+
+def valid(array: pa.Array) -> bool:
+    """Is every string in it UTF-8?"""
+    try:
+        array.validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
