@@ -110,6 +110,27 @@ def make(folder: Path) -> Path:
     return folder
 
 
+def write_inputs(folder: Path) -> None:
+    """What pretraining reads, in artifacts/, made here without the stages that make it."""
+    import polars as pl
+
+    from fmcycle import artifact
+    from fmcycle.data import shard
+    from fmcycle.processor.bpe import bpe
+    from fmcycle.stage.tokens import SPLITS, encoded
+
+    documents = pl.read_ndjson(folder / "texts/documents.jsonl").with_row_index()
+    documents = documents.with_columns(split=pl.col("index").mod(10).replace_strict({8: "validation", 9: "test"}, default="train"))
+    processor = bpe(documents["text"], vocab_size=400)
+    with artifact.create(folder / "artifacts/curate") as partial:
+        documents.write_parquet(partial / "documents.parquet")
+    with artifact.create(folder / "artifacts/processor") as partial:
+        processor.save_pretrained(partial)
+    with artifact.create(folder / "artifacts/tokens") as partial:
+        for split in SPLITS:
+            shard.write(partial / split, encoded(documents.filter(pl.col("split") == split), processor), vocab_size=len(processor))
+
+
 def run(folder: Path, *command: str, **kwargs) -> subprocess.CompletedProcess:
     """A command in `folder` with this interpreter's own scripts first on PATH, on one thread."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"

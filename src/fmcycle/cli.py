@@ -62,6 +62,7 @@ def _shipped_stages():
 
 def guarded(function, *arguments) -> int:
     """Call `function`; turn an error of ours into one message and its exit code, any other into its traceback and 1."""
+    from fmcycle import rank
     from fmcycle.error import ConfigError, InputError
 
     try:
@@ -76,6 +77,7 @@ def guarded(function, *arguments) -> int:
         print("interrupted; the same command goes on where it stopped", file=sys.stderr)
         return 75
     except Exception as error:
+        rank.end_with_others(error)
         code = getattr(error, "exit_code", None)
         if code is None:
             traceback.print_exc()
@@ -214,6 +216,7 @@ def _hand_over(flags: list[str], overrides: list[str]) -> int:
     from hydra.core.hydra_config import HydraConfig
 
     from fmcycle import compose
+    from fmcycle.error import JobError
 
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # our own errors are caught inside; what is left is a bug and shows where
     source = str(compose.__file__).rpartition("/fmcycle/")[0]
@@ -225,7 +228,7 @@ def _hand_over(flags: list[str], overrides: list[str]) -> int:
 
         codes.append(guarded(perform_job, list(HydraConfig.get().overrides.task)))
         if codes[-1] and os.getpid() != here:  # in a process of submitit's: it reports to the one that waits for it by an exception
-            raise RuntimeError(f"the job ended with exit code {codes[-1]}; its own words are in its log in hydra.launcher.submitit_folder")
+            raise JobError(codes[-1], str(HydraConfig.get().launcher.submitit_folder).replace("/%j", ""))
 
     sys.argv = [sys.argv[0], *flags, compose.search_path(), *overrides]
     hydra.main(version_base="1.3", config_path=str(compose.conf_dir()), config_name="config")(task)()

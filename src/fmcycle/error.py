@@ -21,6 +21,17 @@ class TrainingError(RuntimeError):
     exit_code = 1
 
 
+class JobError(RuntimeError):
+    """A job that a launcher started elsewhere failed with `exit_code`; its own words are in its log."""
+
+    def __init__(self, exit_code: int, where: str):
+        super().__init__(exit_code, where)  # both: it is pickled on its way back
+        self.exit_code, self.where = exit_code, where
+
+    def __str__(self) -> str:
+        return f"a job ended with exit code {self.exit_code}; its own words are in its log below {self.where}"
+
+
 class GateError(RuntimeError):
     """A gate said no: exit code 3."""
 

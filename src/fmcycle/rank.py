@@ -49,6 +49,10 @@ def group() -> bool:
 def check_world(devices: int, nodes: int) -> None:
     """Raises InputError where the launcher started other than `devices` processes on each of `nodes`."""
     kind = launcher()
+    if kind == "slurm" and "SLURM_STEP_ID" not in os.environ:  # the batch script itself, which has no others beside it
+        raise InputError(
+            f"SLURM gave this job {os.environ['SLURM_NTASKS']} tasks and srun did not start them: write `srun python train.py ...`"
+        )
     started = int({"torchrun": os.environ.get("WORLD_SIZE"), "slurm": os.environ.get("SLURM_NTASKS")}.get(kind or "") or devices * nodes)
     if started != devices * nodes:
         raise InputError(
@@ -203,6 +207,12 @@ def is_echo(error: BaseException) -> bool:
     """Does `error` only say that another process is gone?"""
     text = f"{type(error).__name__}: {error}"
     return bool(re.search(r"gloo|NCCL|Dist(Backend|Network|Store)Error|Connection (closed|reset)|Broken pipe", text))
+
+
+def end_with_others(error: BaseException) -> None:
+    """End the first rank too where `error` only says that another one of its launcher's is gone: a line, instead of a traceback."""
+    if group() and is_echo(error):
+        fail(error)
 
 
 def fail(error: BaseException) -> None:
