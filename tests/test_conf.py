@@ -20,6 +20,7 @@ GROUPS = (
     "engine",
     "guardrail",
     "compress",
+    "executor",
 )
 
 

@@ -15,7 +15,18 @@ from fmcycle.build import conf_dir
 from fmcycle.check import check, suggest
 from fmcycle.error import ConfigError, InputError
 
-MACHINE = ("trainer", "price", "limit", "logger", "inputs", "out", "runs", "base", "minutes")  # how it runs: never part of identity
+MACHINE = (
+    "trainer",
+    "executor",
+    "price",
+    "limit",
+    "logger",
+    "inputs",
+    "out",
+    "runs",
+    "base",
+    "minutes",
+)  # how it runs: never part of identity
 SHARED = ("model", "processor", "trainer")  # groups that a stage's inputs are made with
 
 
@@ -118,7 +129,7 @@ def compose(overrides: list[str]) -> Composed:
     return Composed(
         stage=choices["stage"],
         section=section,
-        machine={key: plain[key] for key in plain if key == "trainer"},
+        machine={key: plain[key] for key in plain if key in ("trainer", "executor")},
         inputs=given["inputs"],
         out=given["out"],
         base=given["base"],
@@ -215,15 +226,16 @@ def _groups() -> list[str]:
 
 
 def local() -> list[str]:
-    """Machine settings of the git-ignored local.yaml: trainer, logger and what is below them, nothing that decides a result."""
+    """Machine settings of the git-ignored local.yaml: trainer, executor, logger and what is below them, nothing that decides a result."""
     file = Path("local.yaml")
     if not file.is_file():
         return []
     settings = yaml.safe_load(file.read_text()) or {}
-    if wrong := [key for key in settings if str(key).split(".")[0] not in ("trainer", "logger")]:
+    if wrong := [key for key in settings if str(key).split(".")[0] not in ("trainer", "executor", "logger")]:
         raise ConfigError(
             [
-                f"local.yaml: {key} is not a machine setting; it may hold trainer, logger and their keys, the rest belongs into params.yaml"
+                f"local.yaml: {key} is not a machine setting; it may hold trainer, executor, logger and their keys, "
+                "the rest belongs into params.yaml"
                 for key in wrong
             ]
         )

@@ -9,10 +9,12 @@ import yaml
 from fmcycle import artifact
 from fmcycle.error import InputError
 from fmcycle.source import feedback as feedback_source
+from fmcycle.source.table import SCHEMA
 from fmcycle.stage import curate
 
 GOOD = "The operation puts a message into the queue of the account and returns the digest of its body to the caller."
-COLUMNS = ["id", "text", "source", "domain", "licence", "group", "split"]
+COPY = GOOD.replace("The operation puts", "THE OPERATION  puts")
+BASE = list(SCHEMA["documents"])
 
 
 @pytest.fixture
@@ -27,8 +29,11 @@ def run(root, tmp_path):
             "curation": load("curation/web.yaml"),
             "conversation": load("curation/conversation.yaml"),
             "split": load("stage/curate.yaml")["split"],
+            "executor": load("executor/local.yaml"),
+            "max_bad_rows": None,
         }
-        curate.run(SimpleNamespace(inputs={"data": str(data)}, out=str(tmp_path / out), **{**config, **changes}))
+        paths = {"inputs": {"data": str(data)}, "out": str(tmp_path / out), "runs": str(tmp_path / "runs" / out)}
+        curate.run(SimpleNamespace(**paths, **{**config, **changes}))
         return tmp_path / out
 
     return curated
@@ -41,9 +46,9 @@ def data(tmp_path):
     (folder / "mine").mkdir(parents=True)
     (folder / "mine/licence.json").write_text('{"licence": "CC0-1.0"}')
     documents = [
+        {"id": "m/copy", "text": COPY, "group": "m/3"},
         {"id": "m/good", "text": GOOD, "group": "m/1"},
         {"id": "m/mail", "text": f"{GOOD} Write to jo@example.org for the rest of it.", "group": "m/2"},
-        {"id": "m/copy", "text": GOOD.upper(), "group": "m/3"},
         {"id": "m/near", "text": f"{GOOD} Write to jim@example.com for the rest of it!", "group": "m/4"},
         {"id": "m/short", "text": "Too short.", "group": "m/5"},
     ]
@@ -64,9 +69,9 @@ def data(tmp_path):
 def test_planted_cases_come_out_exactly(run, data):
     out = run(data)
     documents, dropped = pl.read_parquet(out / "documents.parquet"), pl.read_parquet(out / "dropped.parquet")
-    assert documents.columns == COLUMNS and dropped.columns == [*COLUMNS, "reason", "rule", "value"]
+    assert documents.columns == [*BASE, "split"] and dropped.columns == [*BASE, "reason", "rule", "value", "step", "split"]
     assert dict(documents.select("id", "text").iter_rows()) == {
-        "m/copy": GOOD.upper(),
+        "m/copy": COPY,
         "m/mail": f"{GOOD} Write to <email> for the rest of it.",
     }
     assert {row["id"]: (row["reason"], row["value"]) for row in dropped.to_dicts()} == {

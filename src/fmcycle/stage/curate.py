@@ -1,7 +1,8 @@
 """From any folder of raw data to curated, split tables, with every drop's reason and a profile."""
 
 import json
-from collections.abc import Callable
+import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,12 +11,16 @@ from rich.console import Console
 
 from fmcycle import artifact, durable
 from fmcycle.build import build
-from fmcycle.curation import conversation, duplicate, page, profile
+from fmcycle.curation import conversation, corpus, duplicate, page, profile
+from fmcycle.curation.unique import Unique
 from fmcycle.error import InputError
+from fmcycle.number import NonNegativeInt
 from fmcycle.source import reader, table
+from fmcycle.stage import row_group
+from fmcycle.stage.passes import Step, Work
+from fmcycle.stage.walk import quarantine, walk
 
-Step = Callable[[pl.DataFrame], pl.DataFrame]
-VERDICT = ("reason", "rule", "value")
+VERDICT = corpus.VERDICT
 TEXTS = {"instructions": ["messages"], "preferences": ["prompt", "chosen", "rejected"], "prompts": ["text"]}
 
 
@@ -25,77 +30,112 @@ class Config:
 
     inputs: dict
     out: str
+    runs: str
+    executor: dict
     curation: dict
     conversation: dict
     split: dict
+    max_bad_rows: NonNegativeInt | None = None
 
 
 def run(cfg: Config) -> None:
     """Read `cfg.inputs["data"]`, write the curated tables, what was dropped and quarantined, and the profile.
 
-    Every row read is kept, dropped with its reason, or quarantined with its reason. Documents depend on no other table.
+    Every row read is kept, dropped with its reason, or quarantined with its reason. Documents depend on no other table. cfg.runs keeps
+    the shards until the stage ends: killed at any point, the same command goes on after the last finished one.
     """
-    reading = reader.read(cfg.inputs["data"])
-    if not reading.read:
-        raise InputError(
-            f"{cfg.inputs['data']}: no JSONL, Parquet or text file with anything in it; name another folder with inputs.data=FOLDER"
-        )
-    documents, dropped, flow = curated(reading.table("documents"), build(cfg.curation))
     split = build(cfg.split)
-    tables = {"documents": split(documents)}
-    gone = [split(dropped)]
-    for name in TEXTS:
-        tables[name], copies = rows(name, reading.table(name), build(cfg.conversation), dropped["id"])
-        tables[name] = split(tables[name])
-        gone.append(split(copies))
-    everything = pl.concat(gone).select(*tables["documents"].columns, *VERDICT)
-    found = profile.profile(tables, everything, reading.quarantine, flow, reading.read)
-    assert found["kept"] + found["dropped"] + found["quarantined"] == found["read"]
+    with build(cfg.executor) as executor:
+        work = Work((Path(cfg.runs) / "shards").resolve(), build(cfg.curation), split, int(executor.shard_mb * 2**20))
+        units = reader.units(Path(cfg.inputs["data"]).resolve(), bytes=work.bytes)
+        if not units:
+            raise InputError(f"{cfg.inputs['data']}: no file in it; name another folder with inputs.data=FOLDER")
+        shards, findings = walk(work, units, executor, cfg.max_bad_rows)
+    tables, gone = others(work, shards, build(cfg.conversation), split)
     with artifact.create(cfg.out) as partial:
-        write(partial, tables, everything, reading.quarantine, found)
+        row_group.write(kept(work, shards), partial / "documents.parquet")
+        row_group.write(dropped(work, shards, gone), partial / "dropped.parquet")
+        for name, frame in tables.items():
+            table.write_parquet(frame, partial / f"{name}.parquet")
+        durable.write_text(partial / "quarantine.jsonl", "".join(quarantine(work, shards)))
+        found = summary(work, shards, tables, gone, findings)
+        durable.write_json(partial / "profile.json", found)
+        durable.write_text(partial / "profile.html", page.page(found))
+    shutil.rmtree(work.folder)
     Console(stderr=True).print(
         f"curate: read {found['read']}, kept {found['kept']}, dropped {found['dropped']}, quarantined {found['quarantined']}"
     )
 
 
-def curated(documents: pl.DataFrame, steps: dict[str, Step]) -> tuple[pl.DataFrame, pl.DataFrame, list[dict]]:
-    """(kept, dropped with reason, flow): each step sees what the steps before it kept."""
-    gone = [documents.clear().with_columns(pl.lit(None, pl.String).alias(name) for name in VERDICT)]
-    flow = []
-    console = Console(stderr=True)
-    for name, step in steps.items():
-        before = documents.height
-        judged = step(documents)
-        if "reason" in judged.columns:
-            gone.append(judged.filter(pl.col("reason").is_not_null()))
-            judged = judged.filter(pl.col("reason").is_null()).drop(VERDICT)
-        changed = int((judged["text"] != documents.filter(pl.col("id").is_in(judged["id"].implode()))["text"]).sum())
-        documents = judged
-        flow.append({"step": name, "before": before, "after": documents.height, "dropped": before - documents.height, "changed": changed})
-        console.print(f"curate {name}: {before} -> {documents.height} documents, {changed} changed")
-    return documents, pl.concat(gone).sort("id"), flow
+def kept(work: Work, shards: list[dict]) -> Iterator[pl.DataFrame]:
+    """The documents that stay, in the order of the input."""
+    for about in shards:
+        yield pl.read_parquet(work.last(about["name"], "kept")).drop("row")
+
+
+def dropped(work: Work, shards: list[dict], gone: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    """The documents that do not stay, in the order of the input, and then the rows of other tables."""
+    for about in shards:
+        yield pl.read_parquet(work.last(about["name"], "dropped")).select(gone.columns)
+    yield gone
+
+
+def summary(work: Work, shards: list[dict], tables: dict, gone: pl.DataFrame, findings: dict) -> dict:
+    """The profile; what was read is what was kept, dropped or quarantined."""
+    sums = [about["sums"] for about in shards]
+    sums += [profile.of_table(name, frame) for name, frame in tables.items()]
+    sums += [profile.of_dropped(str(part["step"][0]), part) for part in gone.partition_by("step")]
+    read, bad = (sum(about[name] for about in shards) for name in ("read", "quarantined"))
+    lines = [json.loads(line) for text in quarantine(work, shards) for line in text.splitlines()[: profile.FINDINGS]]
+    steps = [*work.steps, *gone["step"].unique().sort()]
+    found = profile.finish(profile.merge(sums), steps=steps, read=read, quarantine=lines, quarantined=bad, findings=findings)
+    assert found["kept"] + found["dropped"] + found["quarantined"] == found["read"]
+    return found
+
+
+def others(work: Work, shards: list[dict], steps: dict[str, Step], split: Step) -> tuple[dict[str, pl.DataFrame], pl.DataFrame]:
+    """The tables beside the documents, which fit into memory, and what was dropped from them in the columns of dropped.parquet."""
+    tables, gone = {}, []
+    whole = {name: corpus.whole(Unique(), gathered(work, shards, name).sort("id", maintain_order=True)).sort("id") for name in TEXTS}
+    about = [frame["document"] for frame in whole.values() if "document" in frame.columns]
+    orphaned = lost(work, shards, pl.concat(about).unique())
+    for name, frame in whole.items():
+        tables[name], out = rows(name, frame, steps, orphaned)
+        tables[name] = split(tables[name])
+        gone.append(split(out))
+    if (examples := gathered(work, shards, "examples")).height:
+        tables["examples"] = split(corpus.whole(Unique(), examples))
+    return tables, pl.concat(gone)
+
+
+def gathered(work: Work, shards: list[dict], name: str) -> pl.DataFrame:
+    """All rows of one table, in the order of the input."""
+    empty = pl.DataFrame(schema=table.SCHEMA[name])
+    files = [work.file(0, about["name"], name) for about in shards if about["tables"].get(name)]
+    return pl.concat([empty, *(pl.read_parquet(file).select(empty.columns) for file in files)])
+
+
+def lost(work: Work, shards: list[dict], asked: pl.Series) -> pl.Series:
+    """Which of the documents `asked` about were dropped."""
+    found = [pl.Series("id", [], dtype=pl.String)]
+    for about in shards:
+        ids = pl.read_parquet(work.last(about["name"], "dropped"), columns=["id"])["id"]
+        found.append(ids.filter(ids.is_in(asked.implode())))
+    return pl.concat(found)
 
 
 def rows(name: str, frame: pl.DataFrame, steps: dict[str, Step], dropped: pl.Series) -> tuple[pl.DataFrame, pl.DataFrame]:
     """(kept, dropped in the columns of documents) of another table: texts cleaned, copies out, and what asks about a dropped document."""
     for column in TEXTS[name]:
         frame = conversation.rewrite(frame, column, list(steps.values()))
-    shown = frame.select("id", "source", "licence", "group").with_columns(text=conversation.as_text(frame), domain=pl.lit(name))
-    shown = shown.with_columns(pl.lit(None, pl.String).alias(column) for column in VERDICT)
+    base: dict = {column: pl.lit(table.DEFAULT.get(column, ""), pl.String) for column in table.SCHEMA["documents"]}
+    own = {column: pl.col(column) for column in base if column in frame.columns}
+    shown = frame.select(**base | own | {"text": conversation.as_text(frame), "domain": pl.lit(name)})
+    shown = shown.with_columns(pl.lit(None, pl.String).alias(column) for column in (*VERDICT, "step"))
     if "document" in frame.columns:
         orphan = frame["document"].is_in(dropped.implode())
         shown = duplicate.drop(shown, orphan, "its document was dropped", "document is kept", frame["document"])
     asked = shown.filter(pl.col("reason").is_null())
-    gone = pl.concat([shown.filter(pl.col("reason").is_not_null()), duplicate.exact(asked).filter(pl.col("reason").is_not_null())])
-    stays = frame.filter(~pl.col("id").is_in(gone["id"].implode()))
-    return stays, gone.select("id", "text", "source", "domain", "licence", "group", *VERDICT).sort("id")
-
-
-def write(folder: Path, tables: dict[str, pl.DataFrame], dropped: pl.DataFrame, quarantine: list[dict], found: dict) -> None:
-    """All files of the stage."""
-    for name, frame in tables.items():
-        table.write_parquet(frame, folder / f"{name}.parquet")
-    table.write_parquet(dropped, folder / "dropped.parquet")
-    durable.write_text(folder / "quarantine.jsonl", "".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in quarantine))
-    durable.write_json(folder / "profile.json", found)
-    durable.write_text(folder / "profile.html", page.page(found))
+    copies = duplicate.exact(asked).filter(pl.col("reason").is_not_null())
+    gone = pl.concat([shown.filter(pl.col("reason").is_not_null()), copies]).with_columns(step=pl.lit(name))
+    return frame.filter(~pl.col("id").is_in(gone["id"].implode())), gone.sort("id")

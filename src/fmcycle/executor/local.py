@@ -1,0 +1,81 @@
+"""The processes of this machine."""
+
+import ctypes
+import multiprocessing
+import os
+import signal
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
+from dataclasses import dataclass, field
+
+from fmcycle.error import InputError
+from fmcycle.number import PositiveFloat, PositiveInt
+
+
+@dataclass
+class Local:
+    """`workers` processes of one thread each; one worker is this process itself, with all threads.
+
+    shard_mb: megabytes of input that a worker has in memory at a time, which it needs some ten times. A context manager: leaving it
+    ends the processes.
+    """
+
+    workers: PositiveInt = 1
+    shard_mb: PositiveFloat = 16
+    pool: ProcessPoolExecutor | None = field(default=None, init=False)
+
+    def __enter__(self) -> "Local":
+        return self
+
+    def __exit__(self, *_) -> None:
+        if self.pool:
+            self.pool.shutdown(cancel_futures=True)
+        self.pool = None
+
+    def map(self, function: Callable, items: Iterable) -> Iterator:
+        """function(item) of every item, in their order. Raises InputError when a process was killed."""
+        if self.workers == 1:
+            yield from map(function, items)
+            return
+        waiting: deque = deque()
+        try:
+            for item in items:
+                waiting.append(self._submit(function, item))
+                if len(waiting) > 2 * self.workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        except BrokenExecutor as error:
+            raise InputError(
+                "a worker process was killed, for want of memory? Run the same command again, it goes on where it was; "
+                "fewer executor.workers or a smaller executor.shard_mb need less"
+            ) from error
+        finally:
+            for future in waiting:
+                future.cancel()
+
+    def _submit(self, function: Callable, item):
+        if self.pool:
+            return self.pool.submit(function, item)
+        context = multiprocessing.get_context("spawn")  # a fork would copy the locks of Polars' threads
+        self.pool = ProcessPoolExecutor(self.workers, context, begin, (os.getpid(),))
+        before = os.environ.get("POLARS_MAX_THREADS")
+        os.environ["POLARS_MAX_THREADS"] = "1"  # read when a process imports polars; all start with the first item
+        try:
+            return self.pool.submit(function, item)
+        finally:
+            del os.environ["POLARS_MAX_THREADS"]
+            if before is not None:
+                os.environ["POLARS_MAX_THREADS"] = before
+
+
+def begin(parent: int) -> None:
+    """In a new process: end with the one that started it, even if that is killed (Linux); leave Ctrl-C to it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+    except (OSError, AttributeError):
+        return  # not Linux: a process whose parent is gone ends with the item that it has
+    if os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGKILL)

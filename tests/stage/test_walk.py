@@ -1,0 +1,191 @@
+"""Whatever the shards, workers and executor: the same bytes; killed at any point: the same bytes."""
+
+import inspect
+import json
+import os
+import pkgutil
+import signal
+import subprocess
+import sys
+import time
+from types import SimpleNamespace
+
+import polars as pl
+import pytest
+import yaml
+
+from fmcycle import artifact
+from fmcycle.error import InputError
+from fmcycle.stage import curate, passes, row_group, walk
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Docstrings and sources of Python's library in three files, with copies, near copies, ids twice and lines that are no rows."""
+    folder = tmp_path_factory.mktemp("data")
+    texts = []
+    for module in ["argparse", "asyncio", "collections", "datetime", "email", "json", "logging", "os", "pathlib", "string", "typing"]:
+        found = pkgutil.resolve_name(module)
+        for name in sorted(dir(found)):
+            text = inspect.getdoc(getattr(found, name)) or ""
+            texts.append({"id": f"{module}.{name}", "text": text or name, "group": module})
+    texts += [row | {"text": row["text"] + " And one more word."} for row in texts[::9]]  # the ids again, other texts
+    texts += [{"id": f"copy/{place}", "text": row["text"].upper(), "group": "copy"} for place, row in enumerate(texts[::7])]
+    lines = [json.dumps(row) for row in texts]
+    lines[10] = '{"text": "half'
+    third = len(lines) // 3
+    for place, name in enumerate(["a", "b"]):
+        (folder / f"{name}.jsonl").write_text("\n".join(lines[place * third : (place + 1) * third]))
+    pl.DataFrame([json.loads(line) for line in lines[2 * third :]]).write_parquet(folder / "c.parquet")
+    talk = [{"role": "user", "content": "What is it?"}, {"role": "assistant", "content": "It is."}]
+    (folder / "talk.jsonl").write_text(json.dumps({"messages": talk, "document": "os.abort"}))
+    (folder / "bad.txt").write_bytes(b"\xff\xfe")
+    return folder
+
+
+def settings(root, data, folder, *, shard_mb=16.0, executor="local", workers=1, max_bad_rows=None):
+    def load(name):
+        return yaml.safe_load((root / "conf" / name).read_text())
+
+    return {
+        "inputs": {"data": str(data)},
+        "out": str(folder / "out"),
+        "runs": str(folder / "runs"),
+        "executor": load(f"executor/{executor}.yaml") | {"workers": workers, "shard_mb": shard_mb},
+        "curation": load("curation/web.yaml"),
+        "conversation": load("curation/conversation.yaml"),
+        "split": load("stage/curate.yaml")["split"],
+        "max_bad_rows": max_bad_rows,
+    }
+
+
+@pytest.fixture
+def curated(root, data, tmp_path):
+    """curated(name, ...) -> digest of the out folder."""
+
+    def run(name, **how):
+        curate.run(SimpleNamespace(**settings(root, data, tmp_path / name, **how)))
+        assert not (tmp_path / name / "runs/shards").exists()
+        return artifact.verify(tmp_path / name / "out")
+
+    return run
+
+
+def test_the_same_bytes_whatever_the_shards_and_the_workers(curated, data, tmp_path):
+    whole = curated("whole")
+    assert curated("shards", shard_mb=0.02) == whole
+    assert curated("two", shard_mb=0.05, workers=2) == whole
+    assert curated("four", shard_mb=0.011, workers=4) == whole
+    out = tmp_path / "whole/out"
+    profile = json.loads((out / "profile.json").read_text())
+    assert profile["quarantined"] == 2 and profile["dropped"] > 20 and profile["kept"] > 20
+    tables = pl.concat([pl.read_parquet(out / f"{name}.parquet").select("id", "text") for name in ("documents", "dropped")])
+    assert profile["read"] == tables.height + 2 + profile["tables"]["instructions"]["rows"]
+    assert tables["id"].n_unique() == tables.height and tables["id"].str.ends_with("~2").sum() > 10
+
+
+def test_documents_stand_in_the_order_of_the_input(curated, data, tmp_path):
+    curated("order", shard_mb=0.03)
+    wanted = [json.loads(line).get("id") for name in ("a", "b") for line in (data / f"{name}.jsonl").open() if line.endswith(("}", "}\n"))]
+    kept = pl.read_parquet(tmp_path / "order/out/documents.parquet")["id"].str.replace(r"~\d+$", "").to_list()
+    places, place = {name: [i for i, other in enumerate(wanted) if other == name] for name in wanted}, -1
+    for name in kept[: sum(name in places for name in kept)]:
+        if name in places:
+            place = next(later for later in places[name] if later > place)
+
+
+@pytest.mark.prove
+def test_the_same_bytes_on_a_ray_cluster(curated):
+    assert curated("ray", shard_mb=0.05, executor="ray", workers=2) == curated("whole")
+    import ray
+
+    assert not ray.is_initialized()
+
+
+CHILD = "import json, sys; from types import SimpleNamespace; from fmcycle.stage import curate; "
+CHILD += "curate.run(SimpleNamespace(**json.load(open(sys.argv[1]))))"
+
+
+@pytest.mark.parametrize(("number", "workers"), [(0, 1), (1, 2)])
+def test_a_killed_job_goes_on_after_its_last_finished_shard(root, data, curated, tmp_path, monkeypatch, number, workers):
+    folder, how = tmp_path / "killed", {"shard_mb": 0.01, "workers": workers}
+    folder.mkdir()
+    (folder / "settings.json").write_text(json.dumps(settings(root, data, folder, **how)))
+    environment = os.environ | {"PYTHONPATH": str(root / "src"), "POLARS_MAX_THREADS": "1"}
+    child = subprocess.Popen([sys.executable, "-c", CHILD, str(folder / "settings.json")], env=environment, stderr=subprocess.DEVNULL)
+    done = folder / f"runs/shards/{number}"
+    while child.poll() is None and len(list(done.glob("*-*.json"))) < 3:
+        time.sleep(0.002)
+    child.send_signal(signal.SIGKILL)
+    assert child.wait() == -signal.SIGKILL and not (folder / "out").exists()
+    time.sleep(0.2)  # its workers end with it
+    finished = {file.name for file in done.glob("*.json") if number or "-" not in file.name}
+    name = "again" if number else "first"
+    began, whole = [], getattr(passes, name)
+
+    def counted(work, step, item):
+        if step.number == number:
+            began.append(item["name"] if number else item[0])
+        return whole(work, step, item)
+
+    monkeypatch.setattr(passes, name, counted)
+    again = curated("killed", shard_mb=0.01)
+    assert finished and began and not finished & {f"{label}.json" for label in began}
+    assert again == curated("whole")
+
+
+def test_other_shards_than_those_of_the_killed_job_are_made_anew(curated, root, data, tmp_path):
+    whole = curated("whole")
+    work = passes.Work(tmp_path / "other/runs/shards", {}, None)
+    (work.folder / "0").mkdir(parents=True)
+    (work.folder / "plan.json").write_text('{"units": "of another cut"}')
+    (work.folder / "0/000000.json").write_text("[]")
+    assert curated("other") == whole
+
+
+def test_too_many_bad_rows_end_the_stage_and_are_named(curated, tmp_path):
+    with pytest.raises(InputError, match="max_bad_rows=1 can't be read, 2 so far") as error:
+        curated("bad", max_bad_rows=1)
+    file = tmp_path / "bad/runs/quarantine.jsonl"
+    assert str(file) in str(error.value) and not (tmp_path / "bad/out").exists()
+    assert {json.loads(line)["file"] for line in file.open()} == {"a.jsonl", "bad.txt"}
+    curated("allowed", max_bad_rows=2)
+
+
+def test_a_step_that_loses_rows_is_refused(curated, monkeypatch):
+    monkeypatch.setattr("fmcycle.curation.text.normalize", lambda frame: frame.head(3))
+    with pytest.raises(ValueError, match=r"curation\.normalize: a step returns the rows that it got"):
+        curated("lost")
+
+
+def test_row_groups_depend_on_rows_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(row_group, "BYTES", 1000)
+    frame = pl.DataFrame({"id": [str(n) for n in range(300)], "text": ["word " * (n % 40) for n in range(300)]})
+    digests = set()
+    for size in (300, 1, 7, 64):
+        file = tmp_path / f"{size}.parquet"
+        assert row_group.write(frame.iter_slices(size), file) == 300
+        digests.add(artifact.sha256(file))
+        assert pl.read_parquet(file).equals(frame)
+    assert len(digests) == 1
+
+
+def test_an_empty_table_has_its_columns(tmp_path):
+    empty = pl.DataFrame(schema={"id": pl.String, "text": pl.String})
+    assert row_group.write([empty, empty], tmp_path / "t.parquet") == 0
+    assert pl.read_parquet(tmp_path / "t.parquet").schema == empty.schema
+
+
+def test_passes_are_cut_at_steps_over_the_corpus():
+    steps = {"a": len, "b": SimpleNamespace(sketch=len), "c": SimpleNamespace(sketch=len), "d": len, "e": len}
+    assert [(step.settled, step.mapped, step.sketched, step.last) for step in passes.cut(steps)] == [
+        (None, ("a",), "b", False),
+        ("b", (), "c", False),
+        ("c", ("d", "e"), None, True),
+    ]
+    assert [step.last for step in passes.cut({})] == [False, True]
+
+
+def test_small_files_share_a_shard():
+    units = [SimpleNamespace(begin=0, end=size) for size in (1, 1, 9, 2, 10, 3)]
+    assert [[unit.end for unit in some] for some in walk.together(units, 10)] == [[1, 1, 9], [2, 10], [3]]
