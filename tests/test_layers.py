@@ -18,6 +18,7 @@ NOUNS = {
     "engine",
     "monitor",
     "executor",
+    "executor",
 }
 FLOOR = {
     "module",
