@@ -18,7 +18,6 @@ NOUNS = {
     "engine",
     "monitor",
     "executor",
-    "executor",
 }
 FLOOR = {
     "module",
@@ -53,6 +52,8 @@ FLOOR = {
     "pace",
     "stop",
     "tally",
+    "personal",
+    "checksum",
 }
 DOORS = {"cli", "compose", "check", "conflict", "override", "signature", "code", "runs"}
 

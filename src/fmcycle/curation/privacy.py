@@ -1,46 +1,100 @@
-"""Personal data and secrets out of a text: e-mail addresses, phone and card numbers, keys."""
+"""Personal data and secrets out of a text: masked, put under a pseudonym, or dropped with their document."""
 
+import hmac
+import itertools
 import re
+from collections import Counter
+from pathlib import Path
+from typing import Literal
 
 import polars as pl
 
-EMAIL = r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}"
-PHONE = r"(?:\+\d{1,3}[ .-]?(?:\(\d{1,4}\)[ .-]?)?\d{2,4}(?:[ .-]?\d{2,4}){2,4}|(?:\b1[-. ])?(?:\(\d{3}\) ?|\b\d{3}[-.])\d{3}[-. ]\d{4})\b"
-DIGITS = r"\d(?:[ -]?\d){12,18}"
-# As cards are written: in one run or in their own groups, with an issuer's first digits; not the decimals of 0.6666666666666667
-CARD = re.compile(
-    r"(?<![\w.-])(?=3[0-8]|4|5[1-5]|2[2-7]|6)(?:\d{4}([ -])\d{4}\1\d{4}\1\d{1,7}|\d{4}([ -])\d{6}\2\d{4,5}|\d{13,19})(?![\w-]|\.\d)"
-)
-KEY = (
-    r"-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|\z)"
-    r"|\b(?:AKIA|ASIA|AROA|AIDA)[A-Z0-9]{12,}\b|\bgh[pousr]_[A-Za-z0-9]{20,}\b|\bsk-[A-Za-z0-9_-]{20,}\b|\bAIza[A-Za-z0-9_-]{30,}\b"
-    r"|\bxox[abprs]-[A-Za-z0-9-]{10,}|\beyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{5,}"
-)
-SECRET = r"(?i)((?:secret|token|password|passwd|api[_-]?key)[\"']?\s*[:=]\s*[\"']?)[A-Za-z0-9/+_-]{24,}={0,2}"
+from fmcycle import personal
+from fmcycle.error import InputError
+
+SHORT = 16  # bytes: a shorter key could be guessed
 
 
-def mask(frame: pl.DataFrame) -> pl.DataFrame:
-    """Put <email>, <phone>, <card> and <key> where `text` has one; card numbers are those that pass Luhn's check.
+def mask(
+    frame: pl.DataFrame,
+    *,
+    key: Literal["mask", "hash", "drop", "keep"] = "mask",
+    email: Literal["mask", "hash", "drop", "keep"] = "mask",
+    iban: Literal["mask", "hash", "drop", "keep"] = "mask",
+    card: Literal["mask", "hash", "drop", "keep"] = "mask",
+    national_id: Literal["mask", "hash", "drop", "keep"] = "mask",
+    phone: Literal["mask", "hash", "drop", "keep"] = "mask",
+    ip: Literal["mask", "hash", "drop", "keep"] = "mask",
+    secret: str | None = None,
+) -> pl.DataFrame:
+    """Treat each kind as it says: `mask` writes <email>, `hash` <email:1f0a...>, `drop` drops the document, `keep` leaves all as it is.
 
-    A masked text masks to itself. Left out: names, postal addresses, and national numbers.
+    hash: the same address has the same pseudonym, which nobody finds who has not `secret`, a file of 16 bytes or more; another secret
+    needs another file name, for the content is not part of any identity. Counts stand in `count:KIND`. A masked text masks to itself.
     """
-    text = pl.col("text").str.replace_all(KEY, "<key>").str.replace_all(SECRET, "${1}<key>").str.replace_all(EMAIL, "<email>")
-    frame = frame.with_columns(text)
-    # only the few texts with a long run of digits go through Python
-    suspect = frame["text"].str.contains(DIGITS)
-    if suspect.any():
-        cards = pl.col("text").map_elements(mask_cards, return_dtype=pl.String)
-        frame = frame.with_columns(pl.when(pl.Series(suspect)).then(cards).otherwise(pl.col("text")).alias("text"))
-    return frame.with_columns(pl.col("text").str.replace_all(PHONE, "<phone>"))
+    actions: dict[str, str] = {"key": key, "email": email, "iban": iban, "card": card, "national_id": national_id, "phone": phone, "ip": ip}
+    actions = {kind: action for kind, action in actions.items() if action != "keep"}
+    names = [name for kind in actions for name in personal.rules(kind)]
+    write = Writer(actions, _secret(secret) if "hash" in actions.values() else b"")
+    hints = frame.select(pl.col("text").str.contains(personal.RULES[name].hint).alias(name) for name in names)
+    places = hints.select(pl.any_horizontal(pl.all()).arg_true()).to_series() if names else pl.Series([], dtype=pl.UInt32)
+    texts = []
+    for text, flags in zip(frame["text"].gather(places), hints[places].iter_rows(), strict=True):  # few texts go through Python
+        texts.append(personal.replace(text, itertools.compress(names, flags), write))
+        write.next()
+    found = pl.DataFrame({f"count:{kind}": counts for kind, counts in write.counts.items()}).cast(pl.UInt32)
+    return _drop(_put(frame, places, found.with_columns(text=pl.Series(texts, dtype=pl.String))), actions)
 
 
-def mask_cards(text: str) -> str:
-    """<card> for each card number in `text` that passes Luhn's check."""
-    return CARD.sub(lambda found: "<card>" if luhn(found[0]) else found[0], text)
+class Writer:
+    """(kind, span) -> what stands in its place; `counts`: {kind: spans of each text}."""
+
+    def __init__(self, actions: dict[str, str], secret: bytes):
+        self.actions, self.secret = actions, secret
+        self.counts: dict[str, list[int]] = {kind: [] for kind in actions}
+        self.current = Counter[str]()
+
+    def __call__(self, kind: str, span: str) -> str:
+        self.current[kind] += 1
+        if self.actions[kind] != "hash":
+            return f"<{kind}>"
+        plain = span.lower() if kind in ("email", "ip") else span if kind == "key" else re.sub(r"[^A-Za-z0-9]", "", span)
+        return f"<{kind}:{hmac.digest(self.secret, plain.encode(), 'sha256').hex()[:12]}>"
+
+    def next(self) -> None:
+        """The text is done."""
+        for kind, counts in self.counts.items():
+            counts.append(self.current[kind])
+        self.current.clear()
 
 
-def luhn(number: str) -> bool:
-    """Does the last digit check the others? All zeros, and one digit repeated, are no card."""
-    digits = [int(digit) for digit in number if digit.isdigit()][::-1]
-    total = sum(digits[::2]) + sum(sum(divmod(2 * digit, 10)) for digit in digits[1::2])
-    return total % 10 == 0 and len(set(digits)) > 1
+def _put(frame: pl.DataFrame, places: pl.Series, found: pl.DataFrame) -> pl.DataFrame:
+    """`frame` with the columns of `found` in the rows `places`; elsewhere the text is as it was, and a count is 0."""
+    columns = [pl.zeros(frame.height, dtype=pl.UInt32, eager=True).scatter(places, found[name]).alias(name) for name in found.columns[:-1]]
+    whole = frame["text"] if places.is_empty() else frame["text"].scatter(places, found["text"])
+    return frame.with_columns(*columns, whole.alias("text"))
+
+
+def _drop(frame: pl.DataFrame, actions: dict[str, str]) -> pl.DataFrame:
+    """Set reason, rule and value where a kind that is to be dropped was found; no columns where no kind is."""
+    kinds = [kind for kind, action in actions.items() if action == "drop"]
+    if not kinds:
+        return frame
+    has = {kind: pl.col(f"count:{kind}") > 0 for kind in kinds}
+    return frame.with_columns(
+        reason=pl.when(pl.any_horizontal(*has.values())).then(pl.lit("personal data")),
+        rule=pl.coalesce(*(pl.when(found).then(pl.lit(f"{kind} > 0")) for kind, found in has.items())),
+        value=pl.coalesce(*(pl.when(found).then(pl.col(f"count:{kind}").cast(pl.String)) for kind, found in has.items())),
+    )
+
+
+def _secret(file: str | None) -> bytes:
+    """The key of the pseudonyms. Raises InputError where there is no file, or one that is too short."""
+    if file is None or not Path(file).is_file():
+        raise InputError(
+            f"privacy: `hash` needs secret=FILE, and {file} is none; `head -c 32 /dev/urandom > FILE` makes one, which git ignores"
+        )
+    content = Path(file).read_bytes()
+    if len(content) < SHORT:
+        raise InputError(f"privacy: {file} has {len(content)} bytes; a key of less than {SHORT} could be guessed")
+    return content
