@@ -1,10 +1,19 @@
-"""Which texts read like language: rules on counts, each a Polars expression."""
+"""Which texts read like language: published rules on counts, each a Polars expression. Words, lines and sentences as `word` has them.
+
+A rule whose figure is not defined for a text (no words, no lines) does not drop it.
+"""
+
+import re
 
 import polars as pl
 
-from fmcycle.number import Fraction, NonNegativeFloat, NonNegativeInt, PositiveInt
+from fmcycle.curation import word
+from fmcycle.number import Fraction, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
-STOP_WORDS = r"\b(?:the|be|to|of|and|that|have|with|is|a|in|for|or|this)\b"
+STOP_WORDS = {"en": ["the", "be", "to", "of", "and", "that", "have", "with"]}
+LINE_END = word.END[:-1] + r"\p{Pf}」』\"']$"  # with the closing quotation marks
+POLICIES = ["terms of use", "privacy policy", "cookie policy", "uses cookies", "use of cookies", "use cookies"]
+CITATION = r"\[\d*\]|\[edit\]|\[citation needed\]"
 
 
 def gopher(
@@ -14,41 +23,174 @@ def gopher(
     max_words: PositiveInt = 100_000,
     min_word_length: NonNegativeFloat = 3.0,
     max_word_length: NonNegativeFloat = 10.0,
-    max_symbols: NonNegativeFloat = 0.1,
+    max_hashes: NonNegativeFloat = 0.1,
+    max_ellipses: NonNegativeFloat = 0.1,
     max_bullets: Fraction = 0.9,
-    max_ellipses: Fraction = 0.3,
+    max_cut_lines: Fraction = 0.3,
     min_alphabetic: Fraction = 0.8,
     min_stop_words: NonNegativeInt = 2,
-    max_repeated_lines: Fraction = 0.3,
+    stop_words: dict[str, list[str]] = STOP_WORDS,
+    other_languages: PositiveFloat = 2.0,
+    bullets: str = "•●*-",
 ) -> pl.DataFrame:
     """Drop by the document rules of Gopher; the first rule that a text breaks is its `rule`, the measured figure its `value`.
 
-    Lengths in characters, shares of words or lines. Source: Rae et al., Gopher (2021), appendix A1.1.
+    Words without a letter or digit are no words for the first four rules. The length of words is not asked of syllabic scripts, and has
+    `other_languages` times wider bounds for rows whose `language` has no stop words: its figures are for English. stop_words: by language;
+    asked of rows whose `language` has a list, or is not known (then the best list counts).
+    Source: Rae et al., Scaling Language Models: Gopher (2021), appendix A1.1.
     """
     text = pl.col("text")
-    words = text.str.count_matches(r"\S+")
-    lines = text.str.split("\n").list.eval(pl.element().str.strip_chars()).list.eval(pl.element().filter(pl.element() != ""))
-    measured = frame.with_columns(
+    measured = frame.with_columns(left=word.letters(text)).with_columns(bare=pl.col("left").str.replace_all(r"[^\sa]*\p{N}[^\sa]*", "a"))
+    lettered = pl.col("left").str.count_matches("a", literal=True)
+    total = lettered + pl.col("left").str.count_matches(r"[^\sa]+")
+    words = pl.col("bare").str.count_matches("a", literal=True)
+    blanks = pl.col("bare").str.len_chars() - words  # and the symbols, which are no part of a word either
+    lines = word.lines(text)
+    cut = text.str.count_matches(r"(?m)(?:\.\.\.|…)[^\S\n]*$")
+    measured = measured.with_columns(
         words=words,
-        word_length=text.str.replace_all(r"\s+", "").str.len_chars() / words,
-        symbols=(text.str.count_matches("#") + text.str.count_matches(r"\.\.\.|…")) / words,
-        alphabetic=text.str.count_matches(r"\S*\p{L}\S*") / words,
-        stop_words=text.str.to_lowercase().str.count_matches(STOP_WORDS),
-        bullets=lines.list.eval(pl.element().str.contains(r"^[-*•●]").cast(pl.Float64)).list.mean(),
-        ellipses=lines.list.eval(pl.element().str.contains(r"(\.\.\.|…)$").cast(pl.Float64)).list.mean(),
-        repeated_lines=1 - lines.list.n_unique() / lines.list.len(),
+        word_length=pl.when(~word.mostly(text, word.SYLLABIC)).then((text.str.len_chars() - blanks) / words),
+        hashes=text.str.count_matches("#", literal=True) / total,
+        ellipses=text.str.count_matches(r"\.\.\.|…") / total,
+        bullets=text.str.count_matches(rf"(?m)^[^\S\n]*[{re.escape(bullets)}]") / lines if bullets else pl.lit(0.0),
+        cut_lines=cut / lines,
+        alphabetic=lettered / total,
+        stop_words=stops(frame, stop_words),
     )
+    if "language" in frame.columns:
+        length, other = pl.col("word_length"), ~pl.col("language").fill_null("und").is_in(["", "und", *stop_words])
+        wide = length.is_between(min_word_length / other_languages, max_word_length * other_languages)
+        measured = measured.with_columns(word_length=pl.when(~(other & wide)).then(length))
     rules = [
         ("too short", "words", "<", min_words),
         ("too long", "words", ">", max_words),
-        ("no stop words", "stop_words", "<", min_stop_words),
         ("words too short", "word_length", "<", min_word_length),
         ("words too long", "word_length", ">", max_word_length),
-        ("many symbols", "symbols", ">", max_symbols),
-        ("few letters", "alphabetic", "<", min_alphabetic),
+        ("many hashes", "hashes", ">", max_hashes),
+        ("many ellipses", "ellipses", ">", max_ellipses),
         ("only list items", "bullets", ">", max_bullets),
-        ("lines cut short", "ellipses", ">", max_ellipses),
-        ("lines repeated", "repeated_lines", ">", max_repeated_lines),
+        ("lines cut short", "cut_lines", ">", max_cut_lines),
+        ("few letters", "alphabetic", "<", min_alphabetic),
+        ("no stop words", "stop_words", "<", min_stop_words),
+    ]
+    return judge(measured, rules).select(*frame.columns, "reason", "rule", "value")
+
+
+def stops(frame: pl.DataFrame, lists: dict[str, list[str]]) -> pl.Expr:
+    """How many different stop words a text has: of its language's list, of the best list where the language is not known, else null."""
+    found = {
+        language: pl.sum_horizontal(
+            pl.col("text").str.contains(rf"(?:^|\s){re.escape(stop)}(?:\s|$)").cast(pl.UInt32) for stop in dict.fromkeys(names)
+        )
+        for language, names in lists.items()
+    }
+    if not found:
+        return pl.lit(None, pl.UInt32)
+    best = pl.max_horizontal(found.values())
+    if "language" not in frame.columns:
+        return best
+    known = pl.when(pl.col("language").fill_null("").is_in(["", "und"])).then(best).otherwise(None)
+    for language, count in found.items():
+        known = pl.when(pl.col("language") == language).then(count).otherwise(known)
+    return known
+
+
+def c4(
+    frame: pl.DataFrame,
+    *,
+    min_sentences: NonNegativeInt = 5,
+    min_line_words: NonNegativeInt = 3,
+    max_word_length: PositiveInt = 1000,
+    ends: list[str] | None = None,
+    line_words: list[str] = ["javascript", *POLICIES],  # noqa: B006 (never written)
+    document_words: list[str] = ["lorem ipsum", "{"],  # noqa: B006
+    remove_citations: bool = True,
+) -> pl.DataFrame:
+    """Keep of `text` the lines that C4 keeps; drop a text with one of `document_words` in such a line, or too few sentences left.
+
+    A line stays that ends in one of `ends` but not in "...", has `min_line_words` words, none longer than `max_word_length`, and none of
+    `line_words`. ends: null is every script's end of a sentence or quotation (lines in Thai and Lao need none), [] asks for none.
+    Wikipedia's "[1]" and "[edit]" go. A text that is dropped stays as it was.
+    Source: Raffel et al., Exploring the Limits of Transfer Learning (2020), section 2.2, and its code in TensorFlow Datasets (c4_utils).
+    """
+    line = pl.col("line")
+    parts = frame.select(place=pl.int_range(pl.len(), dtype=pl.UInt32), line=pl.col("text").str.split("\n")).explode("line")
+    parts = parts.with_columns(line.str.strip_chars()).filter(line.str.count_matches(word.WORD) >= min_line_words)
+    long = (
+        pl.when(line.str.len_bytes() > max_word_length)
+        .then(line)
+        .str.extract_all(r"\S+")
+        .list.eval(pl.element().str.len_chars())
+        .list.max()
+    )
+    parts = parts.filter(long.fill_null(0) <= max_word_length)
+    if remove_citations:
+        parts = parts.with_columns(line.str.replace_all(CITATION, ""))
+    if ends is None or ends:
+        ended = line.str.contains(LINE_END) | line.str.contains(word.UNENDED)
+        ended = ended if ends is None else pl.any_horizontal(line.str.ends_with(end) for end in ends)
+        parts = parts.filter(ended & ~line.str.ends_with("..."))
+    low = line.str.to_lowercase()
+    wrong = [pl.when(low.str.contains(name, literal=True)).then(pl.lit(name)) for name in document_words]
+    parts = parts.with_columns(wrong=pl.coalesce(*wrong, pl.lit(None, pl.String)))
+    if line_words:
+        parts = parts.filter(pl.col("wrong").is_not_null() | ~low.str.contains_any(line_words))
+    found = parts.group_by("place", maintain_order=True).agg(
+        line.str.join("\n").alias("kept"),
+        line.str.count_matches(word.SENTENCE).sum().alias("sentences"),
+        pl.col("wrong").drop_nulls().first(),
+    )
+    judged = (
+        frame.with_row_index("place")
+        .join(found, on="place", how="left", maintain_order="left")
+        .with_columns(pl.col("sentences").fill_null(0), pl.col("kept").fill_null(""))
+    )
+    judged = judge(judged, [("too few sentences", "sentences", "<", min_sentences)])
+    bad = pl.col("wrong").is_not_null()
+    judged = judged.with_columns(
+        reason=pl.when(bad).then(pl.lit("placeholder or code")).otherwise("reason"),
+        rule=pl.when(bad).then(pl.lit("a line has one of document_words")).otherwise("rule"),
+        value=pl.when(bad).then("wrong").otherwise("value"),
+    ).with_columns(text=pl.when(pl.col("reason").is_null()).then(pl.col("kept").str.strip_chars()).otherwise("text"))
+    return judged.select(*frame.columns, "reason", "rule", "value")
+
+
+def fineweb(
+    frame: pl.DataFrame,
+    *,
+    min_ended_lines: Fraction = 0.12,
+    max_short_lines: Fraction = 0.67,
+    short_line: NonNegativeInt = 30,
+    max_repeated_characters: Fraction = 0.1,
+    max_line_breaks: NonNegativeFloat = 0.3,
+) -> pl.DataFrame:
+    """Drop by FineWeb's own rules: shares of lines that end in a sentence's end, are short, are repeated; line breaks a word.
+
+    short_line: in characters; a blank line is none. What ends a sentence is Unicode's, in any script; Thai and Lao write no such sign and
+    are not asked for it. Source: Penedo et al., The FineWeb Datasets (2024), section 3.6 (the code released with it has 0.01 for the
+    characters of repeated lines, and the rule on line breaks).
+    """
+    text, line = pl.col("text"), pl.col("line")
+    parts = frame.select(place=pl.int_range(pl.len(), dtype=pl.UInt32), line=text.str.split("\n")).explode("line")
+    parts = parts.filter(line.str.contains(r"\S")).with_columns(size=line.str.len_chars())
+    shares = parts.group_by("place").agg(
+        line.str.contains(word.END + "$").mean().alias("ended_lines"),
+        (pl.col("size") <= short_line).mean().alias("short_lines"),
+        pl.col("size").filter(~line.is_first_distinct()).sum().alias("repeated"),
+    )
+    breaks = text.str.count_matches("\n", literal=True)
+    measured = frame.with_row_index("place").join(shares, on="place", how="left", maintain_order="left")
+    measured = measured.with_columns(
+        ended_lines=pl.when(~word.mostly(text, word.UNENDED)).then("ended_lines"),
+        repeated_characters=pl.col("repeated") / (text.str.len_chars() - breaks),
+        line_breaks=breaks / word.words(text),
+    )
+    rules = [
+        ("lines without an end", "ended_lines", "<", min_ended_lines),
+        ("short lines", "short_lines", ">", max_short_lines),
+        ("lines repeated", "repeated_characters", ">", max_repeated_characters),
+        ("many line breaks", "line_breaks", ">", max_line_breaks),
     ]
     return judge(measured, rules).select(*frame.columns, "reason", "rule", "value")
 
@@ -57,8 +199,9 @@ def judge(frame: pl.DataFrame, rules: list[tuple[str, str, str, float]]) -> pl.D
     """Add `reason`, `rule`, `value` of the first rule (reason, column, "<" or ">", bound) that a row breaks; null where none."""
     reason, rule, value = (pl.lit(None, pl.String) for _ in range(3))
     for why, column, sign, bound in reversed(rules):
-        broken = pl.col(column) < bound if sign == "<" else pl.col(column) > bound
+        figure = pl.col(column).cast(pl.Float64).fill_nan(None)
+        broken = figure < bound if sign == "<" else figure > bound
         reason = pl.when(broken).then(pl.lit(why)).otherwise(reason)
         rule = pl.when(broken).then(pl.lit(f"{column} {sign} {bound}")).otherwise(rule)
-        value = pl.when(broken).then(pl.col(column).cast(pl.Float64).round(3).cast(pl.String)).otherwise(value)
+        value = pl.when(broken).then(figure.round(3).cast(pl.String)).otherwise(value)
     return frame.with_columns(reason=reason, rule=rule, value=value)
