@@ -1,6 +1,7 @@
 """Records as rows of our tables: which table, what is missing, and what no text is."""
 
 import datetime
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -37,22 +38,21 @@ class Origin:
 
 def take(records: list[Record], file: str, origin: Origin) -> Read:
     """Sort records into tables; `row` is `origin.row` and the record's place, a missing id is file and line."""
-    kinds: dict[tuple, str | None] = {}
-    sorted_in: dict[str, list[Record]] = {}
+    kinds: dict[tuple, list[Record]] = {}  # the records of each set of columns, in their order
     read = Read(read=len(records))
     for record in records:
-        row = record[2]
-        if isinstance(row, str):
-            read.quarantine.append({"file": file, "line": record[1], "reason": row})
-            continue
-        names = tuple(row)
-        if names not in kinds:
-            kinds[names] = kind_of(row)
-        kind = kinds[names]
-        if kind is None:
-            read.quarantine.append({"file": file, "line": record[1], "reason": "no column text, messages, or chosen and rejected"})
+        if isinstance(record[2], str):
+            read.quarantine.append({"file": file, "line": record[1], "reason": record[2]})
         else:
-            sorted_in.setdefault(kind, []).append(record)
+            kinds.setdefault(tuple(record[2]), []).append(record)
+    sorted_in: dict[str, list[Record]] = {}
+    for names, chosen in kinds.items():
+        sorted_in.setdefault(kind_of(names) or "", []).extend(chosen)
+    for record in sorted_in.pop("", []):
+        read.quarantine.append({"file": file, "line": record[1], "reason": "no column text, messages, or chosen and rejected"})
+    if len(kinds) > 1:
+        for chosen in sorted_in.values():
+            chosen.sort(key=lambda record: record[0])
     for kind, chosen in sorted_in.items():
         frame, refused = table(kind, chosen, file, origin)
         read.quarantine += [{"file": file, "line": line, "reason": reason} for line, reason in refused]
@@ -71,7 +71,7 @@ def take_frame(frame: pl.DataFrame, file: str, origin: Origin) -> Read:
     return Read(tables, quarantine, frame.height)
 
 
-def kind_of(row: dict) -> str | None:
+def kind_of(row: Collection[str]) -> str | None:
     """The table that a row with these columns belongs to."""
     if "media" in row:
         return "examples"
@@ -141,19 +141,23 @@ def readable_rows(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[tuple]]:
 
 def filled(kind: str, frame: pl.DataFrame, file: str, origin: Origin) -> pl.DataFrame:
     """What is missing or empty is the file and line, the source's record, or "unknown"; `row` comes last."""
-    names = pl.when(pl.col("line").is_null()).then(pl.lit(file)).otherwise(pl.format("{}#{}", pl.lit(file), "line"))
     missing = DEFAULT | {"source": origin.source, "licence": origin.licence, "origin": origin.origin}
-    frame = frame.with_columns(id=or_else("id", names), row=pl.lit(origin.row, pl.UInt64) + pl.col("place"))
-    frame = frame.with_columns(or_else(name, pl.lit(value)) for name, value in missing.items() if name in SCHEMA[kind])
-    frame = frame.with_columns(or_else("group", pl.col("id")))
-    if "origin" in SCHEMA[kind]:
+    frame = frame.with_columns(id=or_else(frame, "id", pl.format("{}#{}", pl.lit(file), "line").fill_null(pl.lit(file))))
+    frame = frame.with_columns(or_else(frame, name, pl.lit(value)) for name, value in missing.items() if name in SCHEMA[kind])
+    frame = frame.with_columns(or_else(frame, "group", pl.col("id")), row=pl.lit(origin.row, pl.UInt64) + pl.col("place"))
+    if "origin" in SCHEMA[kind] and not frame["origin"].is_in(ORIGINS).all():
         frame = frame.with_columns(origin=pl.when(pl.col("origin").is_in(ORIGINS)).then("origin").otherwise(pl.lit(origin.origin)))
     return frame.select(*SCHEMA[kind], "row")
 
 
-def or_else(name: str, other: pl.Expr) -> pl.Expr:
+def or_else(frame: pl.DataFrame, name: str, other: pl.Expr) -> pl.Expr:
     """The column `name`, and `other` where it is null or empty."""
-    return pl.when(pl.col(name).is_null() | (pl.col(name) == "")).then(other).otherwise(pl.col(name)).alias(name)
+    own, nulls = pl.col(name), frame[name].null_count()
+    if nulls == frame.height:
+        return other.alias(name)
+    if not nulls and not (frame[name] == "").any():
+        return own
+    return pl.when(own.is_null() | (own == "")).then(other).otherwise(own).alias(name)
 
 
 def sifted(kind: str, records: list[Record]) -> tuple[list[Record], list[tuple]]:

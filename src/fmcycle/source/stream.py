@@ -42,6 +42,11 @@ class Watched(io.RawIOBase):
         self.check()
         return count
 
+    def read(self, size: int = -1) -> bytes:
+        piece = self.file.read(size)  # without the copy that RawIOBase makes
+        self.check()
+        return piece
+
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         return self.file.seek(offset, whence)
 
