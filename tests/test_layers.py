@@ -54,6 +54,7 @@ FLOOR = {
     "tally",
     "personal",
     "checksum",
+    "licence",
 }
 DOORS = {"cli", "compose", "check", "conflict", "override", "signature", "code", "runs"}
 

@@ -26,6 +26,7 @@ class Config:
     evaluation: dict = field(default_factory=dict)
     price: dict = field(default_factory=dict)
     limit: dict = field(default_factory=dict)
+    licence: dict = field(default_factory=dict)
     minutes: float = 5
 
 
@@ -36,7 +37,9 @@ def run(cfg: Config) -> dict | None:
     from fmcycle.data.module import Data
     from fmcycle.module import Module, fit
     from fmcycle.stage.account import Account
+    from fmcycle.stage.permit import permit
 
+    permit(cfg)
     budget, machine, data = build(cfg.budget), build(cfg.trainer), build(cfg.data)
     loggers = logger.made(cfg.logger, cfg.runs)
     machine.micro(budget.global_batch)

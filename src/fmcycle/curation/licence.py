@@ -1,0 +1,18 @@
+"""Documents whose licence may not enter."""
+
+import polars as pl
+
+from fmcycle.licence import UNKNOWN, Policy
+
+
+def policy(frame: pl.DataFrame, *, allow: list[str]) -> pl.DataFrame:
+    """Drop each text whose `licence` (an SPDX expression) is in none of the families nor names of `allow`; `value` is that licence."""
+    judge = Policy(allow)
+    licences = frame["licence"].fill_null(UNKNOWN).unique()
+    wrong = [name for name in licences if not judge.permits(name)]
+    gone = pl.col("licence").fill_null(UNKNOWN).is_in(wrong)
+    return frame.with_columns(
+        reason=pl.when(gone).then(pl.lit("licence")),
+        rule=pl.when(gone).then(pl.lit(f"licence not in {', '.join(allow)}")),
+        value=pl.when(gone).then(pl.col("licence").fill_null(UNKNOWN)),
+    )
