@@ -135,7 +135,6 @@ def rows(name: str, frame: pl.DataFrame, steps: dict[str, Step], dropped: pl.Ser
     if "document" in frame.columns:
         orphan = frame["document"].is_in(dropped.implode())
         shown = duplicate.drop(shown, orphan, "its document was dropped", "document is kept", frame["document"])
-    asked = shown.filter(pl.col("reason").is_null())
-    copies = duplicate.exact(asked).filter(pl.col("reason").is_not_null())
-    gone = pl.concat([shown.filter(pl.col("reason").is_not_null()), copies]).with_columns(step=pl.lit(name))
+    copies = duplicate.exact(shown.filter(pl.col("reason").is_null()).drop(VERDICT)).filter(pl.col("reason").is_not_null())
+    gone = pl.concat([shown.filter(pl.col("reason").is_not_null()), copies.select(shown.columns)]).with_columns(step=pl.lit(name))
     return frame.filter(~pl.col("id").is_in(gone["id"].implode())), gone.sort("id")
