@@ -1,76 +1,96 @@
-"""Copies: of the same text, and of nearly the same text, only the first stays. Rows are taken in the order of the frame."""
+"""Copies: of the same text, paragraph or line only the first stays. Rows are taken in the order of the input."""
 
-from collections import defaultdict
+from dataclasses import dataclass
+from typing import Literal
 
-import numpy as np
 import polars as pl
-from rensa import RMinHash
 
-from fmcycle.number import Fraction, NonNegativeInt, PositiveInt
+from fmcycle.curation.corpus import VERDICT, Fetch, whole
+from fmcycle.number import PositiveInt
+
+PARTS = 16
+GAP = {"paragraph": "\n\n", "line": "\n"}
+
+
+@dataclass(frozen=True)
+class Exact:
+    """Corpus step: drop each text that equals an earlier one but for case and blanks; `value` is the id of the one that stays."""
+
+    def sketch(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """128 bits of each text."""
+        return frame.select("row", *keys(normal(pl.col("text"))))
+
+    def settle(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """The rows that are copies, and the row of which."""
+        first = pl.col("row").first().over("key", "more")
+        return frame.select("row", original=first).filter(pl.col("row") != pl.col("original"))
+
+    def verdicts(self, settled: pl.DataFrame, fetch: Fetch) -> pl.DataFrame:
+        """All of them go."""
+        return settled.with_columns(reason=pl.lit("exact duplicate"), rule=pl.lit("same text"))
+
+
+@dataclass(frozen=True)
+class Repeated:
+    """Corpus step: take out of a text each paragraph (or line) that an earlier document has too, but for case and blanks.
+
+    unit: a paragraph ends with an empty line. min_length: characters of the shortest that is judged: dialogue and headings repeat rightly.
+    most: in how many documents a unit may stand and stay in all. What one document repeats in itself (a refrain) stays.
+    A document of which nothing would stay is dropped whole. Source: Wenzek et al., CCNet (2020), section 3.1, per paragraph.
+    """
+
+    unit: Literal["paragraph", "line"] = "paragraph"
+    min_length: PositiveInt = 200
+    most: PositiveInt = 1
+
+    def sketch(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """One line a unit: its place in the text, and 128 bits of it."""
+        units = frame.select("row", text=pl.col("text").str.split(GAP[self.unit])).explode("text")
+        units = units.with_columns(place=pl.int_range(pl.len(), dtype=pl.UInt32).over("row"), text=normal(pl.col("text")))
+        return units.filter(pl.col("text").str.len_chars() >= self.min_length).select("row", *keys(pl.col("text")), "place")
+
+    def settle(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """The places of the units that an earlier document has."""
+        documents = pl.col("row").n_unique().over("key", "more")
+        first = pl.col("row").first().over("key", "more")
+        return frame.filter(documents > self.most, pl.col("row") != first).select("row", "place")
+
+    def verdicts(self, settled: pl.DataFrame, fetch: Fetch) -> pl.DataFrame:
+        """What `apply` takes out of each row."""
+        return settled.group_by("row", maintain_order=True).agg("place")
+
+    def apply(self, frame: pl.DataFrame, found: pl.DataFrame) -> pl.DataFrame:
+        """Take them out; a text without them that has nothing left is dropped as it was."""
+        gap, empty = GAP[self.unit], pl.col("left") == ""
+        touched = frame.select("row", "text").join(found.select("row", "place"), on="row").with_columns(pl.col("text").str.split(gap))
+        left = [
+            gap.join(unit for place, unit in enumerate(units) if place not in out).strip("\n")
+            for units, out in ((units, set(out)) for units, out in touched.select("text", "place").iter_rows())
+        ]
+        touched = touched.select("row", left=pl.Series(left, dtype=pl.String), out=pl.col("place").list.len().cast(pl.Int64))
+        judged = frame.join(touched, on="row", how="left", maintain_order="left")
+        reason, rule = pl.lit(f"every {self.unit} stands elsewhere"), pl.lit(f"in more than {self.most} documents")
+        verdict = (reason, rule, pl.col("out").cast(pl.String))
+        return judged.with_columns(
+            pl.when(empty | pl.col("left").is_null()).then(pl.col("text")).otherwise(pl.col("left")).alias("text"),
+            pl.when(~empty).then(pl.col("out")).otherwise(None).fill_null(0).alias(f"count:{self.unit}s taken out"),
+            *(pl.when(empty).then(what).otherwise(None).alias(name) for name, what in zip(VERDICT, verdict, strict=True)),
+        ).drop("left", "out")
 
 
 def exact(frame: pl.DataFrame) -> pl.DataFrame:
-    """Drop each text that equals an earlier one but for case and blanks; `value` is the id of the one that stays."""
-    key = pl.col("text").str.to_lowercase().str.replace_all(r"\s+", " ").str.strip_chars()
-    first = frame.with_columns(key=key).with_columns(kept=pl.col("id").first().over("key"), place=pl.int_range(pl.len()).over("key"))
-    return drop(frame, first["place"] > 0, "exact duplicate", "same text", first["kept"])
+    """`Exact` over a table in memory."""
+    return whole(Exact(), frame)
 
 
-def minhash(
-    frame: pl.DataFrame,
-    *,
-    threshold: Fraction = 0.8,
-    permutations: PositiveInt = 128,
-    bands: PositiveInt = 32,
-    ngram: PositiveInt = 3,
-    seed: NonNegativeInt = 0,
-) -> pl.DataFrame:
-    """Drop each text whose word n-grams overlap an earlier kept one's by `threshold` (Jaccard); `value` is that one's id.
-
-    Candidates share one of `bands` slices of their MinHash signature; the overlap itself is then counted exactly. Whether two texts
-    are near is a function of these two alone, so what stays has no near pair and a second run drops nothing.
-    A text shorter than the n-gram is one n-gram. Source: Broder (1997), On the resemblance and containment of documents.
-    """
-    texts = frame["text"].to_list()
-    signatures = signature(texts, permutations, ngram, seed)
-    rows = permutations // bands
-    tables: list[dict[bytes, list[int]]] = [defaultdict(list) for _ in range(bands)]
-    original: list[int | None] = [None] * frame.height
-    for row, own in enumerate(signatures):
-        keys = [own[band * rows : (band + 1) * rows].tobytes() for band in range(bands)]
-        candidates = sorted({other for table, key in zip(tables, keys, strict=True) for other in table.get(key, ())})
-        if candidates:
-            likely = np.flatnonzero((signatures[candidates] == own).mean(axis=1) >= threshold - 0.2)  # five deviations below
-            near = (candidates[place] for place in likely if overlap(texts[row], texts[candidates[place]], ngram) >= threshold)
-            original[row] = next(near, None)
-        if original[row] is None:
-            for table, key in zip(tables, keys, strict=True):
-                table[key].append(row)
-    ids = frame["id"]
-    kept = pl.Series([None if row is None else ids[row] for row in original], dtype=pl.String)
-    return drop(frame, kept.is_not_null(), "near duplicate", f"overlap of {ngram}-grams >= {threshold}", kept)
+def normal(text: pl.Expr) -> pl.Expr:
+    """A text by which copies are told: in small letters, with single blanks."""
+    return text.str.to_lowercase().str.replace_all(r"\s+", " ").str.strip_chars()
 
 
-def shingles(text: str, ngram: int) -> set[str]:
-    """The word n-grams of a text."""
-    words = text.lower().split()
-    return {" ".join(words[start : start + ngram]) for start in range(max(1, len(words) - ngram + 1))}
-
-
-def overlap(one: str, other: str, ngram: int) -> float:
-    """Jaccard similarity of two texts' word n-grams."""
-    first, second = shingles(one, ngram), shingles(other, ngram)
-    return len(first & second) / len(first | second)
-
-
-def signature(texts: list[str], permutations: int, ngram: int, seed: int) -> np.ndarray:
-    """MinHash signatures, uint32 (texts, permutations), of the sets of word n-grams."""
-    found = np.empty((len(texts), permutations), np.uint32)
-    for row, content in enumerate(texts):
-        sketch = RMinHash(permutations, seed)
-        sketch.update(list(shingles(content, ngram)))
-        found[row] = sketch.digest()
-    return found
+def keys(text: pl.Expr) -> tuple[pl.Expr, pl.Expr, pl.Expr]:
+    """(part, key, more): 128 bits of a text, so that none of 10^12 texts is taken for another."""
+    return (text.hash(0) % PARTS).cast(pl.UInt32).alias("part"), text.hash(0).alias("key"), text.hash(1).alias("more")
 
 
 def drop(frame: pl.DataFrame, dropped: pl.Series, reason: str, rule: str, value: pl.Series) -> pl.DataFrame:

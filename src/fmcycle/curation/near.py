@@ -91,9 +91,9 @@ class Contained:
     Source: Broder (1997), containment; a share of all hashes as in Irber et al. (2022), Lightweight compositional analysis.
     """
 
-    threshold: Fraction = 0.9
+    threshold: Fraction = 0.75
     ngram: PositiveInt = 5
-    min_words: PositiveInt = 100
+    min_words: PositiveInt = 500
     every: PositiveInt = 16
     common: PositiveInt = 64
     parts: PositiveInt = 16
@@ -107,7 +107,7 @@ class Contained:
         found = grams(words(frame["text"]), self.ngram)
         count = np.diff(found.start)
         owner = np.repeat(np.arange(frame.height), count)
-        chosen = (found.value < np.uint64(2**64 // self.every)) & (count > self.min_words - self.ngram)[owner]
+        chosen = (found.value <= np.uint64((2**64 - 1) // self.every)) & (count > self.min_words - self.ngram)[owner]
         lines = pl.DataFrame({"owner": owner[chosen], "key": found.value[chosen]}).unique(maintain_order=True)
         return lines.select(
             row=frame["row"].gather(lines["owner"]),

@@ -1,0 +1,179 @@
+import inspect
+import itertools
+import random
+import re
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from fmcycle.curation.corpus import whole
+from fmcycle.curation.near import Contained, MinHash
+from fmcycle.curation.shingle import LONGEST, grams, words
+
+SHARED = Path(__file__).parents[2].parent / "shared/data/text"
+
+
+def documents(texts):
+    return pl.DataFrame({"id": [f"{number:04}" for number in range(len(texts))], "text": pl.Series(list(texts), dtype=pl.String)})
+
+
+def kept(judged):
+    return judged.filter(pl.col("reason").is_null()).select("id", "text")
+
+
+def docstrings():
+    """Real texts: the documentation of Python's own types and modules, among them many near-copies."""
+    import collections
+    import decimal
+    import fractions
+    import pathlib
+
+    kinds = (str, bytes, bytearray, int, float, dict, set, frozenset)
+    kinds += (collections.OrderedDict, decimal.Decimal, fractions.Fraction, pathlib.Path)
+    found = (inspect.getdoc(getattr(kind, name)) for kind in kinds for name in sorted(dir(kind)))
+    return list(dict.fromkeys(text for text in found if text and len(text) > 80))
+
+
+def invented(count, length, seed):
+    """Disjoint texts: every word stands in one of them only."""
+    chance = random.Random(seed)
+    return [" ".join(f"w{text}x{chance.randrange(length)}" for _ in range(length)) for text in range(count)]
+
+
+def jaccard(one, other, size=5):
+    def of(text):
+        found = re.findall(r"\w+", text.lower().replace("_", " "))
+        return {tuple(found[start : start + size]) for start in range(max(1, len(found) - size + 1))}
+
+    a, b = of(one), of(other)
+    return len(a & b) / len(a | b)
+
+
+def test_words_are_the_same_whatever_stands_around_them():
+    found = words(pl.Series(["The cat, the Cat!", "", "thé THÉ", "你好 世界", "...", "x" * (LONGEST + 9), "x" * (LONGEST + 8)]))
+    assert np.diff(found.start).tolist() == [4, 0, 2, 4, 0, 1, 1]
+    assert found.value[0] == found.value[2] != found.value[1] and found.of(2)[0] == found.of(2)[1] != found.value[0]
+    assert found.of(5) != found.of(6)
+    alone = words(pl.Series(["cat"]))
+    assert alone.value[0] == found.value[1]
+
+
+def test_different_words_have_different_hashes():
+    texts = [" ".join(map("".join, itertools.product("abcdefg", repeat=length))) for length in (1, 2, 3, 4, 5)]
+    assert len(np.unique(words(pl.Series(texts)).value)) == sum(7**length for length in (1, 2, 3, 4, 5))
+
+
+def test_grams_stay_inside_their_text():
+    found = grams(words(pl.Series(["a b c d", "", "b c", "a b c", "c d"])), 3)
+    assert np.diff(found.start).tolist() == [2, 0, 1, 1, 1]
+    assert found.of(0)[0] == found.of(3)[0] and found.of(2)[0] != found.of(4)[0]
+    assert grams(words(pl.Series(["b c", "c b"])), 3).value.tolist()[0] != grams(words(pl.Series(["c b"])), 3).value[0]
+
+
+def test_a_planted_near_copy_goes_and_names_what_stays():
+    text = "The operation puts a message into the queue of the account and returns its digest, so that the caller can check what came. " * 3
+    near = " ".join([*text.split()[:-1], "arrived."])
+    judged = whole(MinHash(), documents([text, "Something else entirely, about graphs and their nodes.", near]))
+    assert judged["value"].to_list() == [None, None, "0000"]
+    assert judged["reason"][2] == "near duplicate"
+
+
+def test_planted_near_copies_are_found_and_disjoint_texts_stay():
+    chance = random.Random(1)
+    texts = invented(400, 200, seed=0)
+    for text in texts[:200]:  # at an overlap of 0.83 to 0.95
+        copy = text.split()
+        for place in chance.sample(range(0, 200, 12), chance.randint(1, 3)):
+            copy[place] = "changed"
+        texts.append(" ".join(copy))
+    judged = whole(MinHash(), documents(texts))
+    gone = judged.filter(pl.col("reason").is_not_null())
+    assert gone["id"].to_list() == [f"{number:04}" for number in range(400, 600) if gone["id"].is_in([f"{number:04}"]).any()]
+    assert gone.height >= 0.95 * sum(jaccard(texts[number], texts[number - 400]) >= 0.8 for number in range(400, 600)) >= 150
+
+
+def test_deduplication_twice_removes_nothing_more():
+    frame = documents(docstrings() + [text.replace("the", "a", 1) for text in docstrings()])
+    once = kept(whole(MinHash(), frame))
+    assert 0 < once.height < frame.height
+    assert kept(whole(MinHash(), once)).equals(once)
+
+
+def test_what_goes_is_near_and_what_stays_is_not():
+    frame = documents(docstrings() + [text.replace("the", "a", 1) for text in docstrings()])
+    judged = whole(MinHash(threshold=0.8), frame)
+    text = dict(frame.select("id", "text").iter_rows())
+    gone = judged.filter(pl.col("reason").is_not_null())
+    assert gone.height > 50
+    assert min(jaccard(text[row["id"]], text[row["value"]]) for row in gone.to_dicts()) >= 0.8
+    stays = kept(judged)["text"].to_list()
+    assert max(jaccard(one, other) for one, other in itertools.combinations(stays[:250], 2)) < 0.8
+
+
+@pytest.mark.parametrize("step", [MinHash(), Contained(min_words=10, every=1)])
+def test_how_rows_are_cut_changes_nothing(step):
+    frame = documents(docstrings()[:150]).with_row_index("row").with_columns(pl.col("row").cast(pl.UInt64) * 3)
+    lines = [step.sketch(part) for part in (*frame.iter_slices(7), frame.head(0))]
+    order = ["row", "part", "key"]
+    assert pl.concat(lines).sort(order).equals(step.sketch(frame).sort(order))
+
+
+def test_a_chapter_goes_and_its_book_stays():
+    chapters = invented(20, 120, seed=3)
+    own = f"{chapters[7]} and something of its own behind it"
+    changed = f"alone {chapters[0].replace('x1', 'q')}"
+    judged = whole(Contained(min_words=50, every=4), documents([chapters[3], "\n\n".join(chapters), own, changed]))
+    assert judged["value"].to_list() == ["0001", None, "0001", None]
+    assert judged["reason"][0] == "held by another document"
+
+
+def test_of_equal_texts_the_first_stays_and_short_ones_are_left_alone():
+    text = invented(1, 60, seed=5)[0]
+    assert whole(Contained(min_words=50, every=1), documents([text, text, text]))["value"].to_list() == [None, "0000", "0000"]
+    assert whole(Contained(min_words=100, every=1), documents([text, text]))["value"].null_count() == 2
+
+
+def test_languages_without_blanks_have_words_too():
+    text = "全ての人間は、生まれながらにして自由であり、かつ、尊厳と権利とについて平等である。人間は、理性と良心とを授けられている。"
+    judged = whole(MinHash(), documents([text, text.replace("良心", "心"), "互いに同胞の精神をもって行動しなければならない。"]))
+    assert judged["value"].to_list() == [None, "0000", None]
+
+
+@pytest.mark.parametrize("step", [MinHash(), Contained()])
+def test_short_and_few_texts_are_no_problem(step):
+    assert whole(step, documents(["a", "b", "a b", "!", "!", ""]))["reason"].null_count() == 6
+    assert whole(step, documents([])).height == 0
+    assert whole(MinHash(), documents(["a", "b", "a b", "A!"]))["value"].to_list() == [None, None, None, "0000"]
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the books of ../shared/data/text are not on this machine")
+def test_the_same_works_of_two_sources_are_found():
+    import gzip
+    import json
+
+    def lines(name):
+        content = (SHARED / name).read_bytes()
+        content = gzip.decompress(content) if name.endswith(".gz") else content
+        rows = [json.loads(line) for line in content.decode().rstrip("\n").split("\n")]
+        return {f"{name}#{number}": row["text"] for number, row in enumerate(rows)}
+
+    texts = {
+        name: (SHARED / name).read_text() for name in ("gutenberg-nltk17/melville-moby_dick.txt", "genesis-multilingual/english-kjv.txt")
+    }
+    texts["kjv"] = gzip.decompress((SHARED / "kjv-bible/kjv.txt.gz").read_bytes()).decode()
+    texts |= lines("moby-dick/moby_dick.jsonl") | lines("sotu-1790-2021/sotu.jsonl.gz")
+    speeches = sorted((SHARED / "us-speeches").glob("state_union__19[5-9]*.txt"))
+    texts |= {file.name: file.read_text(encoding="utf-8", errors="replace") for file in speeches}
+    frame = pl.DataFrame({"id": list(texts), "text": list(texts.values())})
+    near = whole(MinHash(), frame)
+    held = whole(Contained(), kept(near))
+    gone = pl.concat([found.filter(pl.col("reason").is_not_null()).select("id", "value") for found in (near, held)])
+    found = dict(gone.iter_rows())
+    assert found["genesis-multilingual/english-kjv.txt"] == "kjv"
+    chapters = [name for name in texts if name.startswith("moby") and len(texts[name].split()) >= 600]
+    held_by_the_book = sum(found.get(name, "").endswith("melville-moby_dick.txt") for name in chapters)
+    assert len(chapters) > 110 and held_by_the_book >= len(chapters) - 2, [name for name in chapters if name not in found]
+    both = sum(name.startswith(("state_union", "sotu")) for name in found)
+    assert both >= 0.8 * len(speeches) and "kjv" not in found
