@@ -51,6 +51,18 @@ def test_shares_of_tokens_are_exact_over_a_hundred_thousand(stores, kind):
     assert found == pytest.approx(SHARES, abs=0.005)
 
 
+@pytest.mark.parametrize("temperature", [0.0, 0.3, 1.0])
+def test_a_temperature_stands_between_equal_shares_and_those_of_size(stores, temperature):
+    sizes = {name: Windows(str(stores / name), max_length=128)("train", None).tokens for name in SHARES}
+    parts = {name: {"data": Windows(str(stores / name), max_length=128), "share": 1} for name in SHARES}
+    rows = Mixture(parts, 128, temperature)("train", None)
+    weights = {name: (len(tokens) // 128) ** temperature for name, tokens in sizes.items()}
+    wanted = {name: weight / sum(weights.values()) for name, weight in weights.items()}
+    assert dict(zip(rows.names, rows.shares, strict=True)) == pytest.approx(wanted)
+    found = shares_of(rows, np.concatenate([rows.step(1, step, 8) for step in range(110)]))
+    assert found == pytest.approx(wanted, abs=0.005)
+
+
 @pytest.mark.parametrize("packed", [False, True])
 def test_shares_of_tokens_are_exact_where_rows_differ_in_length(tmp_path, material, packed):
     processor = artifact.load_processor(material / "processor")

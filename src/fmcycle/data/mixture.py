@@ -8,21 +8,28 @@ import numpy as np
 
 from fmcycle.data.order import shuffled
 from fmcycle.error import InputError
-from fmcycle.number import PositiveInt
+from fmcycle.number import NonNegativeFloat, PositiveInt
 
 
 @dataclass
 class Mixture:
     """`parts`: {name: {"data": any data, "share": of the tokens, relative to the sum of all}}; rows have `max_length` tokens, or at most.
 
-    A part that is smaller than its share begins anew, differently shuffled; the run says at its start how often.
+    temperature: each share is multiplied by the part's tokens to this power, so that equal shares are in proportion to size at 1 and
+    equal at 0. A part that is smaller than its share begins anew, differently shuffled; the run says at its start how often.
+    Source: Conneau and Lample, Cross-lingual Language Model Pretraining (2019), section 3.1, which calls the power alpha.
     """
 
     parts: dict
     max_length: PositiveInt = 256
+    temperature: NonNegativeFloat = 0.0
 
     def __call__(self, split: str, processor) -> "Rows":
-        return Rows({name: (part["data"](split, processor), part["share"]) for name, part in self._checked().items()}, self.max_length)
+        parts = {name: (part["data"](split, processor), part["share"]) for name, part in self._checked().items()}
+        tokens = {name: token_mean(rows) * len(rows) for name, (rows, _) in parts.items()}
+        largest = max(tokens.values(), default=1)  # a power of a share of it: nothing overflows
+        tempered = {name: (rows, share * (tokens[name] / largest) ** self.temperature) for name, (rows, share) in parts.items()}
+        return Rows(tempered, self.max_length)
 
     @property
     def annotate(self) -> dict:
@@ -147,8 +154,8 @@ class Line:
     def __init__(self, rows, share: float, key: tuple[int, int]):
         self.size, self.share, self.key = len(rows), share, key
         self.lengths = rows.lengths
-        mean = getattr(rows, "row_tokens", None) or (rows.length if self.lengths is None else float(np.mean(self.lengths)))
-        self.mean, self.rate = mean, share / mean
+        self.mean = token_mean(rows)
+        self.rate = share / self.mean
         self._middles: dict[int, np.ndarray] = {}
 
     def times(self, first: int, count: int) -> np.ndarray:
@@ -184,3 +191,8 @@ class Line:
             self._middles = {number: kept for number, kept in self._middles.items() if abs(number - epoch) < 2}
             self._middles[epoch] = np.cumsum(lengths) - lengths / 2
         return self._middles[epoch]
+
+
+def token_mean(rows) -> float:
+    """Tokens of a row, on average."""
+    return getattr(rows, "row_tokens", None) or (rows.length if rows.lengths is None else float(np.mean(rows.lengths)))
