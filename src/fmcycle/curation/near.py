@@ -148,7 +148,7 @@ class Contained:
                 held = grams(words(piece["text"]), self.ngram)
                 for place, original in enumerate(piece["row"]):
                     longer = np.unique(held.of(place))
-                    found += [(row, original) for row in shorter[original] if np.isin(sample[row], longer).mean() >= self.threshold]
+                    found += [(row, original) for row in shorter[original] if within(sample[row], longer).mean() >= self.threshold]
         return pl.DataFrame(found, schema={"row": pl.UInt64, "original": pl.UInt64}, orient="row")
 
 
@@ -167,6 +167,11 @@ def signature(found: Hashes, permutations: int, seed: int) -> np.ndarray:
         np.add(permuted, offset[place], out=permuted)
         np.minimum.reduceat(permuted, found.start[:-1], out=minima[place])
     return minima
+
+
+def within(values: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Which of `values` stand in `other`, which is sorted and not empty."""
+    return other[np.minimum(np.searchsorted(other, values), len(other) - 1)] == values
 
 
 def samples(rows: pl.Series, fetch: Fetch, ngram: int) -> dict[int, np.ndarray]:
