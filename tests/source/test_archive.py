@@ -66,3 +66,11 @@ def test_damage_is_one_clear_error(tmp_path):
     file.write_bytes(flipped)
     with Archive(file) as wheel, pytest.raises(InputError, match=r"'a.txt' cannot be read"):
         wheel.read("a.txt")
+
+
+def test_the_youngest_member_dates_an_archive_and_the_first_year_of_zip_is_no_date(tmp_path):
+    old, new = zipfile.ZipInfo("a", (1980, 1, 1, 0, 0, 0)), zipfile.ZipInfo("b", (2024, 2, 9, 1, 2, 3))
+    with Archive(zip_of(tmp_path / "dated.whl", (old, "x"), (new, "y"))) as wheel:
+        assert wheel.date == "2024-02-09"
+    with Archive(zip_of(tmp_path / "undated.whl", (old, "x"))) as wheel:
+        assert wheel.date == ""

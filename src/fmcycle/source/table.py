@@ -38,14 +38,16 @@ def write_parquet(frame: pl.DataFrame, path: Path) -> None:
     frame.rechunk().write_parquet(path, compression="zstd", compression_level=6, row_group_size=1 << 18)
 
 
-def write(folder: Path, tables: dict[str, list[dict]], *, source: str, licence: str, origin: str = "public") -> dict[str, int]:
+def write(
+    folder: Path, tables: dict[str, list[dict]], *, source: str, licence: str, origin: str = "public", time: str = ""
+) -> dict[str, int]:
     """Write each table of rows as `<table>.parquet`, sorted by id. Returns the row counts.
 
-    Rows without source, licence or origin get these. Raises ValueError where two rows of a table share an id: a reader's mistake.
+    Rows without source, licence, origin or time get these. Raises ValueError where two rows of a table share an id: a reader's mistake.
     """
     counts = {}
     for name, rows in tables.items():
-        filled = [{**DEFAULT, "source": source, "licence": licence, "origin": origin, **row} for row in rows]
+        filled = [{**DEFAULT, "source": source, "licence": licence, "origin": origin, "time": time, **row} for row in rows]
         frame = pl.DataFrame(filled, schema=SCHEMA[name]).sort("id")
         if frame["id"].n_unique() < frame.height:
             twice = frame.filter(pl.col("id").is_duplicated())["id"][0]

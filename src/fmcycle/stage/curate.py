@@ -15,7 +15,7 @@ from fmcycle.curation import conversation, corpus, duplicate, page, profile
 from fmcycle.curation.unique import Unique
 from fmcycle.error import InputError
 from fmcycle.number import NonNegativeInt
-from fmcycle.source import reader, table
+from fmcycle.source import croissant, reader, table
 from fmcycle.stage import row_group
 from fmcycle.stage.passes import Step, Work
 from fmcycle.stage.walk import quarantine, walk
@@ -61,6 +61,7 @@ def run(cfg: Config) -> None:
         found = summary(work, shards, tables, gone, findings)
         durable.write_json(partial / "profile.json", found)
         durable.write_text(partial / "profile.html", page.page(found))
+        durable.write_json(partial / "croissant.json", croissant.describe(partial))
     shutil.rmtree(work.folder)
     Console(stderr=True).print(
         f"curate: read {found['read']}, kept {found['kept']}, dropped {found['dropped']}, quarantined {found['quarantined']}"

@@ -1,0 +1,111 @@
+"""Croissant metadata of a data version: what tables there are, their columns and digests, in the JSON-LD that dataset search reads.
+
+Format: MLCommons, Croissant Format Specification 1.0 (2024), http://mlcommons.org/croissant/1.0.
+"""
+
+from pathlib import Path
+
+import polars as pl
+
+from fmcycle import artifact
+
+CONTEXT = {
+    "@language": "en", "@vocab": "https://schema.org/", "sc": "https://schema.org/", "cr": "http://mlcommons.org/croissant/",
+    "rai": "http://mlcommons.org/croissant/RAI/", "dct": "http://purl.org/dc/terms/", "citeAs": "cr:citeAs", "column": "cr:column",
+    "equivalentProperty": "cr:equivalentProperty", "samplingRate": "cr:samplingRate",
+    "conformsTo": "dct:conformsTo", "data": {"@id": "cr:data", "@type": "@json"},
+    "dataType": {"@id": "cr:dataType", "@type": "@vocab"}, "examples": {"@id": "cr:examples", "@type": "@json"},
+    "extract": "cr:extract", "field": "cr:field", "fileProperty": "cr:fileProperty", "fileObject": "cr:fileObject",
+    "fileSet": "cr:fileSet", "format": "cr:format", "includes": "cr:includes", "isLiveDataset": "cr:isLiveDataset",
+    "jsonPath": "cr:jsonPath", "key": "cr:key", "md5": "cr:md5", "parentField": "cr:parentField", "path": "cr:path",
+    "recordSet": "cr:recordSet", "references": "cr:references", "regex": "cr:regex", "repeated": "cr:repeated",
+    "replace": "cr:replace", "separator": "cr:separator", "source": "cr:source", "subField": "cr:subField", "transform": "cr:transform",
+}  # fmt: skip
+TYPES: dict = {
+    pl.Boolean: "sc:Boolean",
+    pl.Binary: "sc:Text",
+    pl.String: "sc:Text",
+    pl.Date: "sc:Date",
+    pl.Datetime: "sc:Date",
+}
+SAYS = {
+    "documents": "texts to train on",
+    "dropped": "texts that curation took out, each with its reason",
+    "instructions": "conversations to learn answers from",
+    "preferences": "pairs of answers, one preferred",
+    "prompts": "requests to test safety with",
+    "examples": "pictures and sound with what is said of them",
+}
+
+
+def describe(folder: str | Path, *, name: str = "curated") -> dict:
+    """The metadata of the Parquet tables in `folder`, a pure function of them: their digests are its version.
+
+    Sources stand as its creators, their licences as its own. The date is that of the youngest document; where none has one it is left out.
+    """
+    folder = Path(folder)
+    files = sorted(folder.glob("*.parquet"))
+    kept = [file for file in files if file.stem != "dropped"]
+    digests = {file.name: artifact.sha256(file) for file in files}
+    times = [time for file in kept for time in distinct(file, "time") if time[:4].isdigit()]
+    sources = sorted({source for file in kept for source in distinct(file, "source")})
+    rows = {file.stem: pl.scan_parquet(file).select(pl.len()).collect().item() for file in files}
+    found = {
+        "@context": CONTEXT,
+        "@type": "sc:Dataset",
+        "conformsTo": "http://mlcommons.org/croissant/1.0",
+        "name": name,
+        "description": ", ".join(f"{count} {table}" for table, count in rows.items()) + f"; from {', '.join(sources)}",
+        "version": "1.0.0",
+        "identifier": f"sha256:{artifact.digest_of(digests)}",
+        "url": "croissant.json",
+        "license": sorted({licence for file in kept for licence in distinct(file, "licence")}),
+        "creator": [{"@type": "sc:Organization", "name": source} for source in sources],
+        "distribution": [file_object(file, digests[file.name]) for file in files],
+        "recordSet": [record_set(file) for file in files],
+    }
+    return found | ({"datePublished": max(times)[:10]} if times else {})
+
+
+def distinct(file: Path, column: str) -> list[str]:
+    """The values of a column other than "", sorted; none where there is no such column."""
+    frame = pl.scan_parquet(file)
+    if column not in frame.collect_schema().names():
+        return []
+    return [value for value in frame.select(pl.col(column).unique()).collect()[column].sort() if value]
+
+
+def file_object(file: Path, digest: str) -> dict:
+    """One table's file."""
+    return {
+        "@type": "cr:FileObject",
+        "@id": file.name,
+        "name": file.name,
+        "contentUrl": file.name,
+        "contentSize": f"{file.stat().st_size} B",
+        "encodingFormat": "application/x-parquet",
+        "sha256": digest,
+    }
+
+
+def record_set(file: Path) -> dict:
+    """One table's columns."""
+    schema = pl.read_parquet_schema(file)
+    fields = [field(file, f"{file.stem}/{column}", dtype, {"column": column}) for column, dtype in schema.items()]
+    found = {"@type": "cr:RecordSet", "@id": file.stem, "name": file.stem, "description": SAYS.get(file.stem, file.stem), "field": fields}
+    return found | ({"key": {"@id": f"{file.stem}/id"}} if "id" in schema else {})
+
+
+def field(file: Path, name: str, dtype: pl.DataType, extract: dict, path: str | None = None) -> dict:
+    """A column, or what lies at `path` in each of its values."""
+    repeated = isinstance(dtype, pl.List)
+    inner = dtype.inner if isinstance(dtype, pl.List) else dtype
+    found: dict = {"@type": "cr:Field", "@id": name, "name": name.rpartition("/")[2]}
+    found["source"] = {"fileObject": {"@id": file.name}, "extract": extract} | ({"transform": {"jsonPath": path}} if path else {})
+    if repeated:
+        found["repeated"] = True
+    if isinstance(inner, pl.Struct):
+        found["subField"] = [field(file, f"{name}/{part.name}", part.dtype, extract, part.name) for part in inner.fields]  # type: ignore[arg-type]
+    else:
+        found["dataType"] = TYPES.get(inner.base_type()) or ("sc:Float" if inner.is_float() else "sc:Integer")
+    return found

@@ -1,0 +1,91 @@
+"""What writes synthetic text: (list of prompts) -> list of answers. `name` goes into every row's provenance."""
+
+import json
+import os
+import time
+import urllib.error
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from fmcycle import artifact
+from fmcycle.error import InputError
+from fmcycle.number import NonNegativeFloat, NonNegativeInt, PositiveInt
+
+TRIES = 3
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A server that answers chat completions as OpenAI defined them; `url` is what stands before /chat/completions.
+
+    key: the environment variable that holds the bearer token, where the server wants one.
+    """
+
+    url: str
+    model: str
+    temperature: NonNegativeFloat = 0.7
+    max_tokens: PositiveInt = 512
+    seed: NonNegativeInt = 0
+    workers: PositiveInt = 4
+    key: str = "OPENAI_API_KEY"
+
+    @property
+    def name(self) -> str:
+        return self.model
+
+    @property
+    def settings(self) -> dict:
+        """What an answer depends on."""
+        return {"model": self.model, "temperature": self.temperature, "max_tokens": self.max_tokens, "seed": self.seed}
+
+    def __call__(self, prompts: list[str]) -> list[str]:
+        with ThreadPoolExecutor(self.workers) as pool:
+            return list(pool.map(self.answer, prompts))
+
+    def answer(self, prompt: str) -> str:
+        """One answer. Raises InputError where the server does not give one after some tries."""
+        body = json.dumps({**self.settings, "messages": [{"role": "user", "content": prompt}]}).encode()
+        headers = {"Content-Type": "application/json"}
+        if token := os.environ.get(self.key):
+            headers["Authorization"] = f"Bearer {token}"
+        request = urllib.request.Request(f"{self.url.rstrip('/')}/chat/completions", body, headers)
+        for attempt in range(TRIES):
+            try:
+                with urllib.request.urlopen(request, timeout=120) as response:
+                    return str(json.load(response)["choices"][0]["message"]["content"] or "")
+            except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
+                lasting = isinstance(error, urllib.error.HTTPError) and error.code < 500 and error.code != 429
+                if lasting or attempt == TRIES - 1:
+                    why = f"{type(error).__name__}: {error}"
+                    raise InputError(
+                        f"{self.url}: {self.model} gave no answer ({why}); start the server, or correct url, model or key"
+                    ) from error
+                time.sleep(0.5 * 2**attempt)
+        raise AssertionError
+
+
+class Model:
+    """A model folder of ours, or of transformers, on this machine: greedy, so that the same prompt has the same answer."""
+
+    def __init__(self, folder: str, max_tokens: PositiveInt = 256):
+        if not os.path.isdir(folder):
+            raise InputError(f"{folder}: no model folder; name one with inputs.generator=FOLDER")
+        self.folder, self.max_tokens = folder, max_tokens
+        self.name = f"{os.path.basename(folder.rstrip('/'))}@{artifact.verify(folder)[:16]}"
+        self.settings = {"model": self.name, "max_tokens": max_tokens}
+        self.loaded: tuple | None = None
+
+    def __call__(self, prompts: list[str]) -> list[str]:
+        self.loaded = self.loaded or artifact.load_model(self.folder)
+        return [self.answer(prompt) for prompt in prompts]
+
+    def answer(self, prompt: str) -> str:
+        """One answer, by the chat template where the model has one; a prompt that leaves no room is cut at its end."""
+        model, processor = self.loaded  # type: ignore[misc]
+        if processor.chat_template:
+            prompt = processor.apply_chat_template([{"role": "user", "content": prompt}], add_generation_prompt=True, tokenize=False)
+        room = max(1, model.config.max_position_embeddings - self.max_tokens)
+        ids = processor(prompt, return_tensors="pt", add_special_tokens=not processor.chat_template)["input_ids"][:, :room]
+        out = model.generate(input_ids=ids, max_new_tokens=self.max_tokens, do_sample=False, pad_token_id=processor.eos_token_id or 0)
+        return processor.decode(out[0, ids.shape[1] :], skip_special_tokens=True)

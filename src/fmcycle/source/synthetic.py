@@ -1,0 +1,133 @@
+"""Text that a model writes from seeds: paraphrases, or questions with their answers, every row with where it comes from."""
+
+import datetime
+import json
+import re
+from pathlib import Path
+from typing import Literal, Protocol
+
+import polars as pl
+from rich.console import Console
+
+from fmcycle import artifact, durable
+from fmcycle.error import InputError
+from fmcycle.number import Fraction, PositiveInt
+from fmcycle.source import reader, table
+from fmcycle.source.choice import sample
+from fmcycle.source.local import write_record
+from fmcycle.source.package import cache
+from fmcycle.source.row import readable
+
+PROVENANCE = {"model": pl.String, "seed": pl.String, "prompt": pl.String}  # who wrote it, from which row, digest of what was asked
+PAIR = re.compile(r"\s*Question:\s*(?P<question>.+?)\s*\n\s*Answer:\s*(?P<answer>.+)", re.S)
+BATCH = 32
+
+
+class Generate(Protocol):
+    """(prompts) -> answers, with a name and the settings that an answer depends on."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def settings(self) -> dict: ...
+    def __call__(self, prompts: list[str]) -> list[str]: ...
+
+
+def synthetic(
+    folder: str | Path,
+    *,
+    seeds: str | None,
+    generate: Generate,
+    prompt: str,
+    kind: Literal["instructions", "documents"] = "instructions",
+    count: PositiveInt = 1000,
+    share: Fraction = 0.5,
+    longest: PositiveInt = 4000,
+    licence: str = "unknown",
+) -> None:
+    """Write what `generate` makes of the documents under `seeds`, and the licence record.
+
+    prompt: with {text}, the seed; for instructions it must ask for "Question: ..." and "Answer: ...". count: seeds asked about, those whose
+    id has the smallest digest. share: the most that synthetic rows may be of these and the seeds together. longest: characters of a seed.
+    A row has its seed's group, so that no split knows the other's seeds. Answers are kept: a second run asks for none of them again.
+    Raises InputError where there are no seeds, or the prompt has no place for one.
+    """
+    folder = Path(folder)
+    if seeds is None or not Path(seeds).exists():
+        raise InputError(f"source {folder.name}: no seeds at {seeds}; name a folder or file of documents with inputs.seeds=PATH")
+    if "{text}" not in prompt:
+        raise InputError(f"source.{folder.name}.prompt: no {{text}} in it, where the seed goes")
+    rows = [row for row in reader.read(seeds).table("documents").to_dicts() if row["origin"] != "synthetic"]
+    allowed = most(len(rows), share)
+    wanted = min(count, len(rows))
+    chosen = sample(rows, min(wanted, allowed), lambda row: row["id"])
+    if not chosen:
+        raise InputError(f"source {folder.name}: no document in {seeds}, or none allowed by share {share}; take another folder or raise it")
+    answers = asked([prompt.replace("{text}", row["text"][:longest]) for row in chosen], generate)
+    made = [entry for row, answer in zip(chosen, answers, strict=True) if (entry := row_of(row, answer, kind, folder.name, generate.name))]
+    frame = pl.DataFrame(
+        [table.DEFAULT | {"source": folder.name, "licence": licence, "origin": "synthetic"} | entry for entry in made],
+        schema={**table.SCHEMA[kind], **({} if "time" in table.SCHEMA[kind] else {"time": pl.String}), **PROVENANCE},
+    )
+    table.write_parquet(frame.sort("id"), folder / f"{kind}.parquet")
+    limited = f"; the limit of {share:.0%} among {len(rows)} seeds allows {allowed} of {wanted}" if allowed < wanted else ""
+    note = f"{len(made)} {kind} of {len(chosen)} answers by {generate.name} could be used{limited}"
+    write_record(folder, licence, "synthetic", note=note)
+    Console(stderr=True).print(f"source {folder.name}: {note}")
+
+
+def most(seeds: int, share: float) -> int:
+    """So many synthetic rows are `share` of themselves and the seeds."""
+    return seeds if share >= 1 else int(seeds * share / (1 - share) + 1e-9)
+
+
+def row_of(seed: dict, answer: dict, kind: str, source: str, model: str) -> dict | None:
+    """A row with its provenance; None where the answer holds none."""
+    common = {"id": f"{source}/{seed['id']}", "group": seed["group"], "time": answer["time"]}
+    common |= {"model": model, "seed": seed["id"], "prompt": answer["prompt"]}
+    problem, text = readable(answer["answer"])
+    if problem:
+        return None
+    if kind == "documents":
+        return None if text.strip() == seed["text"].strip() else common | {"text": text.strip(), "domain": seed["domain"]}
+    pair = PAIR.match(text)
+    if not pair:
+        return None
+    return common | {"messages": table.ask(pair["question"], pair["answer"].strip()), "task": "synthetic", "document": seed["id"]}
+
+
+def asked(prompts: list[str], generate: Generate) -> list[dict]:
+    """{"prompt" (its digest), "answer", "time"} of each prompt: from earlier runs where they are there, the rest made and kept."""
+    file = cache().with_name("synthetic") / f"{artifact.digest_of(generate.settings)[:32]}.jsonl"
+    with durable.lock(file):
+        known = kept(file)
+        digests = [artifact.digest_of(prompt) for prompt in prompts]
+        missing = [(digest, prompt) for digest, prompt in zip(digests, prompts, strict=True) if digest not in known]
+        missing = list(dict(missing).items())
+        for start in range(0, len(missing), BATCH):
+            batch = missing[start : start + BATCH]
+            answers = generate([prompt for _, prompt in batch])
+            now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+            entries = [{"prompt": digest, "answer": answer, "time": now} for (digest, _), answer in zip(batch, answers, strict=True)]
+            append(file, entries)
+            known |= {entry["prompt"]: entry for entry in entries}
+    return [known[digest] for digest in digests]
+
+
+def kept(file: Path) -> dict[str, dict]:
+    """Answers of earlier runs by the digest of their prompt; a last line that a kill cut short is left out."""
+    found = {}
+    for line in file.read_bytes().split(b"\n") if file.is_file() else []:
+        try:
+            entry = json.loads(line)
+            found[entry["prompt"]] = {name: str(entry[name]) for name in ("prompt", "answer", "time")}
+        except (ValueError, KeyError, TypeError):
+            continue
+    return found
+
+
+def append(file: Path, entries: list[dict]) -> None:
+    """Add lines to what is kept, whole lines only: what a kill cut short becomes a line of its own."""
+    old = file.read_bytes() if file.is_file() else b""
+    end = b"\n" if old and not old.endswith(b"\n") else b""
+    durable.write_bytes(file, old + end + b"".join(json.dumps(entry).encode() + b"\n" for entry in entries))
