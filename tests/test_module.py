@@ -1,17 +1,14 @@
 """The one LightningModule: its gradients, precision, validation, and what it does about a step that is not finite."""
 
 import json
-import math
 import os
 import signal
-import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
 from training import assert_same, fit, make_model, ragged, state, weights, with_adapter, without_dropout
 
 from fmcycle import checkpoint
@@ -241,47 +238,8 @@ def test_a_dead_loader_is_named_and_the_run_goes_on_from_its_checkpoint(tmp_path
     assert fit(tmp_path, budget={"max_steps": 50}, workers=2).curve["step"] == list(range(1, 51))
 
 
-def run_program(folder: Path, check=True, **settings) -> dict:
-    """The curve of tests/two_processes.py."""
-    program = str(Path(__file__).with_name("two_processes.py"))
-    subprocess.run([sys.executable, program, str(folder), json.dumps(settings)], check=check, timeout=300)
-    return json.loads((folder / "curve.json").read_text())
-
-
 @pytest.mark.prove
 def test_compiled_equals_plain(tmp_path):
     budget = {"max_steps": 3}  # without dropout: compiled code draws it otherwise
     plain, compiled = (fit(tmp_path / str(flag), make=without_dropout, budget=budget, compile=flag) for flag in (False, True))
     np.testing.assert_allclose(plain.curve["loss"], compiled.curve["loss"], atol=1e-4)
-
-
-@pytest.mark.prove
-@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
-@pytest.mark.parametrize("clip", [0.0, 0.5])
-def test_two_processes_have_the_gradient_of_one(tmp_path, strategy, clip):
-    settings = {"optimizer": "sgd", "budget": {"max_steps": 1, "clip": clip, "warmup": 0.0, "decay": 0.0}}
-    run_program(tmp_path / "one", micro_batch=8, **settings)
-    for micro in (4, 1):
-        run_program(tmp_path / str(micro), devices=2, strategy=strategy, micro_batch=micro, **settings)
-        torch.testing.assert_close(*(load_file(tmp_path / n / "weights.safetensors") for n in ("one", str(micro))), rtol=0, atol=1e-6)
-
-
-@pytest.mark.prove
-@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
-@pytest.mark.parametrize("adapter", [False, True], ids=["full", "lora"])
-def test_two_processes_give_the_losses_metrics_and_weights_of_one(tmp_path, strategy, adapter):
-    settings = {"micro_batch": 2, "adapter": adapter}
-    one, two = run_program(tmp_path / "one", **settings), run_program(tmp_path / "two", devices=2, strategy=strategy, **settings)
-    assert one.keys() == two.keys() and "validation_rows_seen" in one and one["rows"] == two["rows"]
-    for name in one:
-        np.testing.assert_allclose(one[name], two[name], atol=1e-6)
-    torch.testing.assert_close(*(load_file(tmp_path / name / "weights.safetensors") for name in ("one", "two")), rtol=0, atol=1e-5)
-
-
-@pytest.mark.prove
-@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
-def test_two_processes_checkpoint_their_layers_too(tmp_path, strategy):
-    one = run_program(tmp_path / "one", budget={"max_steps": 3})
-    two = run_program(tmp_path / "two", devices=2, strategy=strategy, gradient_checkpointing=True, budget={"max_steps": 3})
-    np.testing.assert_allclose(one["loss"], two["loss"], atol=1e-6)
-    assert not any(math.isnan(loss) for loss in one["loss"])

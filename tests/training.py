@@ -48,8 +48,10 @@ def ragged(rows: int = 40) -> Rows:
     return Rows(made, pad=1)
 
 
-def fit(folder: Path, *, optimizer=None, make=make_model, objective=None, budget=None, processor=None, loggers=None, **machine) -> Module:
-    """Train for `budget` (6 steps of 8 rows) in `folder`, or go on there."""
+def fit(
+    folder: Path, *, optimizer=None, make=make_model, objective=None, budget=None, processor=None, loggers=None, rows=None, **machine
+) -> Module:
+    """Train for `budget` (6 steps of 8 rows) in `folder`, or go on there. rows: `ragged` ones where there are none."""
     plan = Budget(**{"max_steps": 6, "global_batch": 8, "validate_every": 2, "validation_rows": 6} | (budget or {}))
     where = Machine(threads=1, **{"checkpoint_every": 2} | machine)
     folder.mkdir(parents=True, exist_ok=True)
@@ -62,7 +64,11 @@ def fit(folder: Path, *, optimizer=None, make=make_model, objective=None, budget
         folder=folder,
         processor=processor,
     )
-    train(where.lightning(plan, folder, logger=logger.made(loggers or {}, folder)), module, Data(ragged(), ragged(), plan, where))
+    train(
+        where.lightning(plan, folder, logger=logger.made(loggers or {}, folder)),
+        module,
+        Data(rows or ragged(), rows or ragged(), plan, where),
+    )
     return module
 
 

@@ -42,6 +42,11 @@ class Sharded(ModelParallelStrategy):
         meet(self)
         super()._setup_distributed()
 
+    @property
+    def lightning_restore_optimizer(self) -> bool:
+        """Lightning's own restores it together with its distributed format; from a whole checkpoint it is to be asked for."""
+        return True
+
     def lightning_module_state_dict(self) -> dict[str, Any]:
         assert self.model is not None
         return get_model_state_dict(self.model, options=TRAINED)  # frozen weights would be gathered only to be left out

@@ -1,3 +1,9 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -59,3 +65,31 @@ def test_only_matrices_decay():
     for optimizer in (adamw(small(), weight_decay=0.3), muon(small(), weight_decay=0.3)):
         decays = {group["weight_decay"]: group["params"] for group in optimizer.param_groups}
         assert all(p.ndim == 2 for p in decays[0.3]) and len(decays[0.3]) == 14
+
+
+SHARDED = """
+import torch
+from torch import distributed
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.tensor import Shard, distribute_tensor
+from fmcycle.optimizer.muon import orthogonal, orthogonal_in_shards
+
+mesh = init_device_mesh("cpu", (2,))
+torch.manual_seed(0)
+for shape in ((3, 7, 5), (1, 8, 4), (4, 4, 9), (2, 1, 6)):
+    matrices = torch.randn(shape)
+    stack = torch.stack([distribute_tensor(matrix, mesh, [Shard(0)]) for matrix in matrices])
+    made = orthogonal_in_shards(stack)
+    assert made.placements == stack.placements and made.shape == stack.shape
+    assert torch.equal(made.full_tensor(), orthogonal(matrices)), shape
+distributed.destroy_process_group()
+"""
+
+
+@pytest.mark.prove
+def test_matrices_whose_rows_lie_on_two_devices_are_orthogonalised_whole(tmp_path):
+    (tmp_path / "sharded.py").write_text(SHARDED)
+    torchrun = [str(Path(sys.executable).parent / "torchrun"), "--standalone", "--nproc_per_node", "2", str(tmp_path / "sharded.py")]
+    source = str(Path(__file__).parents[2] / "src")
+    done = subprocess.run(torchrun, env=os.environ | {"PYTHONPATH": source, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
