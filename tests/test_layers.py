@@ -47,6 +47,7 @@ FLOOR = {
     "launch",
     "search",
     "low_rank",
+    "rowwise",
     "cost",
     "ledger",
     "pace",
@@ -56,7 +57,7 @@ FLOOR = {
     "checksum",
     "licence",
 }
-DOORS = {"cli", "compose", "check", "conflict", "override", "signature", "code", "runs"}
+DOORS = {"cli", "compose", "check", "conflict", "override", "signature", "code", "runs", "trace", "forget"}
 
 
 def imports(file: Path) -> set[str]:

@@ -12,6 +12,8 @@ HELP = """fmcycle: from raw documents to a served, watched, improving foundation
   fmcycle compose                  params.yaml's selection, resolved, into artifacts/config.yaml
   fmcycle lineage PATH             who was made from what
   fmcycle runs [A B]               every run and its state; what differs between two in config, data, code and result
+  fmcycle trace doc ID|rule NAME|diff A B  a document's way into the models; what a rule removed; two data versions
+  fmcycle forget --source NAME     everything that holds a source, --match TEXT or --regex PATTERN; --apply takes it out
   fmcycle gate [PACKAGE]           exit 3, with the reason, where the package failed its gate
   fmcycle deploy [PACKAGE]         put a passing package in the place of the served one
   fmcycle feedback export          write the feedback store's news into feedback/snapshots
@@ -42,14 +44,16 @@ def run(arguments: list[str]) -> int:
         "plan": _plan,
         "compose": _compose,
         "lineage": _lineage,
-        "runs": _runs,
+        "runs": _door,
+        "trace": _door,
+        "forget": _door,
         "gate": _gate,
         "deploy": _deploy,
         "feedback": _feedback,
         "rank": _rank,
     }
     if verb in verbs:
-        return guarded(verbs[verb], rest)
+        return guarded(verbs[verb], *([verb] if verbs[verb] is _door else []), rest)
     return guarded(_stage, verb, rest)
 
 
@@ -128,7 +132,7 @@ def _stage(verb: str, arguments: list[str]) -> int:
     from fmcycle.error import ConfigError
 
     if verb not in stages():
-        verbs = ["plan", "compose", "lineage", "runs", "gate", "deploy", "feedback"]
+        verbs = ["plan", "compose", "lineage", "runs", "trace", "forget", "gate", "deploy", "feedback"]
         raise ConfigError([f"{verb}: no such stage or verb{suggest(verb, [*stages(), *verbs])}"])
     return _ranks([f"stage={verb}", *arguments])
 
@@ -247,24 +251,17 @@ def _compose(arguments: list[str]) -> int:
     return 0
 
 
+def _door(verb: str, arguments: list[str]) -> int:
+    """A verb with a module of its own."""
+    import importlib
+
+    return importlib.import_module(f"fmcycle.{verb}").main(arguments)
+
+
 def _lineage(arguments: list[str]) -> int:
     from fmcycle import lineage
 
     lineage.show(arguments[0] if arguments else "artifacts/package")
-    return 0
-
-
-def _runs(arguments: list[str]) -> int:
-    from fmcycle import runs
-    from fmcycle.error import InputError
-
-    if len(arguments) not in (0, 2):
-        raise InputError("fmcycle runs: names no run (a table of all), or two (what differs): `fmcycle runs A B`")
-    entries = runs.find()
-    if arguments:
-        runs.show(*(runs.named(text, entries) for text in arguments))
-    else:
-        runs.table(entries)
     return 0
 
 

@@ -14,6 +14,18 @@ RECORDS = "*.provenance.json"
 WIDE = 200  # columns where there is no terminal
 
 
+def main(arguments: list[str]) -> int:
+    """The verb: a table of all runs, or what differs between two."""
+    if len(arguments) not in (0, 2):
+        raise InputError("fmcycle runs: names no run (a table of all), or two (what differs): `fmcycle runs A B`")
+    entries = find()
+    if arguments:
+        show(*(named(text, entries) for text in arguments))
+    else:
+        table(entries)
+    return 0
+
+
 def find(runs: str | Path = "runs", artifacts: str | Path = "artifacts") -> list[dict]:
     """Every run, the newest first: run.json and the provenance of its outs, with its `folder`, `where` (outs), `state` as it is now."""
     entries: dict[tuple[str, str], dict] = {}

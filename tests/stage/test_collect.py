@@ -105,6 +105,7 @@ def test_the_default_selection_is_rich_licensed_and_split_by_group(project, fmcy
     if len(list(downloads.glob("*.whl"))) < 7:
         pytest.skip(f"the wheels of conf/stage/collect.yaml are not in {downloads}; `fmcycle collect` downloads them")
     (project / "feedback").mkdir()
+    (project / "erased.jsonl").touch()
     offline = {"FMCYCLE_CACHE": str(root / ".cache"), "PIP_NO_INDEX": "1"}
     for command in (["collect", "out=raw"], ["curate", "inputs.data=raw", "out=curated"]):
         result = fmcycle(*command, env=offline)

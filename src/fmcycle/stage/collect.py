@@ -10,6 +10,7 @@ from rich.console import Console
 from fmcycle import artifact
 from fmcycle.build import build
 from fmcycle.error import InputError
+from fmcycle.stage.erase import erase, listed
 
 
 @dataclass
@@ -32,6 +33,9 @@ def run(cfg: Config) -> None:
             (partial / name).mkdir()
             build(cfg.source[name])(folder=partial / name)
             console.print(f"collect {name}: {time.monotonic() - started:.1f} s")
+        erased = listed(cfg.inputs.get("erased"))
+        if gone := erase(partial, erased) if erased.sources | erased.digests else 0:
+            console.print(f"collect: {gone} rows are in {cfg.inputs['erased']} and were taken out")
         console.print(f"collect: {counts(partial)}")
 
 

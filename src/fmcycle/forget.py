@@ -1,0 +1,149 @@
+"""`fmcycle forget`: everything that holds a source or a match, and with `--apply` what takes it out of the sources for good."""
+
+import re
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import polars as pl
+import yaml
+
+from fmcycle import lineage
+from fmcycle.error import InputError
+from fmcycle.stage import erase
+
+LIST = Path("erased.jsonl")
+USAGE = "fmcycle forget: say what, as `fmcycle forget --source NAME`, `--match TEXT` or `--regex PATTERN`; --apply takes it out"
+
+
+@dataclass
+class Found:
+    """Rows of the raw data that are meant: ids and digests by table, how many by file; and which artifacts hold them."""
+
+    sources: set[str] = field(default_factory=set)
+    digests: set[str] = field(default_factory=set)
+    ids: set[str] = field(default_factory=set)
+    seen: set[str] = field(default_factory=set)  # table and id
+    files: dict[str, int] = field(default_factory=dict)
+    held: list[tuple[str, str]] = field(default_factory=list)
+    tables: set[str] = field(default_factory=set)  # of artifacts/curate that hold a row of it
+
+
+def main(arguments: list[str]) -> int:
+    """The verb. Nothing is changed without --apply."""
+    apply = "--apply" in arguments
+    rest = [text for text in arguments if text != "--apply"]
+    if len(rest) != 2 or rest[0] not in ("--source", "--match", "--regex"):
+        raise InputError(USAGE)
+    found = search(rest[0], rest[1], Path("data"))
+    if not found.files:
+        print(f"nothing under data/ {'is of the source' if rest[0] == '--source' else 'holds'} {rest[1]}")
+        return 0
+    holders(found)
+    for where, what in [*((f"data/{name}", f"{rows:,} rows") for name, rows in found.files.items()), *found.held]:
+        print(f"{where}: {what}")
+    print(f"to make again: {', '.join(reruns(found.tables)) or 'nothing'}")
+    if not apply:
+        print("nothing was changed; --apply takes it out of sources/ and data/")
+        return 0
+    new = erase.add(LIST, found.sources, found.digests)
+    print(f"{LIST}: {new} new lines, no text in them; commit it: collect takes out what stands there, whatever a source brings again")
+    if Path("dvc.yaml").is_file() and subprocess.run([sys.executable, "-m", "dvc", "repro", "data.dvc"]).returncode:
+        raise InputError("`dvc repro data.dvc` failed, see above; mend it and run it again: the list is written")
+    print("now run `dvc repro`, `fmcycle deploy`, and `dvc gc --workspace` (with `-c` for a remote), which deletes the versions before")
+    return 0
+
+
+def search(how: str, what: str, folder: Path) -> Found:
+    """The rows of the raw data that are meant, and those of other tables that ask about such a document."""
+    if not folder.is_dir():
+        raise InputError(f"{folder}: not there; run `dvc repro data.dvc` or `dvc pull` first")
+    try:
+        pattern = re.compile(what if how == "--regex" else re.escape(what), re.I)
+    except re.error as error:
+        raise InputError(f"fmcycle forget --regex {what}: {error}") from None
+    found = Found(sources={what} if how == "--source" else set())
+
+    def judge(rows: pl.DataFrame) -> pl.Series:
+        if how == "--source":
+            return rows["source"] == what
+        return pl.Series([bool(pattern.search(text)) for text in rows["text"]], dtype=pl.Boolean)
+
+    for units, tables, meant in erase.matches(folder, judge):
+        take(found, units[0].file, tables, meant)
+    for units, tables, _ in erase.matches(folder, lambda rows: pl.repeat(True, rows.height, eager=True)) if found.ids else ():
+        asks = {kind: frame["document"].is_in(list(found.ids)) for kind, frame in tables.items() if "document" in frame.columns}
+        take(found, units[0].file, tables, {kind: each for kind, each in asks.items() if each.any()})
+    return found
+
+
+def take(found: Found, file: str, tables: dict[str, pl.DataFrame], meant: dict[str, pl.Series]) -> None:
+    """Add the rows that are meant."""
+    for kind, each in meant.items():
+        rows = tables[kind].filter(each)
+        fresh = {f"{kind} {name}" for name in rows["id"]} - found.seen
+        if fresh:
+            found.files[file] = found.files.get(file, 0) + len(fresh)
+        found.seen |= fresh
+        found.ids |= set(rows["id"])
+        if not found.sources:
+            found.digests |= {erase.digest(text) for text in erase.texts(rows)}
+
+
+def holders(found: Found) -> None:
+    """Curated tables, token shards, and everything made from them, wherever it was recorded."""
+    known = lineage.find()
+    entries = {entry["identity"]: entry for some in known.values() for entry in some}.values()
+    digests: set[str] = set()
+    for entry in entries:
+        for out, digest in entry["outs"].items():
+            path = Path(out)
+            if path.suffix == ".parquet" and path.is_file() and (rows := held_in(path, found.ids)):
+                found.held.append((out, f"{rows:,} rows"))
+                digests |= {digest} if path.stem != "dropped" and entry["stage"] == "curate" else set()
+                found.tables |= {out} if entry["stage"] == "curate" and path.stem != "dropped" else set()
+    for entry in descendants(digests | found.tables, list(entries), paths=True):
+        models = [out for out in entry["outs"] if Path(out, "manifest.json").is_file() or out.endswith("/package")]
+        found.held += [(out, f"made by {entry['stage']} from what holds it") for out in models]
+    current = Path("deployed.json")
+    if current.is_file() and any(out.endswith("package") for out, _ in found.held):
+        found.held.append((str(current), "the deployed model stays until a new package passes its gate"))
+
+
+def held_in(file: Path, ids: set[str]) -> int:
+    """How many rows of a Parquet file have one of `ids`, or a copy's number behind it."""
+    frame = pl.scan_parquet(file)
+    if "id" not in frame.collect_schema().names():
+        return 0
+    base = pl.col("id").str.replace(r"~\d+$", "")
+    return frame.filter(base.is_in(list(ids)) | pl.col("id").is_in(list(ids))).select(pl.len()).collect().item()
+
+
+def descendants(reached: set[str], entries: list[dict], *, paths: bool = False) -> list[dict]:
+    """The provenances of all that was made from these digests, and from what was made from them.
+
+    paths: what read a path that one of them wrote counts too, though other bytes stood there by then.
+    """
+    reached, made = set(reached), []
+    while fresh := [
+        e for e in entries if e not in made and any(reached & {given["digest"], given["path"]} for given in e["inputs"].values())
+    ]:
+        made += fresh
+        reached |= {text for entry in fresh for out in entry["outs"].items() for text in (out if paths else out[1:])}
+    return made
+
+
+def reruns(tables: set[str]) -> list[str]:
+    """The stages of dvc.yaml that read the raw data, one of these curated tables, or what such a stage writes; in its order."""
+    if not Path("dvc.yaml").is_file():
+        return []
+    changed, found = {"erased.jsonl", *tables}, []
+    for name, stage in yaml.safe_load(Path("dvc.yaml").read_text())["stages"].items():
+        deps = [next(iter(dep)) if isinstance(dep, dict) else dep for dep in stage.get("deps", [])]
+        if name != "curate" and not any(dep == path or path.startswith(f"{dep}/") for dep in deps for path in changed):
+            continue
+        found.append(name)
+        outs = [next(iter(out)) if isinstance(out, dict) else out for kind in ("outs", "metrics") for out in stage.get(kind, [])]
+        changed |= {*outs, "data"} if name == "collect" else set() if name == "curate" else set(outs)
+    return found
