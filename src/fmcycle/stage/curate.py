@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import polars as pl
@@ -17,7 +18,7 @@ from fmcycle.error import InputError
 from fmcycle.number import NonNegativeInt
 from fmcycle.source import croissant, reader, table
 from fmcycle.stage import row_group
-from fmcycle.stage.passes import Step, Work
+from fmcycle.stage.passes import Step, Work, cut
 from fmcycle.stage.walk import quarantine, walk
 
 VERDICT = corpus.VERDICT
@@ -83,15 +84,23 @@ def dropped(work: Work, shards: list[dict], gone: pl.DataFrame) -> Iterator[pl.D
 
 def summary(work: Work, shards: list[dict], tables: dict, gone: pl.DataFrame, findings: dict) -> dict:
     """The profile; what was read is what was kept, dropped or quarantined."""
-    sums = [about["sums"] for about in shards]
-    sums += [profile.of_table(name, frame) for name, frame in tables.items()]
-    sums += [profile.of_dropped(str(part["step"][0]), part) for part in gone.partition_by("step")]
+    others = [profile.of_table(name, frame) for name, frame in tables.items()]
+    others += [profile.of_dropped(str(part["step"][0]), part) for part in gone.partition_by("step")]
     read, bad = (sum(about[name] for about in shards) for name in ("read", "quarantined"))
     lines = [json.loads(line) for text in quarantine(work, shards) for line in text.splitlines()[: profile.FINDINGS]]
     steps = [*work.steps, *gone["step"].unique().sort()]
-    found = profile.finish(profile.merge(sums), steps=steps, read=read, quarantine=lines, quarantined=bad, findings=findings)
+    found = profile.finish(
+        profile.merge(chain(sums(work, shards), others)), steps=steps, read=read, quarantine=lines, quarantined=bad, findings=findings
+    )
     assert found["kept"] + found["dropped"] + found["quarantined"] == found["read"]
     return found
+
+
+def sums(work: Work, shards: list[dict]) -> Iterator[dict]:
+    """What every pass counted of every shard."""
+    for about in shards:
+        for number in range(len(cut(work.steps))):
+            yield json.loads(work.file(number, about["name"], "sums").read_text())
 
 
 def others(work: Work, shards: list[dict], steps: dict[str, Step], split: Step) -> tuple[dict[str, pl.DataFrame], pl.DataFrame]:

@@ -50,8 +50,9 @@ def cut(steps: dict) -> list[Pass]:
 class Work:
     """What every worker is told: the folder of the shards, the steps for documents by name, and how to split.
 
-    In the folder: K/SHARD.KIND, what pass K left of a shard, where kind is kept, dropped, sketch, or the name of a table; its figures
-    SHARD.json are written last. K/part-N, verdicts-K: what a corpus step found between the passes K - 1 and K; ids: the same for ids.
+    In the folder: K/SHARD.KIND, what pass K left of a shard, where kind is kept, dropped, sketch, sums (of the profile), or the name
+    of a table; its figures SHARD.json are written last. K/part-N, verdicts-K: what a corpus step found between the passes K - 1 and K;
+    ids: the same for ids.
     """
 
     folder: Path
@@ -141,7 +142,7 @@ def advance(work: Work, step: Pass, about: dict, frame: pl.DataFrame) -> dict:
         sums += [profile.of_table("documents", frame), shown(dropped)]
     save(frame, work.file(step.number, name, "kept"), ROWS)
     save(dropped, work.file(step.number, name, "dropped"), ROWS)
-    figures["sums"] = profile.merge([about.get("sums", {}), *sums])
+    durable.write_json(work.file(step.number, name, "sums"), profile.merge(sums))
     durable.write_json(work.file(step.number, name, "json"), figures)
     return figures
 
