@@ -8,6 +8,8 @@ from collections.abc import Iterable
 
 import polars as pl
 
+from fmcycle import personal
+
 EXAMPLES = 3
 SHOWN = 600  # characters of an example
 SHARES = ("domain", "source", "licence", "language", "type", "origin", "split")
@@ -36,6 +38,8 @@ def of_dropped(step: str, dropped: pl.DataFrame) -> dict:
     """The sums of rows with `reason` and `rule` that `step` dropped, of whatever table."""
     keys = ["domain", "reason", "rule"]
     found: dict = {}
+    if dropped.is_empty():
+        return {"reasons": {}, "dropped_examples": {}}
     for domain, reason, rule, rows in dropped.group_by(keys).len().sort(keys).iter_rows():
         found.setdefault(domain, {}).setdefault(reason, {})[rule] = rows
     return {"reasons": {step: found} if found else {}, "dropped_examples": {step: examples(dropped, "reason")} if found else {}}
@@ -120,23 +124,14 @@ def finish(sums: dict, *, steps: Iterable[str], read: int, quarantine: list[dict
     }
 
 
-def profile(tables: dict[str, pl.DataFrame], dropped: pl.DataFrame, quarantine: list[dict], flow: list[dict], read: int) -> dict:
-    """The profile of whole tables. dropped: with reason, rule, value; flow: {step, before, after, dropped, changed} of each step."""
-    sums = merge([*(of_table(name, frame) for name, frame in tables.items()), of_dropped("curation", dropped)])
-    sums["flow"] = {
-        step["step"]: {"bytes_before": 0, "bytes_after": 0, "bytes_dropped": 0}
-        | {key: value for key, value in step.items() if key != "step"}
-        for step in flow
-    }
-    return finish(sums, steps=[step["step"] for step in flow], read=read, quarantine=quarantine, quarantined=len(quarantine))
-
-
 def _shares(sums: dict) -> list[dict]:
     return [{"name": name, "rows": entry["rows"], "megabytes": megabytes(entry["bytes"])} for name, entry in sorted(sums.items())]
 
 
 def _shown(entry: dict) -> dict:
-    return {name: value for name, value in entry.items() if name != "order"}
+    """An example as people see it: what a step dropped before the personal data went is shown without it, too."""
+    masked = personal.replace(entry["text"], personal.RULES, lambda kind, span: f"<{kind}>")
+    return {name: value for name, value in entry.items() if name != "order"} | {"text": masked}
 
 
 def size(frame: pl.DataFrame) -> int:
