@@ -1,6 +1,6 @@
 """Token shards: written once, read memory-mapped, and every token knows its document."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +9,11 @@ import polars as pl
 from fmcycle.error import InputError
 from fmcycle.number import PositiveInt
 
+Ids = Sequence[int] | np.ndarray
 INDEX = {"id": pl.String, "start": pl.Int64, "length": pl.Int64}
 
 
-def write(folder: Path, documents: Iterable[tuple[str, list[int]]], *, vocab_size: int, max_tokens: PositiveInt = 2**27) -> int:
+def write(folder: Path, documents: Iterable[tuple[str, Ids]], *, vocab_size: int, max_tokens: PositiveInt = 2**27) -> int:
     """Write (id, token ids) pairs as `shard-00000.npy` + `.parquet` files of at most `max_tokens` tokens; return the tokens written.
 
     A document is never cut by a shard's end, so one longer than `max_tokens` has a shard to itself.

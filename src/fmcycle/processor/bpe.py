@@ -11,11 +11,20 @@ from fmcycle.number import PositiveInt
 END_OF_TEXT = "<|endoftext|>"  # ends every document of pretraining, so it also begins the next one
 SPECIAL = (END_OF_TEXT, "<|pad|>", "<|system|>", "<|user|>", "<|assistant|>", "<|end|>")
 
-# Words with their leading space, numbers in threes, CamelCase cut at its humps (operation names are made of them), then
-# punctuation and white space; after GPT-4's pattern (tiktoken, cl100k_base).
-PATTERN = (
-    r"'(?:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?(?:\p{Lu}?\p{Ll}+|\p{Lu}+(?!\p{Ll})|\p{L}+)"
-    r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+"
+# Words with their leading space or sign, cut at the humps of CamelCase, with the marks that other scripts write over letters; numbers in
+# threes, punctuation, white space: the published pattern of GPT-4o (tiktoken, o200k_base), which fast libraries know by its exact letters
+_SIGN, _UPPER, _LOWER = r"[^\r\n\p{L}\p{N}]?", r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
+_SHORT = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+PATTERN = "|".join(
+    [
+        f"{_SIGN}{_UPPER}*{_LOWER}+{_SHORT}",
+        f"{_SIGN}{_UPPER}+{_LOWER}*{_SHORT}",
+        r"\p{N}{1,3}",
+        r" ?[^\s\p{L}\p{N}]+[\r\n/]*",
+        r"\s*[\r\n]+",
+        r"\s+(?!\S)",
+        r"\s+",
+    ]
 )
 
 CHAT_TEMPLATE = (

@@ -3,11 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import polars as pl
 
 from fmcycle import artifact
 from fmcycle.error import InputError
 from fmcycle.number import PositiveInt
+from fmcycle.processor.encode import encoder
 
 SPLITS = ("train", "validation", "test")
 
@@ -39,12 +41,13 @@ def run(cfg: Config) -> None:
             print(f"{split}: {len(rows)} documents, {total} tokens, {size / max(total, 1):.2f} bytes a token")
 
 
-def encoded(rows: pl.DataFrame, processor, batch: int = 1000) -> Iterator[tuple[str, list[int]]]:
+def encoded(rows: pl.DataFrame, processor, batch: int = 1000) -> Iterator[tuple[str, np.ndarray]]:
     """(id, token ids with the end-of-text token behind them) of each document.
 
     A special token written in a document is plain text there, and encoded as such.
     """
+    encode = encoder(processor)
     for part in rows.iter_slices(batch):
-        encoding = processor(part["text"].to_list(), add_special_tokens=False, split_special_tokens=True)["input_ids"]
-        for name, ids in zip(part["id"], encoding, strict=True):
-            yield name, [*ids, processor.eos_token_id]
+        ids, size = encode(part["text"].to_list())
+        ended = np.insert(ids, np.cumsum(size), processor.eos_token_id)
+        yield from zip(part["id"], np.split(ended, np.cumsum(size + 1)[:-1]), strict=True)
