@@ -10,6 +10,8 @@ import orjson
 from fmcycle.source.row import BOM, Record
 from fmcycle.source.stream import LIMIT, blocks
 
+DEEP = "nested too deep"
+
 
 def records(stream: BinaryIO, offset: int = 0, end: int | None = None, line: int = 1) -> Iterator[list[Record]]:
     """The lines between two offsets of a file; `line` is the number of the first, `place` is where a line begins."""
@@ -46,7 +48,7 @@ def fair(lines: list[bytes], block: bytes) -> list[dict] | None:
         rows = list(map(orjson.loads, lines))
         # a key that is there twice is lost, and its quotes with it; an escaped quote would be counted without being seen
         lost = b"\\u0022" in block or block.count(b'"') != orjson.dumps(rows).count(b'"')
-    except (ValueError, RecursionError):
+    except (ValueError, TypeError):  # dumps: nested deeper than 254
         return None
     if lost or {*map(type, rows)} - {dict} or any(type(row.get(name)) is float for row in rows for name in ("id", "group")):
         return None  # a float may be a whole number that was too long: the other parser keeps every digit
@@ -67,15 +69,26 @@ def parse_one(raw: bytes) -> dict | str:
     """The object in `raw`, or why there is none. NaN and Infinity are read as missing, control characters in strings as they stand."""
     try:
         row = json.loads(raw.decode(), strict=False, parse_constant=lambda _: None, object_pairs_hook=unique)
+        if too_deep(row):
+            return DEEP
     except UnicodeDecodeError as error:
         return f"invalid UTF-8 at byte {error.start}"
     except KeyError as error:
         return f"the key {error.args[0]!r} twice"
     except RecursionError:
-        return "nested too deep"
+        return DEEP
     except ValueError:
         return "not valid JSON: half-written?"
     return row if isinstance(row, dict) else "not a JSON object"
+
+
+def too_deep(row) -> bool:
+    """Deeper than the fast way takes? json's own bound moves with the depth of the caller."""
+    try:
+        orjson.dumps(row)
+    except TypeError as error:
+        return "ecursion" in str(error)
+    return False
 
 
 def unique(pairs: list[tuple]) -> dict:

@@ -124,7 +124,7 @@ def cuts(path: Path, size: int, bytes: int) -> list[tuple[int, int, int]]:
     """(begin, end, number of the first line) of pieces that end with a line. Reads the file once, to count its lines."""
     found, begin, first, line, position = [], 0, 1, 1, 0
     with open(path, "rb", buffering=0) as stream:
-        while piece := stream.read(min(4 << 20, size - position)):
+        while piece := stream.read(min(4 << 20, bytes, size - position)):
             position += len(piece)
             line += piece.count(b"\n")
             cut = piece.rfind(b"\n") + 1
