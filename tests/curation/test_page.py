@@ -40,7 +40,7 @@ def test_the_page_says_what_the_profile_has():
 def test_the_picture_is_as_thick_as_the_bytes():
     text = page(made())
     assert text.count('class="band"') == len(STEPS) + 1 and text.count('class="gone"') == 1
-    assert "−21 B" in text and "a_step_with_a…" in text and "60 B in" in text and "39 B out" in text
+    assert "−21\u00a0B" in text and "a_step_with_a…" in text and ">60\u00a0B<" in text and ">39\u00a0B<" in text
 
 
 def test_a_long_list_is_cut_to_the_largest():

@@ -58,6 +58,7 @@ def test_personal_data_is_masked(text, masked):
         "the decorator @app.route and user@localhost, icon@2x.png, git@github.com:org/name",
         "GB29 NWBK 6016 1331 9268 18, 12345678A, 923-45-6789 and MRTMTT91D08F205K fail their checks",
         "password: string, token: https://host/1, secret_id = aws_secret_id, api_key=os.environ, the password matter is 1 of 2",
+        "ListDistributionsByVpcOriginId2020_05_31, TendonForceLengthInverseDeGroote2016(fl_T)",
         "CreateCloudFrontOriginAccessIdentity2020_05_31 and us-east-1_EXAMPLE|a1b2c3d4-5678-90ab-cdef-EXAMPLE11111",
         "/images/2Ecom/j/johnson2276/Images/IntroDuctionPage and sha256-RFWPLDbv2BY+rCkDzsE+0fr8ylGr2R2faWMhq4lfEQc=",
         'boundary="----=_NextPart_dD40Vgw1oCGOp3EPEdazdGAA"\n------=_NextPart_dD40Vgw1oCGOp3EPEdazdGAA\n',

@@ -16,8 +16,9 @@ td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; } .scroll { 
 .track { width: 40%; min-width: 5rem; }
 pre { white-space: pre-wrap; overflow-wrap: anywhere; border-left: 3px solid var(--line); padding-left: .8rem; }
 summary { cursor: pointer; overflow-wrap: anywhere; } .note { opacity: .75; }
-svg { display: block; width: 100%; } svg text { font-size: 11px; fill: currentColor; } svg .name { font-weight: 600; font-size: 12px; }
-svg .lost { fill: var(--lost); background: none; font-weight: 600; } svg .end { text-anchor: end; font-weight: 600; }
+svg { display: block; width: 100%; margin-bottom: 1rem; } svg text { font-size: 11px; fill: currentColor; }
+svg .name { font-weight: 600; font-size: 12px; }
+svg .lost { fill: var(--lost); background: none; font-weight: 600; }
 .band { fill: var(--bar); fill-opacity: .55; } .gone { fill: var(--lost); fill-opacity: .7; }
 svg line { stroke: currentColor; stroke-opacity: .5; }
 """

@@ -14,7 +14,7 @@ def flow(steps: list[dict]) -> str:
         return ""
     width, height = WIDE * (len(steps) + 1), TOP + TALL + GAP + 34
     parts = [band(0, WIDE / 2, steps[0]["bytes_before"] / most * TALL, steps[0]["bytes_before"] / most * TALL)]
-    parts.append(label(4, TOP - 8, f"{size(most)} in"))
+    parts += [label(4, TOP + 16 + 14 * line, text, "name") for line, text in enumerate((size(steps[0]["bytes_before"]), "in"))]
     for number, step in enumerate(steps):
         left = WIDE / 2 + number * WIDE
         before, dropped, after = (step[f"bytes_{name}"] / most * TALL for name in ("before", "dropped", "after"))
@@ -32,10 +32,12 @@ def flow(steps: list[dict]) -> str:
         if step["changed"]:
             parts.append(label(left + 4, TOP - 9, f"{step['changed']:,} changed"))
     last = steps[-1]
-    parts.append(label(width - 4, TOP + max(last["bytes_after"] / most * TALL / 2, 10), f"{size(last['bytes_after'])} out", "end"))
+    parts += [
+        label(width - WIDE / 2 + 6, TOP + 16 + 14 * line, text, "name") for line, text in enumerate((size(last["bytes_after"]), "out"))
+    ]
     told = f"{len(steps)} steps, {size(most)} in, {size(last['bytes_after'])} out; the table below has the figures"
     return (
-        f'<div class="scroll"><svg viewBox="0 0 {width} {height}" style="min-width:{width * 0.75:.0f}px" role="img" aria-label="{told}">'
+        f'<div class="scroll"><svg viewBox="0 0 {width} {height}" style="min-width:{width * 0.9:.0f}px" role="img" aria-label="{told}">'
         f"{''.join(parts)}</svg></div>"
     )
 
@@ -66,5 +68,5 @@ def size(bytes: float) -> str:
     """Bytes for people."""
     for unit, bound in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if bytes >= bound:
-            return f"{bytes / bound:,.1f} {unit}"
-    return f"{bytes:,.0f} B"
+            return f"{bytes / bound:,.1f}\u00a0{unit}"
+    return f"{bytes:,.0f}\u00a0B"
