@@ -1,7 +1,8 @@
 """What `fmcycle plan` says against what runs cost: calibration runs teach the ledger, then 12 other configurations are held to the bars.
 
-python benchmarks/plan.py               calibration (kept in .cache/benchmarks/plan), then the 12: one line each, then the bars
-python benchmarks/plan.py fit           the rates of pace.EAGER that the calibration runs would choose
+python benchmarks/plan.py [SECONDS]     calibration, then the 12: one line each, then the bars. Runs are kept in .cache/benchmarks/plan:
+                                        after SECONDS none is begun, the same command goes on; delete the folder to measure anew
+python benchmarks/plan.py fit [SECONDS] the factors of pace.EAGER that the runs of RATES would choose; none of the 12 is among them
 python benchmarks/plan.py one NAME      one run by itself
 """
 
@@ -10,14 +11,22 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 
 from measure import ENVIRONMENTS, ROOT
 
 FOLDER = ENVIRONMENTS / "plan"
-STEPS = 8
+STEPS, VALIDATION = 8, 8  # steps and validation rows of a run
+RIDGE = 0.03
 INPUTS = {"tokens": "artifacts/tokens", "processor": "artifacts/processor", "documents": "artifacts/curate/documents.parquet"}
 NO_EVALUATION = ["evaluation=[]", "~evaluation.bits_per_byte", "~evaluation.ngram"]
-COMMON = [*NO_EVALUATION, "trainer.threads=1", "trainer.checkpoint_every=1000", f"budget.max_steps={STEPS}", "+budget.validation_rows=8"]
+COMMON = [
+    *NO_EVALUATION,
+    "trainer.threads=1",
+    "trainer.checkpoint_every=1000",
+    f"budget.max_steps={STEPS}",
+    f"+budget.validation_rows={VALIDATION}",
+]
 ADAPTER = ["strategy=lora", "~strategy.peft_config.trainable_token_indices"]
 
 
@@ -44,6 +53,23 @@ CALIBRATION = {
     "wide": llama(512, 4, "optimizer=adamw", *data(4, 256)),
     "gpt": gpt(256, 6, "optimizer=adamw", *data(8, 192)),
     "adapter": llama(384, 6, "optimizer=adamw", *ADAPTER, *data(8, 256)),
+}
+CHECKPOINTED = "trainer.gradient_checkpointing=true"
+RATES = {
+    "llama 128x6": llama(128, 6, "optimizer=adamw", *data(16, 128)),
+    "llama 256x10": llama(256, 10, "optimizer=adamw", *data(8, 128)),
+    "llama 448x3": llama(448, 3, "optimizer=adamw", *data(4, 448)),
+    "vocabulary 8192": llama(320, 3, "optimizer=adamw", "model.vocab_size=8192", *data(8, 160)),
+    "muon 320x4": llama(320, 4, *data(8, 160)),
+    "muon 192x6, 4 micro-batches": llama(192, 6, *data(16, 128), "trainer.micro_batch=4"),
+    "gpt 256x4": gpt(256, 4, "optimizer=adamw", *data(8, 256)),
+    "gpt 320x6, muon": gpt(320, 6, *data(8, 128)),
+    "gpt 128x8": gpt(128, 8, "optimizer=adamw", *data(16, 128)),
+    "lora 320x6": llama(320, 6, "optimizer=adamw", *ADAPTER, *data(8, 192)),
+    "freeze 320x6": llama(320, 6, "optimizer=adamw", "strategy=freeze", *data(8, 256)),
+    "freeze 512x3": llama(512, 3, "optimizer=adamw", "strategy=freeze", *data(4, 320)),
+    "checkpointed 256x8": llama(256, 8, "optimizer=adamw", CHECKPOINTED, *data(8, 192)),
+    "checkpointed gpt 256x6": gpt(256, 6, "optimizer=adamw", CHECKPOINTED, *data(8, 160)),
 }
 HELD_OUT = {
     "llama 320x5": llama(320, 5, "optimizer=adamw", *data(8, 192)),
@@ -85,14 +111,18 @@ def prepare() -> None:
         shutil.copy(ROOT / name, FOLDER / name)
 
 
-def calibrate() -> list[dict]:
-    """The ledger's lines of the calibration runs; those that are there are not made again."""
-    kept = FOLDER / "calibration.jsonl"
+def made(file: str, configurations: dict[str, list[str]], known: list[dict], upto: float = float("inf")) -> list[dict]:
+    """The ledger's lines of runs that begin with the ledger `known`, kept in `file`: one that is there is not made again.
+
+    upto: seconds after which none is begun.
+    """
+    kept, end = FOLDER / file, time.monotonic() + upto
     lines = [json.loads(line) for line in kept.read_text().splitlines()] if kept.is_file() else []
-    known = {line["name"] for line in lines}
-    for name, overrides in CALIBRATION.items():
-        if name not in known:
-            (FOLDER / "runs/ledger.jsonl").unlink(missing_ok=True)
+    there = {line["name"] for line in lines}
+    for name, overrides in configurations.items():
+        if name not in there and time.monotonic() < end:
+            (FOLDER / "runs").mkdir(exist_ok=True)
+            (FOLDER / "runs/ledger.jsonl").write_text("".join(json.dumps(line) + "\n" for line in known))
             lines.append(run(name, overrides) | {"name": name})
             kept.write_text("".join(json.dumps(line) + "\n" for line in lines))
     return lines
@@ -111,38 +141,49 @@ def held_to(name: str, line: dict) -> dict:
 
 
 def fit(lines: list[dict]) -> dict[str, float]:
-    """How much slower than the machine's rates each kind of work is: what there is, moved by ridge regression of the relative errors."""
+    """How much slower than the machine's rates each kind of work is, and `first`, the seconds of a run besides: what there is, moved by
+    ridge regression of the relative errors. None becomes less than a tenth of what it was: there is no work that costs nothing.
+    """
     import numpy as np
 
-    from fmcycle.pace import EAGER
+    from fmcycle.pace import EAGER, RATE
+    from fmcycle.stage.plan import FIRST, FORWARD, WRITE
 
     rate = next(iter(json.loads((FOLDER / ".cache/pace.json").read_text()).values()))
-    shares = []
+    factors, shares, rest = EAGER | {"first": FIRST}, [], []
     for line in lines:
         said, did = line["predicted"], line["actual"]["seconds"]
-        micros = STEPS * said["accumulate"] + 0.35 * -(-8 // said["micro"])  # steps and one validation
+        micros = STEPS * said["accumulate"] + FORWARD * VALIDATION / said["micro"]
         total = {kind: micros * said["work"]["micro"][kind] + STEPS * said["work"]["update"][kind] for kind in EAGER}
-        shares.append([total[kind] * EAGER[kind] / rate[kind.rpartition("_")[2]] / did for kind in EAGER])
-    matrix = np.array(shares)
-    change = np.linalg.solve(matrix.T @ matrix + 0.05 * np.eye(len(EAGER)), matrix.T @ (1 - matrix.sum(1)))
-    return {kind: round(float(value * (1 + more)), 3) for (kind, value), more in zip(EAGER.items(), change, strict=True)}
+        shares.append([*(total[kind] * EAGER[kind] / rate[RATE[kind]] / did for kind in EAGER), FIRST / did])
+        written = said["weights"] * said["trained"] / said["parameters"] + said["optimizer"]
+        rest.append(written / WRITE / did)
+    matrix, others = np.array(shares), np.array(rest)
+    change = np.linalg.solve(matrix.T @ matrix + RIDGE * np.eye(len(factors)), matrix.T @ (1 - others - matrix.sum(1)))
+    change = np.maximum(change, -0.9)
+    for line, before, after in zip(lines, matrix.sum(1) + others, matrix @ (1 + change) + others, strict=True):
+        print(json.dumps({"name": line["name"], "error": round(before - 1, 3), "fitted": round(after - 1, 3)}))
+    return {kind: round(float(value * (1 + more)), 3) for (kind, value), more in zip(factors.items(), change, strict=True)}
 
 
 def main() -> None:
     """Calibrate, hold the 12 to the bars, print the summary."""
     prepare()
-    if sys.argv[1:2] == ["one"]:
-        name = sys.argv[2]
-        held_to(name, run(name, (CALIBRATION | HELD_OUT)[name]))
+    words, upto = sys.argv[1:], float("inf")
+    if words[:1] == ["one"]:
+        held_to(words[1], run(words[1], (CALIBRATION | HELD_OUT)[words[1]]))
         return
-    lines = calibrate()
-    if sys.argv[1:] == ["fit"]:
-        print(json.dumps(fit(lines)))
+    if words and words[-1].isdigit():
+        upto = float(words.pop())
+    if words == ["fit"]:
+        print(json.dumps(fit(made("rates.jsonl", RATES, [], upto))))
         return
-    rows = []
-    for name, overrides in HELD_OUT.items():
-        (FOLDER / "runs/ledger.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))  # the held-out ones teach nothing
-        rows.append(held_to(name, run(name, overrides)))
+    began = time.monotonic()
+    lines = made("calibration.jsonl", CALIBRATION, [], upto)
+    if len(lines) < len(CALIBRATION):
+        return
+    done = made("held_out.jsonl", HELD_OUT, lines, upto - (time.monotonic() - began))  # those teach nothing
+    rows = [held_to(line["name"], line) for line in done]
     print(
         json.dumps(
             {

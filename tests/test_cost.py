@@ -105,4 +105,28 @@ def test_half_precision_halves_the_state():
 def test_packed_rows_are_imagined_with_their_real_positions():
     packed = batch(2, 32) | {"position_ids": torch.tensor([[*range(20), *range(12)], [*range(32)]])}
     said = cost.step_cost(lambda: speed.fuse(llama()), packed, NextToken(), adamw)
-    assert said.flops > 0
+    assert said.micro["attention_flops"] == 2 * 7 * 2 * 64 * (20**2 + 12**2 + 32**2) / 2
+    whole = cost.step_cost(lambda: speed.fuse(llama()), batch(2, 32), NextToken(), adamw)
+    assert whole.micro["attention_flops"] == 2 * 7 * 2 * 64 * 2 * 32**2 / 2
+    assert said.flops < whole.flops and said.micro["matmul_flops"] < 1.01 * whole.micro["matmul_flops"]
+
+
+def test_work_is_counted_once_and_by_where_its_numbers_lie():
+    rows, length = 4, 32
+    plain, fused = (cost.step_cost(make, batch(rows, length), NextToken(), adamw) for make in (llama, lambda: speed.fuse(llama())))
+    head = 2 * 64 * 128  # of one token with the output layer; of 10 in a row nothing is learnt, and the fused one leaves them out
+    assert fused.micro["matmul_flops"] == plain.micro["matmul_flops"] - 3 * 10 * rows * head
+    assert plain.micro["far_bytes"] == fused.micro["far_bytes"] == 0  # nothing here is larger than a core's cache
+    wide = cost.step_cost(partial(llama, intermediate_size=2048), batch(rows, 128), NextToken(), adamw)
+    assert wide.micro["far_bytes"] > 0 < wide.micro["functions"]
+    values = rows * 128 * 2048 * 2  # of silu, in two layers; its backward as many
+    assert wide.micro["functions"] >= 2 * values
+    assert wide.micro["far_bytes"] < 100 * values
+
+
+def test_asking_for_the_device_of_a_tensor_is_no_work():
+    with cost.imagined() as meter:
+        x = torch.ones(2**20)
+        before = dict(meter.work)
+        torch.ops.prim.device(x)
+    assert {kind: meter.work[kind] - before[kind] for kind in before} | {"calls": 0} == dict.fromkeys(cost.KINDS, 0)

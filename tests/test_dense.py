@@ -1,11 +1,15 @@
 """A rewritten Llama computes what it did: values, gradients, state dict."""
 
+import re
+
 import pytest
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
-from fmcycle import dense, speed
+from fmcycle import cost, dense, speed
 from fmcycle.objective.next_token import NextToken
+from fmcycle.optimizer.adamw import adamw
+from fmcycle.strategy.freeze import freeze
 
 
 def llama(**changed) -> LlamaForCausalLM:
@@ -101,6 +105,27 @@ def test_generation_half_precision_and_frozen_layers_are_as_they_were():
     for each in frozen:
         each.model.layers[0].requires_grad_(False)
     torch.testing.assert_close(*[step(each)[1] for each in frozen], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("train", ["norm", "embed|lm_head", "q_proj|up_proj", "down_proj", "o_proj", "layernorm|k_proj"])
+def test_what_is_frozen_gets_no_gradient_and_the_rest_gets_its_own(train):
+    found = []
+    for model in (llama(), speed.fuse(llama())):
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad_(re.search(train, name) is not None)
+        found.append(step(model))
+    torch.testing.assert_close(found[1], found[0], rtol=1e-5, atol=1e-5)
+    assert any(grad is None for grad in found[1][1].values()) and any(grad is not None for grad in found[1][1].values())
+
+
+def test_frozen_matrices_cost_no_products_of_their_own():
+    kinds = {}
+    for train in (".*", "norm|embed|lm_head"):
+        ids = {"input_ids": torch.ones(2, 16, dtype=torch.int64)}
+        kinds[train] = cost.step_cost(lambda train=train: speed.fuse(freeze(llama(), train=[train])), ids, NextToken(), adamw)
+    body, head = 2 * (4 * 32 * 32 + 3 * 32 * 48), 32 * 64
+    assert kinds[".*"].micro["matmul_flops"] == 6 * 30 * head + 6 * 32 * body
+    assert kinds["norm|embed|lm_head"].micro["matmul_flops"] == 6 * 30 * head + 4 * 32 * body
 
 
 def test_another_architecture_stays_as_it_is():

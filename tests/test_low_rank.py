@@ -5,7 +5,7 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from fmcycle import low_rank, speed
+from fmcycle import low_rank, rowwise, speed
 from fmcycle.objective.sft import SFT
 
 IDS = torch.randint(0, 64, (3, 12), generator=torch.Generator().manual_seed(0))
@@ -66,7 +66,7 @@ def fast(model) -> int:
 @pytest.mark.parametrize("batch", [BATCH, PACKED], ids=["rows", "packed"])
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 def test_fused_equals_plain(kind, batch, monkeypatch):
-    monkeypatch.setattr(low_rank, "ROWS", 5)
+    monkeypatch.setattr(rowwise, "ROWS", 5)
     fused, plain = speed.fuse(adapted(**kind)), low_rank.plain(speed.fuse(adapted(**kind)))
     assert fast(fused) > 0 and fast(plain) == 0
     torch.testing.assert_close(found(fused, batch), found(plain, batch), rtol=1e-5, atol=1e-5)

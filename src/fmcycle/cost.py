@@ -20,10 +20,16 @@ from torch.utils.flop_counter import flop_registry
 from fmcycle.number import NonNegativeFloat, PositiveFloat
 
 ATEN = torch.ops.aten
-KINDS = ("matmul_flops", "matmul_bytes", "attention_flops", "other_bytes", "calls")
+KINDS = ("matmul_flops", "matmul_bytes", "batched_flops", "attention_flops", "near_bytes", "far_bytes", "functions", "calls")
+CACHED = 2**20  # bytes that an operation touches within a core's own cache; what touches more waits for memory further away
 LOOK_UP = {ATEN.embedding, ATEN.index, ATEN.index_select, ATEN.gather}  # they read as much as they write, not all that they are given
 MAPPED = 2**25  # bytes: glibc maps a tensor of this size by itself; smaller ones share a heap, and leave gaps in it
 UNTOUCHED = {ATEN.empty, ATEN.new_empty, ATEN.empty_like, ATEN.empty_strided, ATEN._unsafe_view, ATEN.detach, ATEN.lift_fresh}
+UNTOUCHED |= {torch.ops.prim.device}
+BATCHED = {ATEN.bmm, ATEN.baddbmm}  # products of many matrices, which libraries do slower than one large one
+IN_PLACE = {ATEN.addmm_: ATEN.addmm, ATEN.baddbmm_: ATEN.baddbmm}  # products that the registry knows under the other's name only
+FUNCTIONS = {ATEN.exp, ATEN.exp_, ATEN.log, ATEN.tanh, ATEN.silu, ATEN.silu_backward, ATEN.gelu, ATEN.gelu_backward, ATEN.sigmoid}
+FUNCTIONS |= {ATEN._softmax, ATEN._log_softmax, ATEN.cos, ATEN.sin, ATEN.pow}
 
 
 @dataclass
@@ -76,7 +82,7 @@ class Cost:
     @property
     def flops(self) -> float:
         """Floating-point operations of one micro-batch, forward and backward: products of matrices, attention among them."""
-        return self.micro["matmul_flops"] + self.micro["attention_flops"]
+        return sum(amount for kind, amount in self.micro.items() if kind.endswith("_flops"))
 
 
 def step_cost(
@@ -170,17 +176,22 @@ class Meter(TorchDispatchMode):
 
     def _count(self, func, args, kwargs, out, given: list[Tensor], made: list[Tensor]) -> None:
         self.work["calls"] += 1
-        packet = func._overloadpacket
+        packet = IN_PLACE.get(func._overloadpacket, func._overloadpacket)
         if func.is_view or packet in UNTOUCHED:
             return
         size = sum(map(_bytes, made)) + sum(map(_bytes, made if packet in LOOK_UP else given))
         if "scaled_dot_product" in str(packet):
             self.work["attention_flops"] += _attention(args, backward="backward" in str(packet))
+        elif "packed_attention" in str(packet):
+            self.work["attention_flops"] += _packed_attention(args, backward="backward" in str(packet))
+        elif packet in BATCHED:
+            self.work["batched_flops"] += flop_registry[packet](*args, **kwargs, out_val=out)
         elif packet in flop_registry:
             self.work["matmul_flops"] += flop_registry[packet](*args, **kwargs, out_val=out)
             self.work["matmul_bytes"] += size
         else:
-            self.work["other_bytes"] += size
+            self.work["near_bytes" if size < CACHED else "far_bytes"] += size
+            self.work["functions"] += sum(x.numel() for x in made) if packet in FUNCTIONS else 0
 
     def _track(self, storage) -> None:
         key = storage._cdata
@@ -217,6 +228,14 @@ def _attention(args: tuple, *, backward: bool) -> float:
     causal = next((x for x in args if isinstance(x, bool)), False)
     products = 5 if backward else 2
     return products * 2 * query.numel() * key.shape[-2] * (0.5 if causal else 1)
+
+
+def _packed_attention(args: tuple, *, backward: bool) -> float:
+    """FLOPs of `fmcycle.attention.packed_attention`: of each document by itself, all of them causal."""
+    query, ends = (args[1], args[6]) if backward else (args[0], args[3])
+    with unset_fake_temporarily():
+        pairs = float(ends.diff().double().square().sum()) / 2
+    return (5 if backward else 2) * 2 * query.shape[-2] * query.shape[-1] * pairs
 
 
 def _bytes(x: Tensor) -> int:

@@ -1,8 +1,9 @@
-"""A trained Llama layer in fp32, faster and in less memory than operation by operation; parameters and state dict stay as they are.
+"""A Llama layer in fp32, faster and in less memory than operation by operation; parameters and state dict stay as they are.
 
 Queries, keys and values are one product, so are gate and up, sums are part of products, and elementwise work is done on rows that are
-still in the processor's cache; what is cheap to make again (norms, silu(gate) * up) is not kept. Where a model is anything else than
-that (another architecture, biases, half precision, a cache of keys), or is being compiled, transformers' own code runs.
+still in the processor's cache; what is cheap to make again (norms, silu(gate) * up) is not kept, and a frozen matrix gets no gradient.
+Where a model is anything else than that (another architecture, biases, half precision, a cache of keys), or is being compiled,
+transformers' own code runs.
 """
 
 import functools
@@ -10,10 +11,9 @@ import types
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fmcycle.low_rank import ROWS, normalise, rotate
+from fmcycle.rowwise import Norm, gated, gated_backward, normalise, normalise_backward, rotate
 
 
 def fuse(model: nn.Module) -> nn.Module:
@@ -82,37 +82,6 @@ def _weights(layer: Any) -> list[Tensor] | None:
     return [layer.input_layernorm.weight, *weights[:4], layer.post_attention_layernorm.weight, *weights[4:]]
 
 
-def normalise_backward(dn: Tensor, x: Tensor, weight: Tensor, scale: Tensor, rest: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Gradients of x and of weight from that of the norm (N, D), which is overwritten; `rest`: what reaches x on other ways."""
-    of_weight = torch.zeros_like(weight)
-    for begin in range(0, len(x), ROWS):
-        rows = slice(begin, begin + ROWS)
-        unit, grad = x[rows] * scale[rows], dn[rows]
-        of_weight += (grad * unit).sum(0)
-        grad.mul_(weight)
-        along = (grad * unit).mean(-1, keepdim=True)
-        grad.addcmul_(unit, along, value=-1).mul_(scale[rows])
-        if rest is not None:
-            grad.add_(rest[rows])
-    return dn, of_weight
-
-
-class Norm(torch.autograd.Function):
-    """RMSNorm (Zhang and Sennrich, 2019); keeps its input only."""
-
-    @staticmethod
-    def forward(ctx, x, weight, eps):
-        out, scale = normalise(x.flatten(0, -2), weight, eps)
-        ctx.save_for_backward(x, weight, scale)
-        return out.view_as(x)
-
-    @staticmethod
-    def backward(ctx, dy):
-        x, weight, scale = ctx.saved_tensors
-        dx, of_weight = normalise_backward(dy.flatten(0, -2).clone(), x.flatten(0, -2), weight, scale, None)
-        return dx.view_as(x), of_weight, None
-
-
 class Projections(torch.autograd.Function):
     """Norm, then queries, keys and values, rotated: (B, T, D) to three of (B, heads, T, head), and the input once more.
 
@@ -142,8 +111,11 @@ class Projections(torch.autograd.Function):
         rotate(dk, cos, -sin, k)
         v.copy_(dv)
         rows, grad = hidden.reshape(-1, hidden.shape[-1]), grad.flatten(2).flatten(0, 1)
-        of_weights = (grad.T @ normalise(rows, weight, 0.0, scale)[0]).split([len(part) for part in weights])
-        dx, of_norm = normalise_backward(grad @ torch.cat(weights), rows, weight, scale, rest.reshape(rows.shape))
+        of_weights: Any = [None] * 3
+        if any(ctx.needs_input_grad[6:]):
+            of_weights = (grad.T @ normalise(rows, weight, 0.0, scale)[0]).split([len(part) for part in weights])
+        rest = rest.reshape(rows.shape)
+        dx, of_norm = normalise_backward(grad @ torch.cat(weights), rows, weight, scale, rest, trained=ctx.needs_input_grad[1])
         return dx.view_as(hidden), of_norm, None, None, None, None, *of_weights
 
 
@@ -159,7 +131,7 @@ class Added(torch.autograd.Function):
     def backward(ctx, dy):
         x, weight = ctx.saved_tensors
         flat = dy.reshape(-1, dy.shape[-1])
-        return (flat @ weight).view_as(x), dy, flat.T @ x.flatten(0, 1)
+        return (flat @ weight).view_as(x), dy, flat.T @ x.flatten(0, 1) if ctx.needs_input_grad[2] else None
 
 
 class MLP(torch.autograd.Function):
@@ -171,10 +143,7 @@ class MLP(torch.autograd.Function):
         x, scale = normalise(rows, weight, eps)
         gate, up = x @ gate_weight.T, x @ up_weight.T
         del x
-        product = torch.empty_like(gate)
-        for begin in range(0, len(rows), ROWS):
-            here = slice(begin, begin + ROWS)
-            torch.mul(F.silu(gate[here]), up[here], out=product[here])
+        product = gated(gate, up)
         ctx.save_for_backward(hidden, weight, scale, gate, up, gate_weight, up_weight, down_weight)
         return torch.addmm(rows, product, down_weight.T).view_as(hidden)
 
@@ -182,19 +151,16 @@ class MLP(torch.autograd.Function):
     def backward(ctx, dy):
         hidden, weight, scale, gate, up, gate_weight, up_weight, down_weight = ctx.saved_tensors
         dy = dy.reshape(-1, dy.shape[-1])
-        product = dy @ down_weight
         of_gate, of_up = torch.empty_like(gate), torch.empty_like(up)
-        for begin in range(0, len(dy), ROWS):
-            here = slice(begin, begin + ROWS)
-            activated, of_product = F.silu(gate[here]), product[here]
-            torch.mul(of_product, activated, out=of_up[here])
-            of_gate[here] = torch.ops.aten.silu_backward(of_product.mul_(up[here]), gate[here])
-            torch.mul(activated, up[here], out=of_product)  # the product again, where its gradient was
-        of_down = dy.T @ product
+        product = gated_backward(dy @ down_weight, gate, up, of_gate, of_up)
+        of_down = dy.T @ product if ctx.needs_input_grad[5] else None
         del product
         rows = hidden.reshape(-1, hidden.shape[-1])
-        x = normalise(rows, weight, 0.0, scale)[0]
-        found = of_gate.T @ x, of_up.T @ x
+        found: Any = (None, None)
+        if any(ctx.needs_input_grad[3:5]):
+            x = normalise(rows, weight, 0.0, scale)[0]
+            found = of_gate.T @ x, of_up.T @ x
+            del x
         dx = (of_gate @ gate_weight).addmm_(of_up, up_weight)
-        dx, of_norm = normalise_backward(dx, rows, weight, scale, dy)
+        dx, of_norm = normalise_backward(dx, rows, weight, scale, dy, trained=ctx.needs_input_grad[1])
         return dx.view_as(hidden), of_norm, None, *found, of_down

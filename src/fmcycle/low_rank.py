@@ -9,10 +9,10 @@ import types
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-ROWS = 128  # rows whose elementwise work is done while they are in the processor's cache
+from fmcycle.rowwise import Norm, gated, gated_backward, normalise, normalise_backward, rotate
+
 Part = tuple[Tensor, Tensor | None, Tensor | None, float]  # W (out, in), A (r, in), B (out, r), s
 
 
@@ -155,57 +155,6 @@ def gradients(x: Tensor, dy: Tensor, parts: list[Part]) -> list[Tensor | None]:
     return [value for first, last, of_up in found for value in (None, None if of_up is None else of_down[first:last], of_up, None)]
 
 
-def normalise(x: Tensor, weight: Tensor, eps: float, scale: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """x (N, D) over its root mean square, times weight; and the reciprocal (N, 1), which is not made again where it is given."""
-    out = torch.empty_like(x)
-    made = x.new_empty(len(x), 1) if scale is None else scale
-    for begin in range(0, len(x), ROWS):
-        part, of = x[begin : begin + ROWS], out[begin : begin + ROWS]
-        if scale is None:
-            norm = torch.linalg.vector_norm(part, dim=-1, keepdim=True)
-            torch.rsqrt(norm.square_().div_(x.shape[-1]).add_(eps), out=made[begin : begin + ROWS])
-        torch.mul(part, made[begin : begin + ROWS], out=of).mul_(weight)
-    return out, made
-
-
-def normalise_backward(dn: Tensor, x: Tensor, weight: Tensor, scale: Tensor, rest: Tensor | None) -> Tensor:
-    """Gradient of x from that of its norm (N, D), which is overwritten, plus `rest`, what reaches x on other ways."""
-    for begin in range(0, len(x), ROWS):
-        rows = slice(begin, begin + ROWS)
-        unit, grad = x[rows] * scale[rows], dn[rows].mul_(weight)
-        along = (grad * unit).mean(-1, keepdim=True)
-        grad.addcmul_(unit, along, value=-1).mul_(scale[rows])
-        if rest is not None:
-            grad.add_(rest[rows])
-    return dn
-
-
-def rotate(x: Tensor, cos: Tensor, sin: Tensor, out: Tensor) -> None:
-    """Rotary embedding of x (B, T, H, D) into `out`; with -sin it is its own transpose. cos, sin: (B or 1, T, 1, D / 2)."""
-    half = x.shape[-1] // 2
-    for row in range(len(x)):
-        c, s = cos[row if len(cos) > 1 else 0], sin[row if len(sin) > 1 else 0]
-        first, second = x[row, ..., :half], x[row, ..., half:]
-        low, high = (first * c).addcmul_(second, s, value=-1), (second * c).addcmul_(first, s)
-        out[row, ..., :half], out[row, ..., half:] = low, high
-
-
-class Norm(torch.autograd.Function):
-    """RMSNorm with a frozen weight (Zhang and Sennrich, 2019); keeps its input only."""
-
-    @staticmethod
-    def forward(ctx, x, weight, eps):
-        out, scale = normalise(x.flatten(0, -2), weight, eps)
-        ctx.save_for_backward(x, weight, scale)
-        return out.view_as(x)
-
-    @staticmethod
-    def backward(ctx, dy):
-        x, weight, scale = ctx.saved_tensors
-        dx = normalise_backward(dy.flatten(0, -2).clone(), x.flatten(0, -2), weight, scale, None)
-        return dx.view_as(x), None, None
-
-
 class Projections(torch.autograd.Function):
     """Norm, then queries, keys and values, rotated: (B, T, D) to three of (B, heads, T, head). Keeps its input only."""
 
@@ -236,7 +185,7 @@ class Projections(torch.autograd.Function):
         found = gradients(normalise(flat, weight, 0.0, scale)[0], grad, parts)
         dx = None
         if ctx.needs_input_grad[0]:
-            dx = normalise_backward(grad @ merged(parts), flat, weight, scale, None).view_as(hidden)
+            dx = normalise_backward(grad @ merged(parts), flat, weight, scale)[0].view_as(hidden)
         return dx, None, None, None, None, None, *found
 
 
@@ -268,11 +217,7 @@ class MLP(torch.autograd.Function):
         x, scale = normalise(rows, weight, eps)
         both = x @ merged(parts[:2]).T
         del x
-        gate, up = both.chunk(2, dim=-1)
-        product = torch.empty_like(gate, memory_format=torch.contiguous_format)
-        for begin in range(0, len(rows), ROWS):
-            here = slice(begin, begin + ROWS)
-            torch.mul(F.silu(gate[here]), up[here], out=product[here])
+        product = gated(*both.chunk(2, dim=-1))
         ctx.save_for_backward(hidden, weight, scale, both, *[t for part in parts for t in part[:3]])
         ctx.scales = [part[3] for part in parts]
         return torch.addmm(rows, product, merged(parts[2:]).T).view_as(hidden)
@@ -282,19 +227,13 @@ class MLP(torch.autograd.Function):
         hidden, weight, scale, both, *tensors = ctx.saved_tensors
         parts = [(*tensors[3 * i : 3 * i + 3], s) for i, s in enumerate(ctx.scales)]
         dy = dy.reshape(-1, dy.shape[-1])
-        product, grad = dy @ merged(parts[2:]), torch.empty_like(both)
-        for begin in range(0, len(dy), ROWS):
-            here = slice(begin, begin + ROWS)
-            (gate, up), (of_gate, of_up), of_product = both[here].chunk(2, -1), grad[here].chunk(2, -1), product[here]
-            activated = F.silu(gate)
-            torch.mul(of_product, activated, out=of_up)
-            of_gate.copy_(torch.ops.aten.silu_backward(of_product.mul_(up), gate))
-            torch.mul(activated, up, out=of_product)  # the product again, where its gradient was
+        grad = torch.empty_like(both)
+        product = gated_backward(dy @ merged(parts[2:]), *both.chunk(2, dim=-1), *grad.chunk(2, dim=-1))
         of_down = gradients(product, dy, parts[2:])
         del product
         rows = hidden.reshape(-1, hidden.shape[-1])
         found = gradients(normalise(rows, weight, 0.0, scale)[0], grad, parts[:2])
         dx = None
         if ctx.needs_input_grad[0]:
-            dx = normalise_backward(grad @ merged(parts[:2]), rows, weight, scale, dy).view_as(hidden)
+            dx = normalise_backward(grad @ merged(parts[:2]), rows, weight, scale, dy)[0].view_as(hidden)
         return dx, None, None, *found, *of_down

@@ -12,9 +12,28 @@ import torch
 from fmcycle import durable, peak
 
 CACHE = Path(".cache/pace.json")
-# how much slower than the best rate of the machine the kinds of work of cost.KINDS run; `benchmarks/plan.py fit` measures them
-EAGER = {"matmul_flops": 1.05, "matmul_bytes": 0.5, "attention_flops": 2.5, "other_bytes": 0.3, "calls": 0.6}
-COMPILED = {"matmul_flops": 1.05, "matmul_bytes": 0.5, "attention_flops": 2.5, "other_bytes": 0.2, "calls": 0.3}
+RATE = {  # of `rates`, at which the kinds of work of cost.KINDS are done
+    "matmul_flops": "flops",
+    "matmul_bytes": "bytes",
+    "batched_flops": "flops",
+    "attention_flops": "flops",
+    "near_bytes": "near",
+    "far_bytes": "bytes",
+    "functions": "functions",
+    "calls": "calls",
+}
+# how much slower than the best rate of the machine each of them is; `benchmarks/plan.py fit` measures them
+EAGER = {
+    "matmul_flops": 1.1,
+    "matmul_bytes": 0.53,
+    "batched_flops": 2.2,
+    "attention_flops": 3.1,
+    "near_bytes": 1.0,
+    "far_bytes": 1.32,
+    "functions": 1.07,
+    "calls": 0.71,
+}
+COMPILED = EAGER | {"near_bytes": 0.5, "far_bytes": 0.5, "calls": 0.3}  # operations in one pass over their tensors; not measured
 
 
 def name(device: torch.device, *, precision: str, compiled: bool) -> dict:
@@ -25,16 +44,20 @@ def name(device: torch.device, *, precision: str, compiled: bool) -> dict:
 
 @functools.cache
 def rates(device: torch.device, precision: str) -> dict[str, float]:
-    """{"flops", "bytes", "calls"}: how many a second, measured in half a second; the best ever seen of this machine is kept."""
+    """{"flops", "bytes", "near", "functions", "calls"}: how many a second, measured in half a second; the best ever seen here is kept.
+
+    bytes: of tensors larger than the caches, near: of smaller ones; functions: values of an exponential.
+    """
     key = json.dumps(name(device, precision="any", compiled=False))
     try:
         known = json.loads(CACHE.read_text())
     except (OSError, ValueError):
         known = {}
-    best = known.get(key, {"flops": 0.0, "bytes": 0.0, "calls": 0.0})
-    now = {"bytes": _bandwidth(device), "calls": _calls(device)}
+    best = known.get(key, {})
+    now = {"bytes": _bandwidth(device, 2**24, 1), "near": _bandwidth(device, 2**15, 100), "calls": _calls(device)}
+    now["functions"] = _functions(device)
     now["flops"] = peak.peak(device, precision) if device.type == "cuda" else _products()
-    now = {what: max(best[what], rate) for what, rate in now.items()}  # the best ever: a busy moment makes no machine slower
+    now = {what: max(best.get(what, 0.0), rate) for what, rate in now.items()}  # the best ever: a busy moment makes no machine slower
     if now != best:
         durable.write_json(CACHE, known | {key: now})
     return now
@@ -43,7 +66,7 @@ def rates(device: torch.device, precision: str) -> dict[str, float]:
 def seconds(work: dict[str, float], rate: dict[str, float], *, compiled: bool) -> float:
     """Seconds of `work` (amounts of cost.KINDS) at the machine's rates."""
     slow = COMPILED if compiled else EAGER
-    return sum(amount * slow[kind] / rate[kind.rpartition("_")[2]] for kind, amount in work.items())
+    return sum(amount * slow[kind] / rate[RATE[kind]] for kind, amount in work.items())
 
 
 def _best(work: Callable, device: torch.device, tries: int = 5) -> float:
@@ -69,11 +92,18 @@ def _products() -> float:
     return 2 * 1024**3 / _best(lambda: torch.mm(a, a), torch.device("cpu"), 8)
 
 
-def _bandwidth(device: torch.device) -> float:
-    """Bytes a second that a sum of two tensors, larger than the caches, reads and writes."""
-    a = torch.ones(2**24, device=device)
+def _bandwidth(device: torch.device, size: int, count: int) -> float:
+    """Bytes a second that `count` sums of two tensors of `size` values read and write."""
+    a = torch.ones(size, device=device)
     b = torch.ones_like(a)
-    return 3 * a.numel() * a.element_size() / _best(lambda: torch.add(a, b, out=a), device)
+    return 3 * count * size * a.element_size() / _best(lambda: [torch.add(a, b, out=a) for _ in range(count)], device)
+
+
+def _functions(device: torch.device) -> float:
+    """Values of the exponential function a second."""
+    a = torch.zeros(2**15, device=device)
+    out = torch.empty_like(a)
+    return 30 * a.numel() / _best(lambda: [torch.exp(a, out=out) for _ in range(30)], device)
 
 
 def _calls(device: torch.device) -> float:

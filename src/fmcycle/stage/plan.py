@@ -1,6 +1,5 @@
 """What a training run will cost, before any work: said, refused where it can't be, and written beside what it did cost."""
 
-import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,6 +17,7 @@ GAPS = 0.72  # of the small activations: the gaps that they leave in the heap of
 CACHE = 0.08  # of a GPU's activations: what its caching allocator holds and does not use
 COMPILE = 45.0  # seconds, the first time
 START = 12.0  # seconds from the command to the first step
+FIRST = 1.3  # more that the first step takes than the others: libraries, memory that is touched for the first time
 LOOK = 64  # steps whose rows are looked at
 FORWARD = 0.35  # of a micro-batch's seconds: a validation goes forward only
 WRITE = 0.4e9  # bytes of a checkpoint a second, digests with it
@@ -147,9 +147,9 @@ def seconds_of(step: cost.Cost, machine, budget, micro: int, accumulate: int) ->
     each = pace.seconds(step.micro, rate, compiled=machine.compile)
     once = pace.seconds(step.update, rate, compiled=False) / (machine.world if machine.strategy == "fsdp" else 1)
     looks = 1 + (budget.max_steps - 1) // budget.validate_every if budget.validate_every else 1
-    validation = looks * FORWARD * each * math.ceil(budget.validation_rows / machine.world / micro)
+    validation = looks * FORWARD * each * budget.validation_rows / machine.world / micro
     written = (1 + budget.max_steps // machine.checkpoint_every) * resumable(step) / WRITE
-    return budget.max_steps * (accumulate * each + once) + validation + written + COMPILE * machine.compile
+    return FIRST + budget.max_steps * (accumulate * each + once) + validation + written + COMPILE * machine.compile
 
 
 def device_of(machine) -> torch.device:

@@ -1,0 +1,86 @@
+"""Elementwise work of a layer on some rows at a time, while they are in the processor's cache: norms, rotations, gates; and back."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+ROWS = 128  # at a time
+
+
+def normalise(x: Tensor, weight: Tensor, eps: float, scale: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """x (N, D) over its root mean square, times weight; and the reciprocal (N, 1), which is not made again where it is given."""
+    out = torch.empty_like(x)
+    made = x.new_empty(len(x), 1) if scale is None else scale
+    for begin in range(0, len(x), ROWS):
+        part, of = x[begin : begin + ROWS], out[begin : begin + ROWS]
+        if scale is None:
+            norm = torch.linalg.vector_norm(part, dim=-1, keepdim=True)
+            torch.rsqrt(norm.square_().div_(x.shape[-1]).add_(eps), out=made[begin : begin + ROWS])
+        torch.mul(part, made[begin : begin + ROWS], out=of).mul_(weight)
+    return out, made
+
+
+def normalise_backward(
+    dn: Tensor, x: Tensor, weight: Tensor, scale: Tensor, rest: Tensor | None = None, *, trained: bool = False
+) -> tuple[Tensor, Tensor | None]:
+    """Gradients of x and, where it is `trained`, of weight from that of the norm (N, D), which is overwritten; `rest`: what reaches x on
+    other ways."""
+    of_weight = torch.zeros_like(weight) if trained else None
+    for begin in range(0, len(x), ROWS):
+        rows = slice(begin, begin + ROWS)
+        unit, grad = x[rows] * scale[rows], dn[rows]
+        if of_weight is not None:
+            of_weight += (grad * unit).sum(0)
+        grad.mul_(weight)
+        along = (grad * unit).mean(-1, keepdim=True)
+        grad.addcmul_(unit, along, value=-1).mul_(scale[rows])
+        if rest is not None:
+            grad.add_(rest[rows])
+    return dn, of_weight
+
+
+def gated(gate: Tensor, up: Tensor) -> Tensor:
+    """silu(gate) * up, both (N, D)."""
+    product = torch.empty_like(gate, memory_format=torch.contiguous_format)
+    for begin in range(0, len(gate), ROWS):
+        here = slice(begin, begin + ROWS)
+        torch.mul(F.silu(gate[here]), up[here], out=product[here])
+    return product
+
+
+def gated_backward(of_product: Tensor, gate: Tensor, up: Tensor, of_gate: Tensor, of_up: Tensor) -> Tensor:
+    """The product again, made where its gradient was; its gradients go into `of_gate` and `of_up`. All (N, D)."""
+    for begin in range(0, len(gate), ROWS):
+        here = slice(begin, begin + ROWS)
+        activated, grad = F.silu(gate[here]), of_product[here]
+        torch.mul(grad, activated, out=of_up[here])
+        of_gate[here] = torch.ops.aten.silu_backward(grad.mul_(up[here]), gate[here])
+        torch.mul(activated, up[here], out=grad)
+    return of_product
+
+
+def rotate(x: Tensor, cos: Tensor, sin: Tensor, out: Tensor) -> None:
+    """Rotary embedding of x (B, T, H, D) into `out`; with -sin it is its own transpose. cos, sin: (B or 1, T, 1, D / 2)."""
+    half = x.shape[-1] // 2
+    for row in range(len(x)):
+        c, s = cos[row if len(cos) > 1 else 0], sin[row if len(sin) > 1 else 0]
+        first, second = x[row, ..., :half], x[row, ..., half:]
+        low, high = (first * c).addcmul_(second, s, value=-1), (second * c).addcmul_(first, s)
+        out[row, ..., :half], out[row, ..., half:] = low, high
+
+
+class Norm(torch.autograd.Function):
+    """RMSNorm (Zhang and Sennrich, 2019); keeps its input only."""
+
+    @staticmethod
+    def forward(ctx, x, weight, eps):
+        out, scale = normalise(x.flatten(0, -2), weight, eps)
+        ctx.save_for_backward(x, weight, scale)
+        return out.view_as(x)
+
+    @staticmethod
+    def backward(ctx, dy):
+        x, weight, scale = ctx.saved_tensors
+        rows = x.flatten(0, -2)
+        dx, of_weight = normalise_backward(dy.flatten(0, -2).clone(), rows, weight, scale, trained=ctx.needs_input_grad[1])
+        return dx.view_as(x), of_weight, None
