@@ -27,7 +27,7 @@ def test_columns_and_single_rows_give_the_same(tmp_path):
 
 
 def test_a_string_that_is_no_utf8_is_told_alone(tmp_path):
-    broken = pa.Array.from_buffers(pa.string(), 2, pa.array(["good", "xxxx"]).buffers()[:2] + [pa.py_buffer(b"good\xff\xfexx")])
+    broken = pa.Array.from_buffers(pa.string(), 2, [*pa.array(["good", "xxxx"]).buffers()[:2], pa.py_buffer(b"good\xff\xfexx")])
     pq.write_table(pa.table({"text": broken}), tmp_path / "a.parquet")
     reading = read(tmp_path)
     assert reading.table("documents")["text"].to_list() == ["good"]

@@ -34,6 +34,8 @@ def remote(
         if any(".." in Path(name).parts for name in chosen):
             raise InputError(f"source {folder.name}: {url} has a name that leads out of it; take the files one by one")
         keep(folder, chosen, lambda name: cast(fsspec.core.OpenFile, system.open(names[name], "rb")))
-    except (OSError, ImportError, fsspec.exceptions.FSTimeoutError) as error:
+    except InputError:
+        raise
+    except (OSError, ImportError, ValueError, fsspec.exceptions.FSTimeoutError) as error:
         raise InputError(f"source {folder.name}: {url} cannot be read ({error}); check the address, the network and its library") from error
     write_record(folder, licence, origin, url=url)

@@ -1,0 +1,141 @@
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import polars as pl
+import pytest
+
+from fmcycle.error import InputError
+from fmcycle.source.generate import Endpoint, Model
+from fmcycle.source.reader import read
+from fmcycle.source.synthetic import asked, most, synthetic
+
+PROMPT = "Ask and answer.\n\n{text}"
+
+
+@pytest.fixture
+def server(monkeypatch, tmp_path):
+    """A server that really answers: a small function behind the standard chat completions; it counts and may fail."""
+    monkeypatch.setenv("FMCYCLE_CACHE", str(tmp_path / "cache"))
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            state["seen"].append(asked["messages"][0]["content"])
+            text = asked["messages"][0]["content"].split("\n\n", 1)[1]
+            answer = "I would rather not." if "silent" in text else f"Question: What has {len(text)} letters?\nAnswer: {text[:20]}"
+            if state["fail"]:
+                state["fail"] -= 1
+                self.send_response(state["status"])
+                self.end_headers()
+                return
+            body = json.dumps({"choices": [{"message": {"role": "assistant", "content": answer}}]}).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    state = {"seen": [], "fail": 0, "status": 500}
+    running = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=running.serve_forever, daemon=True)
+    thread.start()
+    state["generate"] = Endpoint(f"http://127.0.0.1:{running.server_port}/v1", "small-function")
+    yield state
+    running.shutdown()
+    running.server_close()
+
+
+@pytest.fixture
+def seeds(tmp_path):
+    """Ten documents, one of them made before, one that the model says nothing to."""
+    rows = [{"id": f"d{n}", "text": f"Document number {n} of ten.", "group": f"g{n // 2}", "domain": "numbers"} for n in range(9)]
+    rows += [{"id": "d9", "text": "The silent one."}, {"id": "made", "text": "Made by a model.", "origin": "synthetic"}]
+    (tmp_path / "seeds.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    return str(tmp_path / "seeds.jsonl")
+
+
+def test_questions_come_with_their_provenance_and_a_second_run_asks_nobody(server, seeds, tmp_path):
+    for out in ("one", "two"):
+        synthetic(tmp_path / out / "made", seeds=seeds, generate=server["generate"], prompt=PROMPT, licence="CC0-1.0")
+    assert len(server["seen"]) == 10
+    assert (tmp_path / "one/made/instructions.parquet").read_bytes() == (tmp_path / "two/made/instructions.parquet").read_bytes()
+    raw = pl.read_parquet(tmp_path / "one/made/instructions.parquet").sort("seed")
+    assert raw["seed"].to_list() == [f"d{n}" for n in range(9)] and set(raw["model"]) == {"small-function"}
+    assert raw["prompt"].n_unique() == 9 and all(time[:2] == "20" and len(time) == 25 for time in raw["time"])
+    rows = read(tmp_path / "one").table("instructions").sort("id").to_dicts()
+    assert [(row["id"], row["group"], row["document"], row["origin"], row["licence"]) for row in rows] == [
+        (f"made/d{n}", f"g{n // 2}", f"d{n}", "synthetic", "CC0-1.0") for n in range(9)
+    ]
+    assert [turn["content"] for turn in rows[0]["messages"]] == ["What has 25 letters?", "Document number 0 of"]
+    assert "9 instructions of 10 answers" in json.loads((tmp_path / "one/made/licence.json").read_text())["note"]
+
+
+def test_paraphrases_are_documents_of_the_seed_s_group(server, seeds, tmp_path):
+    synthetic(tmp_path / "out/made", seeds=seeds, generate=server["generate"], prompt=PROMPT, kind="documents")
+    found = {row["id"]: row for row in read(tmp_path / "out").table("documents").to_dicts()}
+    assert len(found) == 10 and found["made/d3"]["text"] == "Question: What has 25 letters?\nAnswer: Document number 3 of"
+    assert {row["origin"] for row in found.values()} == {"synthetic"} and found["made/d3"]["time"]
+    assert (found["made/d3"]["group"], found["made/d3"]["domain"]) == ("g1", "numbers")
+
+
+def test_the_limit_of_the_share_holds_and_is_told(server, seeds, tmp_path, capsys):
+    synthetic(tmp_path / "out/made", seeds=seeds, generate=server["generate"], prompt=PROMPT, kind="documents", share=0.2)
+    assert pl.read_parquet(tmp_path / "out/made/documents.parquet").height == 2 == len(server["seen"])  # of 10 seeds: 2 / 12
+    assert "the limit of 20% among 10 seeds allows 2 of 10" in " ".join(capsys.readouterr().err.split())
+    for seeds_, share in ((10, 0.5), (7, 0.3), (100, 0.25), (9, 0.1), (3, 0.0)):
+        count = most(seeds_, share)
+        assert count / (count + seeds_) <= share + 1e-12 and (count + 1) / (count + 1 + seeds_) > share
+
+
+def test_a_server_that_stumbles_is_asked_again_and_one_that_refuses_is_not(server, tmp_path):
+    server["fail"] = 2
+    assert server["generate"]([PROMPT.replace("{text}", "Hello.")]) == ["Question: What has 6 letters?\nAnswer: Hello."]
+    server["fail"], server["status"], before = 9, 404, len(server["seen"])
+    with pytest.raises(InputError, match=r"small-function gave no answer \(HTTPError: HTTP Error 404"):
+        server["generate"](["a\n\nb"])
+    assert len(server["seen"]) == before + 1
+
+
+def test_what_was_answered_before_a_kill_is_asked_no_more(server, tmp_path):
+    asked(["a\n\nfirst"], server["generate"])
+    (file,) = (tmp_path / "cache/synthetic").glob("*.jsonl")
+    with open(file, "ab") as cut:
+        cut.write(b'{"prompt": "half')
+    found = asked(["a\n\nfirst", "a\n\nsecond"], server["generate"])
+    assert [entry["answer"][-6:] for entry in found] == [" first", "second"] and len(server["seen"]) == 2
+    assert asked(["a\n\nsecond"], server["generate"]) == found[1:] and len(server["seen"]) == 2
+
+
+def test_a_model_of_ours_writes_the_same_twice_and_its_digest_is_its_name(tmp_path, seeds, monkeypatch):
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    from fmcycle import artifact
+    from fmcycle.processor.bpe import bpe
+
+    monkeypatch.setenv("FMCYCLE_CACHE", str(tmp_path / "cache"))
+    processor = bpe(["Document number one of the ten documents."] * 20, vocab_size=300)
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2, "max_position_embeddings": 64}
+    artifact.save_model(LlamaForCausalLM(LlamaConfig(vocab_size=len(processor), **sizes)), processor, tmp_path / "model")
+    generate = Model(str(tmp_path / "model"), max_tokens=12)
+    assert generate.name == f"model@{artifact.digest(tmp_path / 'model')[:16]}"
+    assert generate(["Say it."]) == generate(["Say it."]) != [""]
+    synthetic(tmp_path / "out/made", seeds=seeds, generate=generate, prompt="{text}", kind="documents", count=3)
+    rows = pl.read_parquet(tmp_path / "out/made/documents.parquet")
+    assert 0 < rows.height <= 3 and set(rows["model"]) == {generate.name} and set(rows["origin"]) == {"synthetic"}
+
+
+def test_what_is_missing_is_named_with_its_key(server, seeds, tmp_path):
+    for change, message in (
+        ({"seeds": None}, r"inputs\.seeds=PATH"),
+        ({"prompt": "no place"}, r"source\.made\.prompt"),
+        ({"share": 0.01}, "share 0.01"),
+    ):
+        with pytest.raises(InputError, match=message):
+            synthetic(tmp_path / "out/made", **{"seeds": seeds, "generate": server["generate"], "prompt": PROMPT, **change})
+    with pytest.raises(InputError, match=r"inputs\.generator=FOLDER"):
+        Model(str(tmp_path / "nowhere"))
