@@ -3,7 +3,7 @@ import random
 
 import polars as pl
 
-from fmcycle.curation.profile import EXAMPLES, finish, merge, of_shard, of_table
+from fmcycle.curation.profile import EXAMPLES, clusters, finish, merge, of_shard, of_table
 
 ROWS = 200
 
@@ -94,3 +94,12 @@ def test_no_rows_make_a_profile_too():
         quarantined=0,
     )
     assert (found["kept"], found["dropped"], found["flow"][0]["after"]) == (0, 0, 0)
+
+
+def test_clusters_are_of_steps_that_name_what_stayed():
+    copies = [("near", "a", 4), ("near", "b", 1), ("exact", "b", 1), ("quality", "9.0", 3)]
+    dropped = pl.DataFrame([(step, value) for step, value, times in copies for _ in range(times)], schema=["step", "value"], orient="row")
+    found = clusters(dropped, iter([pl.Series(["a", "x"]), pl.Series(["b"])]))
+    largest = [{"stays": "a", "copies": 4}, {"stays": "b", "copies": 1}]
+    assert found["near"] == {"clusters": 2, "clusters by documents": {"2 to 3": 1, "4 to 7": 1}, "largest clusters": largest}
+    assert set(found) == {"near", "exact"} and clusters(dropped, iter([])) == {}

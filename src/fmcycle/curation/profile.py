@@ -124,6 +124,24 @@ def finish(sums: dict, *, steps: Iterable[str], read: int, quarantine: list[dict
     }
 
 
+def clusters(dropped: pl.DataFrame, ids: Iterable[pl.Series]) -> dict[str, dict]:
+    """{step: its clusters} of the steps whose `value` is the id of what stayed instead. dropped: step, value; ids: of all documents.
+
+    A cluster is a document and all that were dropped for it by one step.
+    """
+    grouped = dropped.drop_nulls().group_by("step", "value").len("copies")
+    values = grouped["value"].unique().implode()
+    known = pl.concat([pl.Series("id", [], dtype=pl.String), *(some.filter(some.is_in(values)).alias("id") for some in ids)])
+    grouped = grouped.filter(pl.col("value").is_in(known.implode())).sort("copies", "step", "value", descending=[True, False, False])
+    found = {}
+    for (step,), part in grouped.group_by(["step"], maintain_order=True):
+        low = part.select((2 ** (pl.col("copies") + 1).log(2).floor()).cast(pl.Int64).alias("low"))["low"]
+        sizes = {"2 to 3" if size == 2 else f"{size} to {2 * size - 1}": int((low == size).sum()) for size in low.unique().sort()}
+        largest = [{"stays": value, "copies": copies} for value, copies in part.select("value", "copies").head(EXAMPLES).iter_rows()]
+        found[str(step)] = {"clusters": part.height, "clusters by documents": sizes, "largest clusters": largest}
+    return dict(sorted(found.items()))
+
+
 def _shares(sums: dict) -> list[dict]:
     return [{"name": name, "rows": entry["rows"], "megabytes": megabytes(entry["bytes"])} for name, entry in sorted(sums.items())]
 

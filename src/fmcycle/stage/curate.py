@@ -89,11 +89,20 @@ def summary(work: Work, shards: list[dict], tables: dict, gone: pl.DataFrame, fi
     read, bad = (sum(about[name] for about in shards) for name in ("read", "quarantined"))
     lines = [json.loads(line) for text in quarantine(work, shards) for line in text.splitlines()[: profile.FINDINGS]]
     steps = [*work.steps, *gone["step"].unique().sort()]
+    alike = alike_in(work, shards)
+    findings = {step: findings.get(step, {}) | alike.get(step, {}) for step in {**findings, **alike}}
     found = profile.finish(
         profile.merge(chain(sums(work, shards), others)), steps=steps, read=read, quarantine=lines, quarantined=bad, findings=findings
     )
     assert found["kept"] + found["dropped"] + found["quarantined"] == found["read"]
     return found
+
+
+def alike_in(work: Work, shards: list[dict]) -> dict[str, dict]:
+    """The clusters of documents of which one stayed."""
+    files = [work.last(about["name"], kind) for about in shards for kind in ("kept", "dropped")]
+    lost = [pl.read_parquet(file, columns=["step", "value"]) for file in files[1::2]]
+    return profile.clusters(pl.concat(lost), (pl.read_parquet(file, columns=["id"])["id"] for file in files)) if lost else {}
 
 
 def sums(work: Work, shards: list[dict]) -> Iterator[dict]:
