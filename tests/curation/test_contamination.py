@@ -1,0 +1,72 @@
+import gzip
+import json
+
+import polars as pl
+import pytest
+
+from fmcycle.curation.contamination import Contamination
+from fmcycle.curation.corpus import gathered, whole
+from fmcycle.error import InputError
+
+QUESTION = "A train leaves the station at noon and travels sixty miles every hour; how far is it from the station at three?"
+OTHER = "Which of these animals lays eggs in the sand of the beach and then goes back to the sea for years?"
+
+
+@pytest.fixture
+def evaluation(tmp_path):
+    folder = tmp_path / "evaluation"
+    folder.mkdir()
+    rows = [{"question": QUESTION, "choices": ["one", "two"]}, {"question": OTHER}, {"question": "Too short to tell."}]
+    (folder / "quiz.jsonl.gz").write_bytes(gzip.compress("\n".join(map(json.dumps, rows)).encode()))
+    (folder / "lines.txt").write_text("Nobody has ever written this line of nine words.\n")
+    pl.DataFrame({"prompt": ["an unused prompt of more than eight words in a table"]}).write_parquet(folder / "table.parquet")
+    return str(folder)
+
+
+def documents(*texts):
+    return pl.DataFrame({"id": [str(number) for number in range(len(texts))], "text": pl.Series(texts, dtype=pl.String)})
+
+
+def found(step, frame):
+    numbered = frame.with_row_index("row").with_columns(pl.col("row").cast(pl.UInt64))
+    return step.findings(gathered([step.settle(step.sketch(numbered))]))
+
+
+def test_copies_and_edited_copies_go_and_name_the_row(evaluation):
+    edited = QUESTION.upper().replace("NOON", "MIDNIGHT")
+    frame = documents(
+        "A text about trains that leave a station.", f"Exam: {QUESTION} Answer: 180", edited, f"x {OTHER} y", "too short to tell"
+    )
+    judged = whole(Contamination(evaluation), frame)
+    assert judged["value"].to_list() == [None, "quiz.jsonl.gz#1", "quiz.jsonl.gz#1", "quiz.jsonl.gz#2", None]
+    assert set(judged["reason"].drop_nulls()) == {"evaluation text"}
+
+
+def test_a_part_of_a_question_is_no_contamination(evaluation):
+    words = QUESTION.split()
+    judged = whole(Contamination(evaluation), documents(" ".join(words[:12]), " ".join(words[:18])))
+    assert judged["value"].to_list() == [None, "quiz.jsonl.gz#1"]
+
+
+def test_findings_name_the_touched_rows_of_every_evaluation(evaluation):
+    frame = documents(f"{OTHER} {QUESTION}", OTHER, "nothing of it")
+    clean = {"lines.txt": {"rows": 1, "touched": []}, "table.parquet": {"rows": 1, "touched": []}}
+    assert found(Contamination(evaluation), frame) == {"evaluations": clean | {"quiz.jsonl.gz": {"rows": 3, "touched": [1, 2]}}}
+    kept = Contamination(evaluation, keep=True)
+    assert whole(kept, frame)["reason"].null_count() == 3 and found(kept, frame)["evaluations"]["quiz.jsonl.gz"]["touched"] == [1, 2]
+
+
+def test_without_an_evaluation_nothing_is_looked_for():
+    step = Contamination(None)
+    assert whole(step, documents(QUESTION, OTHER))["reason"].null_count() == 2
+    assert found(step, documents(QUESTION)) == {"evaluations": {}}
+    assert whole(step, documents()).height == 0
+
+
+def test_what_cannot_be_read_is_refused_with_its_name(tmp_path, evaluation):
+    with pytest.raises(InputError, match="no folder of evaluation texts"):
+        whole(Contamination(str(tmp_path / "nowhere")), documents(QUESTION))
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad/half.jsonl").write_text('{"question": "half')
+    with pytest.raises(InputError, match="half"):
+        whole(Contamination(str(tmp_path / "bad")), documents(QUESTION))
