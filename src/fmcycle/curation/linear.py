@@ -1,0 +1,128 @@
+"""A linear model on hashed n-grams of words, trained on two heaps of examples: a score for texts at the speed of counting words."""
+
+import csv
+import functools
+import gzip
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from fmcycle.curation.repetition import grams
+from fmcycle.curation.word import UNSPACED
+from fmcycle.error import InputError
+
+TOKEN = rf"{UNSPACED}\p{{M}}*|[[\p{{L}}\p{{M}}\p{{N}}]--{UNSPACED}]+|[^\s\p{{L}}\p{{N}}]"
+ROUNDS, RATE, DECAY = 150, 0.5, 1e-4
+
+
+@dataclass(frozen=True)
+class Linear:
+    """`weights` by hashed n-gram (float64, a power of two of them), `bias`; n-grams up to `ngram` words, hashed with `seed`."""
+
+    weights: np.ndarray
+    bias: float
+    ngram: int
+    characters: int
+    seed: int
+
+    def score(self, texts: pl.Series) -> np.ndarray:
+        """How much each text is like the first heap, in [0, 1]; 0.5 for a text without words."""
+        features, place, value = features_of(texts, len(self.weights), self.ngram, self.characters, self.seed)
+        return sigmoid(
+            np.bincount(place, self.weights[features] * value, len(texts)) + self.bias * (np.bincount(place, minlength=len(texts)) > 0)
+        )
+
+
+def sigmoid(values: np.ndarray) -> np.ndarray:
+    """1 / (1 + exp(-values)) without overflow."""
+    return 0.5 * (1 + np.tanh(0.5 * values))
+
+
+def features_of(texts: pl.Series, buckets: int, ngram: int, characters: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(bucket, text, value) of every n-gram in the first `characters` of each text; values make a text's vector about one long."""
+    words = texts.str.slice(0, characters).str.to_lowercase().str.extract_all(TOKEN)
+    counts = words.list.len().fill_null(0).to_numpy().astype(np.int64)
+    hashes = words.explode(empty_as_null=False, keep_nulls=False).hash(seed).to_numpy()
+    place = np.repeat(np.arange(len(counts)), counts)
+    found, where = [], []
+    for n in range(1, ngram + 1):
+        own = grams(hashes, n)
+        inside = place[: len(own)] == place[len(place) - len(own) :]
+        found.append(own[inside] >> np.uint64(65 - buckets.bit_length()))
+        where.append(place[: len(own)][inside])
+    features, rows = np.concatenate(found).astype(np.int64), np.concatenate(where)
+    return features, rows, 1 / np.sqrt(np.bincount(rows, minlength=len(counts)))[rows]
+
+
+def train(first: list[str], second: list[str], *, buckets: int, ngram: int, characters: int, seed: int) -> Linear:
+    """The model that tells `first` from `second`: logistic regression, both heaps of the same weight, full batches, so that the same
+    examples and seed give the same model."""
+    texts, labels = pl.Series([*first, *second], dtype=pl.String), np.repeat([1.0, 0.0], [len(first), len(second)])
+    share = np.where(labels == 1, 0.5 / len(first), 0.5 / len(second))
+    features, place, value = features_of(texts, buckets, ngram, characters, seed)
+    used, compact = np.unique(features, return_inverse=True)
+    weights, squares, bias, bias_square = np.zeros(len(used)), np.full(len(used), 1e-12), 0.0, 1e-12
+    for _ in range(ROUNDS):
+        error = (sigmoid(np.bincount(place, weights[compact] * value, len(texts)) + bias) - labels) * share
+        gradient = np.bincount(compact, error[place] * value, len(used)) + DECAY * weights / len(texts)
+        squares += gradient**2
+        bias_square += error.sum() ** 2
+        weights -= RATE * gradient / np.sqrt(squares)
+        bias -= RATE * error.sum() / np.sqrt(bias_square)
+    whole = np.zeros(buckets)
+    whole[used] = weights
+    return Linear(whole, float(bias), ngram, characters, seed)
+
+
+def trained(first: list, second: list, *, buckets: int, ngram: int, characters: int, seed: int) -> Linear:
+    """`train` on examples named as `examples` reads them, once a process. Raises InputError where a heap is empty."""
+    return _trained(json.dumps([first, second]), buckets, ngram, characters, seed)
+
+
+@functools.lru_cache(maxsize=4)
+def _trained(named: str, buckets: int, ngram: int, characters: int, seed: int) -> Linear:
+    heaps = [[text for entry in heap for text in examples(entry)] for heap in json.loads(named)]
+    if not all(heaps):
+        raise InputError("a learned score needs examples of both kinds; name files or folders of them, as docs/curation.md shows")
+    return train(*heaps, buckets=1 << (buckets - 1).bit_length(), ngram=ngram, characters=characters, seed=seed)
+
+
+def examples(entry: str | dict) -> Iterator[str]:
+    """The texts of a file or folder: rows of JSONL, CSV and Parquet, other files whole.
+
+    entry: a path, or {path, text: column (default text), where: {column: value}, lines: true for a text a line}.
+    """
+    named: dict = {"path": entry} if isinstance(entry, str) else entry
+    root = Path(named["path"])
+    files = sorted(file for file in root.rglob("*") if file.is_file()) if root.is_dir() else [root]
+    if not root.exists():
+        raise InputError(f"{root}: no such file or folder of examples; correct the path in conf/curation")
+    for file in files:
+        for row in rows(file, named.get("lines", False)):
+            text = row.get(named.get("text", "text"))
+            if (
+                isinstance(text, str)
+                and text.strip()
+                and all(str(row.get(key)) == str(value) for key, value in named.get("where", {}).items())
+            ):
+                yield text
+
+
+def rows(file: Path, lines: bool) -> Iterator[dict]:
+    """The rows of one file; of a text file the text as one row, or each of its `lines`."""
+    if file.suffix == ".parquet":
+        yield from pl.read_parquet(file).iter_rows(named=True)
+        return
+    content = file.read_bytes()
+    body = (gzip.decompress(content) if file.suffix == ".gz" else content).decode("utf-8", "replace")
+    kind = file.name.removesuffix(".gz").rsplit(".", 1)[-1]
+    if kind in ("jsonl", "ndjson"):
+        yield from (json.loads(line) for line in body.split("\n") if line.strip())
+    elif kind == "csv":
+        yield from csv.DictReader(body.splitlines())
+    else:
+        yield from ({"text": text} for text in (body.splitlines() if lines else [body]))

@@ -1,0 +1,142 @@
+"""Toxic and unsafe content: by words, by a classifier trained on examples, or by a model. Each measures how much of a text is."""
+
+import functools
+from collections.abc import Callable
+
+import numpy as np
+import polars as pl
+
+from fmcycle.curation import linear, word
+from fmcycle.number import Fraction, NonNegativeInt, PositiveInt
+
+# Short on purpose: words and phrases that are hardly ever meant otherwise. English; other languages by config.
+TERMS = {
+    "en": {
+        "profanity": [
+            "fuck(?:s|ed|er|ers|ing)?",
+            "motherfuck(?:er|ers|ing)",
+            "shit(?:ty|head)?",
+            "bullshit",
+            "asshole",
+            "bitch(?:es)?",
+            "cunts?",
+        ],
+        "sexual": [
+            "porn",
+            "pornhub",
+            "xxx",
+            "blow-?jobs?",
+            "hand-?jobs?",
+            "cumshots?",
+            "gang-?bang",
+            "milfs?",
+            "deepthroat",
+            "horny",
+            "dildos?",
+        ],
+        "slur": ["niggers?", "faggots?", "kikes?", "spics?", "chinks?", "wetbacks?", "trann(?:y|ies)", "retards?", "towelheads?"],
+        "threat": [
+            "(?:kill|hang|shoot) yourself",
+            "i(?:'ll| will| am going to|'m going to) (?:kill|rape|murder|shoot|stab) (?:you|her|him|them)",
+            "(?:deserves?|ought|need) to (?:die|be shot|be killed|be hanged|be raped)",
+            "should (?:all )?be (?:shot|killed|exterminated|gassed|hanged)",
+        ],
+    }
+}
+
+
+def lexicon(frame: pl.DataFrame, *, max_share: Fraction = 0.01, terms: dict[str, dict[str, list[str]]] = TERMS) -> pl.DataFrame:
+    """Drop texts of which more than `max_share` of the words are of `terms`; `value` is the category with most, and the share.
+
+    terms: by language, by category, as patterns of whole words, in any case. A row whose `language` is another is not judged by them; one
+    whose language is not known by all. A novel with an oath in a chapter stays, a comment that is little else goes.
+    """
+    text, total = pl.col("text"), word.words(pl.col("text"))
+    known = pl.col("language").fill_null("und") if "language" in frame.columns else pl.lit("und")
+    counts: dict[str, pl.Expr] = {"none": pl.lit(0, pl.UInt32)}
+    for language, categories in terms.items():
+        for category, names in categories.items():
+            found = text.str.count_matches(rf"(?i)\b(?:{'|'.join(names)})\b")
+            counts[f"{category} ({language})"] = pl.when(known.is_in([language, "", "und"])).then(found).otherwise(0)
+    measured = frame.with_columns(share=pl.sum_horizontal(counts.values()) / total, most=pl.concat_list(counts.values()).list.arg_max())
+    kind = pl.col("most").replace_strict(range(len(counts)), list(counts), return_dtype=pl.String, default=None)
+    unsafe = pl.when(pl.col("share") > max_share)
+    return measured.with_columns(
+        reason=unsafe.then(pl.lit("unsafe words")),
+        rule=unsafe.then(pl.lit(f"share of unsafe words > {max_share}")),
+        value=unsafe.then(pl.format("{} {}", kind, pl.col("share").round(3))),
+    ).select(*frame.columns, "reason", "rule", "value")
+
+
+def classifier(
+    frame: pl.DataFrame,
+    *,
+    toxic: list,
+    safe: list,
+    threshold: Fraction = 0.8,
+    max_share: Fraction = 0.2,
+    buckets: PositiveInt = 1 << 18,
+    ngram: PositiveInt = 2,
+    seed: NonNegativeInt = 0,
+) -> pl.DataFrame:
+    """Add `toxicity`, the share of a text's characters in lines that score above `threshold`; drop above `max_share`.
+
+    toxic, safe: examples as `linear.examples` reads them, the model as in `learned.quality`. It knows what they show and no more.
+    """
+    trained = linear.trained(toxic, safe, buckets=buckets, ngram=ngram, characters=2000, seed=seed)
+    return by_lines(frame, trained.score, threshold, max_share)
+
+
+def model(
+    frame: pl.DataFrame,
+    *,
+    folder: str,
+    label: str = "toxic",
+    threshold: Fraction = 0.8,
+    max_share: Fraction = 0.2,
+    batch: PositiveInt = 32,
+) -> pl.DataFrame:
+    """As `classifier`, by a transformers sequence classifier in `folder`: the probability of its `label`."""
+    return by_lines(frame, functools.partial(probability, folder=folder, label=label, batch=batch), threshold, max_share)
+
+
+def by_lines(frame: pl.DataFrame, score: Callable[[pl.Series], np.ndarray], threshold: float, max_share: float) -> pl.DataFrame:
+    """Add `toxicity` and the verdict; score: (lines) -> [0, 1]."""
+    line = pl.col("line")
+    lines = frame.select(place=pl.int_range(pl.len(), dtype=pl.UInt32), line=pl.col("text").str.split("\n")).explode("line")
+    lines = lines.filter(line.str.contains(r"\p{L}"))
+    lines = lines.with_columns(size=line.str.len_chars(), toxic=pl.Series(score(lines["line"]) > threshold, dtype=pl.Boolean))
+    shares = lines.group_by("place").agg(toxicity=(pl.col("size") * pl.col("toxic")).sum() / pl.col("size").sum())
+    judged = frame.with_row_index("place").join(shares, on="place", how="left", maintain_order="left").drop("place")
+    judged = judged.with_columns(pl.col("toxicity").fill_null(0.0).round(4))
+    unsafe = pl.when(pl.col("toxicity") > max_share)
+    return judged.with_columns(
+        reason=unsafe.then(pl.lit("toxic")),
+        rule=unsafe.then(pl.lit(f"toxicity > {max_share}")),
+        value=unsafe.then(pl.col("toxicity").cast(pl.String)),
+    )
+
+
+def probability(lines: pl.Series, *, folder: str, label: str, batch: int) -> np.ndarray:
+    """The probability of `label` for each line, cut to what the model reads at once."""
+    import torch
+
+    tokenizer, network = loaded(folder)
+    names = {str(name).lower(): place for place, name in network.config.id2label.items()}
+    if label.lower() not in names:
+        raise ValueError(f"{folder}: no label {label!r}; it has {', '.join(map(repr, sorted(names)))}")
+    found = []
+    for start in range(0, len(lines), batch):
+        read = tokenizer(lines[start : start + batch].to_list(), truncation=True, max_length=256, padding=True, return_tensors="pt")
+        with torch.inference_mode():
+            found.append(network(**read).logits.softmax(-1)[:, int(names[label.lower()])].double().numpy())
+    return np.concatenate(found) if found else np.array([])
+
+
+@functools.cache
+def loaded(folder: str):
+    """(tokenizer, model) of a folder, once a process; nothing is looked up elsewhere."""
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    kind = {"local_files_only": True, "trust_remote_code": False}
+    return AutoTokenizer.from_pretrained(folder, **kind), AutoModelForSequenceClassification.from_pretrained(folder, **kind).eval()

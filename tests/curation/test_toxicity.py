@@ -1,0 +1,76 @@
+import gzip
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from fmcycle.curation import linear, toxicity
+
+CALM = "The keeper of the inn told us a long story about the winter and the road. " * 3
+TOXIGEN = Path(__file__).parents[3] / "shared/data/toxicity/toxigen-prompts"
+
+
+def test_a_text_of_unsafe_words_goes_and_one_with_an_oath_in_it_stays():
+    texts = ["You shit, i will kill you", CALM * 4 + "Shit, said the keeper.", CALM, "the scunthorpe shitake retardant"]
+    found = toxicity.lexicon(pl.DataFrame({"text": texts}))
+    assert found["reason"].to_list() == ["unsafe words", None, None, None]
+    assert found["value"][0] == "profanity (en) 0.333" and found.columns == ["text", "reason", "rule", "value"]
+
+
+def test_words_are_asked_in_their_own_language_only():
+    frame = pl.DataFrame({"text": ["Der Chinks der Fichte", "Der Chinks der Fichte", "so ein mist"], "language": ["de", "und", "de"]})
+    assert toxicity.lexicon(frame)["reason"].to_list() == [None, "unsafe words", None]
+    own = toxicity.lexicon(frame, terms={"de": {"oath": ["mist"]}})
+    assert own["value"].to_list() == [None, None, "oath (de) 0.333"]
+    assert toxicity.lexicon(frame, terms={})["reason"].to_list() == [None] * 3
+
+
+def test_what_counts_is_how_much_of_a_text_is_toxic():
+    lines = pl.DataFrame({"text": ["bad\n" + "good " * 30, "bad bad bad\ngood", "", "12"]})
+    found = toxicity.by_lines(lines, lambda texts: np.array([0.9 if text.startswith("bad") else 0.1 for text in texts]), 0.8, 0.5)
+    assert found["toxicity"].to_list() == [0.0196, 0.7333, 0.0, 0.0]
+    assert found["reason"].to_list() == [None, "toxic", None, None] and found["rule"][1] == "toxicity > 0.5"
+
+
+def test_a_classifier_learns_from_examples(tmp_path):
+    (tmp_path / "toxic.txt").write_text("those people are vermin\nall of them are filthy liars\nvermin and liars\n" * 5)
+    (tmp_path / "safe.txt").write_text("those people are neighbours\nall of them are kind\nneighbours and friends\n" * 5)
+    named = [{"path": str(tmp_path / name), "lines": True} for name in ("toxic.txt", "safe.txt")]
+    frame = pl.DataFrame({"text": ["they are filthy vermin, liars", "they are kind neighbours"]})
+    found = toxicity.classifier(frame, toxic=named[:1], safe=named[1:], threshold=0.6)
+    assert found["reason"].to_list() == ["toxic", None]
+
+
+def test_a_classifier_tells_half_of_real_prompts_by_the_other_half():
+    if not TOXIGEN.is_dir():
+        pytest.skip("no shared data")
+    toxic, safe = (
+        [line for file in sorted(TOXIGEN.glob(f"{kind}_*.gz")) for line in gzip.decompress(file.read_bytes()).decode().splitlines() if line]
+        for kind in ("hate", "neutral")
+    )
+    model = linear.train(toxic[::2], safe[::2], buckets=1 << 16, ngram=2, characters=2000, seed=0)
+    assert (model.score(pl.Series(toxic[1::2])) > 0.5).mean() > 0.75 and (model.score(pl.Series(safe[1::2])) < 0.5).mean() > 0.75
+
+
+def test_a_sequence_classifier_gives_the_probability_of_its_label(tmp_path):
+    import torch
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
+
+    words = Tokenizer(models.WordLevel({"[UNK]": 0, "[PAD]": 1, "good": 2, "bad": 3}, unk_token="[UNK]"))
+    words.pre_tokenizer = pre_tokenizers.Whitespace()
+    PreTrainedTokenizerFast(tokenizer_object=words, unk_token="[UNK]", pad_token="[PAD]").save_pretrained(tmp_path)
+    torch.manual_seed(0)
+    shape = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 8, "vocab_size": 4}
+    network = BertForSequenceClassification(BertConfig(**shape, id2label={0: "fine", 1: "Toxic"}, label2id={"fine": 0, "Toxic": 1})).eval()
+    network.save_pretrained(tmp_path)
+    lines = pl.Series(["good good", "bad", "good bad bad"])
+    found = toxicity.probability(lines, folder=str(tmp_path), label="toxic", batch=2)
+    with torch.inference_mode():
+        expected = [network(input_ids=torch.tensor([ids])).logits.softmax(-1)[0, 1].item() for ids in ([2, 2], [3], [2, 3, 3])]
+    assert np.allclose(found, expected, atol=1e-5)
+    judged = toxicity.model(pl.DataFrame({"text": lines}), folder=str(tmp_path), threshold=0.0, max_share=0.5)
+    assert judged["toxicity"].to_list() == [1.0] * 3
+    with pytest.raises(ValueError, match="no label"):
+        toxicity.probability(lines, folder=str(tmp_path), label="spam", batch=2)
