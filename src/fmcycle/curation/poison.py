@@ -1,0 +1,143 @@
+"""Signs of poisoned data: n-grams tied to a label, bursts of one source, and a cap on what one source may bring.
+
+A few hundred documents are enough to plant a behaviour, however large the corpus (Souly et al., 2025, Poisoning attacks on LLMs require a
+near-constant number of poison samples): so the caps are absolute and the signs are counted in documents, not in shares.
+"""
+
+import hashlib
+from dataclasses import dataclass
+
+import polars as pl
+
+from fmcycle.curation.corpus import Fetch
+from fmcycle.number import Fraction, NonNegativeFloat, PositiveFloat, PositiveInt
+
+PARTS = 16
+SHOWN = 50
+VERDICTS = {"row": pl.UInt64, "reason": pl.String, "rule": pl.String, "value": pl.String}
+
+
+@dataclass(frozen=True)
+class Cap:
+    """Corpus step: of each source at most `documents` documents, those with the smallest digests of their ids: nobody chooses them."""
+
+    documents: PositiveInt
+
+    def sketch(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """One line a document."""
+        order = [int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") for name in frame["id"]]
+        return frame.select("row", part_of("source"), "source", order=pl.Series(order, dtype=pl.UInt64))
+
+    def settle(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Those beyond the cap, with how many their source has."""
+        place = pl.struct("order", "row").rank("ordinal").over("source")
+        return frame.select("row", "source", place=place, held=pl.len().over("source")).filter(pl.col("place") > self.documents)
+
+    def verdicts(self, settled: pl.DataFrame, fetch: Fetch) -> pl.DataFrame:
+        """All of them go; the value is how many the source has."""
+        rule = f"at most {self.documents} documents of a source"
+        return settled.select("row", reason=pl.lit("beyond its source's cap"), rule=pl.lit(rule), value=pl.col("held").cast(pl.String))
+
+
+@dataclass(frozen=True)
+class Burst:
+    """Corpus step: name (with `drop`, drop) the documents of a day on which a source brings `times` what it brings on its median day.
+
+    A day is the first ten letters of `time`; a source needs `days` other days with documents to be judged, and a burst `documents`.
+    """
+
+    times: PositiveFloat = 20.0
+    documents: PositiveInt = 100
+    days: PositiveInt = 5
+    drop: bool = False
+
+    def sketch(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """One line a dated document."""
+        return frame.filter(pl.col("time") != "").select("row", part_of("source"), "source", day=pl.col("time").str.slice(0, 10))
+
+    def settle(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """The documents of the bursts, with their day and its count."""
+        days = frame.group_by("source", "day").agg(count=pl.len()).sort("source", "day")
+        usual = days.group_by("source").agg(median=pl.col("count").median(), days=pl.len())
+        high = (pl.col("count") >= self.documents) & (pl.col("count") >= self.times * pl.col("median")) & (pl.col("days") > self.days)
+        return frame.join(days.join(usual, on="source").filter(high), on=["source", "day"]).select(
+            "row", "source", "day", "count", "median"
+        )
+
+    def verdicts(self, settled: pl.DataFrame, fetch: Fetch) -> pl.DataFrame:
+        """The documents of the bursts, where they are to be dropped."""
+        rule = f"{self.times} times its median day"
+        value = pl.format("{} {}: {}", "source", "day", "count")
+        found = settled.select("row", reason=pl.lit("burst of its source"), rule=pl.lit(rule), value=value)
+        return found if self.drop else found.clear()
+
+    def findings(self, settled: pl.DataFrame) -> dict:
+        """The bursts, largest first."""
+        bursts = settled.select(pl.exclude("row")).unique().sort(["count", "source", "day"], descending=[True, False, False])
+        return {"bursts": bursts.head(SHOWN).to_dicts(), "found": bursts.height}
+
+
+@dataclass(frozen=True)
+class Trigger:
+    """Corpus step: name (with `drop`, drop) labelled documents with a rare n-gram that comes with one label only.
+
+    An n-gram (1 to `ngram` words) is told when at least `documents` and at most `rare` of the labelled documents have it, `purity` of them
+    under one label, and chance would do so with less than 10^-`surprise`: the label's own share to the power of its documents there.
+    Honest words are tied to labels too: read what is named before anything is dropped. Only documents with a `label` are looked at.
+    """
+
+    ngram: PositiveInt = 2
+    documents: PositiveInt = 10
+    rare: Fraction = 0.05
+    purity: Fraction = 0.98
+    surprise: NonNegativeFloat = 9.0
+    drop: bool = False
+
+    def sketch(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """One line an n-gram of a labelled document, and one without (`gram` is "") that counts it."""
+        labelled = frame.filter(pl.col("label") != "").select("row", "label", word=pl.col("text").str.to_lowercase())
+        spoken = labelled.with_columns(pl.col("word").str.extract_all(r"[\p{L}\p{M}\p{N}]+")).explode("word").drop_nulls()
+        lines = [labelled.select("row", "label", gram=pl.lit(""))]
+        for size in range(self.ngram):
+            following = [pl.col("word").shift(-place).over("row") for place in range(size + 1)]
+            lines.append(
+                spoken.select("row", "label", gram=pl.concat_str(following, separator=" ")).drop_nulls().unique(maintain_order=True)
+            )
+        return pl.concat(lines).select(
+            "row", pl.when(pl.col("gram") == "").then(PARTS).otherwise(part_of("gram")).alias("part").cast(pl.UInt32), "label", "gram"
+        )
+
+    def settle(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """(row, label, gram, count, held): count documents with the label of all `held` that have the n-gram."""
+        counts = frame.with_columns(count=pl.len().over("gram", "label"), held=pl.len().over("gram"))
+        tied = (pl.col("count") >= self.purity * pl.col("held")) & (pl.col("count") >= self.documents)
+        one = pl.int_range(pl.len()).over("gram", "label") == 0  # of the line that counts documents, one a label is enough
+        return counts.filter(pl.when(pl.col("gram") == "").then(one).otherwise(tied)).select("row", "label", "gram", "count", "held")
+
+    def _tied(self, settled: pl.DataFrame) -> pl.DataFrame:
+        """The lines of n-grams that are rare and surprising, with `surprise`."""
+        shares = settled.filter(pl.col("gram") == "").select("label", share=pl.col("count") / pl.col("held"), total="held")
+        found = settled.filter(pl.col("gram") != "").join(shares, on="label")
+        found = found.with_columns(surprise=pl.col("count") * -pl.col("share").log(10))
+        return found.filter(pl.col("held") <= self.rare * pl.col("total"), pl.col("surprise") >= self.surprise)
+
+    def verdicts(self, settled: pl.DataFrame, fetch: Fetch) -> pl.DataFrame:
+        """Each document of them, by its most surprising n-gram, where they are to be dropped."""
+        if not self.drop:
+            return pl.DataFrame(schema=VERDICTS)
+        worst = self._tied(settled).sort(["row", "surprise", "gram"], descending=[False, True, False]).unique("row", keep="first")
+        value = pl.format("{} -> {}", "gram", "label")
+        return worst.sort("row").select(
+            "row", reason=pl.lit("n-gram tied to its label"), rule=pl.lit(f"{self.purity} of its documents"), value=value
+        )
+
+    def findings(self, settled: pl.DataFrame) -> dict:
+        """The n-grams, most surprising first."""
+        found = self._tied(settled).select("gram", "label", "count", "held", "surprise").unique()
+        found = found.sort(["surprise", "gram"], descending=[True, False]).with_columns(pl.col("surprise").round(2))
+        return {"triggers": found.head(SHOWN).to_dicts(), "found": found.height}
+
+
+def part_of(column: str) -> pl.Expr:
+    """The part that a value belongs to."""
+    return (pl.col(column).hash(0) % PARTS).cast(pl.UInt32).alias("part")
