@@ -46,3 +46,11 @@ def test_what_was_written_comes_back(tmp_path):
     texts = ['a "quoted" word', "comma, semicolon; tab\t", "line\nbreak", "größe \U0001f600"]
     pl.DataFrame({"text": texts}).write_csv(tmp_path / "a.csv")
     assert read(tmp_path).table("documents")["text"].to_list() == texts
+
+
+def test_a_comment_above_the_header_is_no_header(tmp_path):
+    (tmp_path / "a.csv").write_text("# version=1.0,,\n# by hand\ntext,n\nOne.,1\nfew\n")
+    (tmp_path / "b.csv").write_text("#id,text\n1,Two.\n")
+    reading = read(tmp_path)
+    assert reading.table("documents").select("id", "text").rows() == [("a.csv#4", "One."), ("b.csv#2", "Two.")]
+    assert reading.quarantine == [{"file": "a.csv", "line": 5, "reason": "1 fields, the header has 2"}]

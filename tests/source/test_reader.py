@@ -121,6 +121,17 @@ def test_conversations_are_known_by_their_columns_and_checked(tmp_path):
     assert reading.table("preferences")["prompt"].to_list() == [[turn]]
 
 
+def test_real_folders_of_many_kinds_are_read_whole(root):
+    folder = root.parent / "shared/data"
+    if not (folder / "text").is_dir():
+        pytest.skip(f"no texts for development in {folder}")
+    for name, least in (("text", 5_000_000), ("code", 1_000_000), ("redteam", 100_000)):
+        reading = read(folder / name)
+        assert sum(rows.height for rows in reading.tables.values()) + len(reading.quarantine) == reading.read > 0
+        assert reading.table("documents")["text"].str.len_bytes().sum() > least, name
+        assert reading.table("documents")["id"].is_unique().all() and reading.tables["documents"]["row"].is_sorted()
+
+
 def test_an_id_that_is_there_twice_stays_two_rows(tmp_path):
     (tmp_path / "rows.jsonl").write_text('{"id": "a", "text": "One."}\n{"id": "a", "text": "Two."}\n')
     assert read(tmp_path).table("documents")["id"].to_list() == ["a", "a~2"]

@@ -21,7 +21,9 @@ def records(stream: BinaryIO, name: str, *, render: bool = True) -> Iterator[lis
     """
     csv.field_size_limit(LIMIT)
     lines = text_lines(stream)
-    first = next(lines, "")
+    skipped = 0
+    while (first := next(lines, "")).startswith("# "):  # a comment above the header
+        skipped += 1
     reader = csv.reader(itertools.chain([first], lines), delimiter=delimiter(first, name))
     header = [column.strip() for column in next(reader, [])]
     if len({*header}) < len(header):
@@ -32,13 +34,13 @@ def records(stream: BinaryIO, name: str, *, render: bool = True) -> Iterator[lis
     try:
         for place, fields in enumerate(reader):
             if fields:
-                found.append((place, reader.line_num, row_of(header, fields, render)))
+                found.append((place, reader.line_num + skipped, row_of(header, fields, render)))
                 size += sum(map(len, fields))
             if size > BATCH:
                 yield found
                 found, size = [], 0
     except csv.Error as error:
-        found.append((place + 1, reader.line_num, f"not readable as CSV from here on ({error})"))
+        found.append((place + 1, reader.line_num + skipped, f"not readable as CSV from here on ({error})"))
     yield found
 
 
