@@ -4,6 +4,7 @@ import polars as pl
 import pytest
 
 from fmcycle.error import InputError
+from fmcycle.stage import train
 from fmcycle.stage.permit import permit
 
 
@@ -49,3 +50,8 @@ def test_a_table_without_licences_is_unknown(mix, tmp_path):
     permit(mix(["unknown"], {"path": str(tmp_path / "plain.parquet")}))
     with pytest.raises(InputError, match="1 rows of source unknown under unknown"):
         permit(mix(["permissive"], {"path": str(tmp_path / "plain.parquet")}))
+
+
+def test_training_asks_before_it_does_anything(mix, tmp_path):
+    with pytest.raises(InputError, match="source bad"):
+        train.run(mix(["permissive"], None))  # which has nothing else that a run needs
