@@ -12,16 +12,23 @@ TOXIGEN = Path(__file__).parents[3] / "shared/data/toxicity/toxigen-prompts"
 
 
 def test_a_text_of_unsafe_words_goes_and_one_with_an_oath_in_it_stays():
-    texts = ["You shit, i will kill you", CALM * 4 + "Shit, said the keeper.", CALM, "the scunthorpe shitake retardant"]
+    texts = [
+        "You shit, i will kill you",
+        CALM * 4 + "Shit, said the keeper.",
+        CALM,
+        "the scunthorpe shitake retardant",
+        "Fuck yes, well done!",
+        "XXX XXX XXX",
+    ]
     found = toxicity.lexicon(pl.DataFrame({"text": texts}))
-    assert found["reason"].to_list() == ["unsafe words", None, None, None]
+    assert found["reason"].to_list() == ["unsafe words"] + [None] * 5
     assert found["value"][0] == "profanity (en) 0.333" and found.columns == ["text", "reason", "rule", "value"]
 
 
 def test_words_are_asked_in_their_own_language_only():
     frame = pl.DataFrame({"text": ["Der Chinks der Fichte", "Der Chinks der Fichte", "so ein mist"], "language": ["de", "und", "de"]})
-    assert toxicity.lexicon(frame)["reason"].to_list() == [None, "unsafe words", None]
-    own = toxicity.lexicon(frame, terms={"de": {"oath": ["mist"]}})
+    assert toxicity.lexicon(frame, min_count=1)["reason"].to_list() == [None, "unsafe words", None]
+    own = toxicity.lexicon(frame, min_count=1, terms={"de": {"oath": ["mist"]}})
     assert own["value"].to_list() == [None, None, "oath (de) 0.333"]
     assert toxicity.lexicon(frame, terms={})["reason"].to_list() == [None] * 3
 

@@ -45,11 +45,14 @@ TERMS = {
 }
 
 
-def lexicon(frame: pl.DataFrame, *, max_share: Fraction = 0.01, terms: dict[str, dict[str, list[str]]] = TERMS) -> pl.DataFrame:
-    """Drop texts of which more than `max_share` of the words are of `terms`; `value` is the category with most, and the share.
+def lexicon(
+    frame: pl.DataFrame, *, max_share: Fraction = 0.01, min_count: PositiveInt = 2, terms: dict[str, dict[str, list[str]]] = TERMS
+) -> pl.DataFrame:
+    """Drop texts of which more than `max_share` of the words are of `terms`, `min_count` at least; `value`: the category with most, the share.
 
     terms: by language, by category, as patterns of whole words, in any case. A row whose `language` is another is not judged by them; one
-    whose language is not known by all. A novel with an oath in a chapter stays, a comment that is little else goes.
+    whose language is not known by all. A novel with an oath in a chapter stays, so does one oath of joy; a text that is little else goes.
+    Words that also stand for something else are left out: "xxx" is what a removed name looks like.
     """
     text, total = pl.col("text"), word.words(pl.col("text"))
     known = pl.col("language").fill_null("und") if "language" in frame.columns else pl.lit("und")
@@ -58,9 +61,13 @@ def lexicon(frame: pl.DataFrame, *, max_share: Fraction = 0.01, terms: dict[str,
         for category, names in categories.items():
             found = text.str.count_matches(rf"(?i)\b(?:{'|'.join(names)})\b")
             counts[f"{category} ({language})"] = pl.when(known.is_in([language, "", "und"])).then(found).otherwise(0)
-    measured = frame.with_columns(share=pl.sum_horizontal(counts.values()) / total, most=pl.concat_list(counts.values()).list.arg_max())
+    measured = frame.with_columns(
+        share=pl.sum_horizontal(counts.values()) / total,
+        hits=pl.sum_horizontal(counts.values()),
+        most=pl.concat_list(counts.values()).list.arg_max(),
+    )
     kind = pl.col("most").replace_strict(range(len(counts)), list(counts), return_dtype=pl.String, default=None)
-    unsafe = pl.when(pl.col("share") > max_share)
+    unsafe = pl.when((pl.col("share") > max_share) & (pl.col("hits") >= min_count))
     return measured.with_columns(
         reason=unsafe.then(pl.lit("unsafe words")),
         rule=unsafe.then(pl.lit(f"share of unsafe words > {max_share}")),
