@@ -34,6 +34,14 @@ def test_only_the_broken_line_changes():
     assert not pl.Series(["plain ASCII, and Straße, and Москва"]).str.contains(SUSPICIOUS)[0]
 
 
+def test_what_was_read_with_some_other_table_stays_as_it_is():
+    for text in (
+        "IT / ¹æ¼Û / ºäÆ¼ / ÀÎÅ×¸®¾î",
+        "\x82à\x82à\x82ª\x82Í\x82¶\x82¯\x82Ä\x82\x82Ô",
+    ):  # Korean and Japanese tables, from real mail
+        assert one(text) == text
+
+
 def test_a_repaired_text_repairs_to_itself_before_and_after_normalizing():
     texts = ["donâ€™t", "Ã¢â‚¬â„¢ twice", "â€œso", "a\u0085b\u009d", "Ã\xa0 la carte", "cafe\u0301 Ã©t\xc3\xa9"]
     once = [one(one(text), normalize) for text in texts]

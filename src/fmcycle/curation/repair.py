@@ -22,8 +22,9 @@ def repair(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def mend(text: str) -> str:
-    """`text`, each line decoded as it was meant."""
+    """`text`, each line decoded as it was meant. A line that is still broken afterwards was read with some other table, and stays."""
     import ftfy
+    from ftfy.badness import is_bad
 
     plain = ftfy.TextFixerConfig(
         unescape_html=False,
@@ -36,4 +37,6 @@ def mend(text: str) -> str:
         normalization=None,
         explain=False,
     )
-    return ftfy.fix_text(text, plain)
+    lines = text.split("\n")
+    mended = [ftfy.fix_text(line, plain) for line in lines]
+    return "\n".join(line if is_bad(better) else better for line, better in zip(lines, mended, strict=True))

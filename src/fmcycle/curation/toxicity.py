@@ -24,7 +24,6 @@ TERMS = {
         "sexual": [
             "porn",
             "pornhub",
-            "xxx",
             "blow-?jobs?",
             "hand-?jobs?",
             "cumshots?",
@@ -48,7 +47,7 @@ TERMS = {
 def lexicon(
     frame: pl.DataFrame, *, max_share: Fraction = 0.01, min_count: PositiveInt = 2, terms: dict[str, dict[str, list[str]]] = TERMS
 ) -> pl.DataFrame:
-    """Drop texts of which more than `max_share` of the words are of `terms`, `min_count` at least; `value`: the category with most, the share.
+    """Drop texts of which more than `max_share` of the words are of `terms`, `min_count` at least; `value`: the main category, the share.
 
     terms: by language, by category, as patterns of whole words, in any case. A row whose `language` is another is not judged by them; one
     whose language is not known by all. A novel with an oath in a chapter stays, so does one oath of joy; a text that is little else goes.
