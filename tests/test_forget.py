@@ -63,10 +63,10 @@ def test_a_documents_way_is_told_from_its_byte_to_the_models(made, capsys):
     told = capsys.readouterr().out
     place = Path("data/mine/d.jsonl").read_text().index('{"id": "d1"')
     assert f"data/mine/d.jsonl, at byte {place}" in told and "artifacts/tokens/train/shard-00000.npy: tokens 5 to 12" in told
-    assert "privacy  kept" in told and "artifacts/pretrain/model (pretrain" in told and "artifacts/finetune/model" not in told
+    assert "privacy      kept" in told and "artifacts/pretrain/model (pretrain" in told and "artifacts/finetune/model" not in told
     assert trace.main(["doc", "d3"]) == 0
     told = capsys.readouterr().out
-    assert "privacy  kept" in told and "quality  dropped: too short (words < 9: 2)" in told and "shard" not in told
+    assert "privacy      kept" in told and "quality      dropped: too short (words < 9: 2)" in told and "shard" not in told
     with pytest.raises(InputError, match="no row of artifacts/curate has this id"):
         trace.main(["doc", "d9"])
 
@@ -108,6 +108,15 @@ def test_forgetting_names_every_holder_and_changes_nothing_by_itself(made, capsy
     for wrong in ([], ["--match"], ["--all", "x"], ["--regex", "("]):
         with pytest.raises(InputError, match="forget"):
             forget.main(wrong)
+
+
+def test_what_people_said_of_answers_is_listed_too(made, capsys):
+    for file in ("feedback/snapshots/1.parquet", "data/feedback/feedback.parquet"):
+        Path(file).parent.mkdir(parents=True)
+        pl.DataFrame({"answer_id": ["1", "2"], "prompt": [[{"content": "Who is Jo Doe?"}], [{"content": "Why?"}]]}).write_parquet(file)
+    forget.main(["--match", "Jo Doe"])
+    told = capsys.readouterr().out
+    assert "feedback/snapshots/1.parquet: 1 rows" in told and "data/feedback/feedback.parquet: 1 rows" in told
 
 
 def test_the_list_is_written_on_apply(made, capsys):

@@ -1,5 +1,6 @@
 """`fmcycle forget`: everything that holds a source or a match, and with `--apply` what takes it out of the sources for good."""
 
+import json
 import re
 import subprocess
 import sys
@@ -41,6 +42,8 @@ def main(arguments: list[str]) -> int:
         print(f"nothing under data/ {'is of the source' if rest[0] == '--source' else 'holds'} {rest[1]}")
         return 0
     holders(found)
+    if rest[0] != "--source":
+        found.held += said(re.compile(rest[1] if rest[0] == "--regex" else re.escape(rest[1]), re.I))
     for where, what in [*((f"data/{name}", f"{rows:,} rows") for name, rows in found.files.items()), *found.held]:
         print(f"{where}: {what}")
     print(f"to make again: {', '.join(reruns(found.tables)) or 'nothing'}")
@@ -109,6 +112,16 @@ def holders(found: Found) -> None:
     current = Path("deployed.json")
     if current.is_file() and any(out.endswith("package") for out, _ in found.held):
         found.held.append((str(current), "the deployed model stays until a new package passes its gate"))
+
+
+def said(pattern: re.Pattern) -> list[tuple[str, str]]:
+    """Records of what people said of answers, which collect takes as they are."""
+    found = []
+    for file in [*sorted(Path("feedback/snapshots").glob("*.parquet")), *Path("data").glob("*/feedback.parquet")]:
+        rows = sum(bool(pattern.search(json.dumps(row, ensure_ascii=False, default=str))) for row in pl.read_parquet(file).to_dicts())
+        if rows:
+            found.append((str(file), f"{rows:,} rows, which stay: delete them from the feedback store and its snapshots yourself"))
+    return found
 
 
 def held_in(file: Path, ids: set[str]) -> int:

@@ -30,6 +30,11 @@ class Rule:
     check: Callable[[re.Match], bool] = bool
     around: str = ""
 
+    @property
+    def inner(self) -> list[str]:
+        """The groups that may be the span."""
+        return [name for name in ("value", "named") if name in self.pattern.groupindex]
+
     def spans(self, text: str) -> Iterator[re.Match]:
         """What is one, from left to right."""
         matches = self._around(text) if self.around else self.pattern.finditer(text)
@@ -188,9 +193,9 @@ def rules(kind: str) -> Iterable[str]:
 def replace(text: str, names: Iterable[str], write: Callable[[str, str], str]) -> str:
     """`text` with write(kind, span) in the place of every span that the rules `names` find, rule by rule."""
     for name in names:
-        parts, end = [], 0
-        for match in RULES[name].spans(text):
-            group = next((group for group in ("value", "named") if match.groupdict().get(group)), 0)
+        rule, parts, end = RULES[name], [], 0
+        for match in rule.spans(text):
+            group = next((group for group in rule.inner if match[group]), 0)
             start, stop = match.span(group)
             parts += [text[end:start], write("key" if name in KEYS else name, text[start:stop])]
             end = stop

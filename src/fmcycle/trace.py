@@ -53,14 +53,14 @@ def document(name: str, curate: Path) -> list[str]:
     made = recorded(curate)
     place = found_in(name, Path(made["inputs"]["data"]["path"])) if made else None
     lines = [f"{name}: in {curate / table}.parquet", "  " + ", ".join(f"{key} {row[key]}" for key in BASE if row.get(key))]
-    lines.append(f"source   {place[0]}" if place else "source   the raw data is not here as it was read")
+    lines.append(f"source       {place[0]}" if place else "source       the raw data is not here as it was read")
     if made and place and (table == "documents" or (table == "dropped" and row["domain"] not in TABLES)):
         lines += verdicts(made["section"]["curation"], place[1], row)
     elif row.get("reason"):
-        lines.append(f"verdict  dropped: {row['reason']} ({row['rule']}: {row['value']})")
+        lines.append(f"verdict      dropped: {row['reason']} ({row['rule']}: {row['value']})")
     if table != "dropped":
-        lines += [f"shard    {line}" for line in shards(name, made, curate)]
-        lines += [f"model    {line}" for line in models(made, curate, table, row.get("split"))]
+        lines += [f"shard        {line}" for line in shards(name, made, curate)]
+        lines += [f"model        {line}" for line in models(made, curate, table, row.get("split"))]
     return lines
 
 
@@ -105,17 +105,17 @@ def verdicts(steps: dict, frame: pl.DataFrame, row: dict) -> list[str]:
     try:
         built = build(steps)
     except InputError as error:
-        return [f"verdict  {row.get('reason') or 'kept'}; its steps are not those of this code any more: {error}"]
+        return [f"verdict      {row.get('reason') or 'kept'}; its steps are not those of this code any more: {error}"]
     for name, step in built.items():
         if row.get("step") == name:
-            return [*lines, f"{name:<9}dropped: {row['reason']} ({row['rule']}: {row['value']})"]
+            return [*lines, f"{name:<13}dropped: {row['reason']} ({row['rule']}: {row['value']})"]
         if corpus.is_corpus(step):
-            lines.append(f"{name:<9}kept, among all documents")
+            lines.append(f"{name:<13}kept, among all documents")
             continue
         after = step(frame)
         counts = {column[6:]: after[column][0] for column in after.columns if column.startswith("count:") and after[column][0]}
         changed = f"text changed: {len(frame['text'][0]):,} -> {len(after['text'][0]):,} characters" if not same(frame, after) else "kept"
-        lines.append(f"{name:<9}{changed}{''.join(f', {count} {kind}' for kind, count in counts.items())}")
+        lines.append(f"{name:<13}{changed}{''.join(f', {count} {kind}' for kind, count in counts.items())}")
         frame = after.select(pl.exclude("reason", "rule", "value", "^count:.*$"))
     return lines
 
