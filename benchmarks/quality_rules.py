@@ -26,7 +26,7 @@ def steps() -> dict:
 
     ends = [".", "?", "!", '"', "'"]
     return {
-        "gopher": functools.partial(quality.gopher, bullets="•-"),
+        "gopher": functools.partial(quality.gopher, bullets="•-", any_case=False),
         "gopher_repetition": functools.partial(repetition.gopher_repetition, min_top_count=1),
         "c4": functools.partial(quality.c4, ends=ends),
         "fineweb": functools.partial(quality.fineweb, max_repeated_characters=0.01),

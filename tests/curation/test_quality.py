@@ -82,6 +82,20 @@ def test_prose_in_any_script_has_words(text):
     assert verdict(text * 5, fineweb) == KEPT
 
 
+def test_capitals_are_words_of_the_language():
+    text = "IT IS NOT A HIGH END STEAK HOUSE, MORE OF THE CUISINE THAT WE HAVE AT HOME."
+    assert verdict(text) == KEPT and verdict(text, any_case=False)[0] == "no stop words"
+
+
+def test_rules_for_prose_leave_code_and_tables_alone():
+    text = "#\n# x\nfor (;;) {}\n" * 9
+    frame = pl.DataFrame({"text": [text] * 3, "type": ["code", "table", "text"]})
+    for step in (gopher, gopher_repetition, c4, fineweb):
+        found = step(frame)
+        assert found["reason"].is_null().to_list() == [True, True, False]
+        assert found["text"].to_list() == [text] * 3
+
+
 def test_no_row_is_lost_and_no_column_of_the_measuring_stays():
     frame = pl.DataFrame({"id": ["a", "b", "c"], "text": [GOOD, "short", ""], "group": ["g", "h", "i"]})
     for step in (gopher, c4, fineweb):

@@ -1,6 +1,7 @@
 """Which texts read like language: published rules on counts, each a Polars expression. Words, lines and sentences as `word` has them.
 
-A rule whose figure is not defined for a text (no words, no lines) does not drop it.
+A rule whose figure is not defined for a text (no words, no lines) does not drop it. They are rules for prose: rows whose `type` is code or
+table stay as they are.
 """
 
 import re
@@ -13,6 +14,7 @@ from fmcycle.number import Fraction, NonNegativeFloat, NonNegativeInt, PositiveF
 STOP_WORDS = {"en": ["the", "be", "to", "of", "and", "that", "have", "with"]}
 LINE_END = word.END[:-1] + r"\p{Pf}」』\"']$"  # with the closing quotation marks
 POLICIES = ["terms of use", "privacy policy", "cookie policy", "uses cookies", "use of cookies", "use cookies"]
+NO_PROSE = ["code", "table"]
 CITATION = r"\[\d*\]|\[edit\]|\[citation needed\]"
 
 
@@ -30,6 +32,7 @@ def gopher(
     min_alphabetic: Fraction = 0.8,
     min_stop_words: NonNegativeInt = 2,
     stop_words: dict[str, list[str]] = STOP_WORDS,
+    any_case: bool = True,
     other_languages: PositiveFloat = 2.0,
     bullets: str = "•●*-",
 ) -> pl.DataFrame:
@@ -37,7 +40,8 @@ def gopher(
 
     Words without a letter or digit are no words for the first four rules. The length of words is not asked of syllabic scripts, and has
     `other_languages` times wider bounds for rows whose `language` has no stop words: its figures are for English. stop_words: by language;
-    asked of rows whose `language` has a list, or is not known (then the best list counts).
+    asked of rows whose `language` has a list, or is not known (then the best list counts); any_case: false, as in datatrove, drops what is
+    written in capitals.
     Source: Rae et al., Scaling Language Models: Gopher (2021), appendix A1.1.
     """
     text = pl.col("text")
@@ -56,7 +60,7 @@ def gopher(
         bullets=text.str.count_matches(rf"(?m)^[^\S\n]*[{re.escape(bullets)}]") / lines if bullets else pl.lit(0.0),
         cut_lines=cut / lines,
         alphabetic=lettered / total,
-        stop_words=stops(frame, stop_words),
+        stop_words=stops(frame, stop_words, "(?i)" if any_case else ""),
     )
     if "language" in frame.columns:
         length, other = pl.col("word_length"), ~pl.col("language").fill_null("und").is_in(["", "und", *stop_words])
@@ -77,11 +81,11 @@ def gopher(
     return judge(measured, rules).select(*frame.columns, "reason", "rule", "value")
 
 
-def stops(frame: pl.DataFrame, lists: dict[str, list[str]]) -> pl.Expr:
+def stops(frame: pl.DataFrame, lists: dict[str, list[str]], case: str) -> pl.Expr:
     """How many different stop words a text has: of its language's list, of the best list where the language is not known, else null."""
     found = {
         language: pl.sum_horizontal(
-            pl.col("text").str.contains(rf"(?:^|\s){re.escape(stop)}(?:\s|$)").cast(pl.UInt32) for stop in dict.fromkeys(names)
+            pl.col("text").str.contains(rf"{case}(?:^|\s){re.escape(stop)}(?:\s|$)").cast(pl.UInt32) for stop in dict.fromkeys(names)
         )
         for language, names in lists.items()
     }
@@ -147,12 +151,12 @@ def c4(
         .with_columns(pl.col("sentences").fill_null(0), pl.col("kept").fill_null(""))
     )
     judged = judge(judged, [("too few sentences", "sentences", "<", min_sentences)])
-    bad = pl.col("wrong").is_not_null()
+    bad = pl.col("wrong").is_not_null() & prose(frame)
     judged = judged.with_columns(
         reason=pl.when(bad).then(pl.lit("placeholder or code")).otherwise("reason"),
         rule=pl.when(bad).then(pl.lit("a line has one of document_words")).otherwise("rule"),
         value=pl.when(bad).then("wrong").otherwise("value"),
-    ).with_columns(text=pl.when(pl.col("reason").is_null()).then(pl.col("kept").str.strip_chars()).otherwise("text"))
+    ).with_columns(text=pl.when(pl.col("reason").is_null() & prose(frame)).then(pl.col("kept").str.strip_chars()).otherwise("text"))
     return judged.select(*frame.columns, "reason", "rule", "value")
 
 
@@ -195,12 +199,17 @@ def fineweb(
     return judge(measured, rules).select(*frame.columns, "reason", "rule", "value")
 
 
+def prose(frame: pl.DataFrame) -> pl.Expr:
+    """Is a row something that these rules are made for?"""
+    return ~pl.col("type").fill_null("text").is_in(NO_PROSE) if "type" in frame.columns else pl.lit(True)
+
+
 def judge(frame: pl.DataFrame, rules: list[tuple[str, str, str, float]]) -> pl.DataFrame:
     """Add `reason`, `rule`, `value` of the first rule (reason, column, "<" or ">", bound) that a row breaks; null where none."""
     reason, rule, value = (pl.lit(None, pl.String) for _ in range(3))
     for why, column, sign, bound in reversed(rules):
         figure = pl.col(column).cast(pl.Float64).fill_nan(None)
-        broken = figure < bound if sign == "<" else figure > bound
+        broken = (figure < bound if sign == "<" else figure > bound) & prose(frame)
         reason = pl.when(broken).then(pl.lit(why)).otherwise(reason)
         rule = pl.when(broken).then(pl.lit(f"{column} {sign} {bound}")).otherwise(rule)
         value = pl.when(broken).then(figure.round(3).cast(pl.String)).otherwise(value)
