@@ -9,7 +9,7 @@ from fmcycle.number import Fraction, PositiveInt
 UNKNOWN, NONE = "und", "zxx"  # ISO 639: undetermined; no linguistic content
 
 
-def identify(frame: pl.DataFrame, *, characters: PositiveInt = 1000, min_confidence: Fraction = 0.5) -> pl.DataFrame:
+def identify(frame: pl.DataFrame, *, characters: PositiveInt = 500, min_confidence: Fraction = 0.5) -> pl.DataFrame:
     """Add `language` (ISO 639-1, or 639-3 where there is none) and `language_confidence`, from `characters` of the middle of each text.
 
     Less sure than `min_confidence` is "und". Rows of type code are "zxx": no language that people speak. The model knows 140 languages
