@@ -2,7 +2,7 @@
 
     python benchmarks/read.py                    # about a minute on one core
 
-200 MB each of documents of 300, 1,000 and 3,000 characters, made of the texts of --data; one JSON line a size and reader, best of three in turns.
+200 MB each of documents of 300, 1,000 and 3,000 characters, made of the texts of --data; one JSON line a size, best of three in turns.
 `polars` is read_ndjson block by block, `json` the standard library line by line, as Python frameworks do; neither numbers rows, fills
 columns or tells bad lines.
 """

@@ -33,6 +33,7 @@ LINES = {
     b'{"text": "half \\ud83d"}': ("half of a surrogate pair",),
     b'{"text": "pair \\ud83d\\ude00"}': "pair \U0001f600",
     b'{"text": "nul \\u0000"}': ("binary",),
+    b'{"text": "\\u0001\\u0002 x"}': ("binary",),
     b'{"text": "raw\0nul"}': ("binary",),
     b"\0\0\0\0": ("not valid JSON: half-written?",),
     b'{"text": "tab\there"}': "tab\there",

@@ -7,7 +7,7 @@ from typing import BinaryIO
 
 import orjson
 
-from fmcycle.source.row import BOM, Record
+from fmcycle.source.row import BOM, Printable, Record
 from fmcycle.source.stream import LIMIT, blocks
 
 DEEP = "nested too deep"
@@ -34,7 +34,8 @@ def parse(block: bytes, place: int, line: int) -> list[Record]:
     places = list(itertools.accumulate((len(raw) + 1 for raw in lines), initial=place))
     rows = fair(lines, block)
     if rows is not None:
-        return list(zip(places, range(line, line + len(rows)), rows, strict=False))
+        kind = list if b"\\u00" in block else Printable  # JSON has no control characters but escaped ones
+        return kind(zip(places, range(line, line + len(rows)), rows, strict=False))
     found: list[Record] = []
     for number, raw in enumerate(lines):
         alone = fair([raw], raw)
@@ -47,10 +48,10 @@ def fair(lines: list[bytes], block: bytes) -> list[dict] | None:
     try:
         rows = list(map(orjson.loads, lines))
         # a key that is there twice is lost, and its quotes with it; an escaped quote would be counted without being seen
-        lost = b"\\u0022" in block or block.count(b'"') != orjson.dumps(rows).count(b'"')
+        lost = (b"\\u00" in block and b"\\u0022" in block) or block.count(b'"') != orjson.dumps(rows).count(b'"')
     except (ValueError, TypeError):  # dumps: nested deeper than 254
         return None
-    if lost or {*map(type, rows)} - {dict} or any(type(row.get(name)) is float for row in rows for name in ("id", "group")):
+    if lost or {*map(type, rows)} - {dict} or float in {type(row.get("id")) for row in rows} | {type(row.get("group")) for row in rows}:
         return None  # a float may be a whole number that was too long: the other parser keeps every digit
     return rows
 

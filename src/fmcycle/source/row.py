@@ -10,11 +10,15 @@ from fmcycle.source.table import DEFAULT, ORIGINS, SCHEMA
 
 Record = tuple[int, int | None, dict | str]  # place in the file, line, the row or why there is none
 ROLES = {"system", "user", "assistant"}
-CONTROL = "".join(map(chr, [*range(9), *range(14, 32)]))
-SUSPECT = r"[\x00-\x08\x0e-\x1f]|^\s*$"
+CONTROL = "".join(map(chr, [*range(8), *range(14, 32)]))
+CONTROLS, BLANK = r"[\x00-\x07\x0e-\x1f]", r"^\s*$"
 HALF = "half of a surrogate pair"
 BOM = b"\xef\xbb\xbf"
 SCALAR = (str, int, float, bool, datetime.date)
+
+
+class Printable(list):
+    """Records whose strings hold no character of CONTROL: they need not be searched for one."""
 
 
 @dataclass
@@ -38,23 +42,25 @@ class Origin:
 
 def take(records: list[Record], file: str, origin: Origin) -> Read:
     """Sort records into tables; `row` is `origin.row` and the record's place, a missing id is file and line."""
-    kinds: dict[tuple, list[Record]] = {}  # the records of each set of columns, in their order
+    printable = isinstance(records, Printable)
     read = Read(read=len(records))
-    for record in records:
-        if isinstance(record[2], str):
-            read.quarantine.append({"file": file, "line": record[1], "reason": record[2]})
-        else:
-            kinds.setdefault(tuple(record[2]), []).append(record)
     sorted_in: dict[str, list[Record]] = {}
-    for names, chosen in kinds.items():
-        sorted_in.setdefault(kind_of(names) or "", []).extend(chosen)
+    if str not in {type(record[2]) for record in records} and len(names := {tuple(record[2]) for record in records}) == 1:
+        sorted_in[kind_of(*names) or ""] = records  # the usual file: every row has the same columns
+    else:
+        kinds: dict[tuple, str] = {}
+        for record in records:
+            if isinstance(record[2], str):
+                read.quarantine.append({"file": file, "line": record[1], "reason": record[2]})
+                continue
+            columns = tuple(record[2])
+            if columns not in kinds:
+                kinds[columns] = kind_of(columns) or ""
+            sorted_in.setdefault(kinds[columns], []).append(record)
     for record in sorted_in.pop("", []):
         read.quarantine.append({"file": file, "line": record[1], "reason": "no column text, messages, or chosen and rejected"})
-    if len(kinds) > 1:
-        for chosen in sorted_in.values():
-            chosen.sort(key=lambda record: record[0])
     for kind, chosen in sorted_in.items():
-        frame, refused = table(kind, chosen, file, origin)
+        frame, refused = table(kind, chosen, file, origin, printable)
         read.quarantine += [{"file": file, "line": line, "reason": reason} for line, reason in refused]
         if frame.height:
             read.tables[kind] = frame
@@ -84,7 +90,7 @@ def kind_of(row: Collection[str]) -> str | None:
     return "documents" if "text" in row or "content" in row else None
 
 
-def table(kind: str, records: list[Record], file: str, origin: Origin) -> tuple[pl.DataFrame, list[tuple]]:
+def table(kind: str, records: list[Record], file: str, origin: Origin, printable: bool) -> tuple[pl.DataFrame, list[tuple]]:
     """(rows of one table, [(line, reason)] of those that are none). Plain strings go straight into columns."""
     refused: list[tuple] = []
     if kind == "documents":
@@ -93,7 +99,7 @@ def table(kind: str, records: list[Record], file: str, origin: Origin) -> tuple[
         except (TypeError, ValueError, pl.exceptions.PolarsError):  # something is no string: look at every row
             records, refused = sifted(kind, records)
             frame = columns(kind, records)
-        frame, bad = readable_rows(frame)
+        frame, bad = readable_rows(frame, printable)
         refused += bad
     else:
         records, refused = sifted(kind, records)
@@ -126,9 +132,10 @@ def text_of(row: dict):
     return row["text"] if "text" in row else row.get("content")
 
 
-def readable_rows(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[tuple]]:
+def readable_rows(frame: pl.DataFrame, printable: bool = False) -> tuple[pl.DataFrame, list[tuple]]:
     """(rows whose text is one, [(line, reason)]): only what looks wrong is looked at one by one."""
-    suspect = frame.select((pl.col("text").is_null() | pl.col("text").str.contains(SUSPECT)).alias("suspect"))["suspect"]
+    pattern = BLANK if printable else f"{CONTROLS}|{BLANK}"
+    suspect = frame.select((pl.col("text").is_null() | pl.col("text").str.contains(pattern)).alias("suspect"))["suspect"]
     if not suspect.any():
         return frame, []
     bad = {}

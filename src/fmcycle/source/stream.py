@@ -124,12 +124,13 @@ def blocks(stream: BinaryIO, offset: int = 0, end: int | None = None) -> Iterato
             start, overlong, piece = position - len(piece) + first, False, piece[first:]
         cut = piece.rfind(b"\n") + 1
         if cut:
-            head = b"".join([*rest, piece[:cut]])
+            head = b"".join([*rest, piece[:cut]]) if rest else piece[:cut]
             yield from _without_overlong(head, start)
             start += len(head)
             rest, held, piece = [], 0, piece[cut:]
-        rest.append(piece)
-        held += len(piece)
+        if piece:
+            rest.append(piece)
+            held += len(piece)
         if held > LIMIT:
             rest, held, overlong = [], 0, True
     if overlong:
