@@ -169,12 +169,14 @@ class Words:
         _, kind, counts = np.unique(own, return_inverse=True, return_counts=True)
         seen: set[int] = set()
         characters = free = 0
-        for place in np.flatnonzero(counts[kind] > 1).tolist():
+        repeated, ends = np.flatnonzero(counts[kind] > 1), np.concatenate([[0], np.cumsum(self.lengths)])
+        sizes = (ends[repeated + n] - ends[repeated]).tolist()
+        for place, own_kind, size in zip(repeated.tolist(), kind[repeated].tolist(), sizes, strict=True):
             if place < free:
                 continue
-            if kind[place] in seen:
-                characters += int(self.lengths[place : place + n].sum())
+            if own_kind in seen:
+                characters += size
                 free = place + n
             else:
-                seen.add(kind[place])
+                seen.add(own_kind)
         return characters
