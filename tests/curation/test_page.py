@@ -19,6 +19,7 @@ def made():
     kept = before.head(2).with_columns(split=pl.lit("train"), quality=pl.Series([0.12, 0.98]))
     sums = [of_shard(name, before, before) for name in STEPS[:2]] + [of_shard(STEPS[2], before, after), of_table("documents", kept)]
     found = {"near": {"clusters": 3, "by_size": {"2": 1, "3": 2}, "pairs": [{"one": "a<b", "other": "c", "overlap": 0.91234}]}}
+    found["bias"] = {"beside": {"career": {"men": {"gap": 0.25, "sentences": 27}, "women": {"gap": -0.25, "sentences": 5}}}}
     quarantine = [{"file": "x.txt", "line": None, "reason": "binary"}]
     return finish(merge(sums), steps=STEPS, read=4, quarantine=quarantine, quarantined=1, findings=found)
 
@@ -34,6 +35,7 @@ def test_the_page_says_what_the_profile_has():
     text = page(made())
     assert "CC-BY-SA-4.0 (share-alike)" in text and "Score of the kept documents: quality" in text and "Counted by quality" in text
     assert "Found by near" in text and "by_size" in text and "0.9123" in text
+    assert '<h3>career</h3><div class="scroll"><table><tr><th></th><th class="n">gap</th>' in text and '<td class="n">-0.25</td>' in text
     assert "short, &lt;email&gt;" in text and "jo@example.org" not in text
 
 

@@ -76,7 +76,7 @@ def rows_of(head: list[str], rows: list[list]) -> str:
 
 def bar(value: float, most: float, kind: str = "") -> tuple[str]:
     """A bar as long as its share of the greatest value."""
-    return (f'<div class="bar {kind}" style="width:{100 * value / most if most else 0:.1f}%"></div>',)
+    return (f'<div class="bar {kind}" style="width:{100 * value / most:.1f}%"></div>' if value else "",)
 
 
 def bars(entries: list[dict], measure: str, unit: str, shown: int = SHOWN) -> str:
@@ -109,18 +109,25 @@ def counted(found: dict[str, int]) -> str:
 
 
 def findings(found, title: str = "") -> str:
-    """Plain data of a step: figures as bars, records as a table, and what is nested under a title of its own."""
+    """Plain data of a step: figures as bars, records (also by name) as a table, and what is nested under a title of its own."""
     head = f"<h3>{escape(title)}</h3>" if title else ""
+    if isinstance(found, dict) and found and all(isinstance(entry, dict) and figures_of(entry) == entry for entry in found.values()):
+        found = [{"": name, **entry} for name, entry in found.items()]
     if isinstance(found, list) and found and all(isinstance(entry, dict) for entry in found):
         names = list(dict.fromkeys(name for entry in found for name in entry))
         return head + rows_of(names, [[plain(entry.get(name, "")) for name in names] for entry in found[:SHOWN]])
     if not isinstance(found, dict):
         return head + f"<p>{escape(str(found))}</p>"
-    figures = {name: value for name, value in found.items() if isinstance(value, int | float | str)}
+    figures = figures_of(found)
     most = max((abs(value) for value in figures.values() if not isinstance(value, str)), default=0)
     lines = [[name, plain(value), bar(0 if isinstance(value, str) else abs(value), most)] for name, value in figures.items()]
     nested = "".join(findings(value, name) for name, value in found.items() if name not in figures)
     return head + (rows_of(["", "", ""], lines[:SHOWN]) if lines else "") + nested
+
+
+def figures_of(found: dict) -> dict:
+    """The entries that fit into a cell."""
+    return {name: value for name, value in found.items() if isinstance(value, int | float | str)}
 
 
 def plain(value):
