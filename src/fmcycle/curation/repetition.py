@@ -138,11 +138,12 @@ def grams(hashes: np.ndarray, n: int) -> np.ndarray:
 
 
 def in_order(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(places sorted by the upper 40 bits of their value and then by place, is it the same value as the one before?)."""
-    packed = (values & ~np.uint64(0xFFFFFF)) | np.arange(len(values), dtype=np.uint64)
+    """(places sorted by the upper bits of their value, 40 or, for a huge text, what is left, then by place; as the one before?)."""
+    bits = np.uint64(max(24, len(values).bit_length()))
+    packed = ((values >> bits) << bits) | np.arange(len(values), dtype=np.uint64)
     packed = pl.Series(packed).sort().to_numpy()
-    again = np.concatenate([[False], (packed[1:] >> np.uint64(24)) == (packed[:-1] >> np.uint64(24))])
-    return (packed & np.uint64(0xFFFFFF)).astype(np.int64), again
+    again = np.concatenate([[False], (packed[1:] >> bits) == (packed[:-1] >> bits)])
+    return (packed - ((packed >> bits) << bits)).astype(np.int64), again
 
 
 @dataclass
