@@ -79,7 +79,7 @@ def ours(out: str) -> None:
 def judge(out: str) -> dict[str, float]:
     """Of what a program left: the share of planted pairs that it parted, and what it dropped beside."""
     kept = set(json.loads(Path(out).read_text()))
-    texts = {row["id"]: row["text"] for row in map(json.loads, FILE.read_text().splitlines())}
+    texts = {row["id"]: row["text"] for row in map(json.loads, FILE.read_text().rstrip("\n").split("\n"))}
     pairs = [(name.removesuffix("~planted"), name) for name in texts if name.endswith("~planted")]
     parted = sum(not (one in kept and other in kept) for one, other in pairs)
     gone = texts.keys() - kept

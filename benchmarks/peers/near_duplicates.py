@@ -17,7 +17,7 @@ WORD = re.compile(r"[^\W_]+")
 
 
 def documents(file: str) -> list[dict]:
-    return [json.loads(line) for line in Path(file).read_text().splitlines()]
+    return [json.loads(line) for line in Path(file).read_text().rstrip("\n").split("\n")]
 
 
 def shingles(text: str) -> list[str]:

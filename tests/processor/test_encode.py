@@ -53,6 +53,7 @@ def test_a_library_that_differs_is_not_used(processor, monkeypatch):
     assert encode.encoder(processor).__qualname__.startswith("library")
 
 
+@pytest.mark.prove
 @pytest.mark.skipif(not SHARED.is_file(), reason="../shared/data/text is not on this machine")
 def test_388_languages_come_out_the_same(processor):
     import gzip

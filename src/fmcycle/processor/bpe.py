@@ -2,11 +2,14 @@
 
 from collections.abc import Iterable
 
+import numpy as np
+import polars as pl
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
 from fmcycle.error import InputError
 from fmcycle.number import PositiveInt
+from fmcycle.processor import train
 
 END_OF_TEXT = "<|endoftext|>"  # ends every document of pretraining, so it also begins the next one
 SPECIAL = (END_OF_TEXT, "<|pad|>", "<|system|>", "<|user|>", "<|assistant|>", "<|end|>")
@@ -43,18 +46,9 @@ def bpe(texts: Iterable[str], *, vocab_size: PositiveInt = 8192, min_frequency: 
         raise InputError(
             f"processor.vocab_size {vocab_size} is below the {256 + len(SPECIAL)} that bytes and special tokens take: raise it"
         )
-    tokenizer = Tokenizer(models.BPE())
-    split = pre_tokenizers.Split(Regex(PATTERN), behavior="isolated")
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([split, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=vocab_size,
-        min_frequency=min_frequency,
-        special_tokens=list(SPECIAL),
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(texts, trainer)
+    texts = pl.Series("text", texts if isinstance(texts, pl.Series) else list(texts), dtype=pl.String)
+    words = train.word_counts(texts, PATTERN)
+    tokenizer = by_library(texts, vocab_size, min_frequency) if words is None else by_counts(words, vocab_size, min_frequency)
     if tokenizer.get_vocab_size() <= 256 + len(SPECIAL):
         raise InputError(
             "the train split of inputs.documents has no text to learn a vocabulary from; look at its `text` and `split` columns"
@@ -68,3 +62,52 @@ def bpe(texts: Iterable[str], *, vocab_size: PositiveInt = 8192, min_frequency: 
         chat_template=CHAT_TEMPLATE,
         clean_up_tokenization_spaces=False,
     )
+
+
+def untrained(model: models.BPE) -> Tokenizer:
+    """A tokenizer over bytes with the pattern and the special tokens."""
+    tokenizer = Tokenizer(model)
+    split = pre_tokenizers.Split(Regex(PATTERN), behavior="isolated")
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([split, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
+    tokenizer.decoder = decoders.ByteLevel()
+    return tokenizer
+
+
+def by_counts(words: pl.DataFrame, vocab_size: int, min_frequency: int) -> Tokenizer:
+    """Trained on (word, count): the tokenizer that `by_library` gives for the texts of these words."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    letter = letters()
+    first = np.array([len(SPECIAL) + alphabet.index(letter[byte]) for byte in range(256)])
+    encoded = [word.encode() for word in words["word"]]
+    merged = train.merges(encoded, words["count"].to_numpy(), first, vocab_size, min_frequency)
+    names = [*SPECIAL, *alphabet]
+    known = {name: number for number, name in enumerate(names)}
+    for one, other in merged:
+        name = names[one] + names[other]
+        if name not in known:
+            known[name] = len(names)
+            names.append(name)
+    tokenizer = untrained(models.BPE(known, [(names[one], names[other]) for one, other in merged]))
+    tokenizer.add_special_tokens(list(SPECIAL))
+    return tokenizer
+
+
+def letters() -> list[str]:
+    """The letter by which the library writes each byte: itself where it is printable, else the next from 256 on (Radford et al., 2019)."""
+    plain = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    other = iter(range(256, 512))
+    return [chr(byte if byte in plain else next(other)) for byte in range(256)]
+
+
+def by_library(texts: Iterable[str], vocab_size: int, min_frequency: int) -> Tokenizer:
+    """Trained by the tokenizers library: the reference, and for texts with the letter that `train` marks with."""
+    tokenizer = untrained(models.BPE())
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        min_frequency=min_frequency,
+        special_tokens=list(SPECIAL),
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    return tokenizer
