@@ -120,6 +120,13 @@ def test_how_rows_are_cut_changes_nothing(step):
     assert pl.concat(lines).sort(order).equals(step.sketch(frame).sort(order))
 
 
+def test_how_many_are_compared_at_a_time_changes_nothing(monkeypatch):
+    frame = documents(docstrings())
+    judged = whole(MinHash(threshold=0.5), frame)
+    monkeypatch.setattr("fmcycle.curation.near.COMPARED", 3)
+    assert whole(MinHash(threshold=0.5), frame).equals(judged) and judged["reason"].count() > 10
+
+
 def test_a_chapter_goes_and_its_book_stays():
     chapters = invented(20, 120, seed=3)
     own = f"{chapters[7]} and something of its own behind it"

@@ -11,6 +11,7 @@ from fmcycle.number import Fraction, NonNegativeInt, PositiveInt
 
 SAMPLE = 2048  # n-grams of a text that overlaps are counted on: all of a shorter text; of a longer one a deviation of 0.009 at 0.8
 FETCHED = 4096  # documents asked for at a time
+COMPARED = 1 << 14  # documents whose n-grams are in memory with those of their candidates; a slice reads most of the corpus again
 
 
 @dataclass(frozen=True)
@@ -70,13 +71,16 @@ class MinHash:
     def verdicts(self, settled: pl.DataFrame, fetch: Fetch) -> pl.DataFrame:
         """The first kept one of each row's candidates that is near; a candidate that went stands for what it went for."""
         pairs = settled.unique().sort("row", "original")
-        sample = samples(pl.concat([pairs["row"], pairs["original"]]), fetch, self.ngram)
         went: dict[int, int] = {}
-        for row, candidates in pairs.group_by("row", maintain_order=True).agg("original").iter_rows():
-            for original in sorted({went.get(other, other) for other in candidates}):
-                if jaccard(sample[row], sample[original], SAMPLE) >= self.threshold:
-                    went[row] = original
-                    break
+        for part in pairs.group_by("row", maintain_order=True).agg("original").iter_slices(COMPARED):
+            known = part["original"].explode()
+            stands = pl.Series([went.get(other, other) for other in known], dtype=pl.UInt64)
+            sample = samples(pl.concat([part["row"], known, stands]), fetch, self.ngram)
+            for row, candidates in part.iter_rows():
+                for original in sorted({went.get(other, other) for other in candidates}):
+                    if jaccard(sample[row], sample[original], SAMPLE) >= self.threshold:
+                        went[row] = original
+                        break
         return dropped(went, "near duplicate", f"overlap of {self.ngram}-grams >= {self.threshold}")
 
 
