@@ -6,9 +6,9 @@
 
 The corpus is made in a temporary folder: sentences of the raw data (or of --text FOLDER) drawn anew for each document, one in twenty a
 copy of an earlier document and one in twenty the same with a word changed. Every run is the command `fmcycle curate` in a process of its
-own. One JSON line a run: seconds, MB/s of input, `peak_gb`: the most resident memory of all its processes together (what they share is
-counted for each). Last line: `workers`, the time of one worker (one thread) over that of two; `linear`, seconds a megabyte of the
-largest size over those of the smallest, with the most workers.
+own. One JSON line a run: seconds, MB/s of input, CPU seconds of all processes and of the first alone, `peak_gb`: the most resident memory
+of all its processes together (what they share is counted for each). Last line: `workers`, the time of one worker (one thread) over that of
+two; `linear`, seconds a megabyte of the largest size over those of the smallest, with the most workers.
 """
 
 import argparse
@@ -16,6 +16,7 @@ import json
 import os
 import random
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -80,6 +81,15 @@ def resident(root: int) -> int:
     return total * os.sysconf("SC_PAGE_SIZE")
 
 
+def spent(process: int) -> float:
+    """CPU seconds of a process that runs, without those that it started."""
+    try:
+        stat = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def measured(folder: Path, data: Path, workers: int, overrides: list[str]) -> dict:
     """One run of `fmcycle curate` over `data`, in an empty project."""
     project = folder / "project"
@@ -87,20 +97,22 @@ def measured(folder: Path, data: Path, workers: int, overrides: list[str]) -> di
     shutil.copytree(ROOT / "conf", project / "conf")
     environment = os.environ | {"PYTHONPATH": str(ROOT / "src"), "POLARS_MAX_THREADS": "1", "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "fmcycle.cli", "curate", f"inputs.data={data}", "out=out", f"executor.workers={workers}", *overrides]
-    started, peak = time.monotonic(), 0
+    started, peak, alone = time.monotonic(), 0, 0.0
+    before = sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
     with open(folder / "log", "w+") as log:
         process = subprocess.Popen(command, cwd=project, env=environment, stdout=log, stderr=log)
         ended = threading.Event()
         threading.Thread(target=lambda: (process.wait(), ended.set()), daemon=True).start()
         while not ended.wait(0.05):
-            peak = max(peak, resident(process.pid))
+            peak, alone = max(peak, resident(process.pid)), max(alone, spent(process.pid))
         if process.returncode:
             log.seek(0)
             raise SystemExit(f"{' '.join(command)}\n{log.read()[-2000:]}")
-    seconds = time.monotonic() - started
+    seconds, cpu = time.monotonic() - started, sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2]) - before
     size = sum(file.stat().st_size for file in data.iterdir()) / 1e6
     found = json.loads((project / "out/profile.json").read_text())
     row = {"megabytes": round(size), "workers": workers, "seconds": round(seconds, 1), "mb_per_second": round(size / seconds, 1)}
+    row |= {"cpu_seconds": round(cpu, 1), "first_process": round(alone, 1)}
     row |= {"peak_gb": round(peak / 1e9, 3)} | {name: found[name] for name in ("read", "kept", "dropped")}
     row["manifest"] = json.loads((project / "out/manifest.json").read_text())["documents.parquet"]["sha256"][:12]
     print(json.dumps(row), flush=True)

@@ -53,9 +53,10 @@ def begin(work: Work, step: Pass, units: list[reader.Unit], executor, max_bad_ro
     """The first pass over all units; the figures of the shards in the order of the input."""
     items = [(f"{place:06d}", some) for place, some in enumerate(together(units, work.bytes))]
     shards: list[dict] = []
+    bad = 0
     for figures in ran(work, functools.partial(passes.first, work, step), items, lambda item: item[0], step, executor):
         shards += figures
-        bad = sum(about["quarantined"] for about in shards)
+        bad += sum(about["quarantined"] for about in figures)
         if max_bad_rows is not None and bad > max_bad_rows:
             file = work.folder.parent / "quarantine.jsonl"
             durable.write_text(file, "".join(quarantine(work, shards)))
