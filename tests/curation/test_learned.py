@@ -1,5 +1,6 @@
 import gzip
 import json
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -59,3 +60,13 @@ def test_missing_examples_are_told(tmp_path):
         quality(frame, good=[str(tmp_path / "none")], bad=[])
     with pytest.raises(InputError, match="examples of both kinds"):
         quality(frame, good=[], bad=[])
+
+
+def test_half_of_some_real_mail_tells_the_other_half():
+    file = Path(__file__).parents[3] / "shared/data/restricted/spamassassin-mail/mail.jsonl.gz"
+    if not file.is_file():
+        pytest.skip("no shared data")
+    rows = [json.loads(line) for line in gzip.decompress(file.read_bytes()).splitlines()][::3]
+    ham, spam = ([row["text"].split("\n\n", 1)[-1] for row in rows if (row["label"] == "ham") == wanted] for wanted in (True, False))
+    model = linear.train(ham[::2], spam[::2], buckets=1 << 16, ngram=2, characters=2000, seed=0)
+    assert (model.score(pl.Series(ham[1::2])) > 0.5).mean() > 0.9 and (model.score(pl.Series(spam[1::2])) < 0.5).mean() > 0.85

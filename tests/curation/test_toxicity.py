@@ -1,14 +1,10 @@
-import gzip
-from pathlib import Path
-
 import numpy as np
 import polars as pl
 import pytest
 
-from fmcycle.curation import linear, toxicity
+from fmcycle.curation import toxicity
 
 CALM = "The keeper of the inn told us a long story about the winter and the road. " * 3
-TOXIGEN = Path(__file__).parents[3] / "shared/data/toxicity/toxigen-prompts"
 
 
 def test_a_text_of_unsafe_words_goes_and_one_with_an_oath_in_it_stays():
@@ -47,17 +43,6 @@ def test_a_classifier_learns_from_examples(tmp_path):
     frame = pl.DataFrame({"text": ["they are filthy vermin, liars", "they are kind neighbours"]})
     found = toxicity.classifier(frame, toxic=named[:1], safe=named[1:], threshold=0.6)
     assert found["reason"].to_list() == ["toxic", None]
-
-
-def test_a_classifier_tells_half_of_real_prompts_by_the_other_half():
-    if not TOXIGEN.is_dir():
-        pytest.skip("no shared data")
-    toxic, safe = (
-        [line for file in sorted(TOXIGEN.glob(f"{kind}_*.gz")) for line in gzip.decompress(file.read_bytes()).decode().splitlines() if line]
-        for kind in ("hate", "neutral")
-    )
-    model = linear.train(toxic[::2], safe[::2], buckets=1 << 16, ngram=2, characters=2000, seed=0)
-    assert (model.score(pl.Series(toxic[1::2])) > 0.5).mean() > 0.75 and (model.score(pl.Series(safe[1::2])) < 0.5).mean() > 0.75
 
 
 def test_a_sequence_classifier_gives_the_probability_of_its_label(tmp_path):
