@@ -75,8 +75,8 @@ def random(match: re.Match) -> bool:
         return False  # of characters drawn from 62, 0.62 differ in class from the one before
     line = match.string[match.string.rfind("\n", 0, match.start()) + 1 : match.start()]
     alone = not line.strip("> \t-=") and match.string[match.end() : match.end() + 1] in ("", "\n", "\r")
-    part = line.lower().endswith(("boundary=", 'boundary="----=', "thread-index: "))
-    return not alone and not part and not match[0].startswith(("sha256-", "sha384-", "sha512-"))
+    told = re.search(r"boundary=|thread-index: |sha-?\d|md5|hash|digest|checksum", line[-200:] + match[0][:8], re.I)
+    return not alone and not told
 
 
 def phone(match: re.Match) -> bool:
@@ -132,9 +132,10 @@ ACCOUNT = "|".join(  # an account number ends where its country's does, whatever
     for length in sorted(set(checksum.IBAN.values()))
 )
 CARD = r"\d{4}([ -])\d{4}\1\d{4}\1\d{1,7}|\d{4}([ -])\d{6}\2\d{4,5}|\d{13,19}"  # in one run or their own groups
+PEM = "[A-Z ]{0,30}PRIVATE KEY-----"
 RULES: dict[str, Rule] = {
-    "pem": Rule(
-        re.compile(r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]{0,30}PRIVATE KEY-----|\Z)"), "PRIVATE KEY-----"
+    "pem": Rule(  # without an end, as far as it looks like one: what follows is not lost
+        re.compile(rf"-----BEGIN {PEM}(?:[\s\S]{{0,8000}}?-----END {PEM}|[A-Za-z0-9+/=\s]{{0,8000}})"), "PRIVATE KEY-----"
     ),
     "token": Rule(re.compile(rf"(?<![A-Za-z0-9])(?:{TOKEN})(?![A-Za-z0-9])"), TOKEN),
     "login": Rule(re.compile(r"(?<=://)[^\s/:@]{1,64}:(?P<value>[^\s/@<>]{3,64})(?=@)"), r"://[^\s/:@]{1,64}:[^\s/@]{3,64}@"),

@@ -38,6 +38,7 @@ def one(text):
         ("postgres://jo:s3cret@db.example/x", "postgres://jo:<key>@db.example/x"),
         ("hf_abcdefghijklmnopqrstuvwxyzABCDEFGH glpat-abcdefghij0123456789", "<key> <key>"),
         ("k = b64decode(b'Rm5EPJai72qcK3RGBpW3vPNfZy5OZothY+kHY6h21KM=')", "k = b64decode(b'<key>')"),
+        ("-----BEGIN PRIVATE KEY-----\nMIIEAAAA\n(cut)\nThe text goes on.", "<key>(cut)\nThe text goes on."),
         ("-----BEGIN RSA PRIVATE KEY-----\nMIIE\nAAAA\n-----END RSA PRIVATE KEY-----\nafter", "<key>\nafter"),
     ],
 )
@@ -61,6 +62,7 @@ def test_personal_data_is_masked(text, masked):
         "ListDistributionsByVpcOriginId2020_05_31, TendonForceLengthInverseDeGroote2016(fl_T)",
         "CreateCloudFrontOriginAccessIdentity2020_05_31 and us-east-1_EXAMPLE|a1b2c3d4-5678-90ab-cdef-EXAMPLE11111",
         "/images/2Ecom/j/johnson2276/Images/IntroDuctionPage and sha256-RFWPLDbv2BY+rCkDzsE+0fr8ylGr2R2faWMhq4lfEQc=",
+        "<FileHash mode: sha256 value: bYkw5oMccfazVCoYQwKkkemoVyMAFoR34mmKBx8R1NI>",
         'boundary="----=_NextPart_dD40Vgw1oCGOp3EPEdazdGAA"\n------=_NextPart_dD40Vgw1oCGOp3EPEdazdGAA\n',
         "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
         "L0hFQUQ+DQo8Qk9EWSBiZ0NvbG9yPSNmZmZmZmYgbGVmdE1hcmdpbj0wIA0K\ncmVsb2FkSW1hZ2VzKCcvdGVt",

@@ -6,6 +6,7 @@ from typing import Literal
 
 from fmcycle import personal
 
+END = re.compile(r"-----END [A-Z ]{0,50}-----")
 # The words that a span with blanks in it may go on after: they end in a digit or a parenthesis, or are capitals of an account number.
 # Private keys span lines; nothing else spans white space (`fmcycle.personal`).
 BEGIN = re.compile(r"\S*[\d)+]|[A-Z0-9]{1,8}")
@@ -35,7 +36,7 @@ class Mask:
         while start > 1 and text[start - 1] == " " and BEGIN.fullmatch(text, _word_start(text, start - 1), start - 1):
             start = _word_start(text, start - 1)
         opened = text.rfind("-----BEGIN")
-        if opened >= 0 and "-----END" not in text[opened:start]:
+        if opened >= 0 and not END.search(text, opened, start):
             start = min(start, opened)
         return len(text) - start
 
