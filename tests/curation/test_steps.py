@@ -39,7 +39,7 @@ def frame():
     return pl.DataFrame(TEXTS, schema={"id": pl.String, "text": pl.String, "type": pl.String}, orient="row")
 
 
-@pytest.mark.parametrize("step", steps())
+@pytest.mark.parametrize("step", list(steps()))
 def test_a_step_returns_the_rows_that_it_got_in_their_order_and_looks_at_each_alone(step):
     assert not is_corpus(step)
     found = step(frame())
@@ -51,7 +51,7 @@ def test_a_step_returns_the_rows_that_it_got_in_their_order_and_looks_at_each_al
     assert step(frame().clear()).is_empty()
 
 
-@pytest.mark.parametrize("step", steps())
+@pytest.mark.parametrize("step", list(steps()))
 def test_what_a_step_left_it_leaves_again(step):
     verdict = ("reason", "rule", "value")
     once = step(frame())
