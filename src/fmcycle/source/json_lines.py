@@ -20,17 +20,17 @@ def records(stream: BinaryIO, offset: int = 0, end: int | None = None, line: int
             yield [(start, line, f"a line longer than {LIMIT >> 20} MiB")]
             line += 1
             continue
-        yield parse(block, start, line)
-        line += block.count(b"\n")
+        lines = block.split(b"\n")
+        if not lines[-1]:
+            lines.pop()
+        yield parse(lines, block, start, line)
+        line += len(lines)
 
 
-def parse(block: bytes, place: int, line: int) -> list[Record]:
-    """The records of whole lines."""
+def parse(lines: list[bytes], block: bytes, place: int, line: int) -> list[Record]:
+    """The records of the lines of a block."""
     if place == 0 and block.startswith(BOM):
-        block, place = block[len(BOM) :], len(BOM)
-    lines = block.split(b"\n")
-    if not lines[-1]:
-        lines.pop()
+        lines[0], place = lines[0].removeprefix(BOM), len(BOM)
     places = list(itertools.accumulate((len(raw) + 1 for raw in lines), initial=place))
     rows = fair(lines, block)
     if rows is not None:
