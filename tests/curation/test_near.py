@@ -4,13 +4,11 @@ import random
 import re
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 import pytest
 
 from fmcycle.curation.corpus import whole
 from fmcycle.curation.near import Contained, MinHash
-from fmcycle.curation.shingle import LONGEST, grams, words
 
 SHARED = Path(__file__).parents[2].parent / "shared/data/text"
 
@@ -49,27 +47,6 @@ def jaccard(one, other, size=5):
 
     a, b = of(one), of(other)
     return len(a & b) / len(a | b)
-
-
-def test_words_are_the_same_whatever_stands_around_them():
-    found = words(pl.Series(["The cat, the Cat!", "", "thé THÉ", "你好 世界", "...", "x" * (LONGEST + 9), "x" * (LONGEST + 8)]))
-    assert np.diff(found.start).tolist() == [4, 0, 2, 4, 0, 1, 1]
-    assert found.value[0] == found.value[2] != found.value[1] and found.of(2)[0] == found.of(2)[1] != found.value[0]
-    assert found.of(5) != found.of(6)
-    alone = words(pl.Series(["cat"]))
-    assert alone.value[0] == found.value[1]
-
-
-def test_different_words_have_different_hashes():
-    texts = [" ".join(map("".join, itertools.product("abcdefg", repeat=length))) for length in (1, 2, 3, 4, 5)]
-    assert len(np.unique(words(pl.Series(texts)).value)) == sum(7**length for length in (1, 2, 3, 4, 5))
-
-
-def test_grams_stay_inside_their_text():
-    found = grams(words(pl.Series(["a b c d", "", "b c", "a b c", "c d"])), 3)
-    assert np.diff(found.start).tolist() == [2, 0, 1, 1, 1]
-    assert found.of(0)[0] == found.of(3)[0] and found.of(2)[0] != found.of(4)[0]
-    assert grams(words(pl.Series(["b c", "c b"])), 3).value.tolist()[0] != grams(words(pl.Series(["c b"])), 3).value[0]
 
 
 def test_a_planted_near_copy_goes_and_names_what_stays():
