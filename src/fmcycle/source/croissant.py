@@ -47,7 +47,7 @@ def describe(folder: str | Path, *, name: str = "curated") -> dict:
     files = sorted(folder.glob("*.parquet"))
     kept = [file for file in files if file.stem != "dropped"]
     digests = {file.name: artifact.sha256(file) for file in files}
-    times = [time for file in kept for time in distinct(file, "time") if time[:4].isdigit()]
+    times = [time for file in kept if (time := latest(file))]
     sources = sorted({source for file in kept for source in distinct(file, "source")})
     rows = {file.stem: pl.scan_parquet(file).select(pl.len()).collect().item() for file in files}
     found = {
@@ -67,12 +67,21 @@ def describe(folder: str | Path, *, name: str = "curated") -> dict:
     return found | ({"datePublished": max(times)[:10]} if times else {})
 
 
+def latest(file: Path) -> str | None:
+    """The youngest time in a table that begins with a year."""
+    frame = pl.scan_parquet(file)
+    if "time" not in frame.collect_schema().names():
+        return None
+    time = pl.col("time")
+    return frame.select(time.filter(time.str.contains(r"^\d{4}-\d\d-\d\d")).max()).collect(engine="streaming").item()
+
+
 def distinct(file: Path, column: str) -> list[str]:
     """The values of a column other than "", sorted; none where there is no such column."""
     frame = pl.scan_parquet(file)
     if column not in frame.collect_schema().names():
         return []
-    return [value for value in frame.select(pl.col(column).unique()).collect()[column].sort() if value]
+    return [value for value in frame.select(pl.col(column).unique()).collect(engine="streaming")[column].sort() if value]
 
 
 def file_object(file: Path, digest: str) -> dict:
