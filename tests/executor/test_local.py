@@ -1,22 +1,11 @@
 import os
-import signal
 
 import pytest
+from in_worker import about
 
 from fmcycle import compose
 from fmcycle.error import InputError
 from fmcycle.executor.local import Local
-
-
-def about(item):
-    """In a worker: the item, threads of Polars, the process."""
-    import polars
-
-    if item == "die":
-        os.kill(os.getpid(), signal.SIGKILL)
-    if item == "fail":
-        raise ValueError("no such shard")
-    return item, polars.thread_pool_size(), os.getpid()
 
 
 def test_one_worker_is_this_process():

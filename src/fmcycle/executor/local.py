@@ -56,12 +56,11 @@ class Local:
                 future.cancel()
 
     def _submit(self, function: Callable, item):
-        if self.pool:
-            return self.pool.submit(function, item)
-        context = multiprocessing.get_context("spawn")  # a fork would copy the locks of Polars' threads
-        self.pool = ProcessPoolExecutor(self.workers, context, begin, (os.getpid(),))
+        if not self.pool:
+            context = multiprocessing.get_context("spawn")  # a fork would copy the locks of Polars' threads
+            self.pool = ProcessPoolExecutor(self.workers, context, begin, (os.getpid(),))
         before = os.environ.get("POLARS_MAX_THREADS")
-        os.environ["POLARS_MAX_THREADS"] = "1"  # read when a process imports polars; all start with the first item
+        os.environ["POLARS_MAX_THREADS"] = "1"  # read when a process imports polars; any item may start one
         try:
             return self.pool.submit(function, item)
         finally:

@@ -1,0 +1,15 @@
+"""Not a test: what the tests of executors run in a worker, which must be able to import it."""
+
+import os
+import signal
+
+
+def about(item):
+    """The item, threads of Polars, the process."""
+    import polars
+
+    if item == "die":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if item == "fail":
+        raise ValueError("no such shard")
+    return item, polars.thread_pool_size(), os.getpid()
