@@ -1,8 +1,10 @@
 import datetime
+import hashlib
 
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
 from fmcycle.source import parquet
 from fmcycle.source.reader import frames, read, units
@@ -54,3 +56,17 @@ def test_rows_of_other_tables_and_of_none_are_known(tmp_path):
     assert [(entry["file"], entry["line"]) for entry in reading.quarantine] == [
         ("a.parquet", 2), ("b.parquet", 1), ("b.parquet", 2), ("c.parquet", 2),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("bytes", [1, 20_000, 1 << 30])
+def test_pieces_together_are_the_file(tmp_path, bytes):
+    texts = [hashlib.sha256(str(number).encode()).hexdigest() if number % 50 else None for number in range(2000)]
+    pl.DataFrame({"text": texts, "n": range(2000)}).write_parquet(tmp_path / "a.parquet", row_group_size=100)
+    parts = units(tmp_path, bytes=bytes)
+    assert len(parts) == 20 if bytes == 1 else len(parts) == 1 if bytes == 1 << 30 else 2 < len(parts) < 10
+    assert [part.begin for part in parts[1:]] == [part.end for part in parts[:-1]] and parts[-1].end == parts[0].size
+    found = [piece for part in parts for piece in frames(part)]
+    whole = read(tmp_path)
+    assert pl.concat(piece.tables["documents"] for piece in found).equals(whole.tables["documents"])
+    assert [entry for piece in found for entry in piece.quarantine] == whole.quarantine
+    assert [entry["line"] for entry in whole.quarantine] == list(range(1, 2000, 50)) and whole.read == 2000

@@ -1,6 +1,7 @@
 """Parquet, some rows of a row group at a time."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import BinaryIO
 
 import polars as pl
@@ -15,10 +16,41 @@ BATCH = 8192  # rows
 KNOWN = {"content"}.union(*SCHEMA.values())
 
 
-def records(stream: BinaryIO) -> Iterator[list[Record] | pl.DataFrame]:
-    """The rows of a file: documents as columns where these are strings, all others one by one. `place` is the row's number.
+def cuts(path: Path, size: int, bytes: int) -> list[tuple[int, int]]:
+    """(begin, end) of pieces that are at least `bytes` long and begin with a row group.
 
-    Columns that no table has are not read. The rows of the feedback record are none: its lessons stand beside it.
+    One piece where the file says nothing sound of where its groups begin.
+    """
+    try:
+        with pq.ParquetFile(path, memory_map=False, pre_buffer=False) as file:
+            starts = list(map(start_of, groups_of(file.metadata)))
+    except (pa.ArrowException, OSError, ValueError):
+        return [(0, size)]
+    if starts != sorted(starts) or not all(0 < start < size for start in starts):
+        return [(0, size)]
+    borders = [0]
+    for start in starts[1:]:
+        if start - borders[-1] >= bytes:
+            borders.append(start)
+    return list(zip(borders, [*borders[1:], size], strict=True))
+
+
+def groups_of(metadata: pq.FileMetaData) -> list[pq.RowGroupMetaData]:
+    """What a file says of its row groups."""
+    return [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+
+
+def start_of(group: pq.RowGroupMetaData) -> int:
+    """The byte that a row group begins with."""
+    columns = [group.column(number) for number in range(group.num_columns)]
+    return min((column.dictionary_page_offset or column.data_page_offset for column in columns), default=0)
+
+
+def records(stream: BinaryIO, begin: int = 0, end: int | None = None) -> Iterator[list[Record] | pl.DataFrame]:
+    """The rows of the row groups that begin between two bytes of a file: documents as columns where these are strings, others one by one.
+
+    `place` is the row's number in the file. Columns that no table has are not read.
+    The rows of the feedback record are none: its lessons stand beside it.
     """
     try:
         file = pq.ParquetFile(stream, pre_buffer=False)
@@ -29,18 +61,21 @@ def records(stream: BinaryIO) -> Iterator[list[Record] | pl.DataFrame]:
         return
     if not names:
         names = file.schema_arrow.names[:1]  # to tell how many rows are none of ours
-    place = 0
+    groups = groups_of(file.metadata)
+    chosen = list(range(len(groups)))
+    if end is not None:
+        chosen = [number for number in chosen if begin <= start_of(groups[number]) < end]
+    place = sum(group.num_rows for group in groups[: chosen[0]]) if chosen else 0
     try:
-        for batch in file.iter_batches(batch_size=rows_at_a_time(file), columns=names, use_threads=False):
+        for batch in file.iter_batches(batch_size=rows_at_a_time(groups), row_groups=chosen, columns=names, use_threads=False):
             yield columns(batch, place) if plain(batch) else listed(batch, place)
             place += batch.num_rows
     except (pa.ArrowException, OSError) as error:
         raise Damaged(f"not readable as Parquet after row {place}: {(str(error) or 'damaged').splitlines()[0]}") from error
 
 
-def rows_at_a_time(file: pq.ParquetFile) -> int:
+def rows_at_a_time(groups: list[pq.RowGroupMetaData]) -> int:
     """So many rows that a batch has about 32 MB, by what the row groups say of themselves."""
-    groups = [file.metadata.row_group(number) for number in range(file.metadata.num_row_groups)]
     widest = max((group.total_byte_size / max(1, group.num_rows) for group in groups), default=1)
     return max(1, min(BATCH, int(LIMIT / max(1.0, widest))))
 

@@ -33,7 +33,10 @@ STREAMS: dict[str, Callable[[BinaryIO, str], Iterable[list[Record] | pl.DataFram
 
 @dataclass(frozen=True)
 class Unit:
-    """A piece of the input that is read at once: lines of a JSONL file between two bytes, or a file, or a folder of pictures."""
+    """A piece of the input that is read at once.
+
+    Lines of a JSONL file or row groups of a Parquet file between two bytes, another file whole, or a folder of pictures.
+    """
 
     folder: str
     file: str  # relative; of pictures the folder, with a slash at its end
@@ -83,7 +86,10 @@ def read(folder: str | Path) -> Reading:
 
 
 def units(folder: str | Path, *, bytes: int = 64 << 20) -> list[Unit]:
-    """The pieces of a folder, or of one file, in their order, those of JSONL files at least `bytes` long. Every file is in one of them."""
+    """The pieces of a folder, or of one file, in their order. Every file is in one of them.
+
+    Those of plain JSONL and of Parquet are at least `bytes` long; all others are whole files.
+    """
     start = Path(folder)
     folder, inside = (start.parent, [start]) if start.is_file() else (start, files(start))
     found: list[Unit] = []
@@ -93,7 +99,7 @@ def units(folder: str | Path, *, bytes: int = 64 << 20) -> list[Unit]:
         record = record_of(parent, folder)
         source = next(iter(parent.relative_to(folder).parts), folder.resolve().name)
         size, changed = state(path)
-        for begin, end, line in cuts(path, size, bytes) if size and path.suffix.lower() in LINES else [(0, size, 1)]:
+        for begin, end, line in pieces(path, size, bytes):
             unit = Unit(str(folder), name, index, begin, end, line, size, changed, source, record["licence"], record["origin"], names)
             found.append(unit)
     return found
@@ -118,6 +124,14 @@ def planned(names: list[str]) -> list[tuple[str, tuple[str, ...]]]:
         else:
             plan[name] = []
     return [(name, tuple(inside)) for name, inside in plan.items()]
+
+
+def pieces(path: Path, size: int, bytes: int) -> list[tuple[int, int, int]]:
+    """(begin, end, number of the first line) of what is read at once; all but JSONL and Parquet are read as they are."""
+    suffix = path.suffix.lower() if size else ""
+    if suffix == ".parquet":
+        return [(begin, end, 1) for begin, end in parquet.cuts(path, size, bytes)]
+    return cuts(path, size, bytes) if suffix in LINES else [(0, size, 1)]
 
 
 def cuts(path: Path, size: int, bytes: int) -> list[tuple[int, int, int]]:
@@ -161,6 +175,9 @@ def of_file(stream: BinaryIO, unit: Unit, origin: Origin) -> Iterator[Read]:
         stream.seek(unit.begin)
         for records in json_lines.records(stream, unit.begin, unit.end, unit.first_line):
             yield take(records, shown(unit.file), origin)
+    elif suffix == ".parquet" and unit.end - unit.begin < unit.size:
+        for part in parquet.records(stream, unit.begin, unit.end):
+            yield read_of(part, unit.file, origin)
     elif suffix == ".zip":
         yield from of_archive(stream, unit.file, origin)
     else:
@@ -177,7 +194,12 @@ def of_stream(stream: BinaryIO, name: str, origin: Origin) -> Iterator[Read]:
         return
     with ExitStack() as stack:
         for part in STREAMS[suffix](stack.enter_context(unpacked(stream, name)), inner):
-            yield take_frame(part, shown(name), origin) if isinstance(part, pl.DataFrame) else take(part, shown(name), origin)
+            yield read_of(part, name, origin)
+
+
+def read_of(part: list[Record] | pl.DataFrame, name: str, origin: Origin) -> Read:
+    """Records or columns of a file as rows."""
+    return take_frame(part, shown(name), origin) if isinstance(part, pl.DataFrame) else take(part, shown(name), origin)
 
 
 def of_archive(stream: BinaryIO, name: str, origin: Origin) -> Iterator[Read]:
