@@ -151,6 +151,8 @@ def fetcher(work: Work, number: int, shards: list[dict]) -> corpus.Fetch:
             near = pl.col("row").is_between(some[0], some[-1]) & pl.col("row").is_in(pl.Series(some, dtype=pl.UInt64).implode())
             file = work.file(number, full[place]["name"], "kept")
             part = pl.scan_parquet(file, glob=False).filter(near).select("row", "id", "text").collect()
+            # copied: a filtered column would hold the text of the whole shard
+            part = pl.DataFrame(part.to_dict(as_series=False), schema=part.schema)
             found.append(passes.renamed(work, part, full[place]) if number == 0 else part)
         return pl.concat(found)
 
