@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from fmcycle import artifact, speed
+from fmcycle import artifact
 from fmcycle.data.mixture import Mixture
 from fmcycle.data.module import Stream
 from fmcycle.data.pack import Packed
@@ -26,6 +26,7 @@ from fmcycle.data.window import Windows
 from fmcycle.objective.next_token import NextToken
 from fmcycle.objective.sft import SFT
 from fmcycle.processor.chat import instruction
+from fmcycle.training import speed
 
 TOKENS, DOCUMENTS, INSTRUCTIONS = "artifacts/tokens", "artifacts/curate/documents.parquet", "artifacts/curate/instructions.parquet"
 LLAMA = {"hidden_size": 256, "num_hidden_layers": 6, "num_attention_heads": 4, "intermediate_size": 688, "tie_word_embeddings": True}

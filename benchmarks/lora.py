@@ -45,14 +45,14 @@ def train(make_model, rows, global_batch: int, steps: int, compiled: bool = Fals
     """One run through the same Module, Data and Trainer that `train.py` uses; the padding token is 0. Prints the measurement."""
     from functools import partial
 
-    from fmcycle import speed
-    from fmcycle.budget import Budget
     from fmcycle.data.module import Data
     from fmcycle.data.table import Rows
-    from fmcycle.module import Module
     from fmcycle.objective.sft import SFT
     from fmcycle.optimizer.adamw import adamw
-    from fmcycle.trainer import Machine
+    from fmcycle.training import speed
+    from fmcycle.training.budget import Budget
+    from fmcycle.training.module import Module
+    from fmcycle.training.trainer import Machine
 
     meter = Meter()
 

@@ -146,7 +146,7 @@ def fit(lines: list[dict]) -> dict[str, float]:
     """
     import numpy as np
 
-    from fmcycle.pace import EAGER, RATE
+    from fmcycle.estimate.pace import EAGER, RATE
     from fmcycle.stage.plan import FIRST, FORWARD, WRITE
 
     rate = next(iter(json.loads((FOLDER / ".cache/pace.json").read_text()).values()))

@@ -66,15 +66,15 @@ def ours(compiled: bool) -> None:
     """Through the Module, Data and Trainer that `train.py` uses, on a token store."""
     from functools import partial
 
-    from fmcycle import speed
-    from fmcycle.budget import Budget
     from fmcycle.data.module import Data
     from fmcycle.data.shard import Tokens, write
     from fmcycle.data.window import Rows
-    from fmcycle.module import Module
     from fmcycle.objective.next_token import NextToken
     from fmcycle.optimizer.adamw import adamw
-    from fmcycle.trainer import Machine
+    from fmcycle.training import speed
+    from fmcycle.training.budget import Budget
+    from fmcycle.training.module import Module
+    from fmcycle.training.trainer import Machine
 
     size, meter = workload(), Meter(WARM)
 
@@ -106,9 +106,9 @@ def loop(compiled: bool) -> None:
     """The operations of `ours` in a bare loop: what Lightning and our module add to them is the difference."""
     import torch
 
-    from fmcycle import speed
     from fmcycle.objective.next_token import NextToken
     from fmcycle.optimizer.adamw import adamw
+    from fmcycle.training import speed
 
     size, meter = workload(), Meter(WARM)
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))

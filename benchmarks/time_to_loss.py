@@ -99,10 +99,10 @@ def ours(steps: int, *overrides: str) -> None:
     """`stage=pretrain` through the same Module, Data and Trainer that `train.py` uses."""
     from fmcycle import artifact
     from fmcycle.build import build
-    from fmcycle.compose import compose
     from fmcycle.data.module import Data
-    from fmcycle.module import Module
+    from fmcycle.door.compose import compose
     from fmcycle.stage.train import Config, recipe
+    from fmcycle.training.module import Module
 
     class Measured(Module):
         def on_train_start(self) -> None:

@@ -1,6 +1,7 @@
 import pytest
 
-from fmcycle import build, code, signature
+from fmcycle import build
+from fmcycle.door import code, signature
 from fmcycle.error import ConfigError
 
 
@@ -30,4 +31,4 @@ def test_a_code_digest_sees_what_the_targets_reach_and_nothing_else(monkeypatch,
     monkeypatch.setattr(code, "_reached_from", lambda module, read=code._reached_from: reached.add(module) or read(module))
     code.digest(section)
     assert {"fmcycle.stage.train", "fmcycle.objective.dpo", "fmcycle.artifact", "fmcycle.durable"} <= reached
-    assert "fmcycle.objective.sft" not in reached and "fmcycle.compose" not in reached
+    assert "fmcycle.objective.sft" not in reached and "fmcycle.door.compose" not in reached

@@ -3,7 +3,8 @@ import sys
 
 import pytest
 
-from fmcycle import cli, compose
+from fmcycle import cli
+from fmcycle.door import compose
 from fmcycle.error import ConfigError
 
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from fmcycle import build, code, compose, signature
+from fmcycle import build
+from fmcycle.door import code, compose, signature
 
 STAGES = compose.stages()
 EXPERIMENTS = sorted(file.stem for file in (compose.conf_dir() / "experiment").glob("*.yaml"))

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from fmcycle import cli, compose
+from fmcycle import cli
+from fmcycle.door import compose
 from fmcycle.error import ConfigError
 
 ROOT = Path(__file__).parents[1]
@@ -132,7 +133,7 @@ def test_the_examples_of_contributing_build(tmp_path):
     stages = [[f"stage={line[1]}", *line[2:]] if line[0] == "fmcycle" else line[2:] for line in lines]
     named = set(re.findall(r"_target_: (fmcycle\.[\w.]+)", text))
     script = (
-        "from fmcycle import build, code, compose\n"
+        "from fmcycle import build\nfrom fmcycle.door import code, compose\n"
         f"reached = set().union(*(code.targets(compose.compose(overrides).section) for overrides in {stages!r}))\n"
         f"assert reached >= {named!r}, {named!r} - reached\n"
         f"assert all(callable(build.resolve(target)) for target in {named!r})\n"

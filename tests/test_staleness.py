@@ -67,7 +67,7 @@ def test_an_edit_moves_the_sections_and_digests_of_what_uses_it_and_no_other(hou
 
 def test_every_stage_of_the_graph_has_a_section_and_reads_what_its_config_names(root):
     graph = yaml.safe_load((root / "dvc.yaml").read_text())["stages"]
-    from fmcycle import compose
+    from fmcycle.door import compose
 
     assert set(graph) == {"compose", *compose.stages()}
     for stage in compose.stages():

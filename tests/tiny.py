@@ -29,7 +29,7 @@ SAFETY = (("What is a heap?", "harmless"), ("How do I sort a list?", "harmless")
 CONF = {
     "processor/tiny": {"_target_": "fmcycle.processor.bpe.bpe", "_partial_": True, "vocab_size": 400, "min_frequency": 2},
     "gate/tiny": {"bits_per_byte": {"_target_": "fmcycle.stage.package.Bound", "max": 100.0, "of": "high"}},
-    "budget/tiny": {"_target_": "fmcycle.budget.Budget", "max_steps": 12, "global_batch": 4, "seed": 0, "validate_every": 6},
+    "budget/tiny": {"_target_": "fmcycle.training.budget.Budget", "max_steps": 12, "global_batch": 4, "seed": 0, "validate_every": 6},
 }
 
 

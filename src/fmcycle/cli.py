@@ -66,8 +66,8 @@ def _shipped_stages():
 
 def guarded(function, *arguments) -> int:
     """Call `function`; turn an error of ours into one message and its exit code, any other into its traceback and 1."""
-    from fmcycle import rank
     from fmcycle.error import ConfigError, InputError
+    from fmcycle.training import rank
 
     try:
         return function(*arguments) or 0
@@ -96,8 +96,8 @@ def experiment(arguments: list[str]) -> int:
 
 
 def _ranks(arguments: list[str]) -> int:
-    """The first process of a job composes and leads; the others do what it says (`fmcycle.rank`)."""
-    from fmcycle import rank
+    """The first process of a job composes and leads; the others do what it says (`fmcycle.training.rank`)."""
+    from fmcycle.training import rank
 
     if not rank.first():
         from fmcycle.stage.perform import join
@@ -113,8 +113,8 @@ def _rank(arguments: list[str]) -> int:
 
     import yaml
 
-    from fmcycle import rank
     from fmcycle.stage.perform import die_with_parent, join
+    from fmcycle.training import rank
 
     die_with_parent()
     rank.job = Path(arguments[0])
@@ -127,8 +127,8 @@ def _rank(arguments: list[str]) -> int:
 
 
 def _stage(verb: str, arguments: list[str]) -> int:
-    from fmcycle.check import suggest
-    from fmcycle.compose import stages
+    from fmcycle.door.check import suggest
+    from fmcycle.door.compose import stages
     from fmcycle.error import ConfigError
 
     if verb not in stages():
@@ -142,7 +142,7 @@ def expand(arguments: list[str]) -> tuple[list[str], list[str]]:
 
     Raises ConfigError for a flag that would bring configs in from elsewhere.
     """
-    from fmcycle import compose
+    from fmcycle.door import compose
     from fmcycle.error import ConfigError
 
     takes_value = ("--cfg", "-c", "--package", "-p", "--info", "-i", "--hydra-help")
@@ -173,7 +173,7 @@ def _plan(arguments: list[str]) -> int:
 
 
 def _hydra(arguments: list[str]) -> int:
-    from fmcycle import compose
+    from fmcycle.door import compose
 
     flags, overrides = expand(arguments)
     form = _form_of_plan(flags)
@@ -219,7 +219,7 @@ def _hand_over(flags: list[str], overrides: list[str]) -> int:
     import hydra
     from hydra.core.hydra_config import HydraConfig
 
-    from fmcycle import compose
+    from fmcycle.door import compose
     from fmcycle.error import JobError
 
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # our own errors are caught inside; what is left is a bug and shows where
@@ -240,7 +240,8 @@ def _hand_over(flags: list[str], overrides: list[str]) -> int:
 
 
 def _compose(arguments: list[str]) -> int:
-    from fmcycle import compose, durable
+    from fmcycle import durable
+    from fmcycle.door import compose
 
     values = dict(text.split("=", 1) for text in arguments)
     out = values.get("out", "artifacts/config.yaml")
@@ -255,7 +256,7 @@ def _door(verb: str, arguments: list[str]) -> int:
     """A verb with a module of its own."""
     import importlib
 
-    return importlib.import_module(f"fmcycle.{verb}").main(arguments)
+    return importlib.import_module(f"fmcycle.door.{verb}").main(arguments)
 
 
 def _lineage(arguments: list[str]) -> int:

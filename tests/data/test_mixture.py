@@ -3,7 +3,6 @@ import polars as pl
 import pytest
 
 from fmcycle import artifact
-from fmcycle.budget import Budget
 from fmcycle.data import shard
 from fmcycle.data.annotate import annotate, needed
 from fmcycle.data.mixture import Mixture
@@ -14,6 +13,7 @@ from fmcycle.data.table import Table
 from fmcycle.data.window import Windows
 from fmcycle.error import InputError
 from fmcycle.processor.chat import instruction, preference
+from fmcycle.training.budget import Budget
 
 SHARES = {"large": 0.5, "middle": 0.3, "small": 0.15, "rare": 0.05}
 

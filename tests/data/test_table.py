@@ -3,12 +3,12 @@ import pytest
 import torch
 
 from fmcycle import artifact
-from fmcycle.budget import Budget
 from fmcycle.data.annotate import annotate, needed
 from fmcycle.data.table import Table
 from fmcycle.error import InputError
 from fmcycle.objective.dpo import reference_margin
 from fmcycle.processor.chat import instruction, preference
+from fmcycle.training.budget import Budget
 
 
 def test_rows_are_padded_at_the_right_and_padding_is_not_trained_on(material):

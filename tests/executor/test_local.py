@@ -3,7 +3,7 @@ import os
 import pytest
 from in_worker import about
 
-from fmcycle import compose
+from fmcycle.door import compose
 from fmcycle.error import InputError
 from fmcycle.executor.local import Local
 

@@ -7,8 +7,8 @@ import torch
 import yaml
 from transformers import LlamaConfig, LlamaForCausalLM, LlamaForSequenceClassification
 
-from fmcycle import speed
 from fmcycle.build import build
+from fmcycle.training import speed
 
 FILES = sorted((Path(__file__).parents[2] / "conf/objective").glob("*.yaml"))
 SIZES = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2, "vocab_size": 64, "pad_token_id": 1}

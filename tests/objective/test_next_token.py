@@ -1,8 +1,8 @@
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from fmcycle import attention
 from fmcycle.objective.next_token import NextToken
+from fmcycle.training import attention
 
 
 def small():

@@ -1,9 +1,9 @@
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from fmcycle import attention
 from fmcycle.objective.next_token import NextToken
 from fmcycle.objective.sft import SFT
+from fmcycle.training import attention
 
 
 def small():

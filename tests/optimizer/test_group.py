@@ -1,4 +1,4 @@
-from training import make_model
+from trained import make_model
 
 from fmcycle.optimizer.adamw import adamw
 

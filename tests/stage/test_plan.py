@@ -5,10 +5,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from fmcycle import cli, ledger
+from fmcycle import cli
 from fmcycle.error import InputError
+from fmcycle.estimate import ledger
 from fmcycle.stage import afford, plan
-from fmcycle.trainer import Machine
+from fmcycle.training.trainer import Machine
 
 SIZES = {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4, "max_position_embeddings": 256}
 ROOM = (50_000_000_000, 400_000_000.0)
@@ -20,14 +21,15 @@ def config(**parts) -> SimpleNamespace:
         "objective": {"_target_": "fmcycle.objective.next_token.NextToken"},
         "strategy": {"_target_": "fmcycle.strategy.full.full", "_partial_": True},
         "optimizer": {"_target_": "fmcycle.optimizer.adamw.adamw", "_partial_": True},
-        "budget": {"_target_": "fmcycle.budget.Budget", "max_steps": 100, "global_batch": 8},
+        "budget": {"_target_": "fmcycle.training.budget.Budget", "max_steps": 100, "global_batch": 8},
         "data": {},
     }
     return SimpleNamespace(**{"inputs": {}} | common | parts)
 
 
 def limited(**limit) -> SimpleNamespace:
-    return config(limit={"_target_": "fmcycle.cost.Limit", **limit}, price={"_target_": "fmcycle.cost.Price", "device_hour": 36.0})
+    price = {"_target_": "fmcycle.estimate.cost.Price", "device_hour": 36.0}
+    return config(limit={"_target_": "fmcycle.estimate.cost.Limit", **limit}, price=price)
 
 
 ROWS = plan.Rows(48)

@@ -37,7 +37,7 @@ def config(material, folder, *, trials=3, high=0.01) -> dict:
         "objective": {"_target_": "fmcycle.objective.sft.SFT"},
         "strategy": {"_target_": "fmcycle.strategy.full.full", "_partial_": True},
         "optimizer": {"_target_": "fmcycle.optimizer.adamw.adamw", "_partial_": True, "lr": 0.001},
-        "budget": {"_target_": "fmcycle.budget.Budget", "max_steps": 6, "global_batch": 4},
+        "budget": {"_target_": "fmcycle.training.budget.Budget", "max_steps": 6, "global_batch": 4},
     }
     return {
         "inputs": {"model": str(material / "model")},
@@ -45,7 +45,7 @@ def config(material, folder, *, trials=3, high=0.01) -> dict:
         "runs": str(folder / "runs"),
         "processor": {},
         "model": {"_target_": "transformers.LlamaForCausalLM"},
-        "trainer": {"_target_": "fmcycle.trainer.Machine", "threads": 1},
+        "trainer": {"_target_": "fmcycle.training.trainer.Machine", "threads": 1},
         "entrants": {"before": str(material / "model")},
         "candidates": {"tune_on": candidate},
         "space": {"optimizer": {"lr": {"_target_": "fmcycle.search.Range", "low": 1e-4, "high": high}}},

@@ -1,4 +1,4 @@
-from fmcycle.compose import compose
+from fmcycle.door.compose import compose
 from fmcycle.stage.trace import differs
 
 

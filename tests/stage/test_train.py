@@ -23,8 +23,8 @@ def config(folder: Path, stage: str, inputs: dict, **parts) -> SimpleNamespace:
     common = {
         "model": MODEL,
         "optimizer": {"_target_": "fmcycle.optimizer.adamw.adamw", "_partial_": True, "lr": 0.003},
-        "budget": {"_target_": "fmcycle.budget.Budget", "max_steps": 6, "global_batch": 4},
-        "trainer": {"_target_": "fmcycle.trainer.Machine", "threads": 1, "checkpoint_every": 3, "sample_every": 3},
+        "budget": {"_target_": "fmcycle.training.budget.Budget", "max_steps": 6, "global_batch": 4},
+        "trainer": {"_target_": "fmcycle.training.trainer.Machine", "threads": 1, "checkpoint_every": 3, "sample_every": 3},
         "logger": {},
         "evaluation": {},
     }

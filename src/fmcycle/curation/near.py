@@ -89,9 +89,9 @@ class Contained:
     """Drop each document of whose word n-grams a longer kept one holds `threshold`; `value` is that one's id. Of equals the first stays.
 
     A chapter beside its book, a letter beside the reply that quotes it: their overlap is small, however much is repeated. Candidates
-    share sampled n-grams, those with the smallest hashes, one of `every`; then all n-grams of the shorter one (of a long one SAMPLE) are
-    looked up in the longer. A text of fewer than `min_words` is left alone: a sentence is no copy of the page that has it too. An n-gram
-    sampled in more than `common` documents makes no candidates.
+    share sampled n-grams, those with the smallest hashes, one of `every`, of which the shorter one asks for `asked`; then all n-grams of
+    the shorter one (of a long one SAMPLE) are looked up in the longer. A text of fewer than `min_words` is left alone: a sentence is no
+    copy of the page that has it too. An n-gram sampled in more than `common` documents makes no candidates.
     Source: Broder (1997), containment; a share of all hashes as in Irber et al. (2022), Lightweight compositional analysis.
     """
 
@@ -99,11 +99,12 @@ class Contained:
     ngram: PositiveInt = 5
     min_words: PositiveInt = 500
     every: PositiveInt = 16
-    common: PositiveInt = 64
+    asked: PositiveInt = 16
+    common: PositiveInt = 32
     parts: PositiveInt = 16
 
     def sketch(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """One line a sampled n-gram: `key`; `size`: how many n-grams of the document are sampled."""
+        """One line a sampled n-gram: `key`; `size`: how many n-grams of the document are sampled; `asks`: is it one to ask others for."""
         found = [self._lines(piece) for piece in pieces(frame)]
         return pl.concat(found) if found else self._lines(frame)
 
@@ -118,12 +119,13 @@ class Contained:
             part=(pl.col("key") % self.parts).cast(pl.UInt32),
             key="key",
             size=pl.len().over("owner").cast(pl.UInt32),
+            asks=pl.col("key").rank("ordinal").over("owner") <= self.asked,
         )
 
     def settle(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """(row, size, original, longer, shared): how many sampled n-grams of a shorter text a longer one has."""
+        """(row, size, original, longer, shared): how many of the n-grams that a shorter text asks for a longer one has."""
         same = frame.filter(pl.len().over("key").is_between(2, self.common)).drop("part")
-        pairs = same.join(same.select("key", original="row", longer="size"), on="key")
+        pairs = same.filter("asks").drop("asks").join(same.select("key", original="row", longer="size"), on="key")
         # of equal ones the later counts as shorter
         later = (pl.col("size") == pl.col("longer")) & (pl.col("row") > pl.col("original"))
         pairs = pairs.filter((pl.col("size") < pl.col("longer")) | later)
@@ -132,8 +134,9 @@ class Contained:
     def verdicts(self, settled: pl.DataFrame, fetch: Fetch) -> pl.DataFrame:
         """The longest documents first: each goes where a kept one holds enough of it."""
         pairs = settled.group_by("row", "size", "original", "longer").agg(pl.col("shared").sum().cast(pl.Int64))
-        deviation = (pl.col("size") * self.threshold * (1 - self.threshold)).sqrt()
-        pairs = pairs.filter(pl.col("shared") >= pl.col("size") * self.threshold - 4 * deviation)
+        asked = pl.min_horizontal("size", self.asked)
+        deviation = (asked * self.threshold * (1 - self.threshold)).sqrt()
+        pairs = pairs.filter(pl.col("shared") >= asked * self.threshold - 4 * deviation)
         near = pairs.join(self._held(pairs.sort("original", "row"), fetch), on=["row", "original"])
         went: dict[int, int] = {}
         order = near.sort(["size", "row", "longer", "original"], descending=[True, False, True, False])

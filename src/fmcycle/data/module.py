@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from fmcycle import stop
 from fmcycle.data.order import held_out, rows_of_step
+from fmcycle.training import stop
 
 
 class Stream(IterableDataset):

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from fmcycle.chart import curve, intervals
+from fmcycle.watching.chart import curve, intervals
 
 TEMPLATE = "report.html"
 NAMES = {

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor
 
-from fmcycle import speed
 from fmcycle.number import Fraction, NonNegativeFloat, PositiveFloat
+from fmcycle.training import speed
 
 
 @dataclass

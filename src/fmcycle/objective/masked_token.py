@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import torch
 
-from fmcycle import speed
 from fmcycle.number import Fraction, NonNegativeInt
+from fmcycle.training import speed
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from fmcycle import attention, speed
+from fmcycle.training import attention, speed
 
 
 @dataclass

@@ -6,7 +6,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from fmcycle import attention, speed
+from fmcycle.training import attention, speed
 
 
 @dataclass

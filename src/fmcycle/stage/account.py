@@ -9,9 +9,11 @@ from pathlib import Path
 
 import torch
 
-from fmcycle import durable, ledger, pace, rank
-from fmcycle.budget import Budget
+from fmcycle import durable
+from fmcycle.estimate import ledger, pace
 from fmcycle.stage import afford, plan
+from fmcycle.training import rank
+from fmcycle.training.budget import Budget
 
 FILE = "plan.json"
 

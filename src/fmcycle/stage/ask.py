@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from fmcycle.build import build
-from fmcycle.compose import Composed, compose
+from fmcycle.door.compose import Composed, compose
 from fmcycle.error import InputError
 from fmcycle.stage import require
 from fmcycle.stage.perform import _quiet

@@ -13,11 +13,13 @@ from types import SimpleNamespace
 
 import yaml
 
-from fmcycle import artifact, build, code, durable, lineage, rank
-from fmcycle.compose import Composed, compose
+from fmcycle import artifact, build, durable, lineage
+from fmcycle.door import code
+from fmcycle.door.compose import Composed, compose
 from fmcycle.error import InputError
 from fmcycle.stage.require import settle_inputs
 from fmcycle.stage.trace import traced
+from fmcycle.training import rank
 
 PIPELINE = Path("artifacts/config.yaml")
 

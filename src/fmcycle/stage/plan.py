@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from fmcycle import cost, ledger, pace, peak, speed
 from fmcycle.build import build
 from fmcycle.data.module import Stream
+from fmcycle.estimate import cost, ledger, pace, peak
 from fmcycle.model.made import like
+from fmcycle.training import speed
 
 PROCESS = 520e6  # bytes of a process with its imports and the first step's libraries; what is measured in the run itself is used there
 WARM = 70e6  # bytes that the first step's libraries take
@@ -195,12 +196,12 @@ def work(cfg, machine, budget, batch: dict, accumulate: int) -> cost.Cost:
 
 def limit_of(cfg) -> cost.Limit:
     """The stated limit; a trial of select has none."""
-    return build(getattr(cfg, "limit", None) or {"_target_": "fmcycle.cost.Limit"})
+    return build(getattr(cfg, "limit", None) or {"_target_": "fmcycle.estimate.cost.Limit"})
 
 
 def price_of(cfg) -> cost.Price:
     """The stated price."""
-    return build(getattr(cfg, "price", None) or {"_target_": "fmcycle.cost.Price"})
+    return build(getattr(cfg, "price", None) or {"_target_": "fmcycle.estimate.cost.Price"})
 
 
 def columns(cfg) -> tuple:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import yaml
 
-from fmcycle import rank
-from fmcycle.compose import SHARED, Composed, compose, selection, stage_groups
-from fmcycle.compose import stages as known_stages
+from fmcycle.door.compose import SHARED, Composed, compose, selection, stage_groups
+from fmcycle.door.compose import stages as known_stages
 from fmcycle.error import InputError
+from fmcycle.training import rank
 
 GIVEN_ON = ("data", "documents", "processor", "tokens", "instructions", "preferences", "prompts", "examples")  # to what is made from them
 REFERENCE = "stage:"  # inputs.model=stage:pretrain/model, "the model of the stage pretrain, found or made"

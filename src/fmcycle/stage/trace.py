@@ -4,9 +4,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from fmcycle import code, lineage, page, record
-from fmcycle.compose import MACHINE, Composed, compose, flatten
+from fmcycle import lineage
+from fmcycle.door import code
+from fmcycle.door.compose import MACHINE, Composed, compose, flatten
 from fmcycle.error import Interrupted
+from fmcycle.watching import page, record
 
 
 @contextmanager

@@ -3,8 +3,9 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fmcycle import artifact, durable, rank, stop
+from fmcycle import artifact, durable
 from fmcycle.build import build
+from fmcycle.training import rank, stop
 
 
 @dataclass
@@ -33,11 +34,12 @@ class Config:
 @stop.at_once()
 def run(cfg: Config) -> dict | None:
     """Train `cfg.model` on `cfg.data` toward `cfg.objective`; write model/, adapter/ where there is one, and curve.json."""
-    from fmcycle import checkpoint, logger
     from fmcycle.data.module import Data
-    from fmcycle.module import Module, fit
     from fmcycle.stage.account import Account
     from fmcycle.stage.permit import permit
+    from fmcycle.training import checkpoint
+    from fmcycle.training.module import Module, fit
+    from fmcycle.watching import logger
 
     permit(cfg)
     budget, machine, data = build(cfg.budget), build(cfg.trainer), build(cfg.data)
@@ -74,9 +76,9 @@ def recipe(cfg: Config, budget, processor):
     """model -> strategy -> speed. The model is new, or inputs.model where that is given and is what cfg.model asks for."""
     import torch
 
-    from fmcycle import speed
     from fmcycle.model.made import check_asked, fit_to, quiet
     from fmcycle.strategy.adapter import check_tokens
+    from fmcycle.training import speed
 
     check_tokens(cfg.strategy.get("peft_config", {}), processor)
     torch.manual_seed(budget.seed)
@@ -114,7 +116,7 @@ def annotate(cfg: Config, budget, train, validation, columns: dict) -> None:
 
 def finish(cfg: Config, model, processor, curve: dict) -> dict:
     """Write the artifacts and the curve; returns the metrics, those of cfg.evaluation with them."""
-    from fmcycle import speed
+    from fmcycle.training import speed
 
     out = Path(cfg.out)
     model = speed.plain(model).eval()

@@ -1,0 +1,259 @@
+"""Overrides in, a checked plain config out. The only place that knows Hydra's insides."""
+
+import copy
+import functools
+import importlib.util
+import warnings
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import yaml
+
+from fmcycle import build
+from fmcycle.build import conf_dir
+from fmcycle.door import code
+from fmcycle.door.check import check, suggest
+from fmcycle.error import ConfigError, InputError
+
+MACHINE = (
+    "trainer",
+    "executor",
+    "price",
+    "limit",
+    "logger",
+    "inputs",
+    "out",
+    "runs",
+    "base",
+    "minutes",
+)  # how it runs: never part of identity
+SHARED = ("model", "processor", "trainer")  # groups that a stage's inputs are made with
+
+
+@functools.cache
+def search_path() -> str:
+    """Hydra's override for the conf/ folders of the user's packages."""
+    folders = []
+    for package in build.user_packages():
+        spec = importlib.util.find_spec(package)
+        if spec is None or not spec.submodule_search_locations:
+            raise InputError(
+                f"pyproject.toml: [tool.fmcycle] packages names {package}, which can't be imported: install it, or take it out"
+            )
+        if (folder := Path(spec.submodule_search_locations[0]) / "conf").is_dir():
+            folders.append(f"'file://{folder}'")
+    return f"hydra.searchpath=[{','.join(folders)}]"
+
+
+@dataclass
+class Composed:
+    """One stage's config: `section` is its identity, `machine` where it runs, `inputs` what it reads."""
+
+    stage: str
+    section: dict
+    machine: dict
+    inputs: dict
+    out: str | None
+    base: str
+    minutes: float
+    choices: dict
+    overrides: list[str]
+    _raw: Any = field(repr=False, default=None)
+
+    def config(self, **settled) -> dict:
+        """The plain config that the stage's run sees, with inputs and out as settled."""
+        raw = copy.deepcopy(self._raw)
+        for key, value in settled.items():
+            raw[key] = value
+        return _plain(raw)
+
+    @property
+    def written(self) -> dict:
+        """The section with its interpolations as they are written: what is chosen once stands in it once."""
+        from omegaconf import OmegaConf
+
+        whole = cast(dict, OmegaConf.to_container(self._raw, resolve=False))
+        return {key: value for key, value in whole.items() if key not in MACHINE}
+
+
+def _plain(raw) -> dict:
+    from omegaconf import OmegaConf
+
+    return cast(dict, OmegaConf.to_container(raw, resolve=True, throw_on_missing=False))
+
+
+def _hydra_compose(overrides: list[str]):
+    from hydra import compose, initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+
+    running, GlobalHydra.instance().hydra = GlobalHydra.instance().hydra, None  # hydra.main's own, where we are inside a job
+    try:
+        with warnings.catch_warnings(), initialize_config_dir(str(conf_dir()), version_base="1.3"):
+            warnings.simplefilter("ignore")
+            return compose("config", overrides=[search_path(), *overrides], return_hydra_config=True)
+    finally:
+        GlobalHydra.instance().hydra = running
+
+
+def compose(overrides: list[str]) -> Composed:
+    """The checked config of one stage. overrides: Hydra's grammar. Raises ConfigError with every problem of a layer."""
+    from hydra.errors import HydraException
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    _refuse_doors(overrides)
+    try:
+        cfg = _hydra_compose(overrides)
+    except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
+        from fmcycle.door.override import explain
+
+        raise ConfigError(explain(overrides, error, _hydra_compose, conf_dir())) from error
+    hydra = cfg.hydra
+    choices = {key: value for key, value in hydra.runtime.choices.items() if not key.startswith("hydra/")}
+    _contain(hydra.run.dir, "hydra.run.dir")
+    _contain(hydra.sweep.dir, "hydra.sweep.dir")
+    OmegaConf.set_struct(cfg, False)
+    del cfg["hydra"]
+    symbolic = copy.deepcopy(cfg)
+    symbolic.inputs = {name: f"<{name}>" for name in cfg.inputs}
+    try:
+        plain = _plain(symbolic)
+        given = _plain(cfg)
+    except OmegaConfBaseException as error:
+        raise ConfigError([f"{getattr(error, 'full_key', '') or 'config'}: {str(error).splitlines()[0]}"]) from error
+    problems = check(plain, functools.partial(where, choices=choices))
+    if problems:
+        raise ConfigError(problems)
+    _contain(given["out"], "out")
+    section = {key: value for key, value in plain.items() if key not in MACHINE}
+    return Composed(
+        stage=choices["stage"],
+        section=section,
+        machine={key: plain[key] for key in plain if key in ("trainer", "executor")},
+        inputs=given["inputs"],
+        out=given["out"],
+        base=given["base"],
+        minutes=given["minutes"],
+        choices=choices,
+        overrides=list(overrides),
+        _raw=cfg,
+    )
+
+
+def where(key: str, choices: dict) -> str:
+    """The file that a dotted key stands in, by the longest group that holds it."""
+    best = ("", f"conf/stage/{choices.get('stage')}.yaml")
+    for group, option in choices.items():
+        name, _, package = group.partition("@")
+        package = package or name.replace("/", ".")
+        if option and (key == package or key.startswith(package + ".")) and len(package) > len(best[0]):
+            best = (package, f"conf/{name}/{option}.yaml")
+    return best[1]
+
+
+def _contain(path: str | None, key: str) -> None:
+    if path and not Path(path).resolve().is_relative_to(Path.cwd()):
+        raise ConfigError([f"{key}: {path} lies outside the project folder; choose a path inside it (a link inside it may lead elsewhere)"])
+
+
+def _refuse_doors(overrides: list[str]) -> None:
+    doors = [item for item in overrides if item.lstrip("+~").startswith("hydra.searchpath")]
+    if doors:
+        raise ConfigError(
+            [
+                f"{item}: configs come from conf/ and from [tool.fmcycle] packages in pyproject.toml; name the package there"
+                for item in doors
+            ]
+        )
+
+
+def selection(stage: str, file: str | Path = "params.yaml") -> list[str]:
+    """The overrides that params.yaml holds for `stage`: shared choices where the stage has the group, then its own."""
+    if not Path(file).is_file():
+        raise InputError(f"{file}: not there; `selection` names the file that holds the pipeline's choices, params.yaml")
+    chosen = yaml.safe_load(Path(file).read_text()) or {}
+    groups = {key: value for key, value in chosen.items() if key not in ("stages", "overrides")}
+    if unknown := [key for key in groups if not (conf_dir() / key).is_dir()]:
+        raise ConfigError([f"{key}: no such group in {file}{suggest(key, _groups())}" for key in unknown])
+    for part in ("stages", "overrides"):
+        if unknown := [key for key in chosen.get(part) or {} if not (conf_dir() / "stage" / f"{key}.yaml").is_file()]:
+            raise ConfigError([f"{part}.{key}: no such stage in {file}{suggest(key, stages())}" for key in unknown])
+    own = (chosen.get("stages") or {}).get(stage) or {}
+    has = stage_groups(stage)
+    result = [f"{key}={value}" for key, value in groups.items() if key in has and key not in own]
+    return result + flatten(own) + flatten((chosen.get("overrides") or {}).get(stage) or {})
+
+
+def flatten(node: dict, prefix: str = "") -> list[str]:
+    """{"objective": {"lr": 0.1}} -> ["objective.lr=0.1"], in Hydra's grammar."""
+    found = []
+    for key, value in node.items():
+        if isinstance(value, dict) and value:
+            found += flatten(value, f"{prefix}{key}.")
+        else:
+            found.append(f"{prefix}{key}={_quoted(value)}")
+    return found
+
+
+def _quoted(value) -> str:
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, list):
+        return f"[{','.join(map(_quoted, value))}]"
+    plain = str(value)
+    return (
+        plain
+        if not isinstance(value, str) or plain.replace("_", "a").replace("-", "a").replace("/", "a").replace(".", "a").isalnum()
+        else f"'{plain}'"
+    )
+
+
+@functools.cache
+def stage_groups(stage: str) -> frozenset[str]:
+    """The groups in the defaults list of conf/stage/<stage>.yaml."""
+    file = conf_dir() / "stage" / f"{stage}.yaml"
+    defaults = (yaml.safe_load(file.read_text()) or {}).get("defaults", []) if file.is_file() else []
+    return frozenset(key.removeprefix("override ").lstrip("/").split("@")[0] for item in defaults if isinstance(item, dict) for key in item)
+
+
+def stages() -> list[str]:
+    """Every stage that conf/stage names."""
+    return sorted(file.stem for file in (conf_dir() / "stage").glob("*.yaml"))
+
+
+def _groups() -> list[str]:
+    return [folder.name for folder in conf_dir().iterdir() if folder.is_dir()]
+
+
+def local() -> list[str]:
+    """Machine settings of the git-ignored local.yaml: trainer, executor, logger and what is below them, nothing that decides a result."""
+    file = Path("local.yaml")
+    if not file.is_file():
+        return []
+    settings = yaml.safe_load(file.read_text()) or {}
+    if wrong := [key for key in settings if str(key).split(".")[0] not in ("trainer", "executor", "logger")]:
+        raise ConfigError(
+            [
+                f"local.yaml: {key} is not a machine setting; it may hold trainer, executor, logger and their keys, "
+                "the rest belongs into params.yaml"
+                for key in wrong
+            ]
+        )
+    return flatten(settings)
+
+
+def pipeline(file: str | Path = "params.yaml") -> dict[str, dict]:
+    """{stage: section} of every stage, and {"code": {stage: digest}}: what artifacts/config.yaml holds."""
+    sections: dict[str, dict] = {}
+    problems: dict[str, list[str]] = {}
+    for stage in stages():
+        try:
+            sections[stage] = compose([f"stage={stage}", *selection(stage, file)]).section
+        except ConfigError as error:
+            for problem in error.problems:
+                problems.setdefault(problem, []).append(stage)
+    if problems:
+        every = [problem if len(where) == len(stages()) else f"{problem} (stage {', '.join(where)})" for problem, where in problems.items()]
+        raise ConfigError(every)
+    return sections | {"code": {stage: code.digest(section) for stage, section in sections.items()}}

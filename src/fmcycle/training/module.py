@@ -1,0 +1,274 @@
+"""The one LightningModule, and the one way to train it."""
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+
+from fmcycle import durable
+from fmcycle.error import InputError, Interrupted, TrainingError
+from fmcycle.estimate import peak
+from fmcycle.training import checkpoint, sample, stop
+from fmcycle.training.tally import Means, Tally
+from fmcycle.watching.watch import Watch
+
+SKIPS = 10  # steps in a row that are left out before it is clear that they will not get better
+
+
+def fit(trainer: pl.Trainer, module: "Module", data: pl.LightningDataModule) -> None:
+    """Train `module` on `data` to the end of its budget, from the newest whole checkpoint of its folder where there is one.
+
+    Raises Interrupted where a signal asked for it, TrainingError where it can't go on; the checkpoints are whole either way.
+    """
+    newest = checkpoint.latest(module.folder)
+    if newest is not None:
+        module.machine = module.machine.as_began(checkpoint.machine(newest))
+    with stop.at_once():
+        try:
+            trainer.fit(module, data, ckpt_path=newest)
+        except (RuntimeError, EOFError, ConnectionError) as error:
+            torn = module.machine.workers and isinstance(error, EOFError | ConnectionError)  # in the middle of handing a batch over
+            if not torn and "DataLoader worker" not in str(error):
+                raise
+            raise TrainingError(
+                f"a process that loads data died at step {trainer.global_step + 1}: {str(error) or 'its pipe broke'}. Out of memory "
+                f"it is killed like this: give it more, or lower trainer.workers (0: no such processes); {stop.AGAIN}"
+            ) from error
+        finally:
+            module.teardown("fit")  # Lightning leaves it out after an error
+        if not module.validated(module.budget.max_steps):  # a run that was killed in its last validation
+            module.to(trainer.strategy.root_device)
+            module.look(module.budget.max_steps)
+            module.validate()
+            module.teardown("fit")
+
+
+def norm_of(tensors: list[torch.Tensor]) -> torch.Tensor:
+    """The 2-norm of all of them together, sharded ones gathered: ()."""
+    norm: Any = torch.nn.utils.get_total_norm(tensors)
+    return norm.full_tensor() if hasattr(norm, "full_tensor") else norm
+
+
+class Module(pl.LightningModule):
+    """A model, the objective it is trained on, and the optimizer that trains it.
+
+    make_model: () -> model; objective: (model, batch) -> {"loss": sum, "count": n, ...}; optimizer: (model) -> Optimizer.
+    The gradient of a step is that of sum(loss) / sum(count) over its accumulation window and all ranks, then clipped.
+    `folder`: where loss.jsonl and the checkpoints of this run are; `processor`: what decodes samples, where any are to be taken.
+    `curve`: {"step", "loss", "lr", "count", "rows" (a digest of the row indices) and the objective's own means: one value a step;
+    "validation_step" and "validation_NAME"; "skipped": steps}.
+    """
+
+    def __init__(self, *, make_model: Callable, objective: Callable, optimizer: Callable, budget, machine, folder, processor=None):
+        super().__init__()
+        self.make_model, self.objective, self.make_optimizer = make_model, objective, optimizer
+        self.budget, self.machine, self.folder, self.processor = budget, machine, Path(folder), processor
+        self.model: torch.nn.Module | None = None
+        self.tally, self.wish = Tally(), stop.Wish()
+        self.curve: dict[str, list] = {"step": [], "loss": [], "lr": [], "count": [], "rows": []}
+        self.curve |= {"validation_step": [], "validation_loss": [], "skipped": []}
+        self.last: dict[str, float | None] = {}  # of a step that is made and not yet in the curve
+        self.saved = 0  # the step of the newest checkpoint
+        self.strict_loading = False  # a checkpoint holds what is trained; on_load_checkpoint checks that it holds all of that
+
+    def configure_model(self) -> None:
+        if self.model is None:  # here, so that sharding and meta initialisation work
+            with self.machine.building(self.trainer.is_global_zero):
+                self.model = self.make_model().train()
+            self.machine.prepare(self.model, self._mesh, self.budget.precision)
+
+    def configure_optimizers(self):
+        optimizer = self.make_optimizer(self.model)
+        for group in optimizer.param_groups:
+            group["peak_lr"] = group["lr"]
+        return optimizer
+
+    def on_train_start(self) -> None:
+        step = self.trainer.global_step
+        self.look(step)
+        self.wish.listen()
+        if self.trainer.is_global_zero:
+            durable.write_text(self.folder / "loss.jsonl", "".join(self._line(index) for index in range(len(self.curve["step"]))))
+        if step and self._due(step) and not self.validated(step):  # the checkpoint of a step is written before its validation
+            self.validate()
+
+    def look(self, step: int) -> None:
+        """Begin to show and to log what follows `step`."""
+        rows = self.trainer.datamodule.train  # type: ignore[attr-defined]
+        length = rows.length if rows.lengths is None else rows.lengths.mean()
+        config: Any = self.model.config  # type: ignore[union-attr]
+        self.watch = Watch(
+            self.folder,
+            self.budget.max_steps,
+            step,
+            show=self.trainer.is_global_zero,
+            device=self.device,
+            flops_per_token=peak.flops_per_token(self.model, length),
+            peak=self.trainer.world_size * peak.peak(self.device, self.budget.precision),
+            pad=config.pad_token_id,
+            world=self.trainer.world_size,
+            loggers=self.trainer.loggers,
+        )
+
+    def on_train_batch_start(self, batch, batch_idx) -> None:
+        step, accumulate = self.trainer.global_step, self.trainer.accumulate_grad_batches
+        # dropout and masks are drawn anew from (seed, step, micro-batch, rank): a resumed run needs no generator's state
+        place = (step * accumulate + batch_idx % accumulate) * self.trainer.world_size + self.trainer.global_rank
+        torch.manual_seed((self.budget.seed << 40) + place)
+        for group in self.trainer.optimizers[0].param_groups:
+            group["lr"] = group["peak_lr"] * self.budget.rate(step)
+
+    def training_step(self, batch, batch_idx):
+        self.watch.saw(batch)
+        out = self.objective(self.model, batch)
+        self.tally.add(out, batch.get("rows"), self.device)
+        return out["loss"]
+
+    def on_before_optimizer_step(self, optimizer) -> None:
+        gradients = [p.grad for p in self.parameters() if p.grad is not None]
+        total = self.tally.read(lambda tensor: self.trainer.strategy.reduce(tensor, reduce_op="sum"), norm_of(gradients), self.wish.asked)
+        self.wish.asked = total.pop("stop") > 0  # every rank stops at the same step
+        rows, norm, count = int(total.pop("rows")), total.pop("norm"), total.pop("count")
+        if count == 0:
+            raise InputError("a step has nothing to train on: every label of its rows is -100; look at the data's format")
+        # Lightning divided by the micro-batches of the window, the strategy by the ranks: both are undone here
+        factor = self.trainer.accumulate_grad_batches * self.trainer.world_size / count
+        means = {name: value / count for name, value in total.items()}
+        self.last = {"lr": optimizer.param_groups[0]["lr"], "count": int(count), "rows": rows}
+        self.norm = None
+        if math.isfinite(norm) and math.isfinite(means["loss"]):
+            self.last |= means
+            norm = self.norm = norm * factor
+            torch._foreach_mul_(gradients, factor * min(1.0, self.budget.clip / norm) if self.budget.clip and norm else factor)
+        else:
+            self._leave_out(optimizer, norm, means["loss"])
+            self.last |= dict.fromkeys(means)
+
+    def _leave_out(self, optimizer, norm: float, loss: float) -> None:
+        """A step whose loss or gradient is not finite: without gradients no optimizer touches a weight or its state."""
+        step = self.trainer.global_step + 1
+        skipped = self.curve["skipped"] = [*self.curve["skipped"], step]
+        in_a_row = len(skipped) >= SKIPS and skipped[-SKIPS] == step - SKIPS + 1
+        if self.budget.nonfinite == "stop" or in_a_row:
+            raise TrainingError(
+                f"step {step}: loss {loss}, gradient norm {norm}{f', and so {SKIPS} steps in a row' if in_a_row else ''}; lower "
+                f"optimizer.lr and run again, or leave such steps out with budget.nonfinite=skip"
+            )
+        optimizer.zero_grad(set_to_none=True)
+
+    def on_train_batch_end(self, outputs, batch, batch_idx) -> None:
+        step = self.trainer.global_step
+        if self.last:
+            self._keep_account(step)
+            if self.wish.asked or step == self.budget.max_steps or step % self.machine.checkpoint_every == 0:
+                self.save(step)
+            if self._due(step) and not self.wish.asked:
+                self.validate()
+            if self.machine.sample_every and step % self.machine.sample_every == 0 and not self.wish.asked:
+                self.sample(step)
+        if self.wish.asked and (self.trainer.world_size == 1 or step == self.saved):  # alone it need not wait for the window's end
+            self._stop(step)
+
+    def _keep_account(self, step: int) -> None:
+        """A step is made: into the curve and loss.jsonl."""
+        for name, value in (("step", step), *self.last.items()):
+            self.curve.setdefault(name, []).append(value)
+        self.last = {}
+        if self.trainer.is_global_zero:
+            with open(self.folder / "loss.jsonl", "a") as log:
+                log.write(self._line(-1))
+        own = {name: self.curve[name][-1] for name in ("loss", "lr", *self.own)}
+        self.watch.update(step, own | {"gradient_norm": self.norm, "skipped": len(self.curve["skipped"])})
+
+    def save(self, step: int) -> None:
+        """Write the checkpoint of `step`. Raises TrainingError where a weight is not finite: that is never checkpointed."""
+        if not math.isfinite(norm_of([p.detach() for p in self.parameters() if p.requires_grad])):
+            raise TrainingError(f"step {step} made weights that are not finite; lower optimizer.lr and run again")
+        with self.watch.aside():
+            self.trainer.save_checkpoint(self.folder / f"step-{step:08d}")
+            self.watch.keep()
+        self.saved = step
+        if self.trainer.is_global_zero:
+            checkpoint.keep_last(self.folder, self.machine.keep)
+
+    def _stop(self, step: int) -> None:
+        """A begun window is dropped: the weights are those of the last step, and the same rows come again."""
+        if step == 0:
+            raise Interrupted("stopped before its first step was done; the same command begins again")
+        if step > self.saved:
+            self.save(step)
+        raise Interrupted(f"stopped at step {step} of {self.budget.max_steps} with a checkpoint; the same command goes on from there")
+
+    def _due(self, step: int) -> bool:
+        every = self.budget.validate_every
+        return step == self.budget.max_steps or bool(every and step % every == 0)
+
+    def validated(self, step: int) -> bool:
+        """Is the validation of `step` in the curve?"""
+        return step in self.curve["validation_step"]
+
+    @torch.no_grad()
+    def validate(self) -> None:
+        """Means of the objective's sums over the validation rows, all ranks together, into the curve."""
+        assert self.model is not None
+        step = self.curve["step"][-1]
+        means = Means(["count", "loss", *self.own]).to(self.device)
+        self.model.eval()
+        with self.watch.aside(), self.trainer.precision_plugin.val_step_context():
+            for batch in self.trainer.datamodule.validation_batches():  # type: ignore[attr-defined]
+                spare = batch.pop("spare", False)
+                out = self.objective(self.model, self.trainer.strategy.batch_to_device(batch))
+                if not spare:
+                    means.update(out)
+                if self.wish.asked and self.trainer.world_size == 1:
+                    self._stop(step)
+        self.model.train()
+        self.curve["validation_step"].append(step)
+        figures = {f"validation_{name}": value for name, value in means.compute().items()}
+        for name, value in figures.items():
+            self.curve.setdefault(name, []).append(value)
+        with self.watch.aside():
+            self.watch.validated(step, figures)
+
+    def sample(self, step: int) -> None:
+        """Let the model write, for a person to read."""
+        if self.processor is not None:
+            with self.watch.aside(), self.trainer.precision_plugin.val_step_context():
+                self.watch.sampled(sample.take(self.model, self.trainer.datamodule.validation, self.processor, step))  # type: ignore[attr-defined]
+
+    @property
+    def own(self) -> list[str]:
+        """The objective's own means in the curve, beside its loss."""
+        fixed = ("step", "loss", "lr", "count", "rows", "skipped")
+        return [name for name in self.curve if name not in fixed and not name.startswith("validation_")]
+
+    def teardown(self, stage: str) -> None:
+        if hasattr(self, "watch"):
+            self.watch.stop()
+
+    def on_save_checkpoint(self, state: dict) -> None:
+        trained = {name for name, parameter in self.named_parameters() if parameter.requires_grad}
+        state["state_dict"] = {name: tensor for name, tensor in state["state_dict"].items() if name in trained}
+        state["curve"] = self.curve
+        state["machine"] = {"threads": torch.get_num_threads(), "compile": self.machine.compile}
+
+    def on_load_checkpoint(self, state: dict) -> None:
+        trained = {name for name, parameter in self.named_parameters() if parameter.requires_grad}
+        assert trained == set(state["state_dict"]), trained ^ set(state["state_dict"])
+        self.curve, self.saved = state["curve"], state["global_step"]
+        # the window begins anew, and with as many micro-batches as this machine makes of a step
+        done = self.saved * self.trainer.accumulate_grad_batches
+        progress = state["loops"]["fit_loop"]["epoch_loop.batch_progress"]
+        for part in ("total", "current"):
+            progress[part] |= {"ready": done, "started": done, "processed": done, "completed": done - 1}
+
+    def _mesh(self):
+        assert self.device_mesh is not None
+        return self.device_mesh["data_parallel"]
+
+    def _line(self, index: int) -> str:
+        return json.dumps({name: self.curve[name][index] for name in ("step", "loss", "lr", "count", "rows", *self.own)}) + "\n"

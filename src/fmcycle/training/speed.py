@@ -1,0 +1,116 @@
+"""The one rewrite for speed: the output layer and its cross-entropy run together, in chunks, so that no logits tensor stands in memory."""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fmcycle.error import InputError
+from fmcycle.training import attention, dense, low_rank
+
+CHUNK = 256  # rows of logits that exist at a time: few enough to stay in a processor's cache
+
+
+def fuse(model: nn.Module) -> nn.Module:
+    """Let the output layer hand its input on, for `cross_entropy` and `log_probabilities` to finish; the state dict is unchanged.
+
+    A model whose output layer has a bias, or that has none, stays as it is. `plain` takes it back.
+    """
+    head = head_of(model)
+    if low_rank.output(head) is not None:
+        head.forward = _identity
+    return dense.fuse(low_rank.fuse(attention.install(model)))
+
+
+def plain(model: nn.Module) -> nn.Module:
+    """Undo `fuse`."""
+    head = head_of(model)
+    if fused(head):
+        del head.forward
+    return attention.remove(low_rank.plain(dense.plain(model)))
+
+
+def check_compiler(accelerator: str) -> None:
+    """Raises InputError where torch.compile does not work on this machine: in seconds, and before anything is trained."""
+    device = "cuda" if accelerator != "cpu" and torch.cuda.is_available() else "cpu"
+    try:
+        torch.compile(_probe)(torch.ones(64, device=device))
+    except Exception as error:  # whatever the compiler below says
+        reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        raise InputError(
+            f"trainer.compile: torch can't compile on this machine ({reason}); install g++, or set trainer.compile=false"
+        ) from error
+
+
+def _probe(x: Tensor) -> Tensor:
+    return x.sin().sum()
+
+
+def head_of(model: Any) -> Any:
+    """The output layer of a transformers model, None where it has none."""
+    return model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
+
+
+def fused(head: Any) -> bool:
+    """Does this output layer hand its input on?"""
+    return head is not None and head.__dict__.get("forward") is _identity
+
+
+def _identity(hidden: Tensor) -> Tensor:
+    return hidden
+
+
+def cross_entropy(output_BTX: Tensor, head: Any, targets_BT: Tensor) -> Tensor:
+    """Sum of the cross-entropy of a model's output (logits, or hidden states where `head` is fused) against targets, -100 left out."""
+    kept = targets_BT != -100
+    rows, targets = output_BTX[kept], targets_BT[kept]
+    if fused(head) and (weights := low_rank.output(head)):
+        return LinearCrossEntropy.apply(rows, *weights, targets)
+    return F.cross_entropy(rows.float(), targets, reduction="sum")
+
+
+def log_probabilities(output_BTX: Tensor, head: Any, targets_BT: Tensor) -> Tensor:
+    """Sum over each row of the log-probabilities of its targets, -100 left out: (B,)."""
+    kept = targets_BT != -100
+    rows, targets = output_BTX[kept], targets_BT[kept]
+    logits = F.linear(rows, head.weight) if fused(head) else rows
+    nll = F.cross_entropy(logits.float(), targets, reduction="none")
+    row_of = kept.nonzero()[:, 0]
+    return -torch.zeros(len(targets_BT), device=nll.device, dtype=nll.dtype).index_add(0, row_of, nll)
+
+
+class LinearCrossEntropy(torch.autograd.Function):
+    """sum(cross_entropy(hidden @ weight.T, targets)) whose gradients are made in the forward, chunk by chunk.
+
+    hidden (N, D), weight (V, D), targets (N,). Where only the rows `places` (k,) of the weight are trained, `trained` (k, D) is what gets
+    their gradient. Source: the idea of Liger Kernel (Hsu et al., 2024), section 3.2.
+    """
+
+    @staticmethod
+    def forward(ctx, hidden, weight, trained, places, targets):
+        grad_hidden = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
+        grad_weight = torch.zeros_like(weight) if ctx.needs_input_grad[1] else None
+        grad_trained = torch.zeros_like(trained) if ctx.needs_input_grad[2] else None
+        loss = torch.zeros((), dtype=torch.float32, device=hidden.device)
+        for begin in range(0, len(hidden), CHUNK):
+            part, target = hidden[begin : begin + CHUNK], targets[begin : begin + CHUNK]
+            log_p = (part @ weight.T).float().log_softmax(-1)
+            loss -= log_p.gather(-1, target[:, None]).sum()
+            if any(ctx.needs_input_grad):
+                grad = log_p.exp_()
+                grad.scatter_add_(-1, target[:, None], grad.new_full((len(target), 1), -1.0))
+                grad = grad.to(weight.dtype)
+                if grad_hidden is not None:
+                    torch.mm(grad, weight, out=grad_hidden[begin : begin + CHUNK])
+                if grad_weight is not None:
+                    grad_weight.addmm_(grad.T, part)
+                if grad_trained is not None:
+                    grad_trained.addmm_(grad[:, places].T, part)
+        ctx.save_for_backward(grad_hidden, grad_weight, grad_trained)
+        return loss
+
+    @staticmethod
+    def backward(ctx, upstream):
+        grads = [grad if grad is None else grad * upstream for grad in ctx.saved_tensors]
+        return *grads, None, None

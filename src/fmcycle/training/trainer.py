@@ -1,0 +1,156 @@
+"""Where training runs: devices, micro-batch, workers, compile. Never part of a run's identity."""
+
+import logging
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from fmcycle.error import InputError
+from fmcycle.number import NonNegativeInt, PositiveInt
+from fmcycle.training import rank
+
+
+@dataclass
+class Machine:
+    """`micro_batch`: rows that one device takes at a time, null: all that it gets of a step, fit: as many of them as its memory holds.
+
+    `threads` null: as many as torch takes.
+
+    `gradient_checkpointing`: layers are computed again in the backward instead of kept: less memory, a third more time.
+    `checkpoint_every`: steps; `keep`: how many checkpoints stay; `sample_every`: steps between two looks at what the model writes, 0:
+    none; `strategy`: how Lightning spreads the work.
+    """
+
+    accelerator: Literal["cpu", "gpu", "auto"] = "cpu"
+    devices: PositiveInt = 1
+    num_nodes: PositiveInt = 1
+    strategy: Literal["auto", "ddp", "fsdp"] = "auto"
+    micro_batch: PositiveInt | Literal["fit"] | None = None
+    workers: NonNegativeInt = 0
+    threads: PositiveInt | None = None
+    compile: bool = False
+    gradient_checkpointing: bool = False
+    checkpoint_every: PositiveInt = 100
+    keep: PositiveInt = 2
+    sample_every: NonNegativeInt = 0
+
+    @property
+    def world(self) -> int:
+        """Devices over all nodes."""
+        return self.devices * self.num_nodes
+
+    def check(self) -> None:
+        """Raises InputError where this machine, or what started the ranks, has not the devices that are asked for."""
+        rank.check_world(self.devices, self.num_nodes)
+        if self.accelerator == "cpu":
+            return
+        import torch
+
+        found = torch.cuda.device_count() or torch.mps.device_count()
+        if self.accelerator == "gpu" and not found:
+            raise InputError(
+                "trainer.accelerator is gpu and torch sees none on this machine: choose trainer=cpu, or trainer.accelerator=cpu"
+            )
+        if found and self.devices > found:
+            raise InputError(f"trainer.devices is {self.devices}, this machine has {found}: choose trainer.devices={found}")
+
+    def micro(self, global_batch: int) -> int:
+        """Rows that a device takes at a time. Raises InputError where `global_batch` does not divide into them."""
+        micro = self.micro_batch if isinstance(self.micro_batch, int) else max(1, global_batch // self.world)
+        if global_batch % (micro * self.world):
+            raise InputError(
+                f"budget.global_batch {global_batch} is not divisible by trainer.micro_batch {micro} x {self.devices} devices x "
+                f"{self.num_nodes} nodes: choose trainer.micro_batch so that it is"
+            )
+        return micro
+
+    def accumulate(self, global_batch: int) -> int:
+        """Micro-batches of one optimizer step on one device."""
+        return global_batch // (self.micro(global_batch) * self.world)
+
+    def lightning(self, budget, checkpoints: Path, **extra: Any):
+        """The Lightning Trainer of this machine for `budget`; it reads and writes checkpoints in our format only."""
+        import lightning.pytorch as pl
+        import torch
+
+        from fmcycle.training.checkpoint import SafeCheckpointIO
+        from fmcycle.training.launch import environment
+
+        logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # its hints and banners drown what a person looks for
+        if self.threads:
+            torch.set_num_threads(self.threads)
+        return pl.Trainer(
+            accelerator=self.accelerator,
+            devices=self.devices,
+            num_nodes=self.num_nodes,
+            strategy=_strategy(self.strategy, self.world),
+            precision=budget.precision,
+            max_steps=budget.max_steps,
+            accumulate_grad_batches=self.accumulate(budget.global_batch),
+            plugins=[SafeCheckpointIO(), environment()],
+            default_root_dir=str(checkpoints),
+            use_distributed_sampler=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            **{"logger": False} | extra,
+        )
+
+    def as_began(self, recorded: dict[str, Any]) -> "Machine":
+        """This machine with the `threads` and the `compile` that a run began with: others would change its last bits."""
+        import torch
+        from lightning.pytorch.utilities import rank_zero_only
+
+        say = rank_zero_only(print)
+        for name, asked in (("threads", self.threads or torch.get_num_threads()), ("compile", self.compile)):
+            if recorded[name] != asked:
+                say(f"goes on with trainer.{name}={str(recorded[name]).lower()}, as it began, not {str(asked).lower()}", flush=True)
+        torch.set_num_threads(recorded["threads"])
+        return replace(self, **recorded)
+
+    def building(self, first: bool):
+        """The context in which ranks make the model: sharded, only the first one makes its weights."""
+        if self.strategy != "fsdp":
+            return nullcontext()
+        from fmcycle.training.shard import skeleton
+
+        return skeleton(first)
+
+    def prepare(self, model, mesh, precision: str) -> None:
+        """Shard (after strategy and speed) and compile `model` as this machine wants it. mesh: () -> the strategy's device mesh."""
+        if self.gradient_checkpointing:
+            model.activation_checkpointing_enable({"use_reentrant": False})
+        if self.strategy == "fsdp":
+            from fmcycle.training.shard import shard
+
+            shard(model, mesh(), precision)
+        if self.compile:
+            from fmcycle.training import speed
+
+            speed.check_compiler(self.accelerator)
+            model.compile()
+
+    def whole(self, module):
+        """The trained model of `module` in one piece, on the first rank. Every rank must call this: the ranks part here."""
+        if self.strategy == "fsdp":
+            from fmcycle.training.shard import gather
+
+            model = gather(module)
+        else:
+            model = module.model
+        rank.part()
+        return model
+
+
+def _strategy(name: str, world: int):
+    if name == "fsdp":
+        from fmcycle.training.shard import Sharded
+
+        return Sharded(world)
+    if world > 1:
+        from fmcycle.training.launch import DDP
+
+        return DDP(find_unused_parameters=False)
+    return "auto"

@@ -1,0 +1,42 @@
+import pytest
+import torch
+import torch.nn.functional as F
+
+from fmcycle.error import InputError
+from fmcycle.training import speed
+
+
+def test_the_chunked_loss_and_its_gradients_are_those_of_cross_entropy(monkeypatch):
+    monkeypatch.setattr(speed, "CHUNK", 7)
+    torch.manual_seed(0)
+    hidden, weight, targets = torch.randn(20, 8), torch.randn(30, 8), torch.randint(0, 30, (20,))
+    found = []
+    for loss_of in (
+        lambda h, w: speed.LinearCrossEntropy.apply(h, w, None, None, targets),
+        lambda h, w: F.cross_entropy(h @ w.T, targets, reduction="sum"),
+    ):
+        h, w = hidden.clone().requires_grad_(), weight.clone().requires_grad_()
+        loss = loss_of(h, w)
+        (3 * loss).backward()
+        found.append((loss.detach(), h.grad, w.grad))
+    torch.testing.assert_close(found[0], found[1], rtol=1e-4, atol=1e-4)
+
+
+def test_fuse_leaves_the_state_dict_and_plain_takes_it_back():
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    model = LlamaForCausalLM(LlamaConfig(hidden_size=32, intermediate_size=48, num_hidden_layers=1, num_attention_heads=2, vocab_size=64))
+    ids, names = torch.randint(0, 64, (2, 5)), list(model.state_dict())
+    before = model(ids).logits
+    assert list(speed.fuse(model).state_dict()) == names
+    assert model(ids).logits.shape == (2, 5, 32)
+    torch.testing.assert_close(speed.plain(model)(ids).logits, before)
+
+
+def test_without_a_compiler_compile_is_refused_before_anything_is_trained(monkeypatch):
+    from torch._inductor import config
+
+    monkeypatch.setattr(config.cpp, "cxx", (None, "/nowhere/g++"))
+    monkeypatch.setattr(config, "force_disable_caches", True)
+    with pytest.raises(InputError, match=r"trainer\.compile=false"):
+        speed.check_compiler("cpu")
