@@ -69,7 +69,8 @@ def data(tmp_path):
 def test_planted_cases_come_out_exactly(run, data):
     out = run(data)
     documents, dropped = pl.read_parquet(out / "documents.parquet"), pl.read_parquet(out / "dropped.parquet")
-    assert documents.columns == [*BASE, "split"] and dropped.columns == [*BASE, "reason", "rule", "value", "step", "split"]
+    assert documents.columns == [*BASE, "language", "language_confidence", "split"]
+    assert dropped.columns == [*BASE, "reason", "rule", "value", "step", "split"]
     assert dict(documents.select("id", "text").iter_rows()) == {
         "m/copy": COPY,
         "m/mail": f"{GOOD} Write to <email> for the rest of it.",
