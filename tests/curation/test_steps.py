@@ -36,7 +36,8 @@ def steps():
 
 
 def frame():
-    return pl.DataFrame(TEXTS, schema={"id": pl.String, "text": pl.String, "type": pl.String}, orient="row")
+    rows = pl.DataFrame(TEXTS, schema={"id": pl.String, "text": pl.String, "type": pl.String}, orient="row")
+    return rows.with_columns(licence=pl.lit("MIT"))
 
 
 @pytest.mark.parametrize("step", list(steps()))

@@ -192,7 +192,7 @@ def test_an_adapter_under_fsdp2_holds_half_of_everything_and_merges_to_the_same(
     from fmcycle.processor.bpe import bpe
 
     artifact.save_model(without_dropout(), bpe(["some text"] * 9, vocab_size=300), tmp_path / "base")
-    program = Path(__file__).with_name("adapter_on_two.py")
+    program = Path(__file__).parents[1] / "adapter_on_two.py"
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tiny.ROOT / "src"), str(program.parent)]), "OMP_NUM_THREADS": "1"}
     for name, devices in (("one", "1"), ("two", "2")):
         subprocess.run([sys.executable, str(program), str(tmp_path / name), devices], check=True, timeout=300, env=environment)

@@ -23,7 +23,7 @@ def same_weights(one: Path, other: Path, atol: float) -> None:
 
 def run_program(folder: Path, check=True, **settings) -> dict:
     """The curve of tests/two_processes.py."""
-    program = str(Path(__file__).with_name("two_processes.py"))
+    program = str(Path(__file__).parents[1] / "two_processes.py")
     subprocess.run([sys.executable, program, str(folder), json.dumps(settings)], check=check, timeout=300)
     return json.loads((folder / "curve.json").read_text()) if check else {}
 
