@@ -11,6 +11,8 @@ import pytest
 import tiny
 import yaml
 
+TOXICITY = "toxicity: {_target_: fmcycle.curation.toxicity.lexicon, _partial_: true}"
+PRIVACY = "privacy: {_target_: fmcycle.curation.privacy.mask, _partial_: true}"
 # edit: (file, old, new, stages whose section or code moves)
 MATRIX = {
     "a model that nothing names": ("conf/model/gpt_small.yaml", "n_layer:", "n_layer: 3  # was", set()),
@@ -19,6 +21,7 @@ MATRIX = {
     "another objective": ("src/fmcycle/objective/masked_token.py", '"""', '"""# ', set()),
     "LoRA's rank": ("conf/strategy/lora.yaml", "r: 16", "r: 8", {"finetune", "align", "select"}),
     "a gate's bound": ("conf/gate/default.yaml", "max: 2.0", "max: 2.1", {"package"}),
+    "the order of curation": ("conf/curation/web.yaml", f"{TOXICITY}\n{PRIVACY}", f"{PRIVACY}\n{TOXICITY}", {"curate"}),
     "a metric": ("src/fmcycle/evaluation/ngram.py", '"""', '"""# ', {"pretrain"}),
     "the page of a report": ("src/fmcycle/evaluation/report.html", "</body>", "<!-- --></body>", {"evaluate"}),
     "the command line": ("src/fmcycle/cli.py", '"""', '"""# ', set()),

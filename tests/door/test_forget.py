@@ -44,6 +44,7 @@ def made(tmp_path, monkeypatch):
         {"data": ("data", "1")},
         {"documents.parquet": "2", "dropped.parquet": "3"},
         curation={"privacy": step, "quality": quality},
+        order={"curation": ["privacy", "quality"]},
     )
     record("tokens", {"documents": ("artifacts/curate/documents.parquet", "2")}, {"train/shard-00000.parquet": "4"})
     record("pretrain", {"tokens": ("artifacts/tokens", "4")}, {"model": "5"})

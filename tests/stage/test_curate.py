@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 import yaml
 
-from fmcycle import artifact
+from fmcycle import artifact, build
 from fmcycle.error import InputError
 from fmcycle.source import feedback as feedback_source
 from fmcycle.source.table import SCHEMA
@@ -33,7 +33,9 @@ def run(root, tmp_path):
             "max_bad_rows": None,
         }
         paths = {"inputs": {"data": str(data)}, "out": str(tmp_path / out), "runs": str(tmp_path / "runs" / out)}
-        curate.run(SimpleNamespace(**paths, **{**config, **changes}))
+        config |= changes
+        order = {name: list(config[name]) for name in ("curation", "conversation")}
+        curate.run(SimpleNamespace(**paths, **{"order": order, **config}))
         return tmp_path / out
 
     return curated
@@ -89,6 +91,15 @@ def test_planted_cases_come_out_exactly(run, data):
     assert set(documents["licence"]) == {"CC0-1.0"}
     profile = json.loads((out / "profile.json").read_text())
     assert (profile["read"], profile["kept"], profile["dropped"], profile["quarantined"]) == (12, 5, 5, 2)
+
+
+def test_steps_run_in_the_order_that_is_named_whatever_that_of_the_mapping(run, data):
+    steps = yaml.safe_load((build.conf_dir() / "curation/web.yaml").read_text())
+    order = {"curation": [*steps], "conversation": ["normalize", "privacy"]}
+    digest = artifact.verify(run(data, "one"))
+    assert artifact.verify(run(data, "two", curation=dict(sorted(steps.items())), order=order)) == digest
+    with pytest.raises(InputError, match="order: names normalize"):
+        run(data, "three", order={**order, "curation": ["normalize"]})
 
 
 def test_two_runs_are_the_same_byte_for_byte(run, data):

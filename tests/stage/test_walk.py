@@ -47,13 +47,14 @@ def settings(root, data, folder, *, shard_mb=16.0, executor="local", workers=1, 
     def load(name):
         return yaml.safe_load((root / "conf" / name).read_text())
 
+    steps = {"curation": load("curation/web.yaml"), "conversation": load("curation/conversation.yaml")}
     return {
         "inputs": {"data": str(data)},
         "out": str(folder / "out"),
         "runs": str(folder / "runs"),
         "executor": load(f"executor/{executor}.yaml") | {"workers": workers, "shard_mb": shard_mb},
-        "curation": load("curation/web.yaml"),
-        "conversation": load("curation/conversation.yaml"),
+        **steps,
+        "order": {name: list(some) for name, some in steps.items()},
         "split": load("stage/curate.yaml")["split"],
         "max_bad_rows": max_bad_rows,
     }

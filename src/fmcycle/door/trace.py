@@ -55,7 +55,8 @@ def document(name: str, curate: Path) -> list[str]:
     lines = [f"{name}: in {curate / table}.parquet", "  " + ", ".join(f"{key} {row[key]}" for key in BASE if row.get(key))]
     lines.append(f"source       {place[0]}" if place else "source       the raw data is not here as it was read")
     if made and place and (table == "documents" or (table == "dropped" and row["domain"] not in TABLES)):
-        lines += verdicts(made["section"]["curation"], place[1], row)
+        steps = made["section"]["curation"]
+        lines += verdicts({name: steps[name] for name in made["section"]["order"]["curation"]}, place[1], row)
     elif row.get("reason"):
         lines.append(f"verdict      dropped: {row['reason']} ({row['rule']}: {row['value']})")
     if table != "dropped":

@@ -27,7 +27,10 @@ TEXTS = {"instructions": ["messages"], "preferences": ["prompt", "chosen", "reje
 
 @dataclass
 class Config:
-    """The section of curate: `curation` are the steps for documents, `conversation` those for the texts of all other rows."""
+    """The section of curate: `curation` are the steps for documents, `conversation` those for the texts of all other rows.
+
+    order: {"curation": names, "conversation": names}: a mapping has no order in an identity or a DVC parameter, a list has.
+    """
 
     inputs: dict
     out: str
@@ -35,8 +38,18 @@ class Config:
     executor: dict
     curation: dict
     conversation: dict
+    order: dict
     split: dict
     max_bad_rows: NonNegativeInt | None = None
+
+
+def ordered(steps: dict, names: list[str]) -> dict:
+    """The steps in the order of `names`. Raises InputError where these are not the steps' own."""
+    if sorted(steps) != sorted(names):
+        raise InputError(
+            f"order: names {', '.join(names)}, but the steps are {', '.join(steps)}; leave order as conf/stage/curate.yaml has it"
+        )
+    return {name: steps[name] for name in names}
 
 
 def run(cfg: Config) -> None:
@@ -47,12 +60,17 @@ def run(cfg: Config) -> None:
     """
     split = build(cfg.split)
     with build(cfg.executor) as executor:
-        work = Work((Path(cfg.runs) / "shards").resolve(), build(cfg.curation), split, int(executor.shard_mb * 2**20))
+        work = Work(
+            (Path(cfg.runs) / "shards").resolve(),
+            build(ordered(cfg.curation, cfg.order["curation"])),
+            split,
+            int(executor.shard_mb * 2**20),
+        )
         units = reader.units(Path(cfg.inputs["data"]).resolve(), bytes=work.bytes)
         if not units:
             raise InputError(f"{cfg.inputs['data']}: no file in it; name another folder with inputs.data=FOLDER")
         shards, findings = walk(work, units, executor, cfg.max_bad_rows)
-    tables, gone = others(work, shards, build(cfg.conversation), split)
+    tables, gone = others(work, shards, build(ordered(cfg.conversation, cfg.order["conversation"])), split)
     with artifact.create(cfg.out) as partial:
         row_group.write(kept(work, shards), partial / "documents.parquet")
         row_group.write(dropped(work, shards, gone), partial / "dropped.parquet")
