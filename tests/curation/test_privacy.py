@@ -9,7 +9,7 @@ import pytest
 from fmcycle.curation.privacy import mask
 from fmcycle.error import InputError
 
-MAIL = Path("/work/shared/data/restricted/spamassassin-mail/mail.jsonl.gz")
+MAIL = Path(__file__).parents[3] / "shared/data/restricted/spamassassin-mail/mail.jsonl.gz"
 
 
 def one(text):
