@@ -3,7 +3,7 @@
 from html import escape
 
 TALL, GAP, WIDE = 150, 70, 104  # of the thickest band, of the branch below it, of a step; in units of the picture
-TOP = 40
+TOP, EDGE = 40, 80  # above the bands; before the first step and behind the last, where the sizes stand
 NAME = 14  # characters of a name
 
 
@@ -12,11 +12,11 @@ def flow(steps: list[dict]) -> str:
     most = max((step["bytes_before"] for step in steps), default=0)
     if not most:
         return ""
-    width, height = WIDE * (len(steps) + 1), TOP + TALL + GAP + 34
-    parts = [band(0, WIDE / 2, steps[0]["bytes_before"] / most * TALL, steps[0]["bytes_before"] / most * TALL)]
+    width, height = WIDE * len(steps) + 2 * EDGE, TOP + TALL + GAP + 34
+    parts = [band(0, EDGE, steps[0]["bytes_before"] / most * TALL, steps[0]["bytes_before"] / most * TALL)]
     parts += [label(4, TOP + 16 + 14 * line, text, "name") for line, text in enumerate((size(steps[0]["bytes_before"]), "in"))]
     for number, step in enumerate(steps):
-        left = WIDE / 2 + number * WIDE
+        left = EDGE + number * WIDE
         before, dropped, after = (step[f"bytes_{name}"] / most * TALL for name in ("before", "dropped", "after"))
         parts.append(band(left, left + WIDE, before - dropped, after))
         if step["dropped"]:
@@ -32,9 +32,7 @@ def flow(steps: list[dict]) -> str:
         if step["changed"]:
             parts.append(label(left + 4, TOP - 9, f"{step['changed']:,} changed"))
     last = steps[-1]
-    parts += [
-        label(width - WIDE / 2 + 6, TOP + 16 + 14 * line, text, "name") for line, text in enumerate((size(last["bytes_after"]), "out"))
-    ]
+    parts += [label(width - EDGE + 6, TOP + 16 + 14 * line, text, "name") for line, text in enumerate((size(last["bytes_after"]), "out"))]
     told = f"{len(steps)} steps, {size(most)} in, {size(last['bytes_after'])} out; the table below has the figures"
     return (
         f'<div class="scroll"><svg viewBox="0 0 {width} {height}" style="min-width:{width * 0.9:.0f}px" role="img" aria-label="{told}">'
