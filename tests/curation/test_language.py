@@ -1,11 +1,13 @@
 import gzip
+import inspect
 import json
+import unicodedata
 from pathlib import Path
 
 import polars as pl
 import pytest
 
-from fmcycle.curation.language import identify, keep
+from fmcycle.curation.language import classify, identify, keep, model
 
 TEXTS = {
     "en": "The queue holds the messages of a service until the service reads them.",
@@ -44,16 +46,41 @@ def test_a_long_text_is_judged_by_its_middle():
     assert identify(pl.DataFrame({"text": [text]}))["language"].to_list() == ["de"]
 
 
-def test_languages_of_real_text():
+def declarations():
+    """The Declaration of Human Rights in 388 languages."""
     file = Path(__file__).parents[3] / "shared/data/text/udhr2/udhr2.jsonl.gz"
     if not file.is_file():
         pytest.skip("no shared data")
+    return [json.loads(line) for line in gzip.decompress(file.read_bytes()).splitlines()]
+
+
+def equal(texts):
+    """Does every text get the label and the confidence that py3langid finds for it alone?"""
+    labels, confidence = classify(texts)
+    alone = [model().classify(text) for text in texts]
+    assert labels.tolist() == [label for label, _ in alone]
+    assert confidence == pytest.approx([sure for _, sure in alone], abs=1e-5)
+
+
+def test_all_texts_together_are_what_py3langid_says_of_each():
+    ours = [inspect.getdoc(getattr(str, name)) or "" for name in dir(str)]
+    odd = ["", " ", "a", "\0\0", "12 34", "\ud800 half", "HELLO WORLD", unicodedata.normalize("NFD", TEXTS["fr"]), TEXTS["ar"] * 30]
+    equal([*TEXTS.values(), *ours, *odd, *ours * 20])  # more than are taken together
+    assert [found.tolist() for found in classify([])] == [[], []]
+
+
+def test_real_texts_too():
+    rows = declarations()
+    equal([row["text"][place : place + size] for row in rows for place, size in ((0, 40), (900, 500), (3000, 200))])
+
+
+def test_languages_of_real_text():
     codes = (
         "afr af bul bg cat ca ces cs dan da ell_monotonic el est et eus eu fin fi fra fr heb he hin hi hun hu isl is ita it jpn ja kor ko "
         "lit lt mal ml nld nl pol pl por_PT pt rus ru slk sk slv sl spa es swe sv tam ta tel te tha th tur tr ukr uk vie vi yor yo zul zu"
     )
     known = dict(zip(codes.split()[::2], codes.split()[1::2], strict=True))
-    rows = [row for row in map(json.loads, gzip.decompress(file.read_bytes()).splitlines()) if row["id"] in known]
+    rows = [row for row in declarations() if row["id"] in known]
     found = identify(pl.DataFrame({"id": [row["id"] for row in rows], "text": [row["text"] for row in rows]}), characters=200)
     assert found.height > 30
     assert found.filter(pl.col("language") != pl.col("id").replace(known))["id"].to_list() == []
