@@ -6,9 +6,11 @@ table stay as they are.
 
 import re
 
+import numpy as np
 import polars as pl
 
 from fmcycle.curation import word
+from fmcycle.curation.shingle import pieces
 from fmcycle.number import Fraction, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 STOP_WORDS = {"en": ["the", "be", "to", "of", "and", "that", "have", "with"]}
@@ -45,22 +47,16 @@ def gopher(
     Source: Rae et al., Scaling Language Models: Gopher (2021), appendix A1.1.
     """
     text = pl.col("text")
-    measured = frame.with_columns(left=word.letters(text)).with_columns(bare=pl.col("left").str.replace_all(r"[^\sa]*\p{N}[^\sa]*", "a"))
-    lettered = pl.col("left").str.count_matches("a", literal=True)
-    total = lettered + pl.col("left").str.count_matches(r"[^\sa]+")
-    words = pl.col("bare").str.count_matches("a", literal=True)
-    blanks = pl.col("bare").str.len_chars() - words  # and the symbols, which are no part of a word either
-    lines = word.lines(text)
+    total, lines = pl.col("total"), word.lines(text)
     cut = text.str.count_matches(r"(?m)(?:\.\.\.|…)[^\S\n]*$")
-    measured = measured.with_columns(
-        words=words,
-        word_length=pl.when(~word.mostly(text, word.SYLLABIC)).then((text.str.len_chars() - blanks) / words),
+    measured = frame.with_columns(counts(frame)).with_columns(
+        word_length=pl.when(~word.mostly(text, word.SYLLABIC)).then(pl.col("characters") / pl.col("words")),
         hashes=text.str.count_matches("#", literal=True) / total,
         ellipses=text.str.count_matches(r"\.\.\.|…") / total,
-        bullets=text.str.count_matches(rf"(?m)^[^\S\n]*[{re.escape(bullets)}]") / lines if bullets else pl.lit(0.0),
+        bullets=items(text, bullets) / lines if bullets else pl.lit(0.0),
         cut_lines=cut / lines,
-        alphabetic=lettered / total,
-        stop_words=stops(frame, stop_words, "(?i)" if any_case else ""),
+        alphabetic=pl.col("lettered") / total,
+        stop_words=stops(frame, stop_words, min_stop_words, "(?i)" if any_case else ""),
     )
     if "language" in frame.columns:
         length, other = pl.col("word_length"), ~pl.col("language").fill_null("und").is_in(["", "und", *stop_words])
@@ -81,23 +77,49 @@ def gopher(
     return judge(measured, rules).select(*frame.columns, "reason", "rule", "value")
 
 
-def stops(frame: pl.DataFrame, lists: dict[str, list[str]], case: str) -> pl.Expr:
-    """How many different stop words a text has: of its language's list, of the best list where the language is not known, else null."""
-    found = {
-        language: pl.sum_horizontal(
-            pl.col("text").str.contains(rf"{case}(?:^|\s){re.escape(stop)}(?:\s|$)").cast(pl.UInt32) for stop in dict.fromkeys(names)
-        )
-        for language, names in lists.items()
-    }
-    if not found:
-        return pl.lit(None, pl.UInt32)
-    best = pl.max_horizontal(found.values())
-    if "language" not in frame.columns:
-        return best
-    known = pl.when(pl.col("language").fill_null("").is_in(["", "und"])).then(best).otherwise(None)
-    for language, count in found.items():
-        known = pl.when(pl.col("language") == language).then(count).otherwise(known)
-    return known
+def counts(frame: pl.DataFrame) -> pl.DataFrame:
+    """Of each text: `lettered` words; `total`, with the runs of other signs; `words`, with those of such runs that have a digit, and
+    their `characters`."""
+    found = [_counts(word.cut(piece["text"])) for piece in pieces(frame)]
+    return pl.concat(found) if found else pl.DataFrame(schema=dict.fromkeys(("lettered", "total", "words", "characters"), pl.Int64))
+
+
+def _counts(found: word.Words) -> pl.DataFrame:
+    lettered = (found.kind & word.LETTER) != 0
+    runs = np.flatnonzero(~lettered)
+    after = (found.begin[runs[1:]] == found.end[runs[:-1]]) & (runs[1:] == runs[:-1] + 1)  # two such words without a blank are one run
+    first = np.flatnonzero(np.concatenate([[True], ~after])) if len(runs) else runs
+    number = np.zeros(len(lettered), bool)
+    number[runs[first]] = (np.bitwise_or.reduceat(found.kind[runs], first) & word.NUMBER) != 0 if len(runs) else False
+    length = np.where(lettered, found.length, 0)
+    length[runs[first]] = np.add.reduceat(found.length[runs], first) * number[runs[first]] if len(runs) else 0
+    new = lettered.copy()
+    new[runs[first]] = True
+    figures = {"lettered": lettered, "total": new, "words": lettered | number, "characters": length}
+    return pl.DataFrame({name: found.each(figure) for name, figure in figures.items()})
+
+
+def items(text: pl.Expr, bullets: str) -> pl.Expr:
+    """Number of lines that begin with one of `bullets`."""
+    begin = rf"[^\S\n]*[{re.escape(bullets)}]"
+    return text.str.count_matches("\n" + begin) + text.str.contains("^" + begin).cast(pl.UInt32)
+
+
+def stops(frame: pl.DataFrame, lists: dict[str, list[str]], enough: int, case: str) -> pl.Series:
+    """How many different stop words a text has, counted until there are `enough`: of its language's list; of the best list where the
+    language is not known; else null."""
+    language = frame["language"].fill_null("") if "language" in frame.columns else pl.Series([""]).new_from_index(0, frame.height)
+    unknown = language.is_in(["", "und"]).to_numpy()
+    found = np.zeros(frame.height, np.int64)
+    for name, words in lists.items():
+        asked = np.flatnonzero(unknown | (language == name).to_numpy())
+        own = np.zeros(frame.height, np.int64)
+        for stop in dict.fromkeys(words):
+            own[asked] += frame["text"].gather(asked).str.contains(rf"{case}(?:^|\s){re.escape(stop)}(?:\s|$)").to_numpy()
+            asked = asked[own[asked] < enough]
+        np.maximum(found, own, out=found)
+    has = unknown if lists else np.zeros(frame.height, bool)
+    return pl.Series(found).zip_with(pl.Series(has | language.is_in(list(lists)).to_numpy()), pl.Series([None], dtype=pl.Int64))
 
 
 def c4(

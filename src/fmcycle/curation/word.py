@@ -1,5 +1,8 @@
-"""What a word, a line and a sentence is, in any script: expressions over `text` for the rules that count them."""
+"""What a word, a line and a sentence is, in any script: expressions over `text` for the rules that count them, and words as arrays."""
 
+from typing import NamedTuple
+
+import numpy as np
 import polars as pl
 
 # Scripts that put no blank between words: there a letter with its marks is a word. Elsewhere a word is what stands between blanks, or
@@ -10,7 +13,6 @@ UNSPACED = (
 )
 SPACED = rf"[\S--[{UNSPACED}፡]]"
 WORD = rf"{UNSPACED}[\p{{M}}་]*|{SPACED}+፡?|፡"
-LETTERED = rf"{UNSPACED}[\p{{M}}་]*|{SPACED}*[\p{{L}}--{UNSPACED}]{SPACED}*፡?"
 # A letter is a syllable or a word: the length of words says something else than in an alphabet.
 SYLLABIC = rf"[{UNSPACED}[\p{{Hangul}}\p{{Ethiopic}}\p{{Vai}}\p{{Cherokee}}\p{{Canadian_Aboriginal}}&&\p{{L}}]]"
 # A sentence runs to a terminal and its closing marks before a blank, to a wide terminal, or to the line's end; "J." ends none.
@@ -19,10 +21,11 @@ SENTENCE = r"(?:\b\p{Lu}\.|\S)(?:\b\p{Lu}\.|.)*?(?:\p{Sentence_Terminal}+[\p{Pe}
 END = r"[\p{Sentence_Terminal}།༎]"  # Tibetan's strokes end a sentence, which Unicode's property leaves out
 UNENDED = r"[\p{Thai}\p{Lao}&&\p{L}]"  # sentences end in a blank there
 
-
-def letters(text: pl.Expr) -> pl.Expr:
-    """`text` with an "a" for each word that has a letter, so that counting goes on over a string a quarter as long."""
-    return text.str.replace_all(LETTERED, "a")
+# What a character is to a word: a bit each. SINGLE ones are words, MARKs belong to the letter before them, a COLON ends a word
+SPACE, LETTER, NUMBER, MARK, SINGLE, COLON, KNOWN = (1 << bit for bit in range(7))
+KINDS = {SPACE: r"\s", LETTER: r"\p{L}", NUMBER: r"\p{N}", MARK: r"[\p{M}་]", SINGLE: UNSPACED, COLON: "፡"}
+ASCII = bytes(range(128))
+_kind = np.zeros(0x110000, np.uint8)  # of the characters that were met, by code point
 
 
 def words(text: pl.Expr) -> pl.Expr:
@@ -40,3 +43,79 @@ def mostly(text: pl.Expr, letters: str) -> pl.Expr:
 def lines(text: pl.Expr) -> pl.Expr:
     """Number of lines, blank ones counted, an empty last one not."""
     return text.str.count_matches("\n", literal=True) + 1 - text.str.ends_with("\n").cast(pl.UInt32)
+
+
+class Words(NamedTuple):
+    """The words of some texts, one after another: text i has those from start[i] to start[i + 1]."""
+
+    joined: bytes  # the texts, a line end before and behind each
+    begin: np.ndarray  # of each word, in bytes of `joined`
+    end: np.ndarray
+    length: np.ndarray  # in characters
+    kind: np.ndarray  # uint8: LETTER where there is one, else all that stands in it: NUMBER ...
+    start: np.ndarray
+
+    def each(self, figure: np.ndarray) -> np.ndarray:
+        """The sum of a figure of each word over each text."""
+        total = np.concatenate([[0], np.cumsum(figure, dtype=np.int64)])
+        return total[self.start[1:]] - total[self.start[:-1]]
+
+
+def cut(texts: pl.Series) -> Words:
+    """The words that WORD finds, several times faster. Some 100 kB of text at a time stay in the processor's cache."""
+    joined = b"\n" + texts.str.join("\n").cast(pl.Binary).item() + b"\n"
+    letters, kind = np.frombuffer(joined, np.uint8), kinds(joined)
+    seen = int(np.bitwise_or.reduce(kind))
+    inside = (kind & SPACE) == 0
+    if seen & (SINGLE | COLON):
+        begin, end = _edges(kind, letters.view(np.int8) >= -64, inside)
+    else:
+        edges = np.flatnonzero(inside[1:] != inside[:-1]) + 1
+        begin, end = edges[::2], edges[1::2]
+    within = kind[begin]
+    other = np.flatnonzero((within & LETTER) == 0)
+    if len(other):
+        within[other] = np.bitwise_or.reduceat(kind, np.stack([begin[other], end[other]], 1).ravel())[::2]
+    length = end - begin
+    following = np.flatnonzero((letters.view(np.int8) < -64) & inside)  # bytes of the same character
+    if len(following):
+        length = length - np.bincount(np.searchsorted(begin, following, "right") - 1, minlength=len(begin))
+    size = texts.str.len_bytes().to_numpy().astype(np.int64) + 1
+    return Words(joined, begin, end, length, within, np.searchsorted(begin, np.concatenate([[0], np.cumsum(size)]) + 1))
+
+
+def _edges(kind: np.ndarray, first: np.ndarray, inside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(begin, end) of words where some letters are words by themselves. first: is it the first byte of a character?"""
+    single, mark = (kind & SINGLE) != 0, (kind & MARK) != 0
+    edges = np.flatnonzero(mark[1:] != mark[:-1]) + 1
+    after = single[edges[::2] - 1]  # runs of marks that belong to such a letter
+    change = np.zeros(len(kind), np.int8)
+    change[edges[::2][after]], change[edges[1::2][after]] = 1, -1
+    plain = inside & ~single & ((kind & COLON) == 0) & (np.cumsum(change, dtype=np.int8) == 0)
+    begins = plain | (inside & first & ((kind & (SINGLE | COLON)) != 0))
+    begins[1:] &= ~(plain[:-1] & (plain | ((kind & COLON) != 0))[1:])
+    ends = inside[:-1] & (begins[1:] | ~inside[1:])
+    return np.flatnonzero(begins), np.flatnonzero(ends) + 1
+
+
+def kinds(joined: bytes) -> np.ndarray:
+    """uint8, what the character of each byte is."""
+    if not _kind[0]:
+        _learn(np.arange(128))
+    kind = np.frombuffer(joined.translate(_kind[:256].tobytes()), np.uint8)
+    if joined.isascii():
+        return kind
+    point = np.frombuffer(joined.translate(None, ASCII).decode().encode("utf-32-le"), np.uint32)
+    other = _kind[point]
+    if not other.all():
+        _learn(np.unique(point[other == 0]))
+        other = _kind[point]
+    kind = kind.copy()
+    kind[np.frombuffer(joined, np.uint8) > 127] = np.repeat(other, 2 + (point >= 0x800) + (point >= 0x10000))
+    return kind
+
+
+def _learn(points: np.ndarray) -> None:
+    """Remember what these characters are: there are too many to ask for all of them."""
+    letter = pl.Series([chr(point) for point in points.tolist()])
+    _kind[points] = sum((letter.str.contains(what).to_numpy() * np.uint8(bit) for bit, what in KINDS.items()), np.uint8(KNOWN))
