@@ -30,14 +30,17 @@ FLOOR = {
     "licence",
     "lineage",
     "media",
-    "number",
     "national",
+    "number",
     "personal",
+    "pipeline",
+    "part",
     "phone",
     "search",
     "estimate",
     "training",
     "watching",
+    "wheel",
 }
 DOORS = {"cli", "door"}
 

@@ -1,5 +1,5 @@
-from fmcycle.source.archive import Archive
 from fmcycle.source.bible import read, verses
+from fmcycle.wheel import Archive
 
 MODULE = '''
 from pythonbible.bible.bible import Bible

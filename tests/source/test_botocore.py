@@ -1,8 +1,8 @@
 import gzip
 import json
 
-from fmcycle.source.archive import Archive
 from fmcycle.source.botocore import Operation, newest, read, service_title, without_refrains, without_title
+from fmcycle.wheel import Archive
 
 QUEUE = {"QueueUrl": {"shape": "S", "documentation": "<p>The URL of the queue. Names are case-sensitive.</p>"}}
 SQS = {

@@ -5,8 +5,8 @@ import polars as pl
 import pytest
 
 from fmcycle.error import InputError
-from fmcycle.source.archive import Archive
-from fmcycle.source.package import licence_text, obtain, package
+from fmcycle.source.package import package
+from fmcycle.wheel import Archive
 
 SAID_BY_NOBODY = {"type": "text", "origin": "public", "label": ""}
 
@@ -53,30 +53,6 @@ def test_the_licence_record_names_the_package_and_holds_its_licence_text(tmp_pat
         "note": "public domain",
         "text": "MIT License, word for word",
     }
-
-
-def test_without_a_licence_file_the_metadata_speaks(make_wheel):
-    from fmcycle.source.archive import Archive
-
-    file, _ = make_wheel("bare", {"bare/a.txt": "x"}, licence=None)
-    with Archive(file) as wheel:
-        assert licence_text(wheel) == "Name: bare\nVersion: 1.0\nLicense-Expression: MIT"
-
-
-def test_another_digest_is_refused_and_not_kept(cache, make_wheel, monkeypatch):
-    file, pin = make_wheel("tiny-text", {"tiny_text/a.txt": "hello"})
-    monkeypatch.setenv("PIP_FIND_LINKS", str(file.parent))
-    with pytest.raises(InputError, match=f"tiny-text==1.0: the registry serves sha256 {pin['sha256']}, conf/source/ pins 0000"):
-        obtain(**{**pin, "sha256": "0" * 64})
-    assert not list(cache.glob("*.whl"))
-
-
-def test_a_damaged_file_in_the_cache_is_replaced(cache, make_wheel, monkeypatch):
-    file, pin = make_wheel("tiny-text", {"tiny_text/a.txt": "hello"})
-    monkeypatch.setenv("PIP_FIND_LINKS", str(file.parent))
-    cache.mkdir(parents=True)
-    (cache / file.name).write_bytes(file.read_bytes()[:100])
-    assert obtain(**pin).read_bytes() == file.read_bytes()
 
 
 def test_a_registry_out_of_reach_is_one_error_that_names_the_repair(tmp_path, cache):

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from fmcycle.source.archive import Archive
 from fmcycle.source.python_code import read, shorten, summary_of
+from fmcycle.wheel import Archive
 
 SOURCE = '''
 import os; os._exit(3)

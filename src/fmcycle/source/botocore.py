@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from fmcycle.number import NonNegativeInt, PositiveInt
 from fmcycle.source import cloud_question
-from fmcycle.source.archive import Archive
 from fmcycle.source.markup import lead, plain, shorten, without_pointers
+from fmcycle.wheel import Archive
 
 MODEL = re.compile(r"botocore/data/(?P<service>[^/]+)/(?P<version>\d[^/]*)/service-2\.json(\.gz)?$")
 DOMAIN = "cloud documentation"

@@ -6,9 +6,9 @@ import re
 import warnings
 
 from fmcycle.number import PositiveInt
-from fmcycle.source.archive import Archive
 from fmcycle.source.choice import pick, sample
 from fmcycle.source.table import ask
+from fmcycle.wheel import Archive
 
 DOMAIN = "code documentation"
 ASKED = (

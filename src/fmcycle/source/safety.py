@@ -7,8 +7,8 @@ import re
 from collections import defaultdict
 
 from fmcycle.number import Fraction, PositiveInt
-from fmcycle.source.archive import Archive
 from fmcycle.source.choice import digest, sample
+from fmcycle.wheel import Archive
 
 # An answer that people scored harmless may still be no answer ("walk into a door"); what is taught must refuse or correct.
 REFUSES = re.compile(

@@ -15,8 +15,8 @@ from fmcycle.number import Fraction, PositiveInt
 from fmcycle.source import reader, table
 from fmcycle.source.choice import sample
 from fmcycle.source.local import write_record
-from fmcycle.source.package import cache
 from fmcycle.source.row import readable
+from fmcycle.wheel import cache
 
 PROVENANCE = {"model": pl.String, "seed": pl.String, "prompt": pl.String}  # who wrote it, from which row, digest of what was asked
 PAIR = re.compile(r"\s*Question:\s*(?P<question>.+?)\s*\n\s*Answer:\s*(?P<answer>.+)", re.S)

@@ -4,9 +4,9 @@ import zipfile
 
 import pytest
 
+from fmcycle import wheel as wheels
 from fmcycle.error import InputError
-from fmcycle.source import archive
-from fmcycle.source.archive import Archive
+from fmcycle.wheel import Archive, licence_text, obtain
 
 
 def zip_of(path, *members):
@@ -39,7 +39,7 @@ def test_a_symbolic_link_is_refused(tmp_path):
 
 
 def test_bombs_are_refused_on_opening_or_reading(tmp_path, monkeypatch):
-    monkeypatch.setattr(archive, "MEMBER_LIMIT", 1000)
+    monkeypatch.setattr(wheels, "MEMBER_LIMIT", 1000)
     with pytest.raises(InputError, match="unpacks to 5000 bytes"):
         Archive(zip_of(tmp_path / "bomb.whl", ("zeros", b"\0" * 5000)))
     with (
@@ -47,9 +47,11 @@ def test_bombs_are_refused_on_opening_or_reading(tmp_path, monkeypatch):
         pytest.raises(InputError, match="unpacks to more"),
     ):
         wheel.read("zeros.gz")
-    monkeypatch.setattr(archive, "TOTAL_LIMIT", 1500)
+    monkeypatch.setattr(wheels, "TOTAL_LIMIT", 1500)
     with pytest.raises(InputError, match="the whole archive"):
         Archive(zip_of(tmp_path / "many.whl", *[(f"{n}", b"\0" * 900) for n in range(3)]))
+    with Archive(zip_of(tmp_path / "large.whl", ("weights", b"\0" * 5000)), most=5000) as wheel:
+        assert len(wheel.read("weights")) == 5000
 
 
 def test_damage_is_one_clear_error(tmp_path):
@@ -74,3 +76,25 @@ def test_the_youngest_member_dates_an_archive_and_the_first_year_of_zip_is_no_da
         assert wheel.date == "2024-02-09"
     with Archive(zip_of(tmp_path / "undated.whl", (old, "x"))) as wheel:
         assert wheel.date == ""
+
+
+def test_without_a_licence_file_the_metadata_speaks(make_wheel):
+    file, _ = make_wheel("bare", {"bare/a.txt": "x"}, licence=None)
+    with Archive(file) as wheel:
+        assert licence_text(wheel) == "Name: bare\nVersion: 1.0\nLicense-Expression: MIT"
+
+
+def test_another_digest_is_refused_and_not_kept(cache, make_wheel, monkeypatch):
+    file, pin = make_wheel("tiny-text", {"tiny_text/a.txt": "hello"})
+    monkeypatch.setenv("PIP_FIND_LINKS", str(file.parent))
+    with pytest.raises(InputError, match=f"tiny-text==1.0: the registry serves sha256 {pin['sha256']}, conf/ pins 0000"):
+        obtain(**{**pin, "sha256": "0" * 64})
+    assert not list(cache.glob("*.whl"))
+
+
+def test_a_damaged_file_in_the_cache_is_replaced(cache, make_wheel, monkeypatch):
+    file, pin = make_wheel("tiny-text", {"tiny_text/a.txt": "hello"})
+    monkeypatch.setenv("PIP_FIND_LINKS", str(file.parent))
+    cache.mkdir(parents=True)
+    (cache / file.name).write_bytes(file.read_bytes()[:100])
+    assert obtain(**pin).read_bytes() == file.read_bytes()
