@@ -10,8 +10,10 @@ from fmcycle import durable, known
 from fmcycle.error import InputError
 
 MANIFEST = "manifest.json"
-# what turns text into ids and back: one of these changed means another processor
-PROCESSOR_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "chat_template.jinja")
+# what turns text, pictures and sound into tensors: one of these changed means another processor
+PARTS = ("processor_config.json", "preprocessor_config.json")
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "chat_template.jinja")
+PROCESSOR_FILES = (*TOKENIZER_FILES, *PARTS)
 
 
 def sha256(path: str | Path) -> str:
@@ -117,17 +119,19 @@ def tagged(package: dict) -> dict:
 
 
 def save_model(model, processor, folder: str | Path) -> None:
-    """Write `model` (transformers) and `processor` into an artifact folder that transformers loads unaided."""
+    """Write `model` and `processor` into an artifact folder that transformers (or diffusers) loads unaided."""
     with create(folder) as partial:
         model.save_pretrained(partial)
         processor.save_pretrained(partial)
 
 
 def load_processor(folder: str | Path):
-    """The tokenizer of a processor or model folder; `verify` it first."""
-    from transformers import AutoTokenizer
-
-    return AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
+    """What turns data into tensors in a processor or model folder: a tokenizer, or what else stands there; `verify` it first."""
+    if any((Path(folder) / name).is_file() for name in PARTS):
+        from transformers import AutoProcessor as Loader
+    else:
+        from transformers import AutoTokenizer as Loader  # type: ignore[assignment]
+    return Loader.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
 
 
 def _not_floats(folder: Path) -> dict[str, str]:
@@ -151,6 +155,10 @@ def load_model(folder: str | Path):
     import torch
     import transformers
 
+    from fmcycle import pipeline
+
+    if pipeline.is_pipeline(folder):
+        return pipeline.load(folder).eval(), load_processor(folder)
     config = json.loads((Path(folder) / "config.json").read_text())
     if "auto_map" in config:
         raise InputError(f"{folder}/config.json: auto_map names code inside the model folder, which is never run; remove it")

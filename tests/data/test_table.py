@@ -75,7 +75,7 @@ def test_what_a_format_gets_wrong_is_named_with_its_row(material):
         r"chosen: labels holds 1 \.\. 999999": {"chosen": {"input_ids": [1, 2], "labels": [1, 999_999]}},
     }
     for message, row in wrong.items():
-        with pytest.raises(InputError, match=f"row 0 of train: {message}.*; correct data.format or the row"):
+        with pytest.raises(InputError, match=f"row 0 of train .*: {message}.*; correct data.format or the row"):
             Table(str(material / "instructions.parquet"), lambda *_, row=row: row)("train", processor)
 
 

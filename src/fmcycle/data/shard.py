@@ -8,6 +8,7 @@ import polars as pl
 
 from fmcycle.error import InputError
 from fmcycle.number import PositiveInt
+from fmcycle.part import tokenizer_of
 
 Ids = Sequence[int] | np.ndarray
 INDEX = {"id": pl.String, "start": pl.Int64, "length": pl.Int64}
@@ -130,8 +131,9 @@ class Tokens:
 
 
 def vocabulary_of(processor) -> int | None:
-    """How many tokens `processor` has; None where there is none."""
-    return None if processor is None else len(processor)
+    """How many tokens `processor` has; None where there is none, or it makes none."""
+    tokenizer = tokenizer_of(processor)
+    return None if tokenizer is None else len(tokenizer)
 
 
 def _open(file: Path) -> np.memmap:

@@ -1,4 +1,4 @@
-"""Rows of a Parquet table, each made into token ids by a format: for fine-tuning and alignment."""
+"""Rows of a Parquet table, each made into token ids, pictures or sound by a format."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,17 +11,20 @@ from fmcycle.data import pack
 from fmcycle.data.shard import vocabulary_of
 from fmcycle.error import InputError
 from fmcycle.number import PositiveInt
+from fmcycle.part import pad as pad_of
 
-PADDING = {"labels": -100}  # other columns are padded with the padding token
+PADDING = {"labels": -100, "decoder_labels": -100}  # other columns are padded with the padding token
 
 
 @dataclass
 class Table:
-    """`path`: a Parquet file with a `split` column; `format`: (row, processor) -> dict of token ids or numbers, or None to leave it out.
+    """`path`: a Parquet file with a `split` column; `format`: (row, processor) -> dict of token ids, numbers or arrays, None leaves it out.
 
     Rows longer than `max_length` tokens are left out: a cut answer would teach to stop early. `where`: column to the values that
-    stay. `annotate`: column to (model, batch) -> (B,), what a model computes once for the rows that are trained on. `packed`: as
-    many conversations as `max_length` holds make one row, and none sees another.
+    stay. `classes`: a column whose values in the train split, sorted, are the classes; their numbers become `labels`, and a row of
+    another split of a class that is not among them is left out. `annotate`: column to (model, batch) -> (B,), what a model computes once
+    for the rows that are trained on. `packed`: as many conversations as `max_length` holds make one row, and none sees another.
+    Rows with `media` (bytes of pictures, sound) are made anew whenever they are read; each is tried once before anything begins.
     """
 
     path: str
@@ -30,31 +33,64 @@ class Table:
     where: dict = field(default_factory=dict)
     annotate: dict = field(default_factory=dict)
     packed: bool = False
+    classes: str | None = None
 
     def __call__(self, split: str, processor) -> "Rows | Packed":
-        frame = pl.read_parquet(self.path).filter(pl.col("split") == split)
-        for column, values in self.where.items():
-            if column not in frame.columns:
-                raise InputError(f"data.where.{column}: {self.path} has no such column; it has {', '.join(frame.columns)}")
-            frame = frame.filter(pl.col(column).is_in(values))
-        made = [self.format(row, processor) for row in frame.iter_rows(named=True)]
-        for number, row in enumerate(made):
-            if row is not None and (wrong := fault(row, vocabulary_of(processor))):
-                raise InputError(f"{self.path}: row {number} of {split}: {wrong}; correct data.format or the row")
-        kept = [row for row in made if row is not None and length(row) <= self.max_length]
+        frame, names = self.chosen(split)
+        number = {name: place for place, name in enumerate(names)}
+
+        def make(row: dict) -> dict | None:
+            made = self.format(row, processor)
+            return made if made is None or self.classes is None else made | {"labels": number[row[self.classes]]}
+
+        vocabulary, kept, made = vocabulary_of(processor), [], []
+        media = "media" in frame.columns
+        for place, row in enumerate(frame.iter_rows(named=True)):
+            try:
+                found = make(row)
+                wrong = None if found is None else fault(found, vocabulary)
+            except ValueError as error:  # bytes that are no picture, a format that is not for this table
+                wrong = str(error)
+            if wrong:
+                raise InputError(f"{self.path}: row {place} of {split} ({row.get('id', 'no id')}): {wrong}; correct data.format or the row")
+            if found is not None and length(found) <= self.max_length:
+                kept.append(place)
+                made.append({"tokens": length(found)} if media else found)
         if not kept:
             raise InputError(
-                f"{self.path}: none of {len(made)} rows of {split} is left at data.max_length {self.max_length}: raise it or collect more"
+                f"{self.path}: none of {frame.height} rows of {split} is left at data.max_length {self.max_length}: raise it or collect "
+                "more"
             )
+        pad = pad_of(processor)
+        if media:
+            return Media(frame[kept], make, np.array([row["tokens"] for row in made]), pad, names)
         if not self.packed:
-            return Rows(kept, processor.pad_token_id)
-        if self.annotate or any(set(row) != {"input_ids", "labels"} for row in kept):
+            return Rows(made, pad, names)
+        if self.annotate or any(set(row) != {"input_ids", "labels"} for row in made):
             raise InputError("data.packed: only rows of input_ids and labels can share one; take data.packed=false for pairs and columns")
-        return Packed(kept, self.max_length, processor.pad_token_id)
+        return Packed(made, self.max_length, pad)
+
+    def chosen(self, split: str) -> tuple[pl.DataFrame, list[str]]:
+        """(the rows of a split that may be read, the names of the classes)."""
+        frame = pl.read_parquet(self.path)
+        for column in (*self.where, *([self.classes] if self.classes else [])):
+            if column not in frame.columns:
+                key = "classes" if column == self.classes else f"where.{column}"
+                raise InputError(f"data.{key}: {self.path} has no such column, {column}; it has {', '.join(frame.columns)}")
+        for column, values in self.where.items():
+            frame = frame.filter(pl.col(column).is_in(values))
+        rows = frame.filter(pl.col("split") == split)
+        if self.classes is None:
+            return rows, []
+        names = frame.filter(pl.col("split") == "train")[self.classes].drop_nulls().unique().sort().to_list()
+        known = rows.filter(pl.col(self.classes).is_in(names))
+        if known.height < rows.height:
+            print(f"{self.path}: {rows.height - known.height} rows of {split} are left out: training has nothing of their {self.classes}")
+        return known, names
 
 
 def length(row: dict) -> int:
-    """The longest list of token ids in a row."""
+    """The longest list of token ids in a row; 1 where there is none."""
     return max((length(value) if isinstance(value, dict) else len(value) if isinstance(value, list) else 1) for value in row.values())
 
 
@@ -68,40 +104,55 @@ def fault(row: dict, vocabulary: int | None) -> str | None:
         real = ids[ids != PADDING[name]] if name in PADDING else ids
         if vocabulary is not None and len(real) and (real.min() < 0 or real.max() >= vocabulary):
             return f"{name} holds {real.min()} .. {real.max()}, the processor has tokens 0 .. {vocabulary - 1}"
-    if len({len(value) for value in lists.values()}) > 1:
+    if len({len(value) for name, value in lists.items() if not name.startswith("decoder_")}) > 1:
         return f"its columns differ in length: { ({name: len(value) for name, value in lists.items()}) }"
+    if bad := [name for name, value in row.items() if isinstance(value, np.ndarray) and not np.isfinite(value).all()]:
+        return f"{bad[0]} holds values that are not finite"
     return next(
         (f"{name}: {wrong}" for name, value in row.items() if isinstance(value, dict) and (wrong := fault(value, vocabulary))), None
     )
 
 
 class Rows:
-    """Formatted rows; `annotations` are columns of numbers, one for each row."""
+    """Formatted rows; `annotations` are columns of numbers, one for each row; `classes`: the names behind the numbers in `labels`."""
 
-    def __init__(self, rows: list[dict], pad: int):
-        self.rows, self.pad = rows, pad
+    def __init__(self, rows: list[dict], pad: int, classes: list[str] | None = None):
+        self.rows, self.pad, self.classes = rows, pad, classes or []
         self.lengths = np.array([length(row) for row in rows])
         self.annotations: dict[str, np.ndarray] = {}
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return len(self.lengths)
 
     def __getitem__(self, index: int) -> dict:
         return self.rows[index] | {name: float(column[index]) for name, column in self.annotations.items()}
 
     def collate(self, rows: list[dict]) -> dict:
-        """Lists padded at their right end to (B, T), numbers stacked to (B,), dicts of them gone into."""
+        """Lists padded at their right end to (B, T), arrays of one shape and numbers stacked, dicts of them gone into."""
         return {name: self._column(name, [row[name] for row in rows]) for name in rows[0]}
 
     def _column(self, name: str, values: list):
         if isinstance(values[0], dict):
             return self.collate(values)
+        if isinstance(values[0], np.ndarray):
+            return torch.from_numpy(np.stack(values))
         if not isinstance(values[0], list):
             if np.isnan(values).any():
                 raise InputError(f"column {name} is NaN in a row that is read: delete .cache/annotate and run again, or mend data.format")
             return torch.tensor(values)
         longest, padding = max(map(len, values)), PADDING.get(name, self.pad)
         return torch.tensor([value + [padding] * (longest - len(value)) for value in values])
+
+
+class Media(Rows):
+    """Rows that are made of their bytes whenever they are read: pictures and sound take many times more room as numbers."""
+
+    def __init__(self, frame: pl.DataFrame, make: Callable, lengths: np.ndarray, pad: int, classes: list[str]):
+        super().__init__([], pad, classes)
+        self.frame, self.make, self.lengths = frame, make, lengths
+
+    def __getitem__(self, index: int) -> dict:
+        return self.make(self.frame.row(index, named=True)) | {name: float(column[index]) for name, column in self.annotations.items()}
 
 
 class Packed:

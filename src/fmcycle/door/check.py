@@ -75,7 +75,7 @@ def _check_node(node, key, where, names, values) -> None:
         )
 
 
-ROOT = ("inputs", "out", "runs", "base", "minutes")  # every stage's own, given by the door
+ROOT = ("inputs", "out", "runs", "base", "minutes", "collection")  # every stage's own, given by the door
 
 
 def _strict(parameter) -> bool:

@@ -28,7 +28,8 @@ MACHINE = (
     "base",
     "minutes",
 )  # how it runs: never part of identity
-SHARED = ("model", "processor", "trainer")  # groups that a stage's inputs are made with
+RAW = "collection"  # the raw data: of identity where it is collected, elsewhere by the content that was made of it
+SHARED = ("model", "processor", "trainer", RAW)  # groups that a stage's inputs are made with
 
 
 @functools.cache
@@ -74,7 +75,7 @@ class Composed:
         from omegaconf import OmegaConf
 
         whole = cast(dict, OmegaConf.to_container(self._raw, resolve=False))
-        return {key: value for key, value in whole.items() if key not in MACHINE}
+        return {key: value for key, value in whole.items() if key in self.section}
 
 
 def _plain(raw) -> dict:
@@ -126,7 +127,7 @@ def compose(overrides: list[str]) -> Composed:
     if problems:
         raise ConfigError(problems)
     _contain(given["out"], "out")
-    section = {key: value for key, value in plain.items() if key not in MACHINE}
+    section = {key: value for key, value in plain.items() if key not in MACHINE and (key != RAW or choices["stage"] == "collect")}
     return Composed(
         stage=choices["stage"],
         section=section,
@@ -211,10 +212,11 @@ def _quoted(value) -> str:
 
 @functools.cache
 def stage_groups(stage: str) -> frozenset[str]:
-    """The groups in the defaults list of conf/stage/<stage>.yaml."""
+    """The groups in the defaults list of conf/stage/<stage>.yaml, and the one that every stage has."""
     file = conf_dir() / "stage" / f"{stage}.yaml"
     defaults = (yaml.safe_load(file.read_text()) or {}).get("defaults", []) if file.is_file() else []
-    return frozenset(key.removeprefix("override ").lstrip("/").split("@")[0] for item in defaults if isinstance(item, dict) for key in item)
+    own = (key.removeprefix("override ").lstrip("/").split("@")[0] for item in defaults if isinstance(item, dict) for key in item)
+    return frozenset((*own, RAW))
 
 
 def stages() -> list[str]:

@@ -21,6 +21,24 @@ from fmcycle import build, durable, number
 TARGETS = (
     "transformers.LlamaForCausalLM",
     "transformers.GPT2LMHeadModel",
+    "transformers.MixtralForCausalLM",
+    "transformers.BertForMaskedLM",
+    "transformers.BertForSequenceClassification",
+    "transformers.T5ForConditionalGeneration",
+    "transformers.T5EncoderModel",
+    "transformers.ViTMAEForPreTraining",
+    "transformers.ViTForImageClassification",
+    "transformers.CLIPModel",
+    "transformers.CLIPTextConfig",
+    "transformers.CLIPVisionConfig",
+    "transformers.LlavaForConditionalGeneration",
+    "transformers.LlamaConfig",
+    "transformers.WhisperForConditionalGeneration",
+    "transformers.WhisperForAudioClassification",
+    "transformers.ASTForAudioClassification",
+    "diffusers.UNet2DModel",
+    "diffusers.PixArtTransformer2DModel",
+    "diffusers.DDPMScheduler",
     "peft.get_peft_model",
     "peft.LoraConfig",
     "lightning.pytorch.Trainer",
@@ -177,10 +195,12 @@ def snapshot() -> dict[str, dict[str, str]]:
         constructor = getattr(importlib.import_module(module), name)
         config = getattr(constructor, "config_class", constructor)
         parameters = _inspected(config)
-        if hasattr(constructor, "config_class"):
+        if module == "transformers":
             from transformers import PretrainedConfig
 
             parameters = _inspected(PretrainedConfig) | parameters
+            if name.endswith("Classification"):
+                parameters["num_labels"] = "PositiveInt"  # not a field: transformers makes the names of the classes of it
         found[target] = {key: kind for key, kind in sorted(parameters.items()) if key not in ("self", "kwargs", "args")}
         if module == "lightning.pytorch.loggers" and "kwargs" in inspect.signature(constructor).parameters:
             found[target]["**"] = "any"  # what it hands on to its service: entity, tags ...

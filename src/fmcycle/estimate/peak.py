@@ -71,15 +71,17 @@ def flops_per_token(model: Any, length: int) -> float:
     """Forward and backward FLOPs of one token in a row of `length`: 2 a weight forward, 2 back to the inputs, 2 for each trained weight.
 
     A table of embeddings is looked up, not multiplied, unless it is the output layer too. Causal attention sees half of the row.
-    Source: Chowdhery et al., PaLM (2022), appendix B.
+    0 for a model that is no stack of layers over tokens. Source: Chowdhery et al., PaLM (2022), appendix B.
     """
+    config = model.config
+    if not hasattr(config, "num_hidden_layers") or not hasattr(config, "hidden_size"):
+        return 0.0
     head = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
     looked_up = {id(module.weight) for module in model.modules() if isinstance(module, torch.nn.Embedding)}
     looked_up -= {id(p) for p in head.parameters()} if head is not None else set()
     matrices = {id(p): p for p in model.parameters() if p.ndim == 2 and id(p) not in looked_up}
     every = sum(p.numel() for p in matrices.values())
     trained = sum(p.numel() for p in matrices.values() if p.requires_grad)
-    config = model.config
     attention = 6 * config.num_hidden_layers * config.hidden_size * length  # 12 for a row that every token sees whole
     return 4 * every + 2 * trained + attention
 

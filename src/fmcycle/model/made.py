@@ -3,27 +3,49 @@
 import json
 from pathlib import Path
 
+from fmcycle import pipeline
 from fmcycle.error import InputError
+from fmcycle.part import ends, tokenizer_of
 
-END_OF_TURN = "<|end|>"
 CLOSING = ("o_proj", "down_proj", "c_proj")  # what transformers calls the last matrix of attention and MLP in its causal models
 
 
-def fit_to(model, processor):
-    """`model` with the token ids of `processor`; generation ends at the end of a turn or of the text.
+def fit_to(model, processor, classes: list[str] | None = None):
+    """`model` with the token ids of `processor` and the names of its classes; generation ends at the end of a turn or of the text.
 
-    Raises InputError where the processor has more tokens than the model has embeddings.
+    Raises InputError where the processor has more tokens than the model has embeddings, or the data more classes than the model.
     """
-    if len(processor) > model.config.vocab_size:
-        raise InputError(
-            f"the processor has {len(processor)} tokens, model.vocab_size is {model.config.vocab_size}: raise it to at least that"
-        )
-    end = processor.convert_tokens_to_ids(END_OF_TURN)
-    for config in (model.config, model.generation_config):
-        config.bos_token_id, config.pad_token_id = processor.bos_token_id, processor.pad_token_id
-    model.config.eos_token_id = processor.eos_token_id
-    model.generation_config.eos_token_id = [end, processor.eos_token_id]
+    tokenizer = tokenizer_of(processor)
+    if tokenizer is not None:
+        _tokens(model, tokenizer)
+    if classes:
+        _classes(model, classes)
     return model
+
+
+def _tokens(model, tokenizer) -> None:
+    reader = model.text_encoder if hasattr(model, "text_encoder") else model
+    config = reader.config.get_text_config() if hasattr(reader.config, "get_text_config") else reader.config
+    if len(tokenizer) > config.vocab_size:
+        raise InputError(f"the processor has {len(tokenizer)} tokens, model.vocab_size is {config.vocab_size}: raise it to at least that")
+    configs = [each for each in (config, reader.config, getattr(model, "generation_config", None)) if each is not None]
+    for each in configs:
+        each.bos_token_id, each.pad_token_id, each.eos_token_id = tokenizer.bos_token_id, tokenizer.pad_token_id, tokenizer.eos_token_id
+        if getattr(reader.config, "is_encoder_decoder", False):
+            each.decoder_start_token_id = tokenizer.bos_token_id
+    if getattr(model, "generation_config", None) is not None:
+        model.generation_config.eos_token_id = sorted(ends(tokenizer))
+
+
+def _classes(model, classes: list[str]) -> None:
+    diffusion = getattr(model, "denoiser", None) is not None
+    room = model.classes if diffusion else model.config.num_labels
+    key = "model.denoiser.num_class_embeds (one more: no class)" if diffusion else "model.num_labels"
+    if room != len(classes):
+        raise InputError(f"the train split has {len(classes)} classes, the model {room}: set {key} for {len(classes)}")
+    model.config.id2label = dict(enumerate(classes))
+    if not diffusion:
+        model.config.label2id = {name: number for number, name in enumerate(classes)}
 
 
 def quiet(model):
@@ -41,21 +63,39 @@ def like(folder: str | Path):
     """A model of the architecture and sizes of the one in `folder`, without its weights."""
     import transformers
 
+    if pipeline.is_pipeline(folder):
+        return pipeline.load(folder, weights=False)
     config = transformers.AutoConfig.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
     return getattr(transformers, config.architectures[0])(config)
 
 
 def check_asked(folder: str | Path, node: dict) -> None:
-    """Is the model in `folder` the one that the config node {"_target_", field: value} describes?
+    """Is the model in `folder` the one that the config node {"_target_", field: value or node} describes?
 
     Raises InputError that names the first difference.
     """
-    found = json.loads((Path(folder) / "config.json").read_text())
-    asked = {"architecture": node["_target_"].rpartition(".")[2], **{key: value for key, value in node.items() if key != "_target_"}}
-    have = {"architecture": found["architectures"][0], **found}
+    folder = Path(folder)
+    if pipeline.is_pipeline(folder):
+        parts = {name: pipeline.folder_of(folder, name) for name in pipeline.NAMES if node.get(name)}
+        have = {name: json.loads((part / "config.json").read_text()) for name, part in parts.items() if part}
+        asked, kind = {name: node[name] for name in have}, "Diffusion"
+    else:
+        found = json.loads((folder / "config.json").read_text())
+        kind = found["architectures"][0]
+        asked, have = {"architecture": node["_target_"].rpartition(".")[2], **node}, {"architecture": kind, **found}
+    for key, there, value in _differences(asked, have, ""):
+        raise InputError(
+            f"{folder} is a {kind} with {key} {there}; you asked for model.{key}={value}. "
+            f"Run `dvc repro pretrain` with it, or choose the model=... whose {key} is {there}."
+        )
+
+
+def _differences(asked: dict, have: dict, prefix: str):
+    """(dotted key, what is there, what was asked for) of every field that differs."""
     for key, value in asked.items():
-        if key in have and have[key] != value:
-            raise InputError(
-                f"{folder} is a {have['architecture']} with {key} {have[key]}; you asked for model.{key}={value}. "
-                f"Run `dvc repro pretrain` with it, or choose the model=... whose {key} is {have[key]}."
-            )
+        if key == "_target_" or key not in have:
+            continue
+        if isinstance(value, dict) and isinstance(have[key], dict):
+            yield from _differences(value, have[key], f"{prefix}{key}.")
+        elif have[key] != value:
+            yield f"{prefix}{key}", have[key], value

@@ -4,12 +4,14 @@ from dataclasses import dataclass
 
 import torch.nn.functional as F
 
+from fmcycle.objective.given import given
+
 
 @dataclass
 class Classify:
-    """Cross-entropy of `labels` (B,) under a sequence-classification model's logits (B, classes)."""
+    """Cross-entropy of `labels` (B,) under the logits (B, classes) of a model that classifies texts, pictures or sound."""
 
     def __call__(self, model, batch):
-        logits = model(input_ids=batch["input_ids"], attention_mask=batch.get("attention_mask")).logits
+        logits = model(**given(model, batch)).logits
         correct = (logits.argmax(-1) == batch["labels"]).sum()
         return {"loss": F.cross_entropy(logits.float(), batch["labels"], reduction="sum"), "count": len(logits), "accuracy": correct}

@@ -1,7 +1,7 @@
 """Raw data from every source into one folder, each with its licence record."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import polars as pl
@@ -15,23 +15,24 @@ from fmcycle.stage.erase import erase, listed
 
 @dataclass
 class Config:
-    """The section of collect: `source` maps a name, which becomes a folder, to a source."""
+    """The section of collect: `source` maps a name, which becomes a folder, to a source; `collection`, where chosen, instead of it."""
 
     inputs: dict
     out: str
     source: dict
+    collection: dict = field(default_factory=dict)
 
 
 def run(cfg: Config) -> None:
     """Let every source of `cfg.source` write into its folder under `cfg.out`; all of them, or nothing."""
-    console = Console(stderr=True)
+    console, sources = Console(stderr=True), getattr(cfg, "collection", None) or cfg.source
     with artifact.create(cfg.out) as partial:
-        for name in sorted(cfg.source):
+        for name in sorted(sources):
             if "/" in name or name.startswith("."):
                 raise InputError(f"source.{name}: a source's name becomes a folder; choose one without a slash or a leading point")
             started = time.monotonic()
             (partial / name).mkdir()
-            build(cfg.source[name])(folder=partial / name)
+            build(sources[name])(folder=partial / name)
             console.print(f"collect {name}: {time.monotonic() - started:.1f} s")
         erased = listed(cfg.inputs.get("erased"))
         if gone := erase(partial, erased) if erased.sources | erased.digests else 0:

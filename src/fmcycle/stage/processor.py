@@ -1,4 +1,4 @@
-"""Learn the processor (tokenizer and chat template) from the train split of the documents."""
+"""Learn the processor (tokenizer and chat template, image processor, feature extractor) from the train split of what is to be read."""
 
 from dataclasses import dataclass
 
@@ -6,11 +6,12 @@ import polars as pl
 
 from fmcycle import artifact
 from fmcycle.build import build
+from fmcycle.part import tokenizer_of
 
 
 @dataclass
 class Config:
-    """`processor` is a node of conf/processor: (texts) -> tokenizer."""
+    """`processor` is a node of conf/processor: (texts) -> processor. inputs: `documents`, or `examples`, whose texts are captions."""
 
     inputs: dict
     out: str
@@ -19,9 +20,13 @@ class Config:
 
 
 def run(cfg: Config) -> None:
-    """Train `cfg.processor` on inputs.documents; write a transformers tokenizer folder."""
-    documents = pl.scan_parquet(cfg.inputs["documents"]).filter(pl.col("split") == "train").select("text").collect()
-    processor = build(cfg.processor)(documents["text"])
+    """Train `cfg.processor` on the texts of inputs.examples where they are given, else of inputs.documents; write a transformers folder."""
+    texts = (
+        pl.scan_parquet(cfg.inputs.get("examples") or cfg.inputs["documents"]).filter(pl.col("split") == "train").select("text").collect()
+    )
+    processor = build(cfg.processor)(texts["text"])
     with artifact.create(cfg.out) as partial:
         processor.save_pretrained(partial)
-    print(f"{len(processor)} tokens from {len(documents)} documents, {int(documents['text'].str.len_bytes().sum()) / 1e6:.1f} MB of text")
+    tokenizer = tokenizer_of(processor)
+    tokens = "no tokens" if tokenizer is None else f"{len(tokenizer)} tokens"
+    print(f"{tokens} from {len(texts)} texts, {int(texts['text'].str.len_bytes().sum()) / 1e6:.1f} MB")

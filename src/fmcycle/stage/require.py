@@ -55,7 +55,11 @@ def upstream(stage: str, below: Composed) -> Composed:
     replaced = {text.split("=")[0] for text in shared}
     kept = [text for text in chosen if text.split("=")[0] not in replaced]
     composed = _compose((f"stage={stage}", *kept, *shared, f"base={below.base}"))
-    own = [f"inputs.{name}={below.inputs[name]}" for name in GIVEN_ON if name in composed.inputs and _is_path(below.inputs.get(name))]
+    own = [
+        f"inputs.{name}={below.inputs[name]}"
+        for name in GIVEN_ON
+        if name in composed.inputs and below.inputs.get(name) and (_is_path(below.inputs[name]) or composed.inputs[name] is None)
+    ]
     return _compose((*composed.overrides, *own)) if own else composed
 
 

@@ -53,7 +53,7 @@ def run(cfg: Config) -> dict | None:
     with rank.ahead("annotate"):
         annotate(cfg, budget, train, validation, getattr(data, "annotate", {}))
     module = Module(
-        make_model=lambda: recipe(cfg, budget, processor),
+        make_model=lambda: recipe(cfg, budget, processor, getattr(train, "classes", [])),
         objective=build(cfg.objective),
         optimizer=account.begun(build(cfg.optimizer)),
         budget=budget,
@@ -72,7 +72,7 @@ def run(cfg: Config) -> dict | None:
     return metrics
 
 
-def recipe(cfg: Config, budget, processor):
+def recipe(cfg: Config, budget, processor, classes: list[str]):
     """model -> strategy -> speed. The model is new, or inputs.model where that is given and is what cfg.model asks for."""
     import torch
 
@@ -86,7 +86,7 @@ def recipe(cfg: Config, budget, processor):
         check_asked(cfg.inputs["model"], cfg.model)
         model = artifact.load_model(cfg.inputs["model"])[0]
     else:
-        model = quiet(fit_to(build(cfg.model), processor))
+        model = quiet(fit_to(build(cfg.model), processor, classes))
     return speed.fuse(build(cfg.strategy)(model))
 
 

@@ -109,7 +109,7 @@ class Module(pl.LightningModule):
             device=self.device,
             flops_per_token=peak.flops_per_token(self.model, length),
             peak=self.trainer.world_size * peak.peak(self.device, self.budget.precision),
-            pad=config.pad_token_id,
+            pad=getattr(config, "pad_token_id", None),
             world=self.trainer.world_size,
             loggers=self.trainer.loggers,
         )
@@ -236,7 +236,7 @@ class Module(pl.LightningModule):
 
     def sample(self, step: int) -> None:
         """Let the model write, for a person to read."""
-        if self.processor is not None:
+        if self.processor is not None and sample.writes(self.model, self.processor):
             with self.watch.aside(), self.trainer.precision_plugin.val_step_context():
                 self.watch.sampled(sample.take(self.model, self.trainer.datamodule.validation, self.processor, step))  # type: ignore[attr-defined]
 

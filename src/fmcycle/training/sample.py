@@ -5,10 +5,16 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
+from fmcycle.part import ends, tokenizer_of
 from fmcycle.training import speed
 
 PROMPT, ANSWER = 24, 40  # tokens of a text that are shown to the model, tokens that it may write
-END_OF_TURN = "<|end|>"
+
+
+def writes(model: Any, processor: Any) -> bool:
+    """Is this a language model that goes on with a text by itself?"""
+    causal = getattr(model, "can_generate", bool)() and not getattr(model.config, "is_encoder_decoder", False)
+    return bool(causal) and processor is tokenizer_of(processor)
 
 
 def take(model: Any, rows: Any, processor: Any, step: int, *, count: int = 2) -> list[dict]:
@@ -18,7 +24,7 @@ def take(model: Any, rows: Any, processor: Any, step: int, *, count: int = 2) ->
     """
     training = model.training
     model.eval()
-    stop = {processor.eos_token_id, processor.convert_tokens_to_ids(END_OF_TURN)}
+    stop = ends(processor)
     found = []
     with torch.compiler.set_stance("force_eager"):
         for index in range(min(count, len(rows))):

@@ -12,6 +12,7 @@ CHARTS = (  # title, what it says below, series: (name in the legend, name in st
     ("Loss", "by optimizer step", (("training", "loss"), ("validation", "validation_loss"))),
     ("Learning rate", "by optimizer step", (("", "lr"),)),
     ("Tokens per second", "mean of the last 20 steps", (("", "tokens_per_s"),)),
+    ("Rows per second", "mean of the last 20 steps", (("", "rows_per_s"),)),
     ("Gradient norm", "before clipping", (("", "gradient_norm"),)),
     ("MFU", "of the device's peak", (("", "mfu"),)),
     ("Memory", "GB (2**30 bytes)", (("", "memory"),)),
@@ -72,6 +73,7 @@ def cards(last: dict, step: int, total: int | None) -> list[tuple[str, str]]:
         ("training loss", "loss", "{:.3f}"),
         ("validation loss", "validation_loss", "{:.3f}"),
         ("tokens per second", "tokens_per_s", "{:,.0f}"),
+        ("rows per second", "rows_per_s", "{:,.0f}"),
         ("MFU", "mfu", "{:.2f}"),
         ("skipped steps", "skipped", "{:.0f}"),
     )

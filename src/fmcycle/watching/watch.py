@@ -47,6 +47,7 @@ class Watch:
         self.recent: deque[tuple[float, int]] = deque(maxlen=RECENT)
         self.step, self.live = start, False
         self.tokens: int | torch.Tensor = 0
+        self.unit = "tokens"
         if show:
             self.steps = record.Steps(folder, start)
             self.log = Log(loggers, folder, self.steps.reached)
@@ -55,8 +56,11 @@ class Watch:
         self.began = self.said = self.mark = time.monotonic()
 
     def saw(self, batch) -> None:
-        """Count the tokens of a micro-batch; nothing is read back from the device before the step is."""
-        self.tokens = self.tokens + tokens(batch, self.pad)
+        """Count the tokens of a micro-batch, or its rows where it has none; nothing is read back from the device before the step is."""
+        found = tokens(batch, self.pad)
+        if isinstance(found, int) and not found:
+            self.unit, found = "rows", len(next(iter(batch.values())))
+        self.tokens = self.tokens + found
 
     def update(self, step: int, figures: dict[str, float]) -> None:
         """`step` steps are done, the last with `figures` (loss, lr, gradient_norm ...); None: there is none."""
@@ -92,11 +96,11 @@ class Watch:
             self.keep()
 
     def machine(self) -> dict[str, float]:
-        """Tokens a second and MFU over the last steps, bytes of memory now."""
+        """Tokens (rows, where there are none) a second and MFU over the last steps, bytes of memory now."""
         seconds, seen = (sum(part) for part in zip(*self.recent, strict=True))
         rate = seen / max(seconds, 1e-9)
-        found = {"tokens_per_s": round(rate, 1), "memory": peak.memory(self.device)}
-        if self.peak and self.flops_per_token:
+        found = {f"{self.unit}_per_s": round(rate, 1), "memory": peak.memory(self.device)}
+        if self.peak and self.flops_per_token and self.unit == "tokens":
             found["mfu"] = round(rate * self.flops_per_token / self.peak, 4)
         return found
 
@@ -168,7 +172,7 @@ def tokens(batch, pad: int | None):
 def line(row: dict) -> str:
     """The figures of a step as one short line."""
     parts = [f"loss {row['loss']:.3f}" if "loss" in row else "left out"]
-    parts.append(f"{row['tokens_per_s']:,.0f} tokens/s")
+    parts += [f"{row[f'{unit}_per_s']:,.0f} {unit}/s" for unit in ("tokens", "rows") if f"{unit}_per_s" in row]
     if "mfu" in row:
         parts.append(f"MFU {row['mfu']:.2f}")
     parts.append(f"{row['memory'] / 2**30:.2f} GB")
