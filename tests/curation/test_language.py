@@ -6,8 +6,9 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
-from fmcycle.curation.language import classify, identify, keep, model
+from fmcycle.curation.language import classify, identify, keep
 
 TEXTS = {
     "en": "The queue holds the messages of a service until the service reads them.",
@@ -56,8 +57,9 @@ def declarations():
 
 def equal(texts):
     """Does every text get the label and the confidence that py3langid finds for it alone?"""
+    known = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
     labels, confidence = classify(texts)
-    alone = [model().classify(text) for text in texts]
+    alone = [known.classify(text) for text in texts]
     assert labels.tolist() == [label for label, _ in alone]
     assert confidence == pytest.approx([sure for _, sure in alone], abs=1e-5)
 
@@ -66,6 +68,8 @@ def test_all_texts_together_are_what_py3langid_says_of_each():
     ours = [inspect.getdoc(getattr(str, name)) or "" for name in dir(str)]
     odd = ["", " ", "a", "\0\0", "12 34", "\ud800 half", "HELLO WORLD", unicodedata.normalize("NFD", TEXTS["fr"]), TEXTS["ar"] * 30]
     equal([*TEXTS.values(), *ours, *odd, *ours * 20])  # more than are taken together
+    equal(["", ""])
+    equal(["a long text " * 10_000, "a short one"])
     assert [found.tolist() for found in classify([])] == [[], []]
 
 

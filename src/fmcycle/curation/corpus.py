@@ -12,9 +12,10 @@ Fetch = Callable[[pl.Series], pl.DataFrame]
 class Step(Protocol):
     """A corpus step: a frozen dataclass that can be pickled. What it finds depends on the rows and never on how they were cut.
 
-    `row` (UInt64) numbers the documents in the order of the input. Two methods more may be there:
-    `apply(frame, found) -> frame` in place of `join`, for a step that rewrites or adds columns (found: the verdicts on these rows), and
-    `findings(settled) -> dict`, plain data for the profile.
+    `row` (UInt64) numbers the documents in the order of the input. Three methods more may be there:
+    `narrow(settled) -> settled`, of all settled lines of some rows what `verdicts` needs, where that is less: those of all rows are then
+    never in memory at once; `apply(frame, found) -> frame` in place of `join`, for a step that rewrites or adds columns (found: the
+    verdicts on these rows); `findings(settled) -> dict`, plain data for the profile.
     """
 
     def sketch(self, frame: pl.DataFrame) -> pl.DataFrame:
@@ -51,7 +52,8 @@ def whole(step, frame: pl.DataFrame) -> pl.DataFrame:
 
     sketch = step.sketch(numbered)
     parts = sketch.sort("row", maintain_order=True).partition_by("part") or [sketch]
-    found = step.verdicts(gathered([step.settle(part) for part in parts]), fetch)
+    settled = gathered([step.settle(part) for part in parts])
+    found = step.verdicts(step.narrow(settled) if hasattr(step, "narrow") else settled, fetch)
     return apply(step, numbered, named(found, fetch)).select(pl.exclude("row") if numbered is not frame else pl.all())
 
 

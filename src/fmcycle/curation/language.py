@@ -4,6 +4,7 @@ import functools
 import itertools
 import unicodedata
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -11,7 +12,7 @@ import polars as pl
 from fmcycle.number import Fraction, PositiveInt
 
 UNKNOWN, NONE = "und", "zxx"  # ISO 639: undetermined; no linguistic content
-TOGETHER = 1024  # texts: more of them and their n-grams leave the processor's cache
+TOGETHER, LETTERS = 1 << 10, 1 << 21  # texts, and bytes of them: with more their n-grams leave the processor's cache
 
 
 def identify(frame: pl.DataFrame, *, characters: PositiveInt = 500, min_confidence: Fraction = 0.5) -> pl.DataFrame:
@@ -60,26 +61,26 @@ def classify(texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
     folded = [unicodedata.normalize("NFC", text.lower() if text.isupper() else text) for text in texts]
     encoded = [text.encode("utf8", errors="surrogatepass") for text in folded]
     size = np.fromiter(map(len, encoded), np.intp, len(texts))
-    scores = np.zeros((len(texts), len(known.nb_classes)), np.float32)
-    order = np.argsort(-size, kind="stable")
-    for begin in range(0, len(texts), TOGETHER):
-        some = order[begin : begin + TOGETHER]
+    scores = np.zeros((len(texts), len(known.label)), np.float32)
+    left = np.argsort(-size, kind="stable")[: np.count_nonzero(size)]  # of nothing no language is likelier
+    while len(left):
+        some, left = np.split(left, [max(1, min(TOGETHER, LETTERS // size[left[0]]))])
         for text, feature, count in ngrams([encoded[place] for place in some], size[some]):
-            scores[some[text]] = np.log1p(count) @ weights().take(feature, axis=0) + known.nb_pc
+            scores[some[text]] = np.log1p(count) @ known.weight.take(feature, axis=0) + known.prior
     scores /= np.sqrt(np.maximum(size, 1), dtype=np.float32)[:, None]  # longer texts are no surer by their length alone
     np.exp(scores - scores.max(axis=1, keepdims=True), out=scores)
     scores /= scores.sum(axis=1, keepdims=True)
-    for label, other in known._alias_pairs:  # two classes of one label, by script
+    for label, other in known.alias:
         scores[:, label] += scores[:, other]
         scores[:, other] = 0
     best = scores.argmax(axis=1)
-    return np.array(known.nb_classes, dtype=object)[best], scores[np.arange(len(texts)), best]
+    return np.array(known.label, dtype=object)[best], scores[np.arange(len(texts)), best]
 
 
 def ngrams(texts: list[bytes], size: np.ndarray) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
     """(place of a text, its n-grams as the model numbers them, float32 how often) of texts sorted from long to short, those with any."""
-    base, move, found = automaton()
-    longest, features = int(size.max()), len(weights())
+    base, move, found, weight = model()[:4]
+    longest, features = int(size[0]), len(weight)
     letters = np.frombuffer(b"".join(text.ljust(longest, b"\0") for text in texts), np.uint8).reshape(-1, longest).T.astype(np.intp)
     states = np.zeros(letters.shape, np.int32)  # where a text has ended: the first state, which finds nothing
     state = states[0].astype(np.intp)
@@ -98,22 +99,23 @@ def ngrams(texts: list[bytes], size: np.ndarray) -> Iterator[tuple[int, np.ndarr
             yield place, feature[begin:end], count[begin:end]
 
 
-@functools.cache
-def automaton() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(place of a state's row in the moves, the next state by row and byte, the n-gram that a state ends, -1 for none) of the model."""
-    known = model()
-    return np.array(known.tk_row, np.intp) << 8, np.asarray(known.tk_nextmove), np.array(known.tk_output, np.int32)
+class Model(NamedTuple):
+    """py3langid's classifier: what of it is asked here; the rest is 40 MB for nothing."""
+
+    base: np.ndarray  # of a state: where its row of `move` begins
+    move: np.ndarray  # of a row and a byte: the next state
+    found: np.ndarray  # of a state: the n-gram that it ends, -1 for none
+    weight: np.ndarray  # float32 (n-grams, classes): log-probabilities
+    prior: np.ndarray
+    label: list[str]  # of a class
+    alias: list[tuple[int, int]]  # two classes of one label, by script
 
 
 @functools.cache
-def weights() -> np.ndarray:
-    """Log-probability of each n-gram in each class, float32."""
-    return model().nb_ptc.astype(np.float32)
-
-
-@functools.cache
-def model():
-    """The classifier, read once a process (two seconds)."""
+def model() -> Model:
+    """The classifier, read once a process (a second)."""
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
-    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+    read = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+    base, found = np.array(read.tk_row, np.intp) << 8, np.array(read.tk_output, np.int32)
+    return Model(base, np.asarray(read.tk_nextmove), found, read.nb_ptc.astype(np.float32), read.nb_pc, read.nb_classes, read._alias_pairs)

@@ -11,6 +11,8 @@ from fmcycle.number import Fraction, NonNegativeInt, PositiveInt
 
 SAMPLE = 2048  # n-grams of a text that overlaps are counted on: all of a shorter text; of a longer one a deviation of 0.009 at 0.8
 FETCHED = 4096  # documents asked for at a time
+JOINED = 1 << 17  # lines of a part that are joined at a time
+PAIR = ("row", "size", "original", "longer")
 COMPARED = 1 << 14  # documents whose n-grams are in memory with those of their candidates; a slice reads most of the corpus again
 
 
@@ -68,9 +70,13 @@ class MinHash:
         pairs = [pair.filter(pl.col("other_row") < pl.col("row"), differ <= allowed) for pair in pairs]
         return pl.concat(pairs).select("row", original="other_row").unique(maintain_order=True)
 
+    def narrow(self, settled: pl.DataFrame) -> pl.DataFrame:
+        """Each pair once: near copies share most of the bands."""
+        return settled.unique()
+
     def verdicts(self, settled: pl.DataFrame, fetch: Fetch) -> pl.DataFrame:
         """The first kept one of each row's candidates that is near; a candidate that went stands for what it went for."""
-        pairs = settled.unique().sort("row", "original")
+        pairs = settled.sort("row", "original")
         went: dict[int, int] = {}
         for part in pairs.group_by("row", maintain_order=True).agg("original").iter_slices(COMPARED):
             known = part["original"].explode()
@@ -101,7 +107,7 @@ class Contained:
     every: PositiveInt = 16
     asked: PositiveInt = 16
     common: PositiveInt = 32
-    parts: PositiveInt = 16
+    parts: PositiveInt = 64
 
     def sketch(self, frame: pl.DataFrame) -> pl.DataFrame:
         """One line a sampled n-gram: `key`; `size`: how many n-grams of the document are sampled; `asks`: is it one to ask others for."""
@@ -125,18 +131,29 @@ class Contained:
     def settle(self, frame: pl.DataFrame) -> pl.DataFrame:
         """(row, size, original, longer, shared): how many of the n-grams that a shorter text asks for a longer one has."""
         same = frame.filter(pl.len().over("key").is_between(2, self.common)).drop("part")
+        found = [self._pairs(same.clear())]
+        slices = 1 + same.height // JOINED
+        for place in range(slices):
+            found.append(self._pairs(same.filter(pl.col("key") // self.parts % slices == place)))
+        return pl.concat(found).group_by(PAIR).agg(pl.col("shared").sum()).sort("row", "original")
+
+    def _pairs(self, same: pl.DataFrame) -> pl.DataFrame:
         pairs = same.filter("asks").drop("asks").join(same.select("key", original="row", longer="size"), on="key")
         # of equal ones the later counts as shorter
         later = (pl.col("size") == pl.col("longer")) & (pl.col("row") > pl.col("original"))
         pairs = pairs.filter((pl.col("size") < pl.col("longer")) | later)
-        return pairs.group_by("row", "size", "original", "longer").agg(shared=pl.len().cast(pl.UInt32)).sort("row", "original")
+        return pairs.group_by(PAIR).agg(shared=pl.len().cast(pl.UInt32))
+
+    def narrow(self, settled: pl.DataFrame) -> pl.DataFrame:
+        """The pairs that share enough of what was asked for; most share a phrase."""
+        pairs = settled.group_by(PAIR).agg(pl.col("shared").sum().cast(pl.Int64))
+        asked = pl.min_horizontal("size", self.asked)
+        deviation = (asked * self.threshold * (1 - self.threshold)).sqrt()
+        return pairs.filter(pl.col("shared") >= asked * self.threshold - 4 * deviation)
 
     def verdicts(self, settled: pl.DataFrame, fetch: Fetch) -> pl.DataFrame:
         """The longest documents first: each goes where a kept one holds enough of it."""
-        pairs = settled.group_by("row", "size", "original", "longer").agg(pl.col("shared").sum().cast(pl.Int64))
-        asked = pl.min_horizontal("size", self.asked)
-        deviation = (asked * self.threshold * (1 - self.threshold)).sqrt()
-        pairs = pairs.filter(pl.col("shared") >= asked * self.threshold - 4 * deviation)
+        pairs = settled.drop("shared")
         near = pairs.join(self._held(pairs.sort("original", "row"), fetch), on=["row", "original"])
         went: dict[int, int] = {}
         order = near.sort(["size", "row", "longer", "original"], descending=[True, False, True, False])

@@ -199,3 +199,12 @@ def settle(step, files: list[Path], folder: Path, part: int) -> Path:
         lines = pl.scan_parquet(files, glob=False).filter(pl.col("part") == part).collect().sort("row", maintain_order=True)
         save(step.settle(lines), file, LINES)
     return file
+
+
+def narrow(step, files: list[Path], folder: Path, rows: tuple[int, int]) -> Path:
+    """Narrow the settled lines of all parts on some rows; the file of what came out."""
+    file = folder / f"rows-{rows[0]:020d}"
+    if not file.is_file():
+        lines = pl.scan_parquet(files, glob=False).filter(pl.col("row").is_between(*rows)).collect()
+        save(step.narrow(lines), file, LINES)
+    return file

@@ -19,6 +19,8 @@ from fmcycle.source import reader
 from fmcycle.stage import passes
 from fmcycle.stage.passes import LINES, Pass, Work
 
+NARROWED = 1 << 14  # documents of which all settled lines are in memory at a time
+
 
 def walk(work: Work, units: list[reader.Unit], executor, max_bad_rows: int | None) -> tuple[list[dict], dict]:
     """(figures of every shard after the last pass, findings of corpus steps by name). What an earlier, killed walk finished is not done
@@ -121,8 +123,21 @@ def settled(work: Work, step, shards: list[dict], sketches: tuple[int, str], fol
     """What a corpus step settles of all parts, from the sketches that all shards have."""
     files = [work.file(sketches[0], about["name"], sketches[1]) for about in shards]
     parts = range(step.parts) if sketches[1] == "ids" else sorted({part for about in shards for part in about["parts"]}) or [0]
-    function = functools.partial(passes.settle, step, files, folder)
-    return corpus.gathered([pl.read_parquet(file) for file in executor.map(function, parts)])
+    found = list(executor.map(functools.partial(passes.settle, step, files, folder), parts))
+    if hasattr(step, "narrow"):
+        found = list(executor.map(functools.partial(passes.narrow, step, found, folder), [*ranges(shards)]))
+    return corpus.gathered([pl.read_parquet(file) for file in found])
+
+
+def ranges(shards: list[dict]) -> Iterator[tuple[int, int]]:
+    """(first, last) row of the documents of some shards that follow each other; one range at least."""
+    full = [about for about in shards if about["low"] <= about["high"]] or shards[:1]
+    begin = held = 0
+    for place, about in enumerate(full, 1):
+        held += about["rows"]
+        if held >= NARROWED or place == len(full):
+            yield full[begin]["low"], about["high"]
+            begin, held = place, 0
 
 
 def decide(work: Work, step: Pass, shards: list[dict], executor) -> dict:
