@@ -12,7 +12,8 @@ def read(wheel: Archive, *, classes: PositiveInt = 60, characters: PositiveInt =
     """`documents` of the `classes` services with most operations: text is what an operation does, label the service's short name.
 
     characters, parameters: of a text, as in the source botocore, but without the title, which would tell the class. An operation is its
-    own group, so that each service is in every split. A text that two services share, as tagging has it, says nothing of either: it stays out.
+    own group, so that each service is in every split. A text that
+    two services share, as tagging has it, says nothing of either and stays out.
     """
     found: list[Operation] = []
     for service, name in sorted(newest(wheel.names()).items()):
