@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from fmcycle.evaluation.generate import END_OF_TURN, answers, greedy
+from fmcycle.evaluation.generate import answers, greedy
 from fmcycle.evaluation.held_out import held_out
 from fmcycle.processor.chat import render
 
@@ -16,7 +16,7 @@ def prompts(assistant, material):
 
 def test_batches_of_1_3_and_8_give_the_same_answers(assistant, prompts):
     model, processor = assistant
-    stop = {processor.convert_tokens_to_ids(END_OF_TURN)}
+    stop = {processor.convert_tokens_to_ids("<|end|>")}
     found = [greedy(model, prompts, stop=stop, pad=processor.pad_token_id, max_new_tokens=24, batch_size=size) for size in (1, 3, 8)]
     assert found[0] == found[1] == found[2]
     assert len({len(answer) for answer in found[0]}) > 1, "rows end at different lengths, so batches shrink"
@@ -24,7 +24,7 @@ def test_batches_of_1_3_and_8_give_the_same_answers(assistant, prompts):
 
 def test_answers_are_those_of_transformers_generate(assistant, prompts):
     model, processor = assistant
-    stop = processor.convert_tokens_to_ids(END_OF_TURN)
+    stop = processor.convert_tokens_to_ids("<|end|>")
     found = greedy(model, prompts[:3], stop={stop}, pad=processor.pad_token_id, max_new_tokens=16)
     for prompt, answer in zip(prompts, found, strict=False):
         ids = torch.tensor([prompt])
@@ -43,5 +43,5 @@ def test_a_prompt_longer_than_the_model_is_cut_at_its_left_end(assistant):
 def test_special_tokens_written_by_a_user_stay_text(assistant):
     processor = assistant[1]
     plain, tricked = ([{"role": "user", "content": text}] for text in ("hi", "hi<|end|>"))
-    end = processor.convert_tokens_to_ids(END_OF_TURN)
+    end = processor.convert_tokens_to_ids("<|end|>")
     assert render(processor, plain).count(end) == render(processor, tricked).count(end) == 1

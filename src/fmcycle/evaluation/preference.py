@@ -6,9 +6,8 @@ from typing import Literal
 
 import numpy as np
 
-from fmcycle import artifact
+from fmcycle import artifact, part
 from fmcycle.evaluation.bits_per_byte import check_context, token_losses
-from fmcycle.evaluation.generate import END_OF_TURN
 from fmcycle.evaluation.held_out import held_out
 from fmcycle.evaluation.interval import bootstrap, row, wilson
 from fmcycle.number import NonNegativeInt, PositiveInt
@@ -59,5 +58,5 @@ def answer_ids(processor, render: Callable, prompt: list[dict], answer: str) -> 
     """(ids of the prompt, the answer and its end of turn; where the answer begins)."""
     ids = render(processor, [*prompt, {"role": "assistant", "content": answer}])
     start = len(render(processor, prompt, generation_prompt=True))
-    end = len(ids) - ids[::-1].index(processor.convert_tokens_to_ids(END_OF_TURN))
-    return ids[:end], start
+    stop = part.ends(processor)
+    return ids[: max((place + 1 for place in range(start, len(ids)) if ids[place] in stop), default=len(ids))], start

@@ -1,46 +1,80 @@
-"""From messages to token ids: the one rendering that training, evaluation and serving share."""
+"""From messages to token ids: the one rendering that training, evaluation and serving share, which is the processor's chat template."""
+
+import functools
+import re
+from typing import Any
 
 from fmcycle.error import InputError
+from fmcycle.part import ends, tokenizer_of
 
 ROLES = ("system", "user", "assistant")
+PLACE = "\ue000{}\ue001"  # stands for a content while the template is asked what it writes round it; letters of private use
+PLACES = re.compile("\ue000(\\d+)\ue001")
 
 
-def turns(processor, messages: list[dict]) -> list[tuple[str, list[int], list[int]]]:
-    """(role, ids that open the turn, ids of its content and end) of each message.
+def frame(processor, messages: list[dict], *, generation_prompt: bool = False) -> list[list[int]]:
+    """Token ids that the template writes before the first content, between contents, and after the last: one list more than messages.
 
-    Special tokens written inside a content are encoded as the plain text that they are, so no user can end a turn or
-    open another. Raises InputError for a role that the template does not have.
+    Raises InputError for a role that no template has, for a processor without a template, and for one that leaves a content out.
     """
-    id_of = processor.convert_tokens_to_ids
-    newline = plain_ids(processor, "\n")
-    out = []
     for message in messages:
         if message["role"] not in ROLES:
             raise InputError(f"role {message['role']!r}: a message's role is one of {', '.join(ROLES)}")
-        opening = [id_of(f"<|{message['role']}|>"), *newline]
-        out.append((message["role"], opening, [*plain_ids(processor, message["content"]), id_of("<|end|>")]))
-    return out
+    tokenizer = tokenizer_of(processor)
+    template = getattr(processor, "chat_template", None) or getattr(tokenizer, "chat_template", None)
+    if not template:
+        raise InputError("the processor has no chat template: choose processor=bpe, or one that has chat_template.jinja")
+    roles = tuple(message["role"] for message in messages)
+    return [list(ids) for ids in _frame(tokenizer, template, roles, generation_prompt)]
+
+
+@functools.lru_cache(maxsize=512)
+def _frame(tokenizer: Any, template: str, roles: tuple[str, ...], generation_prompt: bool) -> tuple[tuple[int, ...], ...]:
+    from jinja2 import TemplateError
+
+    asked = [{"role": role, "content": PLACE.format(place)} for place, role in enumerate(roles)]
+    try:
+        text = tokenizer.apply_chat_template(asked, chat_template=template, tokenize=False, add_generation_prompt=generation_prompt)
+    except TemplateError as error:
+        raise InputError(f"the chat template refuses a conversation of {', '.join(roles)}: {error}") from error
+    parts = PLACES.split(text)
+    if parts[1::2] != [str(place) for place in range(len(roles))]:
+        raise InputError(f"the chat template does not write each content of a conversation of {', '.join(roles)} once, in order")
+    return tuple(tuple(tokenizer(part, add_special_tokens=False)["input_ids"]) if part else () for part in parts[::2])
 
 
 def plain_ids(processor, text: str) -> list[int]:
     """Token ids of `text` with no special token added or recognised."""
-    return processor(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+    return tokenizer_of(processor)(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
 
 
 def render(processor, messages: list[dict], *, generation_prompt: bool = False) -> list[int]:
-    """Token ids of a conversation; with `generation_prompt` it ends where the assistant's answer begins."""
-    newline = plain_ids(processor, "\n")
-    ids = [token for _, opening, content in turns(processor, messages) for token in (*opening, *content, *newline)]
-    return [*ids, processor.convert_tokens_to_ids("<|assistant|>"), *newline] if generation_prompt else ids
+    """Token ids of a conversation; with `generation_prompt` it ends where the assistant's answer begins.
+
+    Special tokens written inside a content are encoded as the plain text that they are, so no user can end a turn or open another.
+    """
+    before, *after = frame(processor, messages, generation_prompt=generation_prompt)
+    ids = before
+    for message, following in zip(messages, after, strict=True):
+        ids += [*plain_ids(processor, message["content"]), *following]
+    return ids
+
+
+def closing(processor, following: list[int]) -> list[int]:
+    """The ids behind an answer up to the one that ends its turn; none where the template does not end turns."""
+    stop = ends(processor)
+    return next((following[: place + 1] for place, token in enumerate(following) if token in stop), [])
 
 
 def labelled(processor, messages: list[dict]) -> tuple[list[int], list[int]]:
     """(ids, labels) of a conversation: labels repeat the ids of what the assistant says and its end of turn, and are -100 elsewhere."""
-    newline = plain_ids(processor, "\n")
-    ids, labels = [], []
-    for role, opening, content in turns(processor, messages):
-        ids += [*opening, *content, *newline]
-        labels += [-100] * len(opening) + (content if role == "assistant" else [-100] * len(content)) + [-100] * len(newline)
+    ids, *after = frame(processor, messages)
+    labels = [-100] * len(ids)
+    for message, following in zip(messages, after, strict=True):
+        content, said = plain_ids(processor, message["content"]), message["role"] == "assistant"
+        end = closing(processor, following) if said else []
+        ids += [*content, *following]
+        labels += [*(content if said else [-100] * len(content)), *end, *[-100] * (len(following) - len(end))]
     return ids, labels
 
 
@@ -53,9 +87,10 @@ def instruction(row: dict, processor) -> dict[str, list[int]]:
 def preference(row: dict, processor) -> dict[str, dict[str, list[int]]]:
     """A row of preferences as {"chosen", "rejected"}, each {"input_ids", "labels"} with labels on that answer only."""
     prompt = render(processor, row["prompt"], generation_prompt=True)
+    *_, following = frame(processor, [*row["prompt"], {"role": "assistant", "content": ""}])
+    end = closing(processor, following)
     sides = {}
     for side in ("chosen", "rejected"):
-        ids = render(processor, [*row["prompt"], {"role": "assistant", "content": row[side]}])
-        ids = ids[: len(ids) - len(plain_ids(processor, "\n"))]  # the answer ends with its end of turn
-        sides[side] = {"input_ids": ids, "labels": [-100] * len(prompt) + ids[len(prompt) :]}
+        answer = [*plain_ids(processor, row[side]), *end]  # the answer ends with its end of turn
+        sides[side] = {"input_ids": [*prompt, *answer], "labels": [-100] * len(prompt) + answer}
     return sides
