@@ -4,7 +4,7 @@ import json
 import polars as pl
 import pytest
 
-from fmcycle.curation.contamination import Contamination
+from fmcycle.curation.contamination import Contamination, Match
 from fmcycle.curation.corpus import gathered, whole
 from fmcycle.error import InputError
 
@@ -46,6 +46,32 @@ def test_a_part_of_a_question_is_no_contamination(evaluation):
     words = QUESTION.split()
     judged = whole(Contamination(evaluation), documents(" ".join(words[:12]), " ".join(words[:18])))
     assert judged["value"].to_list() == [None, "quiz.jsonl.gz#1"]
+
+
+def test_an_edited_copy_is_found_and_its_words_far_apart_are_none(evaluation):
+    changed = QUESTION.replace("leaves", "quits").replace("how far", "how many miles")
+    filler = " ".join(f"filler{number}" for number in range(3000))
+    words = QUESTION.split()
+    scattered = f" {filler} ".join(" ".join(words[place : place + 7]) for place in range(0, len(words), 7))
+    judged = whole(Contamination(evaluation), documents(f"{filler} {changed} {filler}", scattered))
+    assert judged["value"].to_list() == ["quiz.jsonl.gz#1", None]
+
+
+def test_the_form_that_all_questions_have_tells_of_none():
+    form = "Read the passage with care and choose the one answer that it gives."
+    own = [f"{form} Here number{n} sailor{n} built house{n} of wood{n} beside river{n} in summer{n} {n}" for n in range(20)]
+    match = Match()
+    index = match.index(pl.DataFrame({"name": ["quiz"] * 20, "line": [str(n) for n in range(20)], "text": own}))
+    held = match.held(pl.Series([f"{form} Another passage altogether.", f"It says: {own[7]}"]), index)
+    assert held.select("owner", "line").rows() == [(1, "7")]
+
+
+def test_scripts_without_blanks_need_more_letters_than_words():
+    row = "长江是亚洲最长的河流它发源于青藏高原流经十一个省市最后在上海注入东海"
+    match = Match()
+    index = match.index(pl.DataFrame({"name": ["quiz"] * 2, "line": ["1", "2"], "text": [row, "他昨天去了北京大学"]}))
+    held = match.held(pl.Series([f"课本说{row}对不对", f"课本说{row.replace('亚洲', '世界')}", "他昨天去了北京大学看书"]), index)
+    assert held.select("owner", "line").rows() == [(0, "1"), (1, "1")]
 
 
 def test_findings_name_the_touched_rows_of_every_evaluation(evaluation):

@@ -3,6 +3,7 @@
 import json
 from types import SimpleNamespace
 
+import polars as pl
 import pytest
 
 from fmcycle import artifact
@@ -25,10 +26,12 @@ def config(material, out, **inputs):
     return SimpleNamespace(
         inputs=given | tables,
         out=str(out),
+        runs=str(out.with_name(f"{out.name}-runs")),
         evaluation={
             "bits_per_byte": {"_target_": f"{node}.bits_per_byte.BitsPerByte", "documents": tables["documents"], "limit": 10},
-            "instruction": instruction | {"reference": str(material / "model")},
+            "instruction": instruction | {"reference": given["model"]},
         },
+        contamination={"_target_": "fmcycle.curation.contamination.Match"},
         sample={"_target_": f"{node}.sample.Sample", "instructions": tables["instructions"], "render": RENDER, "max_new_tokens": 12},
     )
 
@@ -36,7 +39,7 @@ def config(material, out, **inputs):
 def test_twice_gives_the_same_bytes_and_names_what_was_measured(material, tmp_path):
     found = [run(config(material, tmp_path / name)) for name in ("one", "two")]
     assert found[0] == found[1]
-    for name in ("samples.jsonl", "report.html", "evaluated.json"):
+    for name in ("samples.jsonl", "report.html", "contaminated.jsonl", "evaluated.json"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
     assert json.loads((tmp_path / "one" / "evaluated.json").read_text())["model"] == artifact.digest(material / "model")
     assert len((tmp_path / "one" / "samples.jsonl").read_text().splitlines()) == 8
@@ -54,3 +57,35 @@ def test_a_broken_metrics_file_is_named_before_any_work(material, tmp_path):
     with pytest.raises(InputError, match=r"metrics\.json: not readable"):
         run(config(material, tmp_path / "out", pretrain_metrics=str(tmp_path / "metrics.json")))
     assert not (tmp_path / "out").exists()
+
+
+def test_every_figure_stands_once_more_on_the_rows_that_no_training_text_holds(material, tmp_path):
+    for name in ("documents", "instructions", "preferences", "prompts"):
+        frame = pl.read_parquet(material / f"{name}.parquet")
+        frame.filter(pl.col("split") == "test").unique("id" if name != "documents" else "text", maintain_order=True).write_parquet(
+            tmp_path / f"{name}.parquet"
+        )
+    documents = pl.read_parquet(tmp_path / "documents.parquet")
+    told = documents.filter(pl.col("text").str.count_matches(r"\w+") > 20).head(1)
+    copy = told.with_columns(id=pl.lit("copy"), split=pl.lit("train"), text=pl.lit("It says: ") + pl.col("text"))
+    model = {"model": str(material / "model")}
+    documents.write_parquet(tmp_path / "documents.parquet")
+    before = run(config(tmp_path, tmp_path / "before", **model))
+    assert not [key for key in before if "/clean" in key] and before["contaminated/documents"] == 0
+    pl.concat([documents, copy]).write_parquet(tmp_path / "documents.parquet")
+    metrics = run(config(tmp_path, tmp_path / "out", **model))
+    held = [json.loads(line) for line in (tmp_path / "out/contaminated.jsonl").read_text().splitlines()]
+    assert ("documents", told["id"][0], "copy") in {(row["table"], row["id"], row["by"]) for row in held}
+    documents.filter(~pl.col("id").is_in([row["id"] for row in held])).write_parquet(tmp_path / "documents.parquet")
+    alone = run(config(tmp_path, tmp_path / "rest", **model))
+    for end in ("", "/low", "/high", "/n"):
+        assert metrics[f"bits_per_byte/clean{end}"] == alone[f"bits_per_byte{end}"]
+        assert metrics[f"bits_per_byte{end}"] == before[f"bits_per_byte{end}"]
+    html = (tmp_path / "out/report.html").read_text()
+    assert "Held-out rows that training texts hold" in html and told["id"][0] in html and "Bits per byte, clean rows" in html
+
+
+def test_without_a_match_nothing_is_looked_for(material, tmp_path):
+    cfg = config(material, tmp_path / "out")
+    cfg.contamination = None
+    assert not [key for key in run(cfg) if key.startswith("contaminated")]

@@ -1,4 +1,4 @@
-"""Contamination: documents that hold texts on which models are evaluated."""
+"""Contamination: texts that hold rows on which models are evaluated, whole or with some words changed."""
 
 import functools
 import gzip
@@ -11,51 +11,117 @@ import polars as pl
 
 from fmcycle.curation.corpus import Fetch
 from fmcycle.curation.near import within
-from fmcycle.curation.shingle import grams, pieces, words
+from fmcycle.curation.shingle import UNSPACED, grams, pieces, words
 from fmcycle.error import InputError
 from fmcycle.number import Fraction, PositiveInt
+
+LEAST = 8  # words of a string that a text must have, however short the string: fewer stand in texts that never saw it
+COMMON = (
+    10  # rows of an evaluation that may have an n-gram: one of more is its form, "Answer with one of the following", and tells of no row
+)
+ITEM = {"name": pl.String, "line": pl.String, "text": pl.String}
+TOUCH = {"owner": pl.Int64, "name": pl.String, "line": pl.String, "share": pl.Float64}
+
+
+@dataclass(frozen=True)
+class Match:
+    """`held(texts, index)`: which rows of an evaluation each text holds.
+
+    A text holds a row where, within twice the length of one of the row's strings, it has `touched` of that string's words, and eight at
+    least, each in one of `ngram` words in a row that both have. A changed word takes itself away and no more, while its neighbours stand
+    in n-grams without it. What more than ten rows of the evaluation have is not counted.
+    Source: the share of words in common n-grams is that of Dubey et al., The Llama 3 Herd of Models (2024), section 5.1.4 (8-grams, and
+    anywhere in the corpus; shorter ones here that must stand together in one text, so that edited copies are found).
+    """
+
+    ngram: PositiveInt = 5
+    touched: Fraction = 0.7
+
+    def index(self, rows: pl.DataFrame) -> "Index":
+        """Of strings of rows: `name` of the evaluation, `line` (the row's name in it), `text`. A row may have several."""
+        spoken = words(rows["text"])
+        found = grams(spoken, self.ngram)
+        size = np.diff(spoken.start)
+        item = np.repeat(np.arange(rows.height), np.diff(found.start))
+        place = np.arange(len(item)) - found.start[:-1][item]
+        whole = size[item] >= self.ngram
+        keys = pl.DataFrame({"key": found.value[whole], "item": item[whole], "place": place[whole]})
+        named = keys.join(rows.select("name", "line", item=pl.int_range(pl.len())), on="item")
+        keys = named.filter(pl.col("line").n_unique().over("key", "name") <= COMMON).select("key", "item", "place")
+        unspaced = (rows["text"].str.count_matches(UNSPACED) > pl.Series(size / 2)).to_numpy() if rows.height else np.zeros(0, bool)
+        items = rows.select("name", "line", item=pl.int_range(pl.len()), size=pl.Series(size, dtype=pl.Int64))
+        items = items.join(covered(keys, ["item"], self.ngram), on="item").rename({"covered": "own"})
+        least = pl.Series(np.where(unspaced, 3 * LEAST, LEAST))  # a letter of Chinese is less than a word
+        items = items.with_columns(asked=pl.max_horizontal(least.gather(items["item"]), (pl.col("own") * self.touched).ceil()))
+        items = items.filter(pl.col("own") >= pl.col("asked"))
+        keys = keys.join(items.select("item", "size"), on="item")
+        return Index(np.unique(keys["key"].to_numpy()), keys, items)
+
+    def held(self, texts: pl.Series, known: "Index") -> pl.DataFrame:
+        """(owner: place in `texts`, name, line, share of the string's words) of every row that a text holds."""
+        parts = [pl.DataFrame(schema=TOUCH)]
+        if len(known.keys):
+            for piece in pieces(pl.DataFrame({"text": texts}).with_row_index("owner")):
+                parts.append(self._held(piece, known))
+        return pl.concat(parts)
+
+    def _held(self, frame: pl.DataFrame, known: "Index") -> pl.DataFrame:
+        found = grams(words(frame["text"]), self.ngram)
+        some = np.flatnonzero(within(found.value, known.keys))
+        owner = np.searchsorted(found.start, some, side="right") - 1
+        hits = pl.DataFrame({"owner": owner, "at": some - found.start[owner], "key": found.value[some]}).join(known.rows, on="key")
+        hits = hits.filter(pl.len().over("owner", "item") * self.ngram >= LEAST)
+        window = pl.col("at") // pl.col("size")  # each place in two windows of twice the string, so that a copy lies in one of them whole
+        hits = pl.concat([hits.with_columns(window=window), hits.with_columns(window=window - 1)])
+        best = covered(hits, ["owner", "item", "window"], self.ngram).group_by("owner", "item").agg(pl.col("covered").max())
+        best = best.join(known.items, on="item").filter(pl.col("covered") >= pl.col("asked"))
+        best = best.group_by("owner", "name", "line").agg(share=(pl.col("covered") / pl.col("own")).max())
+        return best.with_columns(owner=frame["owner"].gather(best["owner"]).cast(pl.Int64)).select(*TOUCH).sort("owner", "name", "line")
+
+
+def covered(keys: pl.DataFrame, by: list[str], ngram: int) -> pl.DataFrame:
+    """How many words the n-grams that begin at `place` cover together, by group."""
+    step = pl.col("place").diff().shift(-1).over(*by).fill_null(ngram)
+    found = keys.select(*by, "place").unique().sort(*by, "place").with_columns(covered=pl.min_horizontal(step, ngram))
+    return found.group_by(by).agg(pl.col("covered").sum())
+
+
+@dataclass(frozen=True)
+class Index:
+    """keys: sorted hashes of all n-grams; rows: (key, item, place, size); items, strings of rows: (item, name, line, own words, asked)."""
+
+    keys: np.ndarray
+    rows: pl.DataFrame
+    items: pl.DataFrame
 
 
 @dataclass(frozen=True)
 class Contamination:
-    """Corpus step: drop (or, with `keep`, only name) the documents that share word n-grams with rows of an evaluation.
+    """Corpus step: drop (or, with `keep`, only name) the documents that hold rows of an evaluation, by `Match`.
 
     evaluation: a folder of JSONL (also .gz), Parquet and text files, each an evaluation; null: nothing is looked for. A line of a text file
-    is a row. A row is touched by a document that has `touched` of the n-grams of one of its strings; strings of fewer words tell nothing.
-    The findings name the touched rows, so that the score on the clean part can be told apart.
-    Source: Chowdhery et al., PaLM (2022), section 8 (8-grams, a share of them; 0.7 there, lower here so that an edited copy is found too).
+    is a row. The findings name the touched rows, so that the score on the clean part can be told apart.
     """
 
     evaluation: str | None
-    ngram: PositiveInt = 8
-    touched: Fraction = 0.5
+    ngram: PositiveInt = 5
+    touched: Fraction = 0.7
     keep: bool = False
 
     def sketch(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """One line an n-gram that an evaluation has too."""
-        known = index(self.evaluation, self.ngram)
-        found = [self._lines(piece, known) for piece in pieces(frame)] if len(known.keys) else []
-        empty = pl.DataFrame(schema={"row": pl.UInt64, "part": pl.UInt32, "key": pl.UInt64})
-        return pl.concat([empty, *found])
-
-    def _lines(self, frame: pl.DataFrame, known: "Index") -> pl.DataFrame:
-        found = grams(words(frame["text"]), self.ngram)
-        held = within(found.value, known.keys)
-        owner = np.repeat(np.arange(frame.height), np.diff(found.start))[held]
-        lines = pl.DataFrame({"owner": owner, "key": found.value[held]}).unique(maintain_order=True)
-        return lines.select(row=frame["row"].gather(lines["owner"]), part=pl.lit(0, pl.UInt32), key="key")
+        """One line an evaluation's row that a document holds."""
+        match = Match(self.ngram, self.touched)
+        found = match.held(frame["text"], index(self.evaluation, match))
+        row = frame["row"].gather(found["owner"]).cast(pl.UInt64)
+        return found.select(row=row, part=pl.lit(0, pl.UInt32), name="name", line=pl.col("line").cast(pl.Int64), share="share")
 
     def settle(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """(row, name, item, share): the evaluations' rows of which a document has enough."""
-        known = index(self.evaluation, self.ngram)
-        of = frame.select("row", "key").join(known.rows, on="key").group_by("row", "item").agg(shared=pl.len())
-        held = of.join(known.items, on="item").with_columns(share=pl.col("shared") / pl.col("grams"))
-        found = held.filter(pl.col("share") >= self.touched).select("row", "name", "line", "share")
-        return found.sort("row", "name", "line")
+        """As sketched: what a document holds depends on no other."""
+        return frame.drop("part").sort("row", "name", "line")
 
     def verdicts(self, settled: pl.DataFrame, fetch: Fetch) -> pl.DataFrame:
         """Every document that touches a row goes; the value names the row that it has most of."""
-        rule = f"{self.touched} of a row's {self.ngram}-grams"
+        rule = f"{self.touched} of a row's words in common {self.ngram}-grams"
         worst = settled.sort(["row", "share", "name", "line"], descending=[False, True, False, False])
         worst = worst.unique("row", keep="first", maintain_order=True)
         found = worst.select("row", reason=pl.lit("evaluation text"), rule=pl.lit(rule), value=pl.format("{}#{}", "name", "line"))
@@ -63,37 +129,24 @@ class Contamination:
 
     def findings(self, settled: pl.DataFrame) -> dict:
         """Of each evaluation its rows, how many are touched, and which (by line, from 1)."""
-        known = index(self.evaluation, self.ngram)
         touched = dict(settled.group_by("name").agg(pl.col("line").unique().sort()).iter_rows())
-        return {"evaluations": {name: {"rows": rows, "touched": touched.get(name, [])} for name, rows in known.sizes.items()}}
-
-
-@dataclass(frozen=True)
-class Index:
-    """keys: sorted hashes of all n-grams; rows: (key, item); items, strings of rows: (item, name, line, grams); sizes: rows by name."""
-
-    keys: np.ndarray
-    rows: pl.DataFrame
-    items: pl.DataFrame
-    sizes: dict[str, int]
+        rows = rows_by_name(self.evaluation)
+        return {"evaluations": {name: {"rows": rows[name], "touched": touched.get(name, [])} for name in sorted(rows)}}
 
 
 @functools.lru_cache(1)
-def index(folder: str | None, ngram: int) -> Index:
+def index(folder: str | None, match: Match) -> Index:
     """The n-grams of every string of every row of every evaluation."""
-    texts = [] if folder is None else read(Path(folder))
-    frame = pl.DataFrame(texts, schema={"name": pl.String, "line": pl.Int64, "text": pl.String}, orient="row")
-    spoken = words(frame["text"])
-    found = grams(spoken, ngram)
-    item = np.repeat(np.arange(frame.height), np.diff(found.start))
-    enough = np.diff(spoken.start)[item] >= ngram
-    rows = pl.DataFrame({"key": found.value[enough], "item": item[enough]}).unique(maintain_order=True)
-    items = frame.select("name", "line", item=pl.int_range(pl.len())).join(rows.group_by("item").agg(grams=pl.len()), on="item")
-    sizes = dict(frame.group_by("name").agg(pl.col("line").n_unique()).sort("name").iter_rows())
-    return Index(np.unique(rows["key"].to_numpy()), rows, items, sizes)
+    return match.index(pl.DataFrame([] if folder is None else read(Path(folder)), schema=ITEM, orient="row"))
 
 
-def read(folder: Path) -> list[tuple[str, int, str]]:
+def rows_by_name(folder: str | None) -> dict[str, int]:
+    """{evaluation: how many rows it has}."""
+    found = pl.DataFrame([] if folder is None else read(Path(folder)), schema=ITEM, orient="row")
+    return dict(found.group_by("name").agg(pl.col("line").n_unique()).iter_rows())
+
+
+def read(folder: Path) -> list[tuple[str, str, str]]:
     """(file, line from 1, text) of every row of every evaluation. Raises InputError for what is no folder and what cannot be read."""
     if not folder.is_dir():
         raise InputError(f"{folder}: no folder of evaluation texts; name one with JSONL, Parquet or text files in it, or null for none")
@@ -104,7 +157,7 @@ def read(folder: Path) -> list[tuple[str, int, str]]:
             rows = rows_of(file)
         except (OSError, ValueError, pl.exceptions.PolarsError) as error:
             raise InputError(f"{file}: not readable as an evaluation ({error}); repair it or take it out of {folder}") from error
-        found += [(name, line, text) for line, row in enumerate(rows, 1) for text in strings(row) or [""]]
+        found += [(name, str(line), text) for line, row in enumerate(rows, 1) for text in strings(row) or [""]]
     return found
 
 

@@ -1,12 +1,13 @@
 """The evaluation as one page that reads without a network: figures with intervals, curves, answers, lineage."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from fmcycle.watching.chart import curve, intervals
 
 TEMPLATE = "report.html"
+SHOWN = 20  # rows that a training text holds
 NAMES = {
     "bits_per_byte": "Bits per byte",
     "perplexity": "Perplexity per token",
@@ -25,6 +26,7 @@ NAMES = {
     "kneser_ney_5gram_bits_per_byte": "Kneser-Ney 5-gram, bits per byte",
 }
 HEADLINE = ("bits_per_byte", "rouge_l", "exact_match", "preference_accuracy", "refusal_rate", "toxicity_rate")
+CLEAN = "/clean"  # a metric on the rows that no training text holds
 STAGES = ("pretrain", "finetune", "align", "select", "compress")
 
 
@@ -44,8 +46,9 @@ def rows(metrics: dict[str, float]) -> Iterator[Row]:
     keys = dict.fromkeys(key.removesuffix("/low").removesuffix("/high").removesuffix("/n") for key in metrics)
     for key in keys:
         low, high, n = (metrics.get(f"{key}/{end}") for end in ("low", "high", "n"))
-        prefix, _, last = key.rpartition("/")
-        name = NAMES.get(last, last.replace("_", " "))
+        plain, clean = key.removesuffix(CLEAN), ", clean rows" if key.endswith(CLEAN) else ""
+        prefix, _, last = plain.rpartition("/")
+        name = NAMES.get(last, last.replace("_", " ")) + clean
         yield Row(key, f"{prefix}: {name}" if prefix else name, metrics.get(key), low, high, None if n is None else int(n))
 
 
@@ -72,8 +75,8 @@ def baselines(metrics: dict[str, float], stages: dict[str, dict]) -> list[tuple[
     return [(name, where[key], where[f"{key}/low"], where[f"{key}/high"]) for name, where, key in wanted if f"{key}/low" in where]
 
 
-def page(metrics: dict, stages: dict[str, dict], curves: dict[str, dict], samples: list[dict], lineage: dict[str, str]) -> str:
-    """The whole page. stages: {stage: its metrics}; curves: {stage: its curve.json}; lineage: {input: digest}."""
+def page(metrics: dict, stages: dict, curves: dict, samples: list[dict], lineage: dict[str, str], contaminated: Sequence[dict] = ()) -> str:
+    """The whole page. stages: {stage: its metrics}; curves: {stage: its curve.json}; lineage: {input: digest}; contaminated: held rows."""
     import jinja2
 
     found = {row.key: row for row in rows(metrics)}
@@ -89,6 +92,9 @@ def page(metrics: dict, stages: dict[str, dict], curves: dict[str, dict], sample
         seen=stages.get("pretrain", {}).get("seen_tokens"),
         tasks=tasks(metrics),
         gains=[row for row in found.values() if row.key.endswith("_gain")],
+        held=[row for row in found.values() if row.key.startswith("contaminated/")],
+        clean=[(found[key.removesuffix(CLEAN)], found[key]) for key in found if key.endswith(CLEAN) and key.count("/") == 1],
+        contaminated=contaminated[:SHOWN],
         everything=list(found.values()),
         stages=[(stage, list(rows(stages[stage]))) for stage in STAGES if stage in stages],
         curves=[(stage, drawn[stage]) for stage in STAGES if drawn.get(stage)],

@@ -4,26 +4,35 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+import polars as pl
+
 from fmcycle import artifact, durable
 from fmcycle.build import build
 from fmcycle.error import InputError
+from fmcycle.stage import clean
 
 
 @dataclass
 class Config:
-    """`evaluation`: {name: (model, processor) -> metrics}; `sample`: (model, processor) -> rows.
+    """`evaluation`: {name: (model, processor) -> metrics}; `sample`: (model, processor) -> rows; `contamination`: which rows a text holds.
 
     inputs beside model: what the evaluations name; and for the page, `<stage>_metrics` and `<stage>_curve`: files of the stages before.
     """
 
     inputs: dict
     out: str
+    runs: str
     evaluation: dict
     sample: dict
+    contamination: dict | None = None
 
 
 def run(cfg: Config) -> dict[str, float]:
-    """Every evaluation's metrics in one dict; writes samples.jsonl, report.html and evaluated.json (digests of the inputs)."""
+    """Every evaluation's metrics in one dict; writes samples.jsonl, report.html and evaluated.json (digests of the inputs).
+
+    An evaluation of a table of which a training text holds rows runs once more on the table without them: its metrics are `.../clean`, and
+    contaminated.jsonl names the rows.
+    """
     from rich.progress import track
 
     out, given = Path(cfg.out), {name: path for name, path in cfg.inputs.items() if path is not None}
@@ -33,17 +42,29 @@ def run(cfg: Config) -> dict[str, float]:
         for kind in ("_metrics", "_curve")
     }
     model, processor = artifact.load_model(given["model"])
-    metrics: dict[str, float] = {}
+    found, metrics, files = contaminated(cfg, given)
     for name, evaluation in track(evaluations.items(), description="evaluate"):
         metrics |= checked(name, evaluation(model, processor), metrics)
+        if (node := clean.replaced(cfg.evaluation[name], files)) != cfg.evaluation[name]:
+            metrics |= clean.named(build(node)(model, processor))
     samples = sample(model, processor)
     digests = {name: artifact.digest(path) for name, path in sorted(given.items())}
     from fmcycle.evaluation.report import page
 
     durable.write_text(out / "samples.jsonl", "".join(json.dumps(row, ensure_ascii=False, sort_keys=True) + "\n" for row in samples))
-    durable.write_text(out / "report.html", page(metrics, before["_metrics"], before["_curve"], samples, digests))
+    durable.write_text(out / "report.html", page(metrics, before["_metrics"], before["_curve"], samples, digests, found.to_dicts()))
+    durable.write_text(out / "contaminated.jsonl", found.write_ndjson())
     durable.write_json(out / "evaluated.json", digests)
     return metrics
+
+
+def contaminated(cfg: Config, given: dict[str, str]) -> tuple[pl.DataFrame, dict[str, float], dict[str, str]]:
+    """(the held-out rows that a training text holds, how many, the tables of which there are any: {file: the clean one})."""
+    if not cfg.contamination:
+        return pl.DataFrame(schema=clean.TOUCHED), {}, {}
+    tables = {name: given[name] for name in clean.TABLES if name in given and clean.is_split(given[name])}
+    found, rows = clean.touched(tables, build(cfg.contamination))
+    return found, clean.counts(found, rows), clean.without(tables, found, rows, Path(cfg.runs) / "clean")
 
 
 def checked(name: str, found: dict[str, float], metrics: dict[str, float]) -> dict[str, float]:
