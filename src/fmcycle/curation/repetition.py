@@ -1,18 +1,19 @@
 """Texts that repeat themselves: by line, paragraph and n-gram of words."""
 
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 import polars as pl
 
 from fmcycle.curation import word
 from fmcycle.curation.quality import judge
+from fmcycle.curation.shingle import hashed, pieces
 from fmcycle.number import Fraction, PositiveInt
 
 TOP = [0.20, 0.18, 0.16]
 DUPLICATE = [0.15, 0.14, 0.13, 0.12, 0.11, 0.10]
 CHARACTERS = 3  # of a script without blanks, for each word of an n-gram: a word has some two in Chinese, four in Thai
+SLOTS = 18  # bits of a table that n-grams are told apart by before they are sorted
 MIX = np.uint64(0x9E3779B97F4A7C15)  # odd: multiplying by it loses nothing
 
 
@@ -64,34 +65,37 @@ def repeated(frame: pl.DataFrame, parts: pl.Expr, name: str) -> list[pl.Series]:
 
 
 def ngrams(frame: pl.DataFrame, top: list[float], duplicate: list[float], often: int) -> list[pl.Series]:
-    """The shares of each row's top and duplicate n-grams; null where an upper bound shows that no threshold is near.
+    """The shares of each row's top and duplicate n-grams; null where an upper bound shows that no threshold is near."""
+    names = [f"top_{n}_gram" for n in range(2, 2 + len(top))] + [f"duplicate_{n}_grams" for n in range(5, 5 + len(duplicate))]
+    found = [shares(piece["text"], top, duplicate, often) for piece in pieces(frame)]
+    columns = np.concatenate(found) if found else np.empty((0, len(names)))
+    return [pl.Series(name, columns[:, place]).fill_nan(None) for place, name in enumerate(names)]
+
+
+def shares(texts: pl.Series, top: list[float], duplicate: list[float], often: int) -> np.ndarray:
+    """(text, rule): the shares, NaN where none can be above its bound.
 
     A top n-gram has at most ceil(n / 2) times the characters of the top 2-gram, for each of its pairs is there as often, and blanks add at
     most a third; duplicate n-grams lie inside the duplicate 5-grams.
     """
-    sizes = frame["text"].str.len_chars().to_numpy()
-    found = np.full((frame.height, len(top) + len(duplicate)), np.nan)
-    low = np.array([least(top, 1, 4 / 3), least(top, CHARACTERS, 1)])
-    for rows in slices(sizes):
-        some = frame[rows]
-        joined = some.select(word.mostly(pl.col("text"), word.UNSPACED))["text"].cast(pl.Int64).to_numpy()
-        texts = some.select(pl.col("text").str.extract_all(word.WORD))["text"]
-        begins = np.concatenate([[0], np.cumsum(texts.list.len().to_numpy(), dtype=np.int64)])
-        words = texts.explode(empty_as_null=False)
-        hashes, lengths = words.hash(0).to_numpy(), words.str.len_chars().to_numpy().astype(np.int64)
-        most, held = bounds(hashes, lengths, begins)
-        size = sizes[rows]
-        by_top, by_duplicate = most > low[joined] * size, held > min(duplicate, default=np.inf) * size
-        for place in np.flatnonzero(by_top | by_duplicate):
-            inside = slice(begins[place], begins[place + 1])
-            own = Words(hashes[inside], lengths[inside], 1 - joined[place])
-            row, times = found[rows.start + place], CHARACTERS if joined[place] else 1
-            if by_top[place]:
-                row[: len(top)] = [own.top(n * times, often) / size[place] for n in range(2, 2 + len(top))]
-            if by_duplicate[place]:
-                row[len(top) :] = [own.duplicate(n * times) / size[place] for n in range(5, 5 + len(duplicate))]
-    names = [f"top_{n}_gram" for n in range(2, 2 + len(top))] + [f"duplicate_{n}_grams" for n in range(5, 5 + len(duplicate))]
-    return [pl.Series(name, found[:, place]).fill_nan(None) for place, name in enumerate(names)]
+    found, size = word.cut(texts), texts.str.len_chars().to_numpy()
+    text = np.repeat(np.arange(len(texts)), np.diff(found.start))
+    words = Words.of(hashed(found.joined, found.begin, found.end) ^ (text.astype(np.uint64) * MIX), found.length, text)
+    joined = found.each((found.kind & word.SINGLE) != 0) > 0
+    joined[joined] = texts.filter(pl.Series(joined)).to_frame("text").select(word.mostly(pl.col("text"), word.UNSPACED)).to_series()
+    by_top = words.in_pairs(len(texts), often) > np.where(joined, least(top, CHARACTERS, 1), least(top, 1, 4 / 3)) * size
+    by_duplicate = found.each(np.where(words.in_duplicates(5), found.length, 0)) > min(duplicate, default=np.inf) * size
+    result = np.full((len(texts), len(top) + len(duplicate)), np.nan)
+    for alike, times, blank in ((joined, CHARACTERS, 0), (~joined, 1, 1)):
+        near = np.flatnonzero(by_top & alike)
+        own = words.within(by_top & alike)
+        for n in range(len(top) if len(near) else 0):
+            result[near, n] = own.top((n + 2) * times, len(texts), often, blank)[near] / size[near]
+        near = np.flatnonzero(by_duplicate & alike)
+        own = words.within(by_duplicate & alike)
+        for n in range(len(duplicate) if len(near) else 0):
+            result[near, len(top) + n] = own.duplicate((n + 5) * times, len(texts))[near] / size[near]
+    return result
 
 
 def least(top: list[float], times: int, blanks: float) -> float:
@@ -100,84 +104,99 @@ def least(top: list[float], times: int, blanks: float) -> float:
     return min([bound / (-(-n // 2) * blanks if n > 2 else 1) for n, bound in runs], default=np.inf)
 
 
-def slices(sizes: np.ndarray, most: int = 1 << 24) -> list[slice]:
-    """Runs of rows with about `most` characters together, at least one row each: what is in memory at a time."""
-    cuts = np.flatnonzero(np.diff(np.cumsum(sizes) // most, prepend=0))
-    edges = sorted({0, len(sizes), *cuts.tolist()})
-    return [slice(begin, end) for begin, end in pairwise(edges)]
+@dataclass
+class Words:
+    """The words of some texts, one after another."""
 
+    hashes: np.ndarray  # no two texts have one in common
+    lengths: np.ndarray  # in characters
+    text: np.ndarray
+    pairs: np.ndarray  # how often each word and the next one stand there; more where others share their slot
 
-def bounds(hashes: np.ndarray, lengths: np.ndarray, begins: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Of each text an upper bound of its top 2-gram's characters in all places, and of the characters in its duplicate 5-grams.
+    @classmethod
+    def of(cls, hashes: np.ndarray, lengths: np.ndarray, text: np.ndarray) -> "Words":
+        """With their pairs counted."""
+        pairs = np.zeros(len(hashes), np.int64)
+        slot = ((hashes[:-1] * MIX + hashes[1:]) * MIX >> np.uint64(64 - SLOTS)).astype(np.int64)
+        pairs[:-1] = np.bincount(slot, minlength=1 << SLOTS)[slot]
+        return cls(hashes, lengths, text, pairs)
 
-    hashes, lengths: of the words of all texts, one after another; text i has those from begins[i] to begins[i + 1].
-    """
-    place = np.repeat(np.arange(len(begins) - 1), np.diff(begins))
-    own = hashes ^ (np.arange(len(begins), dtype=np.uint64) * MIX)[place]  # so that the same words in two texts are no repetition
-    most, covered = np.zeros(len(begins) - 1, np.int64), np.zeros(len(own), bool)
-    if len(own) > 1:
-        order, again = in_order(grams(own, 2))
+    def within(self, texts: np.ndarray) -> "Words":
+        """Those of `texts` (bool)."""
+        inside = texts[self.text]
+        return Words(self.hashes[inside], self.lengths[inside], self.text[inside], self.pairs[inside])
+
+    def in_pairs(self, texts: int, often: int) -> np.ndarray:
+        """An upper bound, for each text, of the characters of a 2-gram in all its places, of those that are there `often` times."""
+        most = np.zeros(texts, np.int64)
+        if len(self.text):
+            behind = np.append(self.lengths[1:], 0)
+            first = np.flatnonzero(np.diff(self.text, prepend=-1))
+            most[self.text[first]] = np.maximum.reduceat(self.pairs * (self.pairs >= often) * (self.lengths + 1 + behind), first)
+        return most
+
+    def in_duplicates(self, n: int) -> np.ndarray:
+        """Which words stand in an n-gram that was there before?"""
+        inside = np.zeros(len(self.hashes), bool)
+        places, again, _ = self.runs(n, 2)
+        for shift in range(n):
+            inside[places[again] + shift] = True
+        return inside
+
+    def runs(self, n: int, often: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(places of n-grams that may be there `often` times, sorted by n-gram and place; is it as the one before?; characters)."""
+        rare = np.concatenate([[0], np.cumsum(self.pairs < often)])
+        count = max(0, len(self.text) - n + 1)
+        places = np.flatnonzero((rare[n - 1 :][:count] == rare[:count]) & (self.text[:count] == self.text[n - 1 :]))
+        values = self.hashes[places]
+        for shift in range(1, n):
+            values *= MIX
+            values += self.hashes[places + shift]
+        order, again = in_order(values)
+        places = places[order]
+        ends = np.concatenate([[0], np.cumsum(self.lengths)])
+        return places, again, ends[places + n] - ends[places]
+
+    def top(self, n: int, texts: int, often: int, blank: int) -> np.ndarray:
+        """Characters of each text's most frequent n-gram (the first of them) in all its places; 0 where it has fewer than `often`.
+
+        blank: characters between two words.
+        """
+        places, again, characters = self.runs(n, often)
         starts = np.flatnonzero(~again)
-        first = order[starts]
-        np.maximum.at(most, place[first], np.diff(starts, append=len(order)) * (lengths[first] + 1 + lengths[first + 1]))
-    if len(own) >= 5:
-        order, again = in_order(grams(own, 5))
-        for shift in range(5):
-            covered[order[again] + shift] = True
-    return most, np.bincount(place[covered], lengths[covered], minlength=len(most))
+        first, counts = places[starts], np.diff(starts, append=len(places))
+        order = np.lexsort((-first, counts))  # so that of a text the last one is the most frequent, of equals the first
+        found = np.zeros(texts, np.int64)
+        found[self.text[first[order]]] = (counts * (counts >= often) * (characters[starts] + blank * (n - 1)))[order]
+        return found
 
-
-def grams(hashes: np.ndarray, n: int) -> np.ndarray:
-    """One hash for each run of n words."""
-    count = max(0, len(hashes) - n + 1)
-    mixed = hashes[:count].copy()
-    for shift in range(1, n):
-        mixed *= MIX
-        mixed += hashes[shift : shift + count]
-    return mixed * MIX
+    def duplicate(self, n: int, texts: int) -> np.ndarray:
+        """Characters of each text in n-grams that were there before; after one of them counting goes on behind it."""
+        places, again, characters = self.runs(n, 2)
+        repeated = np.flatnonzero(again | np.append(again[1:], False))
+        repeated = repeated[np.argsort(places[repeated])]
+        seen: set[int] = set()
+        free, counted = 0, []
+        for number, place, own in zip(repeated.tolist(), places[repeated].tolist(), np.cumsum(~again)[repeated].tolist(), strict=True):
+            if place < free:
+                continue
+            if own in seen:
+                counted.append(number)
+                free = place + n
+            else:
+                seen.add(own)
+        found = np.zeros(texts, np.int64)
+        np.add.at(found, self.text[places[counted]], characters[counted])
+        return found
 
 
 def in_order(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(places sorted by the upper bits of their value, 40 or, for a huge text, what is left, then by place; as the one before?)."""
-    bits = np.uint64(max(24, len(values).bit_length()))
-    packed = ((values >> bits) << bits) | np.arange(len(values), dtype=np.uint64)
-    packed = pl.Series(packed).sort().to_numpy()
-    again = np.concatenate([[False], (packed[1:] >> bits) == (packed[:-1] >> bits)])
-    return (packed - ((packed >> bits) << bits)).astype(np.int64), again
-
-
-@dataclass
-class Words:
-    """The words of one text as hashes and lengths; `blank` characters stand between two."""
-
-    hashes: np.ndarray
-    lengths: np.ndarray
-    blank: int
-
-    def top(self, n: int, often: int) -> int:
-        """Characters of the most frequent n-gram (the first of them) in all its places; 0 where it has fewer than `often`."""
-        if len(self.hashes) < n:
-            return 0
-        _, first, counts = np.unique(grams(self.hashes, n), return_index=True, return_counts=True)
-        if counts.max() < often:
-            return 0
-        best = first[counts == counts.max()].min()
-        return int(counts.max() * (self.lengths[best : best + n].sum() + self.blank * (n - 1)))
-
-    def duplicate(self, n: int) -> int:
-        """Characters in n-grams that were there before; after one of them counting goes on behind it."""
-        own = grams(self.hashes, n)
-        _, kind, counts = np.unique(own, return_inverse=True, return_counts=True)
-        seen: set[int] = set()
-        characters = free = 0
-        repeated, ends = np.flatnonzero(counts[kind] > 1), np.concatenate([[0], np.cumsum(self.lengths)])
-        sizes = (ends[repeated + n] - ends[repeated]).tolist()
-        for place, own_kind, size in zip(repeated.tolist(), kind[repeated].tolist(), sizes, strict=True):
-            if place < free:
-                continue
-            if own_kind in seen:
-                characters += size
-                free = place + n
-            else:
-                seen.add(own_kind)
-        return characters
+    """(places sorted by value and then by place, is the value that of the one before?)."""
+    bits = np.uint64(max(1, len(values).bit_length()))
+    packed = pl.Series(((values >> bits) << bits) | np.arange(len(values), dtype=np.uint64)).sort().to_numpy()
+    order = (packed & ((np.uint64(1) << bits) - np.uint64(1))).astype(np.int64)
+    same = values[order[1:]] == values[order[:-1]]
+    if not np.array_equal(packed[1:] >> bits == packed[:-1] >> bits, same):  # next to never: the lower bits count
+        order = np.argsort(values, kind="stable")
+        same = values[order[1:]] == values[order[:-1]]
+    return order, np.concatenate([[False], same])[: len(order)]

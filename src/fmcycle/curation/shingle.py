@@ -38,7 +38,7 @@ def words(texts: pl.Series) -> Hashes:
     edges = np.flatnonzero(inside[1:] != inside[:-1]) + 1  # begins and ends in turn: a blank is the first and last of all
     begin = edges[::2]
     start = np.searchsorted(begin, np.concatenate([[0], np.cumsum(size)]) + 1)
-    return Hashes(_hash(joined, begin, edges[1::2]), start)
+    return Hashes(mix(hashed(joined, begin, edges[1::2])), start)
 
 
 def _spaced(texts: pl.Series) -> tuple[bytes, np.ndarray]:
@@ -54,8 +54,8 @@ def _spaced(texts: pl.Series) -> tuple[bytes, np.ndarray]:
     return ("\n" + text.str.join("\n").item() + "\n").encode() if len(text) else b"", size
 
 
-def _hash(joined: bytes, begin: np.ndarray, end: np.ndarray) -> np.ndarray:
-    """Hashes of the words joined[begin:end]: eight bytes at a time, of the long ones only where there are more."""
+def hashed(joined: bytes, begin: np.ndarray, end: np.ndarray) -> np.ndarray:
+    """Hashes of the words joined[begin:end], to `mix`: eight bytes at a time, of the long ones only where there are more."""
     eight = np.ndarray((len(joined) + 1,), "<u8", joined + bytes(8), strides=(1,))  # what begins at each byte
     length = end - begin
     value = length.astype(np.uint64) * _PLACE[63]
@@ -64,7 +64,7 @@ def _hash(joined: bytes, begin: np.ndarray, end: np.ndarray) -> np.ndarray:
         chunk = eight[begin[more] + done] & _FIRST[np.minimum(length[more] - done, 8)]
         mixed = (value[more] ^ chunk) * _BASE
         value[more] = mixed ^ (mixed >> np.uint64(32))
-    return mix(value)
+    return value
 
 
 def mix(value: np.ndarray) -> np.ndarray:
