@@ -1,10 +1,12 @@
 """The reference engine: transformers with a KV cache, every sequence by itself, on the CPU."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 
-from fmcycle import artifact
+from fmcycle import artifact, part
+from fmcycle.engine import inputs
 from fmcycle.number import PositiveInt
 
 
@@ -12,38 +14,76 @@ class Transformers:
     """(requests) -> stream of (index of the request, token id), the requests taking turns token by token.
 
     A request is a dict: `ids` (list[int], the prompt), `max_tokens`, `stop` (ids that end it, not yielded), and, optional,
-    `temperature` (0: greedy, the default), `top_p`, `seed`, `presence_penalty`, `frequency_penalty`.
-    Closing the stream ends the work. Several threads may each run a stream of their own.
+    `temperature` (0: greedy, the default), `top_p`, `seed`, `presence_penalty`, `frequency_penalty`; for a vision-language model
+    `images` (list[bytes]), one for each run of image tokens in `ids`, in their order. Closing the stream ends the work.
+    Several threads may each run a stream of their own.
     """
 
     def __init__(self, folder: str, max_tokens: PositiveInt = 256):
         self.model, self.processor = artifact.load_model(folder)
+        self.tokenizer = part.tokenizer_of(self.processor)
         self.max_tokens = max_tokens
+        template = getattr(self.processor, "chat_template", None) or self.tokenizer.chat_template
+        self.tasks = ("chat", "completion") if template else ("completion",)
+        self.takes = ("text",) if part.image_processor_of(self.processor) is None else ("text", "image")
 
     @property
     def positions(self) -> int:
         """How many tokens prompt and answer may have together."""
-        return self.model.config.max_position_embeddings
+        return self.model.config.get_text_config().max_position_embeddings
+
+    def room(self, ids: list[int]) -> int:
+        """How many tokens the answer to a prompt may have."""
+        return self.positions - len(ids)
+
+    def begin(self, ids: list[int]) -> list[int]:
+        """The ids of a text to go on with as the model expects them: behind the token that begins a text, where there is one."""
+        start = self.tokenizer.bos_token_id
+        return ids if start is None else [start, *ids]
+
+    def warm_up(self) -> None:
+        """One short answer, so that the first person does not wait for lazy initialisation."""
+        for _ in self([{"ids": [0], "max_tokens": 4, "stop": []}]):
+            pass
 
     def __call__(self, requests: list[dict]) -> Iterator[tuple[int, int]]:
-        running = {index: _Sequence(self.model, request) for index, request in enumerate(requests)}
-        while running:
-            for index, sequence in list(running.items()):
-                token = sequence.step()
-                if token is not None:
-                    yield index, token
-                if sequence.done:
-                    del running[index]
+        size = self.model.config.get_text_config().vocab_size
+        return turns([Sequence(self._reader(request.get("images")), size, request["ids"], request) for request in requests])
+
+    def _reader(self, images: list[bytes] | None) -> Callable:
+        """(ids, cache) -> output; the pictures are seen at the first step."""
+        pixels = inputs.pictures(self.processor, images) if images else {}
+
+        def forward(ids: torch.Tensor, cache: Any):
+            seen = pixels if cache is None else {}
+            return self.model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1, **seen)
+
+        return forward
 
 
-class _Sequence:
-    """One answer in the making: its cache, its generator and what it has said."""
+def turns(sequences: list["Sequence"]) -> Iterator[tuple[int, int]]:
+    """(index, token id) of sequences that take turns until all have ended."""
+    running = dict(enumerate(sequences))
+    while running:
+        for index, sequence in list(running.items()):
+            token = sequence.step()
+            if token is not None:
+                yield index, token
+            if sequence.done:
+                del running[index]
 
-    def __init__(self, model, request: dict):
-        self.model, self.request = model, request
-        self.input = torch.tensor([request["ids"]])
+
+class Sequence:
+    """One answer in the making: its cache, its generator and what it has said.
+
+    forward: (ids (1, T), cache or None) -> a transformers output with `logits` and `past_key_values`.
+    """
+
+    def __init__(self, forward: Callable, vocabulary: int, ids: list[int], request: dict):
+        self.forward, self.request = forward, request
+        self.input = torch.tensor([ids])
         self.cache = None
-        self.counts = torch.zeros(model.config.vocab_size)
+        self.counts = torch.zeros(vocabulary)
         self.left = request["max_tokens"]
         self.done = self.left <= 0
         self.generator = torch.Generator().manual_seed(request.get("seed") or 0)
@@ -53,7 +93,7 @@ class _Sequence:
         """The next token, or None where the answer has ended."""
         if self.done:
             return None
-        out = self.model(input_ids=self.input, past_key_values=self.cache, use_cache=True, logits_to_keep=1)
+        out = self.forward(self.input, self.cache)
         self.cache = out.past_key_values
         token = choose(out.logits[0, -1].float(), self.counts, self.request, self.generator)
         self.counts[token] += 1

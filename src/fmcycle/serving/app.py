@@ -1,19 +1,22 @@
-"""The routes: OpenAI's completions, models, feedback and the page, over one `Assistant`."""
+"""The routes: OpenAI's, classes, feedback and the page, over one `Assistant`."""
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from datetime import UTC, datetime
 from pathlib import Path
 
 from fastapi import FastAPI, Request
-from fastapi.responses import HTMLResponse, JSONResponse, StreamingResponse
+from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, StreamingResponse
 from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
 
-from fmcycle.serving import telemetry
+from fmcycle.serving import once, telemetry
 from fmcycle.serving.assistant import Answer, Assistant
-from fmcycle.serving.schema import ApiError, Chat, Completion, Feedback, read
+from fmcycle.serving.read import read, read_form
+from fmcycle.serving.refusal import ApiError
+from fmcycle.serving.schema import Chat, Completion, Feedback
+from fmcycle.serving.schema_once import Classify, Embeddings, Images, Transcription
 from fmcycle.serving.shell import Shell
 from fmcycle.serving.store import KeyReused, UnknownAnswer
 
@@ -34,6 +37,10 @@ def create(slots: int = 2) -> FastAPI:
     app.add_api_route("/v1/models/{name}", _models, methods=["GET"])
     app.add_api_route("/v1/chat/completions", _chat, methods=["POST"])
     app.add_api_route("/v1/completions", _complete, methods=["POST"])
+    app.add_api_route("/v1/embeddings", _embed, methods=["POST"])
+    app.add_api_route("/classify", _classify, methods=["POST"])
+    app.add_api_route("/v1/images/generations", _draw, methods=["POST"])
+    app.add_api_route("/v1/audio/transcriptions", _transcribe, methods=["POST"])
     app.add_api_route("/v1/feedback", _feedback, methods=["POST"])
     app.add_api_route("/v1/{path:path}", _nowhere, methods=["GET", "POST", "PUT", "DELETE", "PATCH"], include_in_schema=False)
     return app
@@ -60,8 +67,11 @@ def _assistant(request: Request) -> Assistant:
 
 
 async def _models(request: Request, name: str | None = None):
-    own = _assistant(request).name
-    models = [{"id": model, "object": "model", "created": 0, "owned_by": "fmcycle"} for model in ("fmcycle", own)]
+    assistant = _assistant(request)
+    engine, own = assistant.engine, assistant.name
+    can = {"tasks": list(engine.tasks), "takes": list(engine.takes)}
+    can |= {key: getattr(engine, key) for key in ("size", "classes", "labels") if hasattr(engine, key)}
+    models = [{"id": model, "object": "model", "created": 0, "owned_by": "fmcycle", **can} for model in ("fmcycle", own)]
     if name is None:
         return {"object": "list", "data": models}
     if name not in ("fmcycle", own):
@@ -75,6 +85,33 @@ async def _chat(request: Request):
 
 async def _complete(request: Request):
     return await _answer(request, read(Completion, await request.body()), "text_completion", "text")
+
+
+async def _embed(request: Request):
+    return await _once(request, once.embed, read(Embeddings, await request.body()))
+
+
+async def _classify(request: Request):
+    return await _once(request, once.classify, read(Classify, await request.body()))
+
+
+async def _draw(request: Request):
+    return await _once(request, once.draw, read(Images, await request.body()))
+
+
+async def _transcribe(request: Request):
+    asked, wav = await read_form(Transcription, request, "file")
+    answer = await _once(request, once.transcribe, asked, wav)
+    if asked.response_format == "text":
+        return PlainTextResponse(answer["text"], headers={"x-answer-id": answer["id"]})
+    return answer
+
+
+async def _once(request: Request, work: Callable, *asked) -> dict:
+    """An answer in one piece, made in a thread when one of the slots is free."""
+    assistant = _assistant(request)
+    async with request.app.state.slots:
+        return await run_in_threadpool(work, assistant, *asked)
 
 
 async def _answer(request: Request, asked: Chat | Completion, kind: str, shape: str):

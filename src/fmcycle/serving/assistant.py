@@ -9,15 +9,27 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from fmcycle import media, part
 from fmcycle.build import build
 from fmcycle.error import Refused
 from fmcycle.processor.chat import plain_ids, render
 from fmcycle.serving import telemetry
-from fmcycle.serving.schema import ApiError, Chat, Completion
+from fmcycle.serving.refusal import ApiError
+from fmcycle.serving.schema import Chat, Completion, trace
 from fmcycle.serving.store import Store
 from fmcycle.serving.stream import TextStream
 
 SAMPLING = ("temperature", "top_p", "seed", "presence_penalty", "frequency_penalty")
+
+
+CAN = {  # an engine's tasks in words
+    "chat": "chats at /v1/chat/completions",
+    "completion": "writes a text at /v1/completions",
+    "embed": "gives vectors at /v1/embeddings",
+    "classify": "names classes at /classify",
+    "generate_image": "draws at /v1/images/generations",
+    "transcribe": "writes down speech at /v1/audio/transcriptions",
+}
 
 
 class Assistant:
@@ -29,43 +41,64 @@ class Assistant:
         guards = build(package["guardrail"])
         self.before, self.after = guards.get("input", []), guards.get("output", [])
         self.package, self.store = package, store
-        self.processor = self.engine.processor
-        ends = {self.processor.eos_token_id, self.processor.convert_tokens_to_ids("<|end|>")}
-        self.stop = sorted(ends - {None, self.processor.unk_token_id})
+        self.tokenizer = part.tokenizer_of(self.engine.processor)
 
     @property
     def name(self) -> str:
         """What /v1/models calls the deployed model."""
         return f"fmcycle:{self.package['tag']}"
 
-    def warm_up(self) -> None:
-        """One short answer, kept nowhere, so that the first person does not wait for lazy initialisation."""
-        ids = render(self.processor, [{"role": "user", "content": "Hello"}], generation_prompt=True)
-        for _ in self.engine([{"ids": ids, "max_tokens": 4, "stop": []}]):
-            pass
+    def need(self, task: str, model: str = "") -> None:
+        """Raises ApiError 404 where the deployed model is another than `model`, or can't do `task`; it says what there is."""
+        if model not in ("", "fmcycle", self.name):
+            raise ApiError(404, f"no such model here; there is fmcycle, which is {self.name}", "model_not_found", "model")
+        if task not in self.engine.tasks:
+            can = " and ".join(CAN[each] for each in self.engine.tasks)
+            raise ApiError(404, f"the deployed model does not do this; it {can}", "task_not_supported")
 
     def ask(self, request: Chat | Completion) -> "Answer":
-        """An answer that has not begun. Raises ApiError where the model or the context does not fit."""
-        if request.model not in ("", "fmcycle", self.name):
-            raise ApiError(404, f"no such model here; there is fmcycle, which is {self.name}", "model_not_found", "model")
+        """An answer that has not begun. Raises ApiError where the model, a picture or the context does not fit."""
+        images: list[bytes] = []
         if isinstance(request, Chat):
+            self.need("chat", request.model)
             prompt = [message.plain() for message in request.messages]
-            ids = render(self.processor, prompt, generation_prompt=True)
+            images = [image for message in request.messages for image in message.images()]
+            self._check(images)
+            ids = render(self.engine.processor, prompt, generation_prompt=True)
         else:
+            self.need("completion", request.model)
             prompt = [{"role": "user", "content": request.prompt}]
-            ids = plain_ids(self.processor, request.prompt)
-            if self.processor.bos_token_id is not None:
-                ids = [self.processor.bos_token_id, *ids]
-        free = self.engine.positions - len(ids)
-        wanted = request.limit()
+            ids = self.engine.begin(plain_ids(self.tokenizer, request.prompt))
+        free, wanted = self.engine.room(ids), request.limit()
         if free < 1 or (wanted or 1) > free:
             tokens = f"{len(ids)} tokens of prompt" + (f" and {wanted} of answer" if wanted else "")
             message = f"{tokens} exceed the model's context of {self.engine.positions}: shorten the prompt or lower max_tokens"
             raise ApiError(400, message, "context_length_exceeded", "messages" if isinstance(request, Chat) else "prompt")
         options = {name: value for name in SAMPLING if (value := getattr(request, name)) is not None}
         options.setdefault("seed", random.getrandbits(63))
-        sampling = {"ids": ids, "max_tokens": min(wanted or self.engine.max_tokens, free), "stop": self.stop, **options}
+        stop = sorted(part.ends(self.engine.processor))
+        sampling = {"ids": ids, "images": images, "max_tokens": min(wanted or self.engine.max_tokens, free), "stop": stop, **options}
         return Answer(self, request, prompt, sampling)
+
+    def _check(self, images: list[bytes]) -> None:
+        if images and "image" not in self.engine.takes:
+            raise ApiError(400, "messages: the deployed model reads no pictures, only text", "image_not_supported", "messages")
+        for number, image in enumerate(images):
+            try:
+                media.picture(image)
+            except ValueError as error:
+                raise ApiError(400, f"messages: picture {number + 1} is {error}", "invalid_image", "messages") from None
+
+    def keep(self, name: str, kind: str, prompt: list[dict[str, str]], answer: str, **row) -> None:
+        """Put an answer into the store and count it. row: created (datetime), finish, prompt_tokens, answer_tokens, latency (seconds)."""
+        created, finish = row.pop("created"), row["finish"]
+        told = {"answer_id": name, "time": created.isoformat(timespec="microseconds"), "kind": kind, "prompt": prompt, "answer": answer}
+        made = {key: self.package[key] for key in ("model", "processor", "config")}
+        self.store.add_answer(told | made | row | {"refused": finish == "content_filter", "latency": round(row["latency"], 4)})
+        telemetry.ANSWERS.labels(finish=finish).inc()
+        telemetry.TOKENS.labels(kind="prompt").inc(row["prompt_tokens"])
+        telemetry.TOKENS.labels(kind="answer").inc(row["answer_tokens"])
+        telemetry.LATENCY.observe(row["latency"])
 
 
 @dataclass
@@ -103,7 +136,7 @@ class Answer:
             yield refused.reason if not self.text else ""
 
     def _said(self, clock: float) -> Iterator[str]:
-        stream = TextStream(self.assistant.processor, self.assistant.after, list(self.request.stop or []))
+        stream = TextStream(self.assistant.tokenizer, self.assistant.after, list(self.request.stop or []))
         with closing(self.assistant.engine([self.sampling])) as tokens:
             for _, token in tokens:
                 if not self.tokens:
@@ -117,28 +150,12 @@ class Answer:
         yield rest
 
     def _keep(self, latency: float) -> None:
-        package = self.assistant.package
-        self.assistant.store.add_answer(
-            {
-                "answer_id": self.id,
-                "time": self.created.isoformat(timespec="microseconds"),
-                "kind": "chat" if isinstance(self.request, Chat) else "completion",
-                "prompt": self.prompt,
-                "answer": self.text,
-                "finish": self.finish,
-                "model": package["model"],
-                "processor": package["processor"],
-                "config": package["config"],
-                "prompt_tokens": len(self.sampling["ids"]),
-                "answer_tokens": self.tokens,
-                "latency": round(latency, 4),
-                "refused": self.finish == "content_filter",
-            }
-        )
-        telemetry.ANSWERS.labels(finish=self.finish).inc()
-        telemetry.TOKENS.labels(kind="prompt").inc(len(self.sampling["ids"]))
-        telemetry.TOKENS.labels(kind="answer").inc(self.tokens)
-        telemetry.LATENCY.observe(latency)
+        images = self.sampling["images"]
+        kind = ("image_chat" if images else "chat") if isinstance(self.request, Chat) else "completion"
+        seen = [{"role": "user", "content": trace(image)} for image in images]
+        tokens = {"prompt_tokens": len(self.sampling["ids"]), "answer_tokens": self.tokens}
+        row = {"created": self.created, "finish": self.finish, "latency": latency, **tokens}
+        self.assistant.keep(self.id, kind, [*seen, *self.prompt], self.text, **row)
 
     def usage(self) -> dict[str, int]:
         """OpenAI's count of tokens."""

@@ -1,42 +1,60 @@
-"""What a client may ask, in OpenAI's form: closed, finite, and each refusal says why without repeating the user's text."""
+"""What a client may ask, in OpenAI's form: closed and finite."""
 
-import difflib
-import json
-from typing import Annotated, Any, Literal
+import base64
+import binascii
+import hashlib
+import re
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 Text = Annotated[str, StringConstraints(max_length=200_000)]
-
-
-class ApiError(Exception):
-    """An answer in OpenAI's error form."""
-
-    def __init__(self, status: int, message: str, code: str, param: str | None = None, headers: dict[str, str] | None = None):
-        super().__init__(code)
-        self.status, self.headers = status, headers or {}
-        kind = "server_error" if status >= 500 else "rate_limit_error" if status == 429 else "invalid_request_error"
-        self.body = {"error": {"message": message, "type": kind, "param": param, "code": code}}
+DATA_URL = re.compile(r"data:image/(?:png|jpeg|webp|gif|bmp);base64,", re.ASCII)
 
 
 class Closed(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 
-class Part(Closed):
+class TextPart(Closed):
     type: Literal["text"]
     text: Text
 
 
+class ImageUrl(Closed):
+    url: str
+    detail: Literal["auto"] | None = None
+
+    @field_validator("url")
+    @classmethod
+    def _data(cls, value):
+        if not DATA_URL.match(value):
+            raise ValueError("the server fetches nothing: send the picture itself as data:image/png;base64,... (or jpeg, webp, gif, bmp)")
+        decoded(value.partition(",")[2])
+        return value
+
+
+class ImagePart(Closed):
+    type: Literal["image_url"]
+    image_url: ImageUrl
+
+
 class Message(Closed):
     role: Literal["system", "user", "assistant"]
-    content: Text | list[Part]
+    content: Text | list[Annotated[TextPart | ImagePart, Field(discriminator="type")]]
     name: None = None
 
     def plain(self) -> dict[str, str]:
-        """{"role", "content"} with the content as one text."""
-        content = self.content if isinstance(self.content, str) else "".join(part.text for part in self.content)
+        """{"role", "content"} with the texts of the content as one."""
+        content = (
+            self.content if isinstance(self.content, str) else "".join(part.text for part in self.content if isinstance(part, TextPart))
+        )
         return {"role": self.role, "content": content}
+
+    def images(self) -> list[bytes]:
+        """The pictures of the content, in their order."""
+        parts = [] if isinstance(self.content, str) else self.content
+        return [decoded(part.image_url.url.partition(",")[2]) for part in parts if isinstance(part, ImagePart)]
 
 
 class StreamOptions(Closed):
@@ -89,8 +107,10 @@ class Chat(Sampling):
             raise ValueError("messages: a system message may only be the first")
         if self.messages[-1].role != "user":
             raise ValueError("messages: the last must be the user's")
-        if any(not message.plain()["content"].strip() for message in self.messages):
+        if any(not message.plain()["content"].strip() and not message.images() for message in self.messages):
             raise ValueError("messages: a content is empty")
+        if any(message.images() for message in self.messages if message.role != "user"):
+            raise ValueError("messages: pictures may stand in the user's messages only")
         return self
 
     def limit(self) -> int | None:
@@ -131,46 +151,17 @@ class Feedback(Closed):
         return self
 
 
-def read(schema: type[BaseModel], body: bytes) -> Any:
-    """`body` as `schema`. Raises ApiError 400 that names the field and says what is wrong with it."""
+def decoded(text: str) -> bytes:
+    """The bytes behind base64. Raises ValueError where it is none, or nothing."""
     try:
-        content = json.loads(body.decode("utf-8"), parse_constant=_not_finite)
-    except UnicodeDecodeError as error:
-        raise ApiError(400, f"the body is not UTF-8 (byte {error.start})", "invalid_encoding") from None
-    except json.JSONDecodeError as error:
-        raise ApiError(400, f"the body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}", "invalid_json") from None
-    except (ValueError, RecursionError) as error:
-        raise ApiError(400, f"the body is not JSON that can be read: {error}", "invalid_json") from None
-    if not isinstance(content, dict):
-        raise ApiError(400, "the body must be a JSON object", "invalid_json")
-    if any("\0" in text or any("\ud800" <= sign <= "\udfff" for sign in text) for text in _texts(content)):
-        raise ApiError(400, "a text holds a NUL or half a surrogate pair, which no store and no tokenizer takes", "invalid_encoding")
-    try:
-        return schema.model_validate(content)
-    except ValidationError as error:
-        raise _explained(schema, error) from None
+        content = base64.b64decode(text, validate=True)
+    except binascii.Error as error:
+        raise ValueError(f"not base64: {error}") from None
+    if not content:
+        raise ValueError("no bytes at all")
+    return content
 
 
-def _texts(node) -> list[str]:
-    if isinstance(node, dict):
-        return [text for pair in node.items() for item in pair for text in _texts(item)]
-    if isinstance(node, list):
-        return [text for item in node for text in _texts(item)]
-    return [node] if isinstance(node, str) else []
-
-
-def _not_finite(name: str):
-    raise ValueError(f"{name} is not a number that JSON has")
-
-
-def _explained(schema: type[BaseModel], error: ValidationError) -> ApiError:
-    lines, first = [], None
-    for item in error.errors(include_url=False, include_input=False, include_context=False):
-        param = ".".join(str(part) for part in item["loc"])
-        message = item["msg"].removeprefix("Value error, ")
-        if item["type"] == "extra_forbidden":
-            near = difflib.get_close_matches(str(item["loc"][-1]), schema.model_fields, 1)
-            message = "no such field here" + (f"; did you mean {near[0]}?" if near else "")
-        lines.append(f"{param}: {message}" if param else message)
-        first = first or param or None
-    return ApiError(400, "; ".join(dict.fromkeys(lines)), "invalid_value", first)
+def trace(content: str | bytes) -> str:
+    """What the store keeps of an input: a text as it is, of a file its size and digest."""
+    return content if isinstance(content, str) else f"[{len(content)} bytes, sha256 {hashlib.sha256(content).hexdigest()}]"

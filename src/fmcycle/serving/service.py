@@ -87,7 +87,7 @@ def create():
             try:
                 folder, package = deploy.current()
                 assistant = Assistant(folder, package, Store())
-                assistant.warm_up()
+                assistant.engine.warm_up()
             except Exception:
                 log.exception("the model can't be served")
                 os._exit(1)

@@ -6,16 +6,18 @@ import logging
 import traceback
 
 from fmcycle.serving import telemetry
-from fmcycle.serving.schema import ApiError
+from fmcycle.serving.refusal import ApiError
 
 log = logging.getLogger("bentoml.serve")
+FORM = "/v1/audio/transcriptions"  # takes a multipart form, as OpenAI has it; every other path takes JSON
+FILES = {FORM, "/classify"}  # may be larger: sound
 
 
 class Shell:
     """Refuses what is too large, too slow or too much, in OpenAI's error form; logs a failure by its place only."""
 
-    def __init__(self, app, *, body_bytes: int = 1 << 20, body_seconds: float = 10, in_flight: int = 32):
-        self.app, self.body_bytes, self.body_seconds, self.in_flight = app, body_bytes, body_seconds, in_flight
+    def __init__(self, app, *, body_bytes: int = 1 << 20, file_bytes: int = 8 << 20, body_seconds: float = 10, in_flight: int = 32):
+        self.app, self.body_bytes, self.file_bytes, self.body_seconds, self.in_flight = app, body_bytes, file_bytes, body_seconds, in_flight
         self.busy = 0
         self.mean = 1.0  # seconds an answer takes, a running mean: what Retry-After says
 
@@ -64,14 +66,16 @@ class Shell:
             telemetry.BUSY.dec()
 
     async def _body(self, scope, receive) -> bytes:
-        headers = dict(scope["headers"])
-        if headers.get(b"content-type", b"").split(b";")[0].strip().lower() != b"application/json":
-            raise ApiError(415, "the body must be application/json: set the Content-Type header", "unsupported_media_type")
-        too_large = ApiError(413, f"the body exceeds {self.body_bytes} bytes", "body_too_large")
+        headers, form = dict(scope["headers"]), scope["path"] == FORM
+        limit = self.file_bytes if scope["path"] in FILES else self.body_bytes
+        kind = "multipart/form-data" if form else "application/json"
+        if headers.get(b"content-type", b"").split(b";")[0].strip().lower() != kind.encode():
+            raise ApiError(415, f"the body must be {kind}: set the Content-Type header", "unsupported_media_type")
+        too_large = ApiError(413, f"the body exceeds {limit} bytes", "body_too_large")
         declared = headers.get(b"content-length", b"0")
-        if declared.isdigit() and int(declared) > 16 * self.body_bytes:
+        if declared.isdigit() and int(declared) > 16 * self.body_bytes + limit:
             raise too_large
-        body, size = b"", 0
+        parts, size = [], 0
         try:
             async with asyncio.timeout(self.body_seconds):
                 while True:
@@ -79,12 +83,13 @@ class Shell:
                     if message["type"] == "http.disconnect":
                         raise ApiError(400, "the connection ended before the body did", "incomplete_body")
                     size += len(message.get("body", b""))
-                    body = body + message.get("body", b"") if size <= self.body_bytes else b""
+                    if size <= limit:
+                        parts.append(message.get("body", b""))
                     ended = not message.get("more_body")
-                    if size > self.body_bytes and (ended or size > 16 * self.body_bytes):
+                    if size > limit and (ended or size > 16 * self.body_bytes + limit):
                         raise too_large  # what is a little too large is read to its end, so that the sender hears why
                     if ended:
-                        return body
+                        return b"".join(parts)
         except TimeoutError:
             raise ApiError(408, f"the body did not arrive within {self.body_seconds:g} s", "body_too_slow") from None
 

@@ -18,7 +18,7 @@ ANSWERS = sa.Table(
     metadata,
     sa.Column("answer_id", sa.String(64), primary_key=True),
     sa.Column("time", sa.String(32), nullable=False),  # ISO 8601, UTC
-    sa.Column("kind", sa.String(16), nullable=False),  # chat or completion
+    sa.Column("kind", sa.String(16), nullable=False),  # chat, image_chat, completion, embedding, classification, image, transcription
     sa.Column("prompt", sa.Text, nullable=False),  # messages as JSON
     sa.Column("answer", sa.Text, nullable=False),
     sa.Column("finish", sa.String(16), nullable=False),

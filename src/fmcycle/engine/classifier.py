@@ -1,0 +1,54 @@
+"""Texts, pictures or sounds to labels with their probabilities, whichever the model was trained on."""
+
+import torch
+
+from fmcycle import artifact
+from fmcycle.engine import inputs
+from fmcycle.error import InputError
+from fmcycle.number import PositiveInt
+
+KINDS = {"input_ids": "text", "pixel_values": "image"}  # every other main input is a sound's
+READS = {"text": "texts", "image": "pictures", "audio": "WAV files"}
+
+
+class Classifier:
+    """`classify(inputs)`: for each text (str) or file (bytes) a dict of label to probability.
+
+    The probabilities of a text add up to 1, unless the model's config says `multi_label_classification`: then each label has its own.
+    """
+
+    tasks = ("classify",)
+
+    def __init__(self, folder: str, batch: PositiveInt = 16):
+        self.model, self.processor = artifact.load_model(folder)
+        self.batch = batch
+        self.takes = (KINDS.get(self.model.main_input_name, "audio"),)
+        self.labels = [self.model.config.id2label[index] for index in range(self.model.config.num_labels)]
+        if self.model.config.problem_type == "regression" or len(self.labels) < 2:
+            raise InputError(
+                f"{folder}: a model with {len(self.labels)} label(s) gives a number, no class; it can't be served as a classifier"
+            )
+
+    def warm_up(self) -> None:
+        """One answer, so that the first person does not wait for lazy initialisation."""
+        if self.takes == ("text",):
+            self.classify(["Hello"])
+
+    def classify(self, items: list[str | bytes]) -> list[dict[str, float]]:
+        """One {label: probability} for each item. Raises InputError for an item that the model does not read."""
+        wanted = str if self.takes == ("text",) else bytes
+        if any(not isinstance(item, wanted) for item in items):
+            raise InputError(f"this model classifies {READS[self.takes[0]]} only")
+        parts = [items[start : start + self.batch] for start in range(0, len(items), self.batch)]
+        return [row for each in parts for row in self._some(each)]
+
+    @torch.inference_mode()
+    def _some(self, items: list) -> list[dict[str, float]]:
+        if self.takes == ("text",):
+            given, _ = inputs.texts(self.model, self.processor, items)
+        else:
+            given = (inputs.pictures if self.takes == ("image",) else inputs.sounds)(self.processor, items)
+        logits = self.model(**given).logits.float()
+        several = self.model.config.problem_type == "multi_label_classification"
+        probabilities = torch.sigmoid(logits) if several else torch.softmax(logits, -1)
+        return [dict(zip(self.labels, row, strict=True)) for row in probabilities.tolist()]

@@ -1,0 +1,64 @@
+"""Pictures from a prompt by a diffusion model: a class by its name, a text, or nothing where the model knows neither."""
+
+import torch
+
+from fmcycle import artifact, media, part
+from fmcycle.error import InputError
+from fmcycle.number import NonNegativeFloat, PositiveInt
+
+
+class Diffusion:
+    """`generate_image(prompt, n, seed, steps, guidance)`: PNG files, the same for the same seed.
+
+    steps, guidance: what is taken where a request does not say; more steps are slower and finer, more guidance closer to the prompt.
+    """
+
+    tasks = ("generate_image",)
+    takes = ("text",)
+
+    def __init__(self, folder: str, steps: PositiveInt = 50, guidance: NonNegativeFloat = 2.0):
+        self.model, self.processor = artifact.load_model(folder)
+        self.steps, self.guidance = steps, guidance
+
+    @property
+    def size(self) -> str:
+        """The size of its pictures as OpenAI writes it: width x height."""
+        _, height, width = self.model.shape
+        return f"{width}x{height}"
+
+    @property
+    def classes(self) -> list[str]:
+        """What can be asked for by name; empty where any text can."""
+        names = self.model.config.id2label or {}
+        return [str(names.get(index, index)) for index in range(self.model.classes or 0)]
+
+    def warm_up(self) -> None:
+        """One step, so that the first person does not wait for lazy initialisation."""
+        self.generate_image((self.classes or [""])[0], steps=1)
+
+    def generate_image(
+        self, prompt: str, *, n: int = 1, seed: int = 0, steps: int | None = None, guidance: float | None = None
+    ) -> list[bytes]:
+        """`n` PNG files. Raises InputError for a prompt that the model can't follow."""
+        asked = {"steps": steps or self.steps, "guidance": self.guidance if guidance is None else guidance}
+        generator = torch.Generator().manual_seed(seed)
+        images = self.model.sample(n, self._condition(prompt.strip(), n), generator=generator, **asked)
+        return [media.as_png(image) for image in images.float().numpy()]
+
+    def _condition(self, prompt: str, n: int) -> dict[str, torch.Tensor]:
+        if self.model.classes is not None:
+            names = [name.casefold() for name in self.classes]
+            if prompt.casefold() not in names:
+                known = ", ".join(self.classes[:20]) + (" ..." if len(names) > 20 else "")
+                raise InputError(f"the prompt is no class that this model draws: {known}")
+            return {"labels": torch.full((n,), names.index(prompt.casefold()))}
+        if self.model.text_encoder is None:
+            if prompt:
+                raise InputError("this model draws without a prompt: leave it empty")
+            return {}
+        tokenizer = part.tokenizer_of(self.processor)
+        ids = tokenizer(prompt, split_special_tokens=True)["input_ids"]
+        limit = self.model.text_encoder.config.max_position_embeddings
+        if len(ids) > limit:
+            raise InputError(f"a prompt of {len(ids)} tokens; this model reads {limit}: shorten it")
+        return {"input_ids": torch.tensor([ids or [0]] * n)}

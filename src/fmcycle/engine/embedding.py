@@ -1,0 +1,90 @@
+"""Texts or pictures as vectors: an encoder with mean pooling, or a CLIP, which puts both into one space."""
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from fmcycle import artifact
+from fmcycle.engine import inputs
+from fmcycle.error import InputError
+from fmcycle.number import PositiveInt
+
+
+class Embedding:
+    """Vectors of length 1, so that a dot product is the cosine.
+
+    pooling: over the tokens or patches of the last layer; null: what `1_Pooling/config.json` in the folder says (the form of
+    sentence-transformers), else the mean. Source: Reimers and Gurevych, Sentence-BERT (2019).
+    """
+
+    tasks = ("embed",)
+
+    def __init__(self, folder: str, pooling: Literal["mean", "cls"] | None = None, batch: PositiveInt = 16):
+        self.model, self.processor = artifact.load_model(folder)
+        self.pooling, self.batch = pooling or said(Path(folder)), batch
+        self.masks = hasattr(self.model.config, "mask_ratio")
+        if self.masks:
+            self.model.config.mask_ratio = 0.0  # a masked autoencoder embeds what it sees whole
+        both = hasattr(self.model, "get_text_features")
+        self.takes = ("text", "image") if both else ("image" if self.model.main_input_name == "pixel_values" else "text",)
+
+    def warm_up(self) -> None:
+        """One vector, so that the first person does not wait for lazy initialisation."""
+        if "text" in self.takes:
+            self.embed(["Hello"])
+
+    @torch.inference_mode()
+    def embed(self, items: list[str | bytes]) -> tuple[np.ndarray, int]:
+        """((n, d) float32, number of tokens) of texts (str) or pictures (bytes). Raises InputError for what the model does not read."""
+        vectors: list[Any] = [None] * len(items)
+        tokens = 0
+        for kind in (str, bytes):
+            chosen = [index for index, item in enumerate(items) if isinstance(item, kind)]
+            for start in range(0, len(chosen), self.batch):
+                part_of = chosen[start : start + self.batch]
+                found, read = (self._texts if kind is str else self._pictures)([items[index] for index in part_of])
+                tokens += read
+                for index, vector in zip(part_of, torch.nn.functional.normalize(found.float(), dim=-1).numpy(), strict=True):
+                    vectors[index] = vector
+        return np.stack(vectors), tokens
+
+    def _texts(self, texts: list) -> tuple[torch.Tensor, int]:
+        if "text" not in self.takes:
+            raise InputError("this model reads pictures, not texts")
+        given, tokens = inputs.texts(self.model, self.processor, texts)
+        if "image" in self.takes:
+            return self.model.get_text_features(**given).pooler_output, tokens
+        return self._pooled(self.model.base_model(**given).last_hidden_state, given["attention_mask"]), tokens
+
+    def _pictures(self, images: list) -> tuple[torch.Tensor, int]:
+        if "image" not in self.takes:
+            raise InputError("this model reads texts, not pictures")
+        given: dict[str, Any] = inputs.pictures(self.processor, images)
+        if "text" in self.takes:
+            return self.model.get_image_features(**given).pooler_output, 0
+        if self.masks:
+            patches = self.model.base_model.embeddings.patch_embeddings.num_patches
+            given["noise"] = torch.arange(float(patches)).expand(len(images), -1)
+        hidden = self.model.base_model(**given).last_hidden_state
+        return self._pooled(hidden, torch.ones(hidden.shape[:2])), 0
+
+    def _pooled(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        if self.pooling == "cls":
+            return hidden[:, 0]
+        return (hidden * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
+
+
+def said(folder: Path) -> Literal["mean", "cls"]:
+    """The pooling that a folder asks for. Raises InputError where it is one that is not here."""
+    file = folder / "1_Pooling/config.json"
+    if not file.is_file():
+        return "mean"
+    modes = [name for name, chosen in json.loads(file.read_text()).items() if name.startswith("pooling_mode_") and chosen]
+    if modes == ["pooling_mode_cls_token"]:
+        return "cls"
+    if modes == ["pooling_mode_mean_tokens"]:
+        return "mean"
+    raise InputError(f"{file}: {', '.join(modes) or 'no pooling'}; mean_tokens or cls_token alone can be served")

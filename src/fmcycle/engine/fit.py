@@ -1,0 +1,49 @@
+"""Which engine serves a model: by the architecture that its folder names, read without loading it."""
+
+import json
+from pathlib import Path
+
+from fmcycle.error import InputError
+
+# what the name of an architecture ends in, and the engine of conf/engine that serves it; the first that fits
+ENGINES = {
+    "ForSequenceClassification": "classifier",
+    "ForImageClassification": "classifier",
+    "ForAudioClassification": "classifier",
+    "ForCausalLM": "transformers",
+    "LMHeadModel": "transformers",
+    "LlavaForConditionalGeneration": "transformers",
+    "WhisperForConditionalGeneration": "speech",
+    "ForConditionalGeneration": "seq2seq",
+    "ForMaskedLM": "embedding",
+    "ForPreTraining": "embedding",
+    "Model": "embedding",
+}
+NAMES = {
+    "transformers": "fmcycle.engine.transformers.Transformers",
+    "seq2seq": "fmcycle.engine.seq2seq.Seq2Seq",
+    "embedding": "fmcycle.engine.embedding.Embedding",
+    "classifier": "fmcycle.engine.classifier.Classifier",
+    "speech": "fmcycle.engine.speech.Speech",
+    "diffusion": "fmcycle.engine.diffusion.Diffusion",
+}
+
+
+def engine_of(folder: str | Path) -> tuple[str, str | None]:
+    """(architecture, the engine of conf/engine that serves it, None where none is known) of a model folder."""
+    folder = Path(folder)
+    if (folder / "model_index.json").is_file():
+        return "diffusion pipeline", "diffusion"
+    file = folder / "config.json"
+    if not file.is_file():
+        raise InputError(f"{file}: not there, so nothing says which model this is")
+    architecture = (json.loads(file.read_text()).get("architectures") or [""])[0]
+    return architecture, next((engine for end, engine in ENGINES.items() if architecture.endswith(end)), None)
+
+
+def check(folder: str | Path, target: str) -> None:
+    """Raises InputError where the engine `target` is one of ours and another of ours serves the model in `folder`."""
+    architecture, engine = engine_of(folder)
+    if engine and target in NAMES.values() and target != NAMES[engine]:
+        asked = next(name for name, known in NAMES.items() if known == target)
+        raise InputError(f"{folder} is a {architecture}, which engine={asked} does not serve: take engine={engine}")

@@ -1,0 +1,63 @@
+"""What a request holds, as tensors: texts, pictures and sounds through the parts of the model's own processor."""
+
+from typing import Any
+
+import torch
+
+from fmcycle import media, part
+from fmcycle.error import InputError
+
+
+def positions(model: Any, tokenizer: Any) -> int:
+    """How many tokens of text the model reads at once; 512 where neither it nor its tokenizer says."""
+    config = model.config.get_text_config()
+    said = [getattr(config, name, None) for name in ("max_position_embeddings", "n_positions")]
+    return min([size for size in (*said, tokenizer.model_max_length) if size and size < 1 << 24], default=512)
+
+
+def texts(model: Any, processor: Any, items: list[str]) -> tuple[dict[str, torch.Tensor], int]:
+    """({"input_ids", "attention_mask"}, (B, T) each; the number of tokens). Special tokens inside a text are plain text.
+
+    Raises InputError for a text that is longer than the model reads.
+    """
+    tokenizer = part.tokenizer_of(processor)
+    rows = [tokenizer(text, split_special_tokens=True)["input_ids"] for text in items]
+    limit, longest = positions(model, tokenizer), max(map(len, rows))
+    if longest > limit:
+        raise InputError(f"a text of {longest} tokens; this model reads {limit}: shorten it")
+    padding = part.pad(processor)
+    ids = torch.tensor([row + [padding] * (longest - len(row)) for row in rows])
+    mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in rows])
+    return {"input_ids": ids, "attention_mask": mask}, sum(map(len, rows))
+
+
+def pictures(processor: Any, items: list[bytes]) -> dict[str, torch.Tensor]:
+    """{"pixel_values": (B, C, H, W)}. Raises InputError for bytes that are no picture."""
+    prepare = part.image_processor_of(processor)
+    try:
+        images = [media.picture(item, media.channels_of(prepare)) for item in items]
+    except ValueError as error:
+        raise InputError(str(error)) from None
+    return dict(prepare(images, return_tensors="pt"))
+
+
+def sounds(processor: Any, items: list[bytes]) -> dict[str, torch.Tensor]:
+    """The features of WAV files, as the feature extractor names them. Raises InputError for bytes that are no WAV or are too long."""
+    extract = part.feature_extractor_of(processor)
+    try:
+        waves = [media.sound(item, extract.sampling_rate)[0] for item in items]
+    except ValueError as error:
+        raise InputError(str(error)) from None
+    longest, limit = max(map(len, waves)), longest_sound(extract)
+    if limit and longest > limit:
+        seconds = f"{longest / extract.sampling_rate:.1f} s; this model hears {limit / extract.sampling_rate:g} s"
+        raise InputError(f"a sound of {seconds}: cut it into shorter ones")
+    return dict(extract(waves, sampling_rate=extract.sampling_rate, return_tensors="pt"))
+
+
+def longest_sound(extractor: Any) -> int | None:
+    """How many samples an extractor keeps; it cuts the rest off in silence. None where it says nothing of it."""
+    if hasattr(extractor, "n_samples"):
+        return extractor.n_samples
+    frames = getattr(extractor, "max_length", None)
+    return 400 + 160 * frames if isinstance(frames, int) and hasattr(extractor, "num_mel_bins") else None  # 25 ms windows, 10 ms apart
