@@ -1,5 +1,6 @@
 """Which numbers pass their own check: cards, bank accounts, national identity numbers."""
 
+import re
 from datetime import date
 
 # Length of an account number by country. Source: SWIFT, IBAN Registry (ISO 13616).
@@ -22,6 +23,18 @@ ODD = dict(zip("0123456789ABCDEFGHIJ", TENTH + TENTH, strict=True)) | dict(
 def digits(text: str) -> list[int]:
     """The digits of a text."""
     return [int(character) for character in text if "0" <= character <= "9"]
+
+
+# Issuer's beginning and the lengths of its cards. Source: ISO/IEC 7812-1 and the schemes' published ranges.
+CARD = re.compile(
+    r"4(?:\d{12}|\d{15}|\d{18})|(?:5[1-5]\d\d|2(?:22[1-9]|2[3-9]\d|[3-6]\d\d|7[01]\d|720))\d{12}"
+    r"|3[47]\d{13}|3(?:0[0-5]|[68]\d)\d{11}|35(?:2[89]|[3-8]\d)\d{12,15}|(?:60|62|64|65|81|82)\d{14,17}|(?:50|5[6-9]|6[37])\d{14,17}|220[0-4]\d{12,15}"
+)
+
+
+def card(number: str) -> bool:
+    """Has a number an issuer's beginning, the length of its cards, and the check digit?"""
+    return CARD.fullmatch("".join(map(str, digits(number)))) is not None and luhn(number)
 
 
 def luhn(number: str) -> bool:
