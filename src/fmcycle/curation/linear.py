@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from fmcycle.curation.repetition import grams
 from fmcycle.curation.word import UNSPACED
 from fmcycle.error import InputError
 
 TOKEN = rf"{UNSPACED}\p{{M}}*|[[\p{{L}}\p{{M}}\p{{N}}]--{UNSPACED}]+|[^\s\p{{L}}\p{{N}}]"
 ROUNDS, RATE, DECAY = 150, 0.5, 1e-4
+MIX = np.uint64(0x9E3779B97F4A7C15)  # odd: multiplying by it loses nothing
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,16 @@ def features_of(texts: pl.Series, buckets: int, ngram: int, characters: int, see
         where.append(place[: len(own)][inside])
     features, rows = np.concatenate(found).astype(np.int64), np.concatenate(where)
     return features, rows, 1 / np.sqrt(np.bincount(rows, minlength=len(counts)))[rows]
+
+
+def grams(hashes: np.ndarray, n: int) -> np.ndarray:
+    """One hash for each run of n words."""
+    count = max(0, len(hashes) - n + 1)
+    mixed = hashes[:count].copy()
+    for shift in range(1, n):
+        mixed *= MIX
+        mixed += hashes[shift : shift + count]
+    return mixed * MIX
 
 
 def train(first: list[str], second: list[str], *, buckets: int, ngram: int, characters: int, seed: int) -> Linear:
