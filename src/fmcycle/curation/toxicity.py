@@ -53,25 +53,30 @@ def lexicon(
     whose language is not known by all. A novel with an oath in a chapter stays, so does one oath of joy; a text that is little else goes.
     Words that also stand for something else are left out: "xxx" is what a removed name looks like.
     """
-    text, total = pl.col("text"), word.words(pl.col("text"))
+    named = {
+        f"{category} ({language})": (language, f"(?:{'|'.join(names)})")
+        for language, categories in terms.items()
+        for category, names in categories.items()
+    }
+    text = pl.col("text")
+    hints = [text.str.contains(f"(?i){pattern}").fill_null(False) for _, pattern in named.values()]
+    places = frame.select(pl.any_horizontal(hints or pl.lit(False)).arg_true()).to_series()  # few texts are read closely
     known = pl.col("language").fill_null("und") if "language" in frame.columns else pl.lit("und")
     counts: dict[str, pl.Expr] = {"none": pl.lit(0, pl.UInt32)}
-    for language, categories in terms.items():
-        for category, names in categories.items():
-            found = text.str.count_matches(rf"(?i)\b(?:{'|'.join(names)})\b")
-            counts[f"{category} ({language})"] = pl.when(known.is_in([language, "", "und"])).then(found).otherwise(0)
-    measured = frame.with_columns(
-        share=pl.sum_horizontal(counts.values()) / total,
-        hits=pl.sum_horizontal(counts.values()),
-        most=pl.concat_list(counts.values()).list.arg_max(),
-    )
-    kind = pl.col("most").replace_strict(range(len(counts)), list(counts), return_dtype=pl.String, default=None)
-    unsafe = pl.when((pl.col("share") > max_share) & (pl.col("hits") >= min_count))
-    return measured.with_columns(
+    for name, (language, pattern) in named.items():
+        found = text.str.count_matches(rf"(?i)\b{pattern}\b")
+        counts[name] = pl.when(known.is_in([language, "", "und"])).then(found).otherwise(0)
+    counted = frame[places].select(pl.concat_list(counts.values()).alias("counts"), total=word.words(text))
+    measured = counted.with_columns(hits=pl.col("counts").list.sum(), most=pl.col("counts").list.arg_max())
+    share, kind = pl.col("hits") / pl.col("total"), pl.col("most").replace_strict(range(len(counts)), list(counts), return_dtype=pl.String)
+    unsafe = pl.when((share > max_share) & (pl.col("hits") >= min_count))
+    verdicts = measured.select(
         reason=unsafe.then(pl.lit("unsafe words")),
         rule=unsafe.then(pl.lit(f"share of unsafe words > {max_share}")),
-        value=unsafe.then(pl.format("{} {}", kind, pl.col("share").round(3))),
-    ).select(*frame.columns, "reason", "rule", "value")
+        value=unsafe.then(pl.format("{} {}", kind, share.round(3))),
+    )
+    none = pl.Series([None], dtype=pl.String).new_from_index(0, frame.height)
+    return frame.with_columns(none.scatter(places, verdicts[name]).alias(name) for name in verdicts.columns)
 
 
 def classifier(
