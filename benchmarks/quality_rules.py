@@ -30,7 +30,7 @@ def steps() -> dict:
         "gopher": functools.partial(quality.gopher, bullets="•-", any_case=False),
         "gopher_repetition": functools.partial(repetition.gopher_repetition, min_top_count=1),
         "c4": functools.partial(quality.c4, ends=ends),
-        "fineweb": functools.partial(quality.fineweb, max_repeated_characters=0.01),
+        "fineweb": functools.partial(quality.fineweb, max_repeated_characters=0.01, closing_marks=False),
     }
 
 

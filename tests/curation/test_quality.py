@@ -61,7 +61,8 @@ def test_stop_words_are_asked_only_of_the_languages_that_have_a_list():
     german = "Die Warteschlange hält die Nachrichten eines Dienstes, und der Dienst liest sie."
     assert verdict(german)[0] == "no stop words"
     assert verdict(german, language="de") == KEPT
-    assert verdict(german, language="und")[0] == "no stop words"
+    assert verdict(german, language="und") == KEPT
+    assert verdict(german, language="zxx")[0] == "no stop words"
     assert verdict(german, language="de", stop_words={"de": ["nicht", "auch"]})[0] == "no stop words"
     assert verdict(german, stop_words={"en": ["the", "of"], "de": ["und", "der"]}) == KEPT
 
@@ -80,6 +81,39 @@ def test_stop_words_are_asked_only_of_the_languages_that_have_a_list():
 def test_prose_in_any_script_has_words(text):
     assert verdict(text, language="xx", min_word_length=2.0) == KEPT
     assert verdict(text * 5, fineweb) == KEPT
+
+
+def test_a_language_that_nothing_names_is_not_asked_for_english():
+    samoan = "O tagata soifua uma ua saoloto lo latou fananau mai, ma e tutusa o latou tulaga aloaia faapea a latou aia tatau."
+    assert verdict(samoan, language="und") == KEPT and verdict(samoan)[0] == "no stop words"
+    encoded = "the of " + "SU1QT1JUQU5UIElO " * 9
+    assert [verdict(encoded, language=name)[0] for name in ("und", "zxx", "sm")] == ["words too long", "words too long", None]
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("- the first of these", "only list items"),
+        ("*", "only list items"),
+        ("-- No, said he, and that is the end of it.", None),
+        ("**Note:** read it to the end, and with care.", None),
+    ],
+)
+def test_a_bullet_is_one_sign(line, reason):
+    assert verdict(line + "\n" + line + "\n" + line, min_words=0, min_stop_words=0, min_alphabetic=0)[0] == reason
+
+
+@pytest.mark.parametrize("mark", ['"', "”", "“", "»", ")", " ''", "」", "』"])
+def test_a_line_of_speech_ends_in_its_quotation_mark(mark):
+    text = "\n".join(f"The {number}. speaker says a word or two of the rest.{mark}" for number in range(9))
+    assert verdict(text, fineweb) == KEPT
+    assert verdict(text, fineweb, closing_marks=False)[0] == "lines without an end"
+    assert verdict(text.replace(".", ""), fineweb)[0] == "lines without an end"
+
+
+def test_c4_keeps_lines_that_end_in_the_quotation_mark_of_their_language():
+    lines = ["Er sagte: „Wir gehen jetzt nach Hause.“", "Elle dit : « Nous rentrons. »", "He said: “We go home now.”"]
+    assert row(c4, "\n".join(lines * 2))["text"].split("\n") == lines * 2
 
 
 def test_capitals_are_words_of_the_language():

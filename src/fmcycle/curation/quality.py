@@ -14,7 +14,8 @@ from fmcycle.curation.shingle import pieces
 from fmcycle.number import Fraction, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 STOP_WORDS = {"en": ["the", "be", "to", "of", "and", "that", "have", "with"]}
-LINE_END = word.END[:-1] + r"\p{Pf}」』\"']$"  # with the closing quotation marks
+LINE_END = word.END[:-1] + r"\p{Pi}\p{Pf}」』\"']$"  # with the closing quotation marks, which in German is English's opening one
+CLOSING = r"[\s\p{Pe}\p{Pi}\p{Pf}\"']*"
 POLICIES = ["terms of use", "privacy policy", "cookie policy", "uses cookies", "use of cookies", "use cookies"]
 NO_PROSE = ["code", "table"]
 CITATION = r"\[\d*\]|\[edit\]|\[citation needed\]"
@@ -42,8 +43,8 @@ def gopher(
 
     Words without a letter or digit are no words for the first four rules. The length of words is not asked of syllabic scripts, and has
     `other_languages` times wider bounds for rows whose `language` has no stop words: its figures are for English. stop_words: by language;
-    asked of rows whose `language` has a list, or is not known (then the best list counts); any_case: false, as in datatrove, drops what is
-    written in capitals.
+    asked of rows whose `language` has a list. Rows without a language are asked for the best list, those in an undetermined one ("und") for
+    none: rare languages are. any_case: false, as in datatrove, drops what is written in capitals.
     Source: Rae et al., Scaling Language Models: Gopher (2021), appendix A1.1.
     """
     text = pl.col("text")
@@ -59,7 +60,7 @@ def gopher(
         stop_words=stops(frame, stop_words, min_stop_words, "(?i)" if any_case else ""),
     )
     if "language" in frame.columns:
-        length, other = pl.col("word_length"), ~pl.col("language").fill_null("und").is_in(["", "und", *stop_words])
+        length, other = pl.col("word_length"), ~pl.col("language").fill_null("").is_in(["", "und", "zxx", *stop_words])
         wide = length.is_between(min_word_length / other_languages, max_word_length * other_languages)
         measured = measured.with_columns(word_length=pl.when(~(other & wide)).then(length))
     rules = [
@@ -100,16 +101,17 @@ def _counts(found: word.Words) -> pl.DataFrame:
 
 
 def items(text: pl.Expr, bullets: str) -> pl.Expr:
-    """Number of lines that begin with one of `bullets`."""
-    begin = rf"[^\S\n]*[{re.escape(bullets)}]"
+    """Number of lines that begin with one of `bullets`; two of them are a dash ("-- No, said he"), a rule or bold type."""
+    sign = re.escape(bullets)
+    begin = rf"[^\S\n]*[{sign}](?:[^{sign}\n]|(?m:$))"
     return text.str.count_matches("\n" + begin) + text.str.contains("^" + begin).cast(pl.UInt32)
 
 
 def stops(frame: pl.DataFrame, lists: dict[str, list[str]], enough: int, case: str) -> pl.Series:
-    """How many different stop words a text has, counted until there are `enough`: of its language's list; of the best list where the
-    language is not known; else null."""
+    """How many different stop words a text has, counted until there are `enough`: of its language's list; of the best list where no
+    language is named or the text has none ("zxx"); else null."""
     language = frame["language"].fill_null("") if "language" in frame.columns else pl.Series([""]).new_from_index(0, frame.height)
-    unknown = language.is_in(["", "und"]).to_numpy()
+    unknown = language.is_in(["", "zxx"]).to_numpy()
     found = np.zeros(frame.height, np.int64)
     for name, words in lists.items():
         asked = np.flatnonzero(unknown | (language == name).to_numpy())
@@ -190,18 +192,20 @@ def fineweb(
     short_line: NonNegativeInt = 30,
     max_repeated_characters: Fraction = 0.1,
     max_line_breaks: NonNegativeFloat = 0.3,
+    closing_marks: bool = True,
 ) -> pl.DataFrame:
     """Drop by FineWeb's own rules: shares of lines that end in a sentence's end, are short, are repeated; line breaks a word.
 
     short_line: in characters; a blank line is none. What ends a sentence is Unicode's, in any script; Thai and Lao write no such sign and
-    are not asked for it. Source: Penedo et al., The FineWeb Datasets (2024), section 3.6 (the code released with it has 0.01 for the
+    are not asked for it. closing_marks: a line of speech ends in its quotation mark; false, as in datatrove, takes it for one without an
+    end. Source: Penedo et al., The FineWeb Datasets (2024), section 3.6 (the code released with it has 0.01 for the
     characters of repeated lines, and the rule on line breaks).
     """
     text, line = pl.col("text"), pl.col("line")
     parts = frame.select(place=pl.int_range(pl.len(), dtype=pl.UInt32), line=text.str.split("\n")).explode("line")
     parts = parts.filter(line.str.contains(r"\S")).with_columns(size=line.str.len_chars())
     shares = parts.group_by("place").agg(
-        line.str.contains(word.END + "$").mean().alias("ended_lines"),
+        line.str.contains(word.END + (CLOSING if closing_marks else "") + "$").mean().alias("ended_lines"),
         (pl.col("size") <= short_line).mean().alias("short_lines"),
         pl.col("size").filter(~line.is_first_distinct()).sum().alias("repeated"),
     )
