@@ -9,13 +9,15 @@ from transformers import CLIPImageProcessorPil, ViTImageProcessorPil
 
 from fmcycle import artifact, media
 from fmcycle.processor.bpe import bpe
+from fmcycle.processor.chat import labelled
 
 TEXT = "The bucket holds objects and the owner of the bucket may list them all. A user deletes what no other user needs."
 TINY = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
 IMAGE = {"image_size": 16, "patch_size": 8}
 LABELS = {"id2label": {0: "cat", 1: "dog", 2: "owl"}, "label2id": {"cat": 0, "dog": 1, "owl": 2}}
-PNG = media.as_png(np.random.default_rng(0).uniform(-1, 1, (3, 20, 24)))
-OTHER_PNG = media.as_png(np.random.default_rng(1).uniform(-1, 1, (3, 20, 24)))
+PNG = media.as_png(np.random.default_rng(0).uniform(-1, -0.2, (3, 20, 24)))
+OTHER_PNG = media.as_png(np.random.default_rng(1).uniform(0.2, 1, (3, 20, 24)))
+NAMES = ("A", "B")  # what the vision-language model says of them
 WAV = media.as_wav(0.4 * np.sin(np.arange(4000) * 0.3), 8000)
 
 
@@ -34,6 +36,16 @@ def pictures():
 def text_config(processor, **fields) -> dict:
     """What every model of text here is made of."""
     return TINY | {"vocab_size": len(processor), "max_position_embeddings": 64, "pad_token_id": processor.pad_token_id} | fields
+
+
+def learnt(model, batch):
+    """`model` after some steps on one batch, which it then knows by heart."""
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    for _ in range(60):
+        optimizer.zero_grad()
+        model(**batch).loss.backward()
+        optimizer.step()
+    return model
 
 
 def text_classifier():
@@ -112,7 +124,12 @@ def vision_language():
         vision_feature_layer=-1,
         vision_feature_select_strategy="default",
     )
-    return transformers.LlavaForConditionalGeneration(config), processor
+    model = transformers.LlavaForConditionalGeneration(config)
+    question = {"role": "user", "content": "name it", "images": 1}
+    ids, labels = zip(*[labelled(processor, [question, {"role": "assistant", "content": name}]) for name in NAMES], strict=True)
+    images = [media.picture(each) for each in (PNG, OTHER_PNG)]
+    pixels = processor.image_processor(images, return_tensors="pt")["pixel_values"]
+    return learnt(model, {"input_ids": torch.tensor(ids), "labels": torch.tensor(labels), "pixel_values": pixels}), processor
 
 
 def decoder():

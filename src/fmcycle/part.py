@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from fmcycle.error import InputError
+
 ENDS = ("<|end|>", "<|im_end|>")  # what ends a turn in the templates that are known
 
 
@@ -24,6 +26,18 @@ def pad(processor: Any) -> int:
     """The id that fills rows up; 0 where nothing is tokenized."""
     found = getattr(tokenizer_of(processor), "pad_token_id", None)
     return 0 if found is None else found
+
+
+def image_ids(processor: Any) -> list[int]:
+    """The ids that stand for one picture in a text. Raises InputError for a processor that has no place for pictures in texts."""
+    if not hasattr(processor, "replace_image_token"):
+        raise InputError("a picture in a text, and the processor has no token that stands for it: choose one for vision and language")
+    from PIL import Image
+
+    image_processor = image_processor_of(processor)
+    pixels = image_processor(images=[Image.new("RGB" if len(image_processor.image_mean) == 3 else "L", (8, 8))], return_tensors="np")
+    count = processor.replace_image_token(pixels, 0).count(processor.image_token)
+    return [processor.image_token_id] * count
 
 
 def ends(processor: Any) -> set[int]:

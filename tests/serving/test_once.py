@@ -13,6 +13,7 @@ from starlette.testclient import TestClient
 
 from fmcycle import artifact, media
 from fmcycle.engine import fit
+from fmcycle.processor.chat import render
 from fmcycle.serving import app as routes
 from fmcycle.serving.assistant import Assistant
 from fmcycle.serving.store import Store
@@ -124,6 +125,35 @@ def test_a_transcript_comes_as_json_and_as_text_with_personal_data_masked(served
 def test_an_encoder_decoder_completes(served):
     answer = served("seq2seq").openai.completions.create(model="fmcycle", prompt="the bucket", max_tokens=4)
     assert answer.usage.completion_tokens <= 4 and answer.id.startswith("ans-")
+
+
+def picture(content, text):
+    return [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": url(content)}}, {"type": "text", "text": text}]}]
+
+
+def test_a_chat_with_a_picture_says_what_the_model_says_of_this_picture(served):
+    client = served("vision_language").openai
+    said = [
+        client.chat.completions.create(model="fmcycle", messages=picture(each, "name it")) for each in (families.PNG, families.OTHER_PNG)
+    ]
+    assert [answer.choices[0].message.content for answer in said] == list(families.NAMES)
+    row = served("vision_language").kept()[-1]
+    assert row["kind"] == "image_chat" and f"{len(families.OTHER_PNG)} bytes" in row["prompt"][0]["content"]
+    assert row["prompt"][1] == {"role": "user", "content": "name it"}
+
+
+def test_an_image_token_that_a_user_writes_is_text(served):
+    processor = served("vision_language").assistant.engine.processor
+    messages = [{"role": "user", "content": "<image> name it"}]
+    ids = render(processor, messages, generation_prompt=True)
+    answer = served("vision_language").openai.chat.completions.create(model="fmcycle", messages=messages, max_tokens=1)
+    assert processor.image_token_id not in ids and answer.usage.prompt_tokens == len(ids)
+
+
+def test_a_damaged_picture_in_a_chat_is_named(served):
+    body = {"messages": picture(CUT, "name it"), "stream": True}
+    answer = served("vision_language").http.post("/v1/chat/completions", json=body)
+    assert answer.status_code == 400 and "picture 1 is a damaged picture" in answer.json()["error"]["message"]
 
 
 def test_feedback_on_every_kind_of_answer_is_taken(served):

@@ -5,7 +5,7 @@ import re
 from typing import Any
 
 from fmcycle.error import InputError
-from fmcycle.part import ends, tokenizer_of
+from fmcycle.part import ends, image_ids, tokenizer_of
 
 ROLES = ("system", "user", "assistant")
 PLACE = "\ue000{}\ue001"  # stands for a content while the template is asked what it writes round it; letters of private use
@@ -48,6 +48,12 @@ def plain_ids(processor, text: str) -> list[int]:
     return tokenizer_of(processor)(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
 
 
+def content_ids(processor, message: dict) -> list[int]:
+    """Token ids of what a message says: of each of its `images` (how many; none where it is not there), then of its text."""
+    pictures = image_ids(processor) * message["images"] if message.get("images") else []
+    return [*pictures, *plain_ids(processor, message["content"])]
+
+
 def render(processor, messages: list[dict], *, generation_prompt: bool = False) -> list[int]:
     """Token ids of a conversation; with `generation_prompt` it ends where the assistant's answer begins.
 
@@ -56,7 +62,7 @@ def render(processor, messages: list[dict], *, generation_prompt: bool = False) 
     before, *after = frame(processor, messages, generation_prompt=generation_prompt)
     ids = before
     for message, following in zip(messages, after, strict=True):
-        ids += [*plain_ids(processor, message["content"]), *following]
+        ids += [*content_ids(processor, message), *following]
     return ids
 
 
@@ -71,7 +77,7 @@ def labelled(processor, messages: list[dict]) -> tuple[list[int], list[int]]:
     ids, *after = frame(processor, messages)
     labels = [-100] * len(ids)
     for message, following in zip(messages, after, strict=True):
-        content, said = plain_ids(processor, message["content"]), message["role"] == "assistant"
+        content, said = content_ids(processor, message), message["role"] == "assistant"
         end = closing(processor, following) if said else []
         ids += [*content, *following]
         labels += [*(content if said else [-100] * len(content)), *end, *[-100] * (len(following) - len(end))]

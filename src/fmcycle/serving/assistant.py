@@ -62,9 +62,11 @@ class Assistant:
         if isinstance(request, Chat):
             self.need("chat", request.model)
             prompt = [message.plain() for message in request.messages]
-            images = [image for message in request.messages for image in message.images()]
+            seen = [message.images() for message in request.messages]
+            images = [image for each in seen for image in each]
             self._check(images)
-            ids = render(self.engine.processor, prompt, generation_prompt=True)
+            told = [message | {"images": len(each)} for message, each in zip(prompt, seen, strict=True)]
+            ids = render(self.engine.processor, told, generation_prompt=True)
         else:
             self.need("completion", request.model)
             prompt = [{"role": "user", "content": request.prompt}]
