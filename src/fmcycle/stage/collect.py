@@ -44,6 +44,6 @@ def counts(folder: Path) -> dict[str, int]:
     """{table: rows} over the Parquet files of all sources."""
     found: dict[str, int] = {}
     for file in sorted(folder.glob("*/*.parquet")):
-        if file.stem in ("documents", "instructions", "preferences", "prompts", "feedback"):
+        if file.stem in ("documents", "instructions", "preferences", "prompts", "examples", "feedback"):
             found[file.stem] = found.get(file.stem, 0) + pl.scan_parquet(file).select(pl.len()).collect().item()
     return found

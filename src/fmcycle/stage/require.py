@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from fmcycle.door.compose import SHARED, Composed, compose, selection, stage_groups
+from fmcycle.door.compose import SHARED, Composed, compose, flatten, selection, stage_groups
 from fmcycle.door.compose import stages as known_stages
 from fmcycle.error import InputError
 from fmcycle.training import rank
@@ -55,12 +55,23 @@ def upstream(stage: str, below: Composed) -> Composed:
     replaced = {text.split("=")[0] for text in shared}
     kept = [text for text in chosen if text.split("=")[0] not in replaced]
     composed = _compose((f"stage={stage}", *kept, *shared, f"base={below.base}"))
+    if below.choices.get("experiment"):  # it may have changed values of what is shared, which no override shows
+        composed = _compose((*composed.overrides, *(text for group in SHARED for text in changed(group, composed, below))))
     own = [
         f"inputs.{name}={below.inputs[name]}"
         for name in GIVEN_ON
         if name in composed.inputs and below.inputs.get(name) and (_is_path(below.inputs[name]) or composed.inputs[name] is None)
     ]
     return _compose((*composed.overrides, *own)) if own else composed
+
+
+def changed(group: str, stage: Composed, below: Composed) -> list[str]:
+    """The overrides that give `stage` the values that `below` has in a group of both."""
+    had, has = (composed.section.get(group) for composed in (stage, below))
+    if not isinstance(had, dict) or not isinstance(has, dict):
+        return []
+    before, now = (flatten({key: value for key, value in node.items() if not key.startswith("_")}, f"{group}.") for node in (had, has))
+    return [text for text in now if text not in before]
 
 
 def _is_path(value) -> bool:
