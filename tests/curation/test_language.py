@@ -47,6 +47,20 @@ def test_a_long_text_is_judged_by_its_middle():
     assert identify(pl.DataFrame({"text": [text]}))["language"].to_list() == ["de"]
 
 
+def test_a_table_in_the_middle_and_capitals_hide_no_language():
+    table = "+-------+-------+\n| 3.4.1 | 0x0F  |\n" * 40
+    frame = pl.DataFrame({"text": [f"{TEXTS['en'] * 6}\n{table}\n{TEXTS['en'] * 6}", "OK!!! i SAID: " + TEXTS["en"].upper() * 3, table]})
+    found = identify(frame)
+    assert found["language"].to_list() == ["en", "en", "und"] and found["language_confidence"][:2].min() >= 0.9
+
+
+def test_what_the_model_takes_for_no_language_is_no_code():
+    encoded = "SU1QT1JUQU5UIElORk9STUFUSU9OOg0KDQpUaGUgbmV3IGRvbWFpbiBuYW1lcyBhcmUgZmlu\n" * 9
+    frame = pl.DataFrame({"text": [encoded, encoded], "type": ["text", "code"]})
+    assert identify(frame)["language"].to_list() == ["zxx", "zxx"]
+    assert keep(frame, languages=["en"])["reason"].to_list() == ["another language", None]
+
+
 def declarations():
     """The Declaration of Human Rights in 388 languages."""
     file = Path(__file__).parents[3] / "shared/data/text/udhr2/udhr2.jsonl.gz"

@@ -12,20 +12,25 @@ import polars as pl
 from fmcycle.number import Fraction, PositiveInt
 
 UNKNOWN, NONE = "und", "zxx"  # ISO 639: undetermined; no linguistic content
+DOUBT, SURE = 0.5, 0.9  # where the first look is less sure, a second one counts that is as sure
 TOGETHER, LETTERS = 1 << 10, 1 << 21  # texts, and bytes of them: with more their n-grams leave the processor's cache
 
 
 def identify(frame: pl.DataFrame, *, characters: PositiveInt = 500, min_confidence: Fraction = 0.5) -> pl.DataFrame:
     """Add `language` (ISO 639-1, or 639-3 where there is none) and `language_confidence`, from `characters` of the middle of each text.
 
-    Less sure than `min_confidence` is "und". Rows of type code are "zxx": no language that people speak. The model knows 140 languages
-    and takes any other for one of them, now and then with confidence. Source: Lui and Baldwin, langid.py (2012), as py3langid trained it.
+    Less sure than `min_confidence` is "und". Where the middle says little (a table, capitals), only the letters of four times as much are
+    looked at, small ones. Rows of type code are "zxx": no language that people speak. The model knows 140 languages and takes any other for
+    one of them, now and then with confidence. Source: Lui and Baldwin, langid.py (2012), as py3langid trained it.
     """
-    size = pl.col("text").str.len_chars().cast(pl.Int64)
-    middle = pl.max_horizontal(pl.lit(0, pl.Int64), (size - characters) // 2)
-    samples = frame.select(pl.col("text").str.slice(middle, characters))["text"]
+    samples = frame.select(middle(pl.col("text"), characters))["text"]
     spoken = (frame["type"] != "code").fill_null(True) if "type" in frame.columns else pl.repeat(True, frame.height, eager=True)
     language, sure = classify(samples.filter(spoken).to_list())
+    unsure = np.flatnonzero(sure < DOUBT)
+    letters = middle(pl.col("text"), 4 * characters).str.replace_all(r"[^\p{L}\p{M}]+", " ").str.to_lowercase()
+    other, surer = classify(frame.filter(spoken)[unsure].select(middle(letters, characters))["text"].to_list())
+    better = unsure[surer >= SURE]
+    language[better], sure[better] = other[surer >= SURE], surer[surer >= SURE]
     names = np.full(frame.height, NONE, dtype=object)
     confidence = np.ones(frame.height)
     names[spoken.to_numpy()], confidence[spoken.to_numpy()] = language, sure
@@ -35,17 +40,24 @@ def identify(frame: pl.DataFrame, *, characters: PositiveInt = 500, min_confiden
     )
 
 
+def middle(text: pl.Expr, characters: int) -> pl.Expr:
+    """The middle of each text."""
+    size = text.str.len_chars().cast(pl.Int64)
+    return text.str.slice(pl.max_horizontal(pl.lit(0, pl.Int64), (size - characters) // 2), characters)
+
+
 def keep(frame: pl.DataFrame, *, languages: list[str], min_confidence: Fraction = 0.65) -> pl.DataFrame:
-    """Drop texts that are in none of `languages`, or not surely; code stays. Texts without `language` are identified first.
+    """Drop texts that are in none of `languages`, or not surely; rows of type code stay. Texts without `language` are identified first.
 
     The bound is FineWeb's: Penedo et al., The FineWeb Datasets (2024), section 3.1.
     """
     if "language" not in frame.columns:
         frame = identify(frame, min_confidence=0.0)
+    code = (pl.col("type") == "code").fill_null(False) if "type" in frame.columns else pl.lit(False)
     sure = pl.col("language_confidence") >= min_confidence
-    wanted = pl.col("language").is_in([*languages, NONE])
-    other = pl.when(~wanted.fill_null(False))
-    unsure = pl.when(~sure.fill_null(False))
+    wanted = pl.col("language").is_in(languages)
+    other = pl.when(~(wanted.fill_null(False) | code))
+    unsure = pl.when(~(sure.fill_null(False) | code))
     return frame.with_columns(
         reason=other.then(pl.lit("another language")).otherwise(unsure.then(pl.lit("unsure language"))),
         rule=other.then(pl.lit(f"language in {', '.join(languages)}")).otherwise(
