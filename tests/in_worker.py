@@ -3,6 +3,8 @@
 import os
 import signal
 
+from fmcycle.error import InputError
+
 
 def about(item):
     """The item, threads of Polars, the process."""
@@ -12,4 +14,6 @@ def about(item):
         os.kill(os.getpid(), signal.SIGKILL)
     if item == "fail":
         raise ValueError("no such shard")
+    if item == "refuse":
+        raise InputError("no such file")
     return item, polars.thread_pool_size(), os.getpid()

@@ -1,6 +1,7 @@
 """A Ray cluster: its workers see the same folders as this process (a shared file system) and can import fmcycle."""
 
 import os
+import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -50,14 +51,36 @@ class Ray:
         self.mine = False
 
     def map(self, function: Callable, items: Iterable) -> Iterator:
-        """function(item) of every item, in their order."""
+        """function(item) of every item, in their order; of a killed worker up to three times.
+
+        Raises what function raised, and InputError when workers die of an item or the cluster goes.
+        """
         import ray
 
         task: Any = ray.remote(num_cpus=1, max_retries=2)(lambda item: function(item))
         waiting: deque = deque()
-        for item in items:
-            waiting.append(task.remote(item))
-            if len(waiting) > 2 * self.workers:
+        try:
+            for item in items:
+                waiting.append(task.remote(item))
+                if len(waiting) > 2 * self.workers:
+                    yield ray.get(waiting.popleft())
+            while waiting:
                 yield ray.get(waiting.popleft())
-        while waiting:
-            yield ray.get(waiting.popleft())
+        except ray.exceptions.RayTaskError as error:
+            raise raised(error) from None
+        except (ray.exceptions.RayError, ConnectionError) as error:
+            raise InputError(
+                f"a task was lost on the Ray cluster ({type(error).__name__}), for want of memory? Run the same command again, it goes on "
+                "where it was; fewer executor.workers or a smaller executor.shard_mb need less"
+            ) from error
+        finally:
+            for item in waiting:
+                ray.cancel(item)
+
+
+def raised(error) -> BaseException:
+    """What a task raised, without Ray's wrapping; where it was not our own message to people, with the lines that led there."""
+    cause = error.cause
+    if not isinstance(cause, InputError):
+        cause.add_note(re.sub(r"\x1b\[\d+m", "", str(error)))  # Ray paints it
+    return cause
