@@ -42,25 +42,25 @@ def levels(row: dict, processor, *, count: PositiveInt = 16) -> dict[str, list[i
     return {"input_ids": [count, *place.transpose(1, 2, 0).ravel().tolist()]}
 
 
-def caption(row: dict, processor, *, until: str | None = None) -> dict:
+def caption(row: dict, processor, *, until: str | None = None) -> dict | None:
     """A picture and its text as {"pixel_values", "input_ids"}; None for one without a text, which is left out.
 
     until: only what stands before this in the text, ":" for the name alone of "fox: animal, nature".
     """
     text = said(row, until)
-    return {**pixels(row, processor), "input_ids": ids_of(processor, text)} if text else None  # type: ignore[return-value]
+    return {**pixels(row, processor), "input_ids": ids_of(processor, text)} if text else None
 
 
-def conversation(row: dict, processor, *, question: str = "What is this?", until: str | None = None) -> dict:
+def conversation(row: dict, processor, *, question: str = "What is this?", until: str | None = None) -> dict | None:
     """A picture, a question and its text as the answer: {"pixel_values", "input_ids", "labels"}, labels on the answer only.
 
     The picture's tokens stand before the question. until: as in `caption`. None for one without a text.
     """
     text = said(row, until)
     if not text:
-        return None  # type: ignore[return-value]
+        return None
     if tokenizer_of(processor) is None:
         raise ValueError("a question about a picture, and the processor has no tokenizer: choose processor=llava")
-    turns = [{"role": "user", "content": question, "images": 1}, {"role": "assistant", "content": text}]
+    turns: list[dict] = [{"role": "user", "content": question, "images": 1}, {"role": "assistant", "content": text}]
     ids, labels = labelled(processor, turns)
     return {**pixels(row, processor), "input_ids": ids, "labels": labels}

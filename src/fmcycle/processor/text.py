@@ -1,0 +1,26 @@
+"""Texts as token ids, as the engines that read whole texts make them: with what the tokenizer itself puts round a text."""
+
+from fmcycle.number import PositiveInt
+from fmcycle.part import tokenizer_of
+
+
+def ids_of(processor, text: str) -> list[int]:
+    """Token ids of `text`; special tokens that are written in it are plain text. Raises ValueError where the processor has no tokenizer."""
+    tokenizer = tokenizer_of(processor)
+    if tokenizer is None:
+        raise ValueError("a text, and the processor has no tokenizer: choose processor=bpe or another that has one")
+    return tokenizer(text, split_special_tokens=True)["input_ids"]
+
+
+def said(row: dict, until: str | None) -> str:
+    """The row's text, or what stands before `until` in it. Raises ValueError for a row that has no column text."""
+    if "text" not in row:
+        raise ValueError("no text in it: it has no column text; data.path must be a table of documents or examples")
+    text = row["text"] or ""
+    return (text if until is None else text.partition(until)[0]).strip()
+
+
+def document(row: dict, processor, *, longest: PositiveInt | None = None) -> dict[str, list[int]] | None:
+    """A row with `text` as {"input_ids"}, cut after `longest` tokens where it is given; None for an empty one, which is left out."""
+    text = said(row, None)
+    return {"input_ids": ids_of(processor, text)[:longest]} if text else None
