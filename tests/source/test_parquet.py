@@ -70,3 +70,26 @@ def test_pieces_together_are_the_file(tmp_path, bytes):
     assert pl.concat(piece.tables["documents"] for piece in found).equals(whole.tables["documents"])
     assert [entry for piece in found for entry in piece.quarantine] == whole.quarantine
     assert [entry["line"] for entry in whole.quarantine] == list(range(1, 2000, 50)) and whole.read == 2000
+
+
+def test_a_value_that_is_meant_many_times_is_a_bomb_and_costs_no_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr(parquet, "FREE", 4 << 20)
+    long = hashlib.sha256(b"seed").hexdigest() * 2000  # 128 kB, which 20,000 rows point at: 2.6 GB
+    rows = pa.table({"text": pa.DictionaryArray.from_arrays(pa.array([0] * 20_000, pa.int32()), [long])})
+    pq.write_table(rows, tmp_path / "a.parquet", store_schema=False)
+    pq.write_table(pa.table({"text": ["x" * (8 << 20)]}), tmp_path / "b.parquet", compression="zstd")
+    assert (tmp_path / "a.parquet").stat().st_size < 1 << 20
+    found = list(frames(units(tmp_path)[0]))
+    assert max(part.tables["documents"].estimated_size() for part in found if part.tables) < 64 << 20
+    reading = read(tmp_path)
+    assert [(entry["file"], entry["line"], entry["reason"]) for entry in reading.quarantine] == [
+        (name, None, "expands more than 200 times: a decompression bomb?") for name in ("a.parquet", "b.parquet")
+    ]
+    assert 0 < reading.table("documents").height < 1000 and reading.read == reading.table("documents").height + 2
+
+
+def test_a_dictionary_of_honest_size_is_read_whole(tmp_path):
+    text = "A licence that stands in every file. " * 30
+    pq.write_table(pa.table({"text": [text] * 3000, "id": list(map(str, range(3000)))}), tmp_path / "a.parquet")
+    reading = read(tmp_path)
+    assert reading.table("documents").height == 3000 and not reading.quarantine

@@ -1,5 +1,6 @@
 """Parquet, some rows of a row group at a time."""
 
+import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -9,10 +10,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fmcycle.source.row import Record, kind_of
-from fmcycle.source.stream import LIMIT, Damaged
+from fmcycle.source.stream import FREE, LIMIT, RATIO, Damaged
 from fmcycle.source.table import SCHEMA
 
-BATCH = 8192  # rows
+BATCH = 8192  # rows that are looked at together
+STEP = 16  # rows that are unpacked together: a dictionary of one long text can stand for all of them
+BOMB = f"expands more than {RATIO} times: a decompression bomb?"
 KNOWN = {"content"}.union(*SCHEMA.values())
 
 
@@ -52,6 +55,7 @@ def records(stream: BinaryIO, begin: int = 0, end: int | None = None) -> Iterato
     `place` is the row's number in the file. Columns that no table has are not read.
     The rows of the feedback record are none: its lessons stand beside it.
     """
+    size = stream.seek(0, io.SEEK_END)
     try:
         file = pq.ParquetFile(stream, pre_buffer=False)
     except (pa.ArrowException, OSError) as error:
@@ -67,17 +71,39 @@ def records(stream: BinaryIO, begin: int = 0, end: int | None = None) -> Iterato
         chosen = [number for number in chosen if begin <= start_of(groups[number]) < end]
     place = sum(group.num_rows for group in groups[: chosen[0]]) if chosen else 0
     try:
-        for batch in file.iter_batches(batch_size=rows_at_a_time(groups), row_groups=chosen, columns=names, use_threads=False):
-            yield columns(batch, place) if plain(batch) else listed(batch, place)
-            place += batch.num_rows
+        for number in chosen:
+            for batch in unpacked(file, number, names, size):
+                yield columns(batch, place) if plain(batch) else listed(batch, place)
+                place += batch.num_rows
     except (pa.ArrowException, OSError) as error:
         raise Damaged(f"not readable as Parquet after row {place}: {(str(error) or 'damaged').splitlines()[0]}") from error
 
 
-def rows_at_a_time(groups: list[pq.RowGroupMetaData]) -> int:
-    """So many rows that a batch has about 32 MB, by what the row groups say of themselves."""
-    widest = max((group.total_byte_size / max(1, group.num_rows) for group in groups), default=1)
-    return max(1, min(BATCH, int(LIMIT / max(1.0, widest))))
+def unpacked(file: pq.ParquetFile, number: int, names: list[str], size: int) -> Iterator[pa.RecordBatch]:
+    """The rows of a row group, about 32 MB or 8192 rows together. Raises Damaged where they are far more bytes than the group has.
+
+    What a group says of its size is what its pages unpack to: a value that stands there once and is meant a million times is seen only
+    in the rows. `size`: of the file, in bytes.
+    """
+    group = file.metadata.row_group(number)
+    chunks = [group.column(place) for place in range(group.num_columns)]
+    packed = min(size, sum(chunk.total_compressed_size for chunk in chunks))
+    if any(chunk.total_uncompressed_size > max(FREE, RATIO * chunk.total_compressed_size) for chunk in chunks):
+        raise Damaged(BOMB)
+    held: list[pa.RecordBatch] = []
+    rows = bytes = total = 0
+    for batch in file.iter_batches(batch_size=STEP, row_groups=[number], columns=names, use_threads=False):
+        held.append(batch)
+        rows, bytes, total = rows + batch.num_rows, bytes + batch.nbytes, total + batch.nbytes
+        if total > max(FREE, RATIO * packed):
+            break
+        if rows >= BATCH or bytes >= LIMIT:
+            yield pa.concat_batches(held)
+            held, rows, bytes = [], 0, 0
+    if held:
+        yield pa.concat_batches(held)
+    if total > max(FREE, RATIO * packed):
+        raise Damaged(BOMB)
 
 
 def plain(batch: pa.RecordBatch) -> bool:
