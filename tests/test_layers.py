@@ -20,6 +20,7 @@ NOUNS = {
     "executor",
 }
 FLOOR = {
+    "adapter",
     "artifact",
     "build",
     "checksum",
@@ -40,6 +41,7 @@ FLOOR = {
     "estimate",
     "training",
     "watching",
+    "weights",
     "wheel",
 }
 DOORS = {"cli", "door"}

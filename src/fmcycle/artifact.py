@@ -5,6 +5,7 @@ import json
 import shutil
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from fmcycle import durable, known
 from fmcycle.error import InputError
@@ -104,12 +105,10 @@ def _repair(path: Path) -> str:
 
 
 def describe(model: str | Path) -> dict[str, str]:
-    """Content digests of a model folder: {"model", "processor", "template"}. Raises InputError where it has no template."""
+    """Content digests of a model folder: {"model", "processor", "template"}; no template is "": not every model chats."""
     model = Path(model)
     files = {name: sha256(model / name) for name in PROCESSOR_FILES if (model / name).is_file()}
-    if "chat_template.jinja" not in files:
-        raise InputError(f"{model}/chat_template.jinja: not there; a served model needs its template: {_repair(model)}")
-    return {"model": digest(model), "processor": digest_of(files), "template": files["chat_template.jinja"]}
+    return {"model": digest(model), "processor": digest_of(files), "template": files.get("chat_template.jinja", "")}
 
 
 def tagged(package: dict) -> dict:
@@ -127,10 +126,15 @@ def save_model(model, processor, folder: str | Path) -> None:
 
 def load_processor(folder: str | Path):
     """What turns data into tensors in a processor or model folder: a tokenizer, or what else stands there; `verify` it first."""
-    if any((Path(folder) / name).is_file() for name in PARTS):
-        from transformers import AutoProcessor as Loader
-    else:
-        from transformers import AutoTokenizer as Loader  # type: ignore[assignment]
+    import transformers
+
+    folder = Path(folder)
+    Loader: Any = transformers.AutoTokenizer
+    if (folder / PARTS[0]).is_file() or ((folder / PARTS[1]).is_file() and (folder / "tokenizer_config.json").is_file()):
+        Loader = transformers.AutoProcessor
+    elif (folder / PARTS[1]).is_file():  # AutoProcessor would make up a tokenizer where the model's architecture has one
+        sees = "image_processor_type" in json.loads((folder / PARTS[1]).read_text())
+        Loader = transformers.AutoImageProcessor if sees else transformers.AutoFeatureExtractor
     return Loader.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
 
 
@@ -147,7 +151,12 @@ def _not_floats(folder: Path) -> dict[str, str]:
 
 
 def load_model(folder: str | Path):
-    """(model, processor) of a model folder, in evaluation mode, fp32, on the CPU; `verify` it first.
+    """(model, processor) of a model folder, as `load_weights` and `load_processor` have them; `verify` it first."""
+    return load_weights(folder), load_processor(folder)
+
+
+def load_weights(folder: str | Path):
+    """The model of a model folder, in evaluation mode, fp32, on the CPU; `verify` it first.
 
     One that `compress=int8` made multiplies integers. Under `torch.device("meta")` it has shapes only.
     Raises InputError when a weight is missing or unexpected: never a silent random init.
@@ -158,13 +167,13 @@ def load_model(folder: str | Path):
     from fmcycle import pipeline
 
     if pipeline.is_pipeline(folder):
-        return pipeline.load(folder).eval(), load_processor(folder)
+        return pipeline.load(folder).eval()
     config = json.loads((Path(folder) / "config.json").read_text())
     if "auto_map" in config:
         raise InputError(f"{folder}/config.json: auto_map names code inside the model folder, which is never run; remove it")
     architecture = getattr(transformers, config["architectures"][0])
     if torch.empty(0).is_meta:
-        return architecture(architecture.config_class.from_pretrained(str(folder), local_files_only=True)).eval(), load_processor(folder)
+        return architecture(architecture.config_class.from_pretrained(str(folder), local_files_only=True)).eval()
     model, report = architecture.from_pretrained(
         str(folder),
         local_files_only=True,
@@ -182,4 +191,4 @@ def load_model(folder: str | Path):
 
     if int8.compressed(folder):
         model = int8.run_in_integers(model)
-    return model.eval(), load_processor(folder)
+    return model.eval()

@@ -7,9 +7,9 @@ import yaml
 from safetensors.torch import load_file, save_file
 
 from fmcycle import artifact
+from fmcycle.adapter import check_tokens, load, merge, save
 from fmcycle.build import build
 from fmcycle.error import InputError
-from fmcycle.strategy.adapter import check_tokens, load, merge, save
 from fmcycle.strategy.freeze import freeze
 from fmcycle.strategy.full import full
 

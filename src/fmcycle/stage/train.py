@@ -76,8 +76,8 @@ def recipe(cfg: Config, budget, processor, classes: list[str]):
     """model -> strategy -> speed. The model is new, or inputs.model where that is given and is what cfg.model asks for."""
     import torch
 
+    from fmcycle.adapter import check_tokens
     from fmcycle.model.made import check_asked, fit_to, quiet
-    from fmcycle.strategy.adapter import check_tokens
     from fmcycle.training import speed
 
     check_tokens(cfg.strategy.get("peft_config", {}), processor)
@@ -121,7 +121,7 @@ def finish(cfg: Config, model, processor, curve: dict) -> dict:
     out = Path(cfg.out)
     model = speed.plain(model).eval()
     if hasattr(model, "merge_and_unload"):
-        from fmcycle.strategy.adapter import merge, save
+        from fmcycle.adapter import merge, save
 
         save(model, out / "adapter")
         model = merge(model)

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 
 from fmcycle import artifact, durable
 from fmcycle.error import InputError
+from fmcycle.part import tokenizer_of
 
 BASE = "base.json"  # beside the adapter: a fingerprint of the weights below it
 LIMIT = 1e-3  # nats: how far the merged model's next-token distribution may be from the adapter's
@@ -42,7 +43,8 @@ def load(model, folder: str | Path):
 
     folder = Path(folder)
     artifact.verify(folder)
-    wanted, have = json.loads((folder / BASE).read_text())["sha256"], fingerprint(model)
+    have = fingerprint(model)
+    wanted = json.loads((folder / BASE).read_text())["sha256"] if (folder / BASE).is_file() else have  # another's adapter does not say
     if wanted != have:
         raise InputError(
             f"{folder} was trained on a base whose weights are {wanted[:16]}, not on this one ({have[:16]}): give it its own base"
@@ -113,7 +115,7 @@ def check_tokens(config: dict, processor) -> None:
     key = "strategy.peft_config.trainable_token_indices"
     if outside := [index for index in trained if index >= len(processor)]:
         raise InputError(f"{key} {outside}: the processor has {len(processor)} tokens only; name others")
-    special = {index for index, token in processor.added_tokens_decoder.items() if token.special}
+    special = {index for index, token in getattr(tokenizer_of(processor), "added_tokens_decoder", {}).items() if token.special}
     if ordinary := [index for index in trained if index not in special]:
         names = ", ".join(map(repr, processor.convert_ids_to_tokens(ordinary)))
         warnings.warn(f"{key} trains {names} too; the special tokens of this processor are {sorted(special)}", stacklevel=2)

@@ -1,0 +1,77 @@
+"""A GGUF file (llama.cpp) as a plain transformers model: its quantized weights unpacked to fp32."""
+
+import functools
+from pathlib import Path
+from typing import Any
+
+from fmcycle.error import InputError
+
+LEFT_OUT = ("quantization_config", "_name_or_path", "transformers_version")  # of the config that transformers makes of a file
+
+
+@functools.lru_cache(maxsize=1)  # seconds each time: a vocabulary is read string by string
+def reader(file: Path) -> Any:
+    """The file's metadata and tensors, memory-mapped. Raises InputError where it is cut short or no GGUF."""
+    from gguf import GGUFReader
+
+    try:
+        return GGUFReader(file)
+    except Exception as error:  # it reads what stands there: a damaged file ends in any of Python's errors
+        raise InputError(f"{file}: not a whole GGUF file ({type(error).__name__}: {error}); fetch it again") from error
+
+
+def licence(file: Path) -> str | None:
+    """What the file states in general.license, if anything."""
+    field = reader(file).fields.get("general.license")
+    return str(field.contents()) if field else None
+
+
+def model_class(architecture: str) -> Any:
+    """The model class of transformers. Raises InputError where there is none of this name."""
+    import transformers
+
+    found = getattr(transformers, architecture, None)
+    if not isinstance(found, type) or not issubclass(found, transformers.PreTrainedModel):
+        raise InputError(f"model.architecture {architecture}: transformers has no such model; LlamaForCausalLM is one")
+    return found
+
+
+def load(file: Path, architecture: str) -> Any:
+    """The model of the class `architecture`, fp32. Raises InputError where the file holds another one, too few weights or too many."""
+    import torch
+    import transformers
+
+    wanted = model_class(architecture)
+    tensors = {tensor.name for tensor in reader(file).tensors}
+    config = transformers.AutoConfig.from_pretrained(str(file.parent), gguf_file=file.name, local_files_only=True)
+    if config.model_type != wanted.config_class.model_type:
+        raise InputError(
+            f"{file} is a {config.model_type}, model.architecture is {architecture}: correct it, or choose the file that you meant"
+        )
+    fields = {name: value for name, value in config.to_dict().items() if name not in LEFT_OUT}
+    plain = wanted.config_class(**fields | {"architectures": [architecture]})
+    with torch.device("meta"):
+        check_names(file, tensors, wanted(plain))
+    if torch.empty(0).is_meta:
+        return wanted(plain).eval()
+    found, report = wanted.from_pretrained(
+        str(file.parent), gguf_file=file.name, local_files_only=True, output_loading_info=True, dtype=torch.float32
+    )
+    if wrong := {kind: sorted(report[kind]) for kind in ("missing_keys", "unexpected_keys", "mismatched_keys") if report[kind]}:
+        raise InputError(f"{file}: weights do not fit the architecture: {wrong}")
+    model = wanted(plain)  # without the mark of quantization, which refuses to be saved
+    model.load_state_dict(found.state_dict())
+    return model.eval()
+
+
+def check_names(file: Path, tensors: set[str], model: Any) -> None:
+    """Does the file hold each weight of `model` once, and no other? What transformers does not know it passes over in silence."""
+    from transformers.modeling_gguf_pytorch_utils import TENSOR_PROCESSORS, TensorProcessor, get_gguf_hf_weights_map
+
+    names = get_gguf_hf_weights_map(model, TENSOR_PROCESSORS.get(model.config.model_type, TensorProcessor)(config=model.config.to_dict()))
+    wanted = set(names)
+    if model.config.tie_word_embeddings:
+        wanted.discard("output.weight")
+    wrong = {"missing_keys": sorted(wanted - tensors), "unexpected_keys": sorted(tensors - set(names))}
+    if any(wrong.values()):
+        raise InputError(f"{file}: weights do not fit the architecture: { ({kind: found for kind, found in wrong.items() if found}) }")
