@@ -10,11 +10,13 @@ import sys
 import time
 from types import SimpleNamespace
 
+import numpy as np
 import polars as pl
 import pytest
 import yaml
 
 from fmcycle import artifact
+from fmcycle.curation import profile
 from fmcycle.error import InputError
 from fmcycle.stage import curate, passes, row_group, walk
 
@@ -156,6 +158,30 @@ def test_a_step_that_loses_rows_is_refused(curated, monkeypatch):
     monkeypatch.setattr("fmcycle.curation.text.normalize", lambda frame: frame.head(3))
     with pytest.raises(ValueError, match=r"curation\.normalize: a step returns the rows that it got"):
         curated("lost")
+
+
+def test_pictures_are_never_all_in_memory(root, tmp_path, monkeypatch):
+    data = tmp_path / "data/pictures"
+    data.mkdir(parents=True)
+    noise = np.random.default_rng(0)
+    for name in range(20):
+        (data / f"{name:02d}.png").write_bytes(b"\x89PNG\r\n\x1a\n" + noise.bytes(20_000))
+    rows = [{"file_name": f"{name:02d}.png", "id": f"id{name % 9}", "text": f"caption {name}"} for name in range(20)]
+    (data / "metadata.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    heights, sums = {}, profile.of_table
+    monkeypatch.setattr(row_group, "BYTES", 50_000)
+    for name, size in (("whole", 16.0), ("shards", 0.05)):
+        heights[name] = []
+        seen = heights[name]
+        monkeypatch.setattr(profile, "of_table", lambda kind, frame, seen=seen: (seen.append((kind, frame.height)), sums(kind, frame))[1])
+        curate.run(SimpleNamespace(**settings(root, data.parent, tmp_path / name, shard_mb=size)))
+    assert [rows for kind, rows in heights["whole"] if kind == "examples"] == [20]
+    assert max(rows for kind, rows in heights["shards"] if kind == "examples") == 3
+    assert artifact.digest(tmp_path / "whole/out") == artifact.digest(tmp_path / "shards/out")
+    found = pl.read_parquet(tmp_path / "shards/out/examples.parquet")
+    assert found["text"].to_list() == [row["text"] for row in rows] and found["id"][9] == "id0~2" and found["id"].n_unique() == 20
+    assert found["media"][7] == (data / "07.png").read_bytes() and set(found["split"]) <= {"train", "validation", "test"}
+    assert json.loads((tmp_path / "shards/out/profile.json").read_text())["tables"]["examples"]["rows"] == 20
 
 
 def test_row_groups_depend_on_rows_alone(tmp_path, monkeypatch):

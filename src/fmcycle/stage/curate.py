@@ -76,8 +76,12 @@ def run(cfg: Config) -> None:
         row_group.write(dropped(work, shards, gone), partial / "dropped.parquet")
         for name, frame in tables.items():
             table.write_parquet(frame, partial / f"{name}.parquet")
-        durable.write_text(partial / "quarantine.jsonl", "".join(quarantine(work, shards)))
-        found = summary(work, shards, tables, gone, findings)
+        seen = [profile.of_table(name, frame) for name, frame in tables.items()]
+        if any(about["tables"]["examples"] for about in shards):
+            row_group.write(examples(work, shards, split, seen), partial / "examples.parquet")
+        with open(partial / "quarantine.jsonl", "w") as file:
+            file.writelines(quarantine(work, shards))
+        found = summary(work, shards, seen, gone, findings)
         durable.write_json(partial / "profile.json", found)
         durable.write_text(partial / "profile.html", page.page(found))
         durable.write_json(partial / "croissant.json", croissant.describe(partial))
@@ -100,10 +104,21 @@ def dropped(work: Work, shards: list[dict], gone: pl.DataFrame) -> Iterator[pl.D
     yield gone
 
 
-def summary(work: Work, shards: list[dict], tables: dict, gone: pl.DataFrame, findings: dict) -> dict:
-    """The profile; what was read is what was kept, dropped or quarantined."""
-    others = [profile.of_table(name, frame) for name, frame in tables.items()]
-    others += [profile.of_dropped(str(part["step"][0]), part) for part in gone.partition_by("step")]
+def examples(work: Work, shards: list[dict], split: Step, seen: list[dict]) -> Iterator[pl.DataFrame]:
+    """The rows with pictures or sound, in the order of the input, each id once; `seen` gets their sums for the profile."""
+    files = [work.file(0, about["name"], "examples") for about in shards if about["tables"]["examples"]]
+    ids = corpus.whole(Unique(), pl.concat(pl.read_parquet(file, columns=["row", "id"]) for file in files))["id"]
+    for file in files:
+        frame = pl.read_parquet(file, columns=[*table.SCHEMA["examples"]])
+        frame = split(frame.with_columns(ids.head(frame.height)))
+        ids = ids.slice(frame.height)
+        seen.append(profile.of_table("examples", frame))
+        yield frame
+
+
+def summary(work: Work, shards: list[dict], seen: list[dict], gone: pl.DataFrame, findings: dict) -> dict:
+    """The profile; what was read is what was kept, dropped or quarantined. seen: the sums of all tables but the documents."""
+    others = [*seen, *(profile.of_dropped(str(part["step"][0]), part) for part in gone.partition_by("step"))]
     read, bad = (sum(about[name] for about in shards) for name in ("read", "quarantined"))
     lines = [json.loads(line) for text in quarantine(work, shards) for line in text.splitlines()[: profile.FINDINGS]]
     steps = [*work.steps, *gone["step"].unique().sort()]
@@ -140,8 +155,6 @@ def others(work: Work, shards: list[dict], steps: dict[str, Step], split: Step) 
         tables[name], out = rows(name, frame, steps, orphaned)
         tables[name] = split(tables[name])
         gone.append(split(out))
-    if (examples := gathered(work, shards, "examples")).height:
-        tables["examples"] = split(corpus.whole(Unique(), examples))
     return tables, pl.concat(gone)
 
 

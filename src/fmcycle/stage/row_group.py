@@ -5,7 +5,7 @@ from pathlib import Path
 
 import polars as pl
 
-BYTES, ROWS = 32 << 20, 1 << 16  # a row group is full with so much text, or so many rows
+BYTES, ROWS = 32 << 20, 1 << 16  # a row group is full with so much text and media, or so many rows
 
 
 def write(frames: Iterable[pl.DataFrame], path: Path) -> int:
@@ -37,7 +37,8 @@ def groups(frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
     nothing = None
     for frame in frames:
         nothing = frame.clear()
-        sizes = frame["text"].str.len_bytes().fill_null(0).to_list()
+        large = [pl.col("text").str.len_bytes(), *([pl.col("media").bin.size()] if "media" in frame.columns else [])]
+        sizes = frame.select(pl.sum_horizontal(large)).to_series().to_list()
         begin = 0
         for place, own in enumerate(sizes, 1):
             rows, size = rows + 1, size + own
