@@ -15,6 +15,7 @@ def test_a_taken_id_gets_the_next_number_in_the_order_of_the_rows():
 def test_a_number_that_a_document_has_by_itself_is_not_given_again():
     assert numbered("a", "a", "a~2", "a~2") == ["a", "a~3", "a~2", "a~2~2"]
     assert numbered("a~2", "a", "a") == ["a~2", "a", "a~3"]
+    assert numbered("a~2", "a~2", "a~2~2") == ["a~2", "a~2~3", "a~2~2"]
 
 
 def test_unique_ids_stay_as_they_are():

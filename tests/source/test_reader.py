@@ -134,4 +134,4 @@ def test_real_folders_of_many_kinds_are_read_whole(root):
 
 def test_an_id_that_is_there_twice_stays_two_rows(tmp_path):
     (tmp_path / "rows.jsonl").write_text('{"id": "a", "text": "One."}\n{"id": "a", "text": "Two."}\n')
-    assert read(tmp_path).table("documents")["id"].to_list() == ["a", "a~2"]
+    assert read(tmp_path).table("documents")["id"].to_list() == ["a", "a"]

@@ -1,13 +1,15 @@
 """Every id once: a later document with an id that is taken gets "~2", "~3" behind it."""
 
-import re
 from dataclasses import dataclass
 
 import polars as pl
 
 from fmcycle.number import PositiveInt
 
-NUMBER = re.compile(r"~\d+\Z")
+
+def stem(name: pl.Expr) -> pl.Expr:
+    """An id without the numbers behind it: ids that may get each other's names have the same."""
+    return name.str.replace(r"(~\d+)+$", "")
 
 
 @dataclass(frozen=True)
@@ -17,9 +19,9 @@ class Unique:
     parts: PositiveInt = 16
 
     def sketch(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """The ids; those that differ by such a number only are in one part."""
-        stem = pl.col("id").str.replace(NUMBER.pattern.replace(r"\Z", "$"), "")
-        return frame.select("row", part=(stem.hash(0) % self.parts).cast(pl.UInt32), stem=stem, id="id")
+        """The ids; those that differ by such numbers only are in one part."""
+        base = stem(pl.col("id"))
+        return frame.select("row", part=(base.hash(0) % self.parts).cast(pl.UInt32), stem=base, id="id")
 
     def settle(self, frame: pl.DataFrame) -> pl.DataFrame:
         """`row` and its new `id`, of those that get one."""

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from fmcycle import lineage
 from fmcycle.build import build
-from fmcycle.curation import corpus
+from fmcycle.curation import corpus, unique
 from fmcycle.door.forget import descendants
 from fmcycle.error import InputError
 from fmcycle.source import reader
@@ -78,19 +78,20 @@ def recorded(out: Path) -> dict | None:
 
 
 def found_in(name: str, data: Path) -> tuple[str, pl.DataFrame] | None:
-    """(file and place, the row as it was read) of a row of the raw data; "id~2" is the second with this id."""
-    base, _, number = name.rpartition("~")
-    wanted = [(name, 1), *([(base, int(number))] if base and number.isdigit() else [])]
-    seen = dict.fromkeys(wanted, 0)
+    """(file and place, the row as it was read) of a row of the raw data, whose id curation may have numbered: "id~2"."""
+    files: dict[int, reader.Unit] = {}
+    held: dict[str, list[pl.DataFrame]] = {}
+    wanted = pl.select(unique.stem(pl.lit(name))).item()
     for unit in reader.units(data) if data.is_dir() else []:
+        files[unit.index] = unit
         for read in reader.frames(unit):
-            for frame in read.tables.values():
-                for key in wanted:
-                    hits = frame.filter(pl.col("id") == key[0])
-                    if seen[key] < key[1] <= seen[key] + hits.height:
-                        hit = hits[key[1] - seen[key] - 1]
-                        return f"{data / unit.file}, {place_of(unit, hit['row'][0])}", hit.with_columns(id=pl.lit(name))
-                    seen[key] += hits.height
+            for table, frame in read.tables.items():
+                held.setdefault(table, []).append(frame.filter(unique.stem(pl.col("id")) == wanted))
+    for parts in held.values():
+        hit = corpus.whole(unique.Unique(), pl.concat(parts).sort("row")).filter(pl.col("id") == name)
+        if hit.height:
+            unit = files[hit["row"][0] >> 40]
+            return f"{data / unit.file}, {place_of(unit, hit['row'][0])}", hit
     return None
 
 

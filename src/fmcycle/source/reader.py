@@ -61,14 +61,8 @@ class Reading:
     read: int = 0
 
     def table(self, name: str) -> pl.DataFrame:
-        """The rows of one table in the order of the input; an id that is there twice gets "~2", "~3" ..."""
-        return unique_ids(self.tables[name]).drop("row")
-
-
-def unique_ids(frame: pl.DataFrame) -> pl.DataFrame:
-    """`frame` with the second row of an id called "id~2", the third "id~3"."""
-    place = pl.int_range(1, pl.len() + 1).over("id")
-    return frame.with_columns(id=pl.when(place > 1).then(pl.format("{}~{}", "id", place)).otherwise("id"))
+        """The rows of one table in the order of the input, with their ids as they stand there: of two rows maybe the same."""
+        return self.tables[name].drop("row")
 
 
 def read(folder: str | Path) -> Reading:

@@ -57,7 +57,8 @@ def synthetic(
         raise InputError(f"source {folder.name}: no seeds at {seeds}; name a folder or file of documents with inputs.seeds=PATH")
     if "{text}" not in prompt:
         raise InputError(f"source.{folder.name}.prompt: no {{text}} in it, where the seed goes")
-    rows = [row for row in reader.read(seeds).table("documents").to_dicts() if row["origin"] != "synthetic"]
+    found = reader.read(seeds).table("documents").unique("id", keep="first", maintain_order=True)  # a row is named after its seed
+    rows = found.filter(pl.col("origin") != "synthetic").to_dicts()
     allowed = most(len(rows), share)
     wanted = min(count, len(rows))
     chosen = sample(rows, min(wanted, allowed), lambda row: row["id"])
