@@ -8,6 +8,7 @@ import transformers
 from transformers import CLIPImageProcessorPil, ViTImageProcessorPil
 
 from fmcycle import artifact, media
+from fmcycle.processor.audio import transcript
 from fmcycle.processor.bpe import bpe
 from fmcycle.processor.chat import labelled
 
@@ -109,7 +110,10 @@ def speech():
         **ids,
     )
     extractor = transformers.WhisperFeatureExtractor(feature_size=16, chunk_length=1)
-    return transformers.WhisperForConditionalGeneration(config), transformers.WhisperProcessor(extractor, processor)
+    made = transformers.WhisperProcessor(extractor, processor)
+    batch = {name: torch.tensor(values)[None] for name, values in transcript({"media": WAV, "text": "the bucket"}, made).items()}
+    batch["labels"] = batch.pop("decoder_labels")
+    return learnt(transformers.WhisperForConditionalGeneration(config), batch), made
 
 
 def vision_language():
@@ -137,6 +141,12 @@ def decoder():
     return transformers.LlamaForCausalLM(transformers.LlamaConfig(**text_config(processor))), processor
 
 
+def pixel_decoder():
+    config = transformers.GPT2Config(vocab_size=5, n_embd=32, n_layer=2, n_head=2, n_positions=49, bos_token_id=4, eos_token_id=4)
+    half = [0.5] * 3
+    return transformers.GPT2LMHeadModel(config), ViTImageProcessorPil(size={"height": 4, "width": 4}, image_mean=half, image_std=half)
+
+
 def diffusion():
     import diffusers
 
@@ -156,6 +166,24 @@ def diffusion():
     model = pipeline.Diffusion(denoiser, diffusers.DDPMScheduler(num_train_timesteps=50))
     model.config.id2label = LABELS["id2label"]
     return model, ViTImageProcessorPil(size={"height": 8, "width": 8})
+
+
+def text_diffusion():
+    import diffusers
+
+    from fmcycle import pipeline
+
+    processor = tokenizer()
+    encoder = transformers.T5EncoderModel(
+        transformers.T5Config(vocab_size=len(processor), d_model=32, d_kv=16, d_ff=64, num_layers=1, num_heads=2)
+    )
+    denoiser = diffusers.PixArtTransformer2DModel(
+        num_attention_heads=2, attention_head_dim=8, in_channels=3, out_channels=3, num_layers=2, sample_size=8, patch_size=2,
+        cross_attention_dim=16, caption_channels=32, use_additional_conditions=False,
+    )  # fmt: skip
+    for parameter in denoiser.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)  # as it is made, its last layer is zero
+    return pipeline.Diffusion(denoiser, diffusers.DDPMScheduler(num_train_timesteps=50), encoder), processor
 
 
 def save(family: str, folder: Path) -> Path:

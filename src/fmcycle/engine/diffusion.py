@@ -3,6 +3,7 @@
 import torch
 
 from fmcycle import artifact, media, part
+from fmcycle.engine import inputs
 from fmcycle.error import InputError
 from fmcycle.number import NonNegativeFloat, PositiveInt
 
@@ -58,7 +59,7 @@ class Diffusion:
             return {}
         tokenizer = part.tokenizer_of(self.processor)
         ids = tokenizer(prompt, split_special_tokens=True)["input_ids"]
-        limit = self.model.text_encoder.config.max_position_embeddings
+        limit = inputs.positions(self.model.text_encoder, tokenizer)
         if len(ids) > limit:
             raise InputError(f"a prompt of {len(ids)} tokens; this model reads {limit}: shorten it")
         return {"input_ids": torch.tensor([ids or [0]] * n)}

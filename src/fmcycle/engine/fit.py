@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from fmcycle.artifact import PARTS
 from fmcycle.error import InputError
 
 # what the name of an architecture ends in, and the engine of conf/engine that serves it; the first that fits
@@ -26,6 +27,7 @@ NAMES = {
     "classifier": "fmcycle.engine.classifier.Classifier",
     "speech": "fmcycle.engine.speech.Speech",
     "diffusion": "fmcycle.engine.diffusion.Diffusion",
+    "pixel": "fmcycle.engine.pixel.Pixel",
 }
 
 
@@ -38,7 +40,10 @@ def engine_of(folder: str | Path) -> tuple[str, str | None]:
     if not file.is_file():
         raise InputError(f"{file}: not there, so nothing says which model this is")
     architecture = (json.loads(file.read_text()).get("architectures") or [""])[0]
-    return architecture, next((engine for end, engine in ENGINES.items() if architecture.endswith(end)), None)
+    engine = next((engine for end, engine in ENGINES.items() if architecture.endswith(end)), None)
+    if engine == "transformers" and not (folder / "tokenizer_config.json").is_file() and any((folder / name).is_file() for name in PARTS):
+        return f"{architecture} over pixels", "pixel"
+    return architecture, engine
 
 
 def check(folder: str | Path, target: str) -> None:

@@ -2,10 +2,13 @@
 
 from typing import Any
 
+import numpy as np
 import torch
 
 from fmcycle import media, part
 from fmcycle.error import InputError
+
+WINDOW, HOP = 400, 160  # samples of a frame of AST's spectrogram, and from one frame to the next
 
 
 def positions(model: Any, tokenizer: Any) -> int:
@@ -52,6 +55,7 @@ def sounds(processor: Any, items: list[bytes]) -> dict[str, torch.Tensor]:
     if limit and longest > limit:
         seconds = f"{longest / extract.sampling_rate:.1f} s; this model hears {limit / extract.sampling_rate:g} s"
         raise InputError(f"a sound of {seconds}: cut it into shorter ones")
+    waves = [np.pad(each, (0, max(0, WINDOW - len(each)))) for each in waves]  # one frame at least
     return dict(extract(waves, sampling_rate=extract.sampling_rate, return_tensors="pt"))
 
 
@@ -60,4 +64,4 @@ def longest_sound(extractor: Any) -> int | None:
     if hasattr(extractor, "n_samples"):
         return extractor.n_samples
     frames = getattr(extractor, "max_length", None)
-    return 400 + 160 * frames if isinstance(frames, int) and hasattr(extractor, "num_mel_bins") else None  # 25 ms windows, 10 ms apart
+    return WINDOW + HOP * frames if isinstance(frames, int) else None

@@ -1,0 +1,19 @@
+"""Speech: what the model has learnt of a sound is what it writes."""
+
+import families
+import numpy as np
+import pytest
+
+from fmcycle import media
+from fmcycle.error import InputError
+
+
+def test_a_transcript_that_was_learnt_is_written(engine):
+    assert engine("speech").transcribe(families.WAV) == "the bucket"
+
+
+def test_more_than_it_hears_and_what_is_no_sound_are_refused(engine):
+    with pytest.raises(InputError, match=r"a sound of 1\.5 s; this model hears 1 s"):
+        engine("speech").transcribe(media.as_wav(np.zeros(12000), 8000))
+    with pytest.raises(InputError, match="no WAV"):
+        engine("speech").transcribe(b"RIFF....")
