@@ -10,14 +10,16 @@ from fmcycle.curation.corpus import Fetch
 from fmcycle.number import Fraction, NonNegativeInt, PositiveInt
 
 BLOCK = 1024  # rows compared at a time
+LETTERS = 4  # of a token, about: pieces are cut by them
 
 
 @dataclass(frozen=True)
 class Semantic:
     """Corpus step: drop each document whose embedding is within `threshold` (cosine) of an earlier kept one's; `value` is that one's id.
 
-    model: the folder of a transformers encoder (a sentence encoder such as MiniLM); the embedding is the mean of its last hidden states
-    over the first `max_length` tokens. All pairs are compared: with `bits` b only those that lie on the same side of b random planes in one
+    model: the folder of a transformers encoder (a sentence encoder such as MiniLM); an embedding is the mean of its last hidden states over
+    `max_length` tokens, that of a longer text the mean over up to `windows` pieces between its begin and its end: issues of one newsletter
+    begin with the same page. All pairs are compared: with `bits` b only those that lie on the same side of b random planes in one
     of `tables` such cuts, which costs 2^b / tables times less and misses some pairs.
     Source: Abbas et al., SemDeDup (2023), with random planes (Charikar, 2002) for clusters; Reimers and Gurevych (2019) for the mean.
     """
@@ -25,6 +27,7 @@ class Semantic:
     model: str
     threshold: Fraction = 0.95
     max_length: PositiveInt = 256
+    windows: PositiveInt = 4
     batch_size: PositiveInt = 32
     bits: NonNegativeInt = 0
     tables: PositiveInt = 1
@@ -32,7 +35,7 @@ class Semantic:
 
     def sketch(self, frame: pl.DataFrame) -> pl.DataFrame:
         """One line a document and table: `part` tells the table and the side of each plane, `embedding` is of length 1."""
-        found = embeddings(frame["text"].to_list(), self.model, self.max_length, self.batch_size)
+        found = embeddings(frame["text"].to_list(), self.model, self.max_length, self.windows, self.batch_size)
         planes = np.random.default_rng(self.seed).standard_normal((found.shape[1], self.tables * self.bits))
         side = (found @ planes > 0).reshape(len(found), self.tables, self.bits)
         part = (side * (1 << np.arange(self.bits))).sum(2) + np.arange(self.tables) * (1 << self.bits)
@@ -71,8 +74,26 @@ class Semantic:
         return found.with_columns(reason=pl.lit("semantic duplicate"), rule=pl.lit(f"cosine >= {self.threshold}"))
 
 
-def embeddings(texts: list[str], model: str, max_length: int, batch_size: int) -> np.ndarray:
-    """float32 (texts, width), each of length 1. A text's embedding depends on the text alone: batches are padded, and padding is masked."""
+def embeddings(texts: list[str], model: str, max_length: int, windows: int, batch_size: int) -> np.ndarray:
+    """float32 (texts, width), each of length 1, the mean over a text's pieces."""
+    cut = [pieces(text, LETTERS * max_length, windows) for text in texts]
+    place = np.repeat(np.arange(len(texts)), [len(each) for each in cut])
+    own = of_pieces([piece for each in cut for piece in each], model, max_length, batch_size)
+    found = np.zeros((len(texts), own.shape[1]), np.float32)
+    np.add.at(found, place, own)
+    return (found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-6)).round(5)
+
+
+def pieces(text: str, size: int, windows: int) -> list[str]:
+    """The text, or up to `windows` pieces of `size` characters, the first at its begin, the last at its end."""
+    count = min(windows, -(-len(text) // size))
+    if count <= 1:
+        return [text]
+    return [text[start : start + size] for start in ((len(text) - size) * number // (count - 1) for number in range(count))]
+
+
+def of_pieces(texts: list[str], model: str, max_length: int, batch_size: int) -> np.ndarray:
+    """As `embeddings`, of the first `max_length` tokens. It depends on the text alone: batches are padded, and padding is masked."""
     import torch
 
     encoder, processor = load(model)
