@@ -51,6 +51,13 @@ def test_refrains_and_short_paragraphs_stay():
     assert whole(Repeated(min_length=50), refrain)["text"].equals(refrain["text"])
 
 
+def test_code_and_tables_are_left_whole():
+    text = f"def one():\n\n    {OTHER}\n\n    return 1"
+    frame = documents([text, text.replace("1", "2"), text, text]).with_columns(type=pl.Series(["code", "code", "table", "text"]))
+    judged = whole(Repeated(min_length=50), frame)
+    assert judged["text"].equals(frame["text"]) and judged["reason"].null_count() == 4
+
+
 def test_lines_may_stand_in_some_documents():
     frame = documents([f"{name}\nAll rights reserved by the owners of this page." for name in "abcd"])
     step = Repeated(unit="line", min_length=20, most=4)

@@ -42,6 +42,14 @@ def test_what_was_read_with_some_other_table_stays_as_it_is():
         assert one(text) == text
 
 
+def test_letters_of_old_tables_do_not_become_quotation_marks():
+    swedish = "Och Jakob begav sig åstad på väg till Österlandet.\nDär fick han se en brunn på fältet."
+    broken = swedish.encode("cp850").decode("latin-1")
+    assert one(broken) == broken
+    quoted = "It\x92s \x93here\x94, said the captain\x97and no\x94where else.\nItâ€™s so."
+    assert one(quoted) == "It’s “here”, said the captain—and no”where else.\nIt’s so."
+
+
 def test_a_repaired_text_repairs_to_itself_before_and_after_normalizing():
     texts = ["donâ€™t", "Ã¢â‚¬â„¢ twice", "â€œso", "a\u0085b\u009d", "Ã\xa0 la carte", "cafe\u0301 Ã©t\xc3\xa9"]
     once = [one(one(text), normalize) for text in texts]

@@ -24,7 +24,7 @@ def by_hand(text):
     words = text.split()
     for n, bound in enumerate(TOP, 2):
         grams = Counter(" ".join(words[start : start + n]) for start in range(len(words) - n + 1))
-        if grams and grams.most_common(1)[0][1] > 1 and len(grams.most_common(1)[0][0]) * grams.most_common(1)[0][1] / len(text) > bound:
+        if grams and grams.most_common(1)[0][1] > 2 and len(grams.most_common(1)[0][0]) * grams.most_common(1)[0][1] / len(text) > bound:
             return f"top_{n}_gram > {bound}"
     for n, bound in enumerate(DUPLICATE, 5):
         seen, characters, place = set(), 0, 0
@@ -60,6 +60,18 @@ def by_hand(text):
 )
 def test_each_rule_names_what_it_measured(text, expected):
     assert verdict(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The body is with the King, but the King is not with the body.",
+        "Ein Mann mit einem Eimer und ein Mädchen mit einem Hut am Strand.",
+        "Un homme noir regarde un autre homme noir qui joue dans la cascade.",
+    ],
+)
+def test_a_phrase_that_is_said_twice_is_a_manner_of_speaking(text):
+    assert verdict(text) == (None, None, None) and verdict(text, min_top_count=2)[0] == "one phrase again and again"
 
 
 def test_a_phrase_that_is_there_once_is_no_repetition_unless_asked():

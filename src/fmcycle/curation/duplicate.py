@@ -9,6 +9,7 @@ from fmcycle.curation.corpus import VERDICT, Fetch, whole
 from fmcycle.number import PositiveInt
 
 PARTS = 16
+WHOLE = ["code", "table"]  # types of rows of which no part makes sense alone
 GAP = {"paragraph": "\n\n", "line": "\n"}
 
 
@@ -36,7 +37,8 @@ class Repeated:
 
     unit: a paragraph ends with an empty line. min_length: characters of the shortest that is judged: dialogue and headings repeat rightly.
     most: in how many documents a unit may stand and stay in all. What one document repeats in itself (a refrain) stays.
-    A document of which nothing would stay is dropped whole. Source: Wenzek et al., CCNet (2020), section 3.1, per paragraph.
+    Rows of type code and table are left whole: a function without its body is none. A document of which nothing would stay is dropped.
+    Source: Wenzek et al., CCNet (2020), section 3.1, per paragraph.
     """
 
     unit: Literal["paragraph", "line"] = "paragraph"
@@ -45,7 +47,8 @@ class Repeated:
 
     def sketch(self, frame: pl.DataFrame) -> pl.DataFrame:
         """One line a unit: its place in the text, and 128 bits of it."""
-        units = frame.select("row", text=pl.col("text").str.split(GAP[self.unit])).explode("text")
+        prose = frame.filter(~pl.col("type").fill_null("text").is_in(WHOLE)) if "type" in frame.columns else frame
+        units = prose.select("row", text=pl.col("text").str.split(GAP[self.unit])).explode("text")
         units = units.with_columns(place=pl.int_range(pl.len(), dtype=pl.UInt32).over("row"), text=normal(pl.col("text")))
         return units.filter(pl.col("text").str.len_chars() >= self.min_length).select("row", *keys(pl.col("text")), "place")
 

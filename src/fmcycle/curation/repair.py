@@ -1,11 +1,16 @@
 """Text that was decoded with the wrong table, back to what it said."""
 
+import re
+
 import polars as pl
 
 # What UTF-8 looks like when it was read as Windows-1252 or Latin-1: a lead byte's letter, then a continuation byte's sign. The second
 # class is the same for Cyrillic read as Windows-1251. Many a sound text matches too: what is broken is decided afterwards.
 LATIN = "[\u00c2-\u00f4][\u0080-\u00bf\u0152\u0153\u0160\u0161\u0178\u017d\u017e\u0192\u02c6\u02dc\u2013-\u203a\u20ac\u2122]"
 CYRILLIC = "[РС][\u0080-\u00bf\u0402-\u040f\u0451-\u045f\u0490\u0491\u2013-\u203a\u20ac\u2116\u2122]"
+# Quotation marks and daggers inside words: in tables of MS-DOS those bytes are letters (dr\x84per is dräper, not dr„per)
+CONTROL = re.compile("[\u0080-\u0084\u0086-\u009f]")
+INSIDE = re.compile("[^\\W\\d_][\u201a\u201e\u201d\u2020\u2021\u2030][^\\W\\d_]")
 SUSPICIOUS = f"{LATIN}|{CYRILLIC}|[\u0080-\u0084\u0086-\u009f]"
 
 
@@ -39,4 +44,7 @@ def mend(text: str) -> str:
     )
     lines = text.split("\n")
     mended = [ftfy.fix_text(line, plain) for line in lines]
-    return "\n".join(line if is_bad(better) else better for line, better in zip(lines, mended, strict=True))
+    letters = sum(len(INSIDE.findall(better)) - len(INSIDE.findall(line)) for line, better in zip(lines, mended, strict=True))
+    other = 4 * letters > len(CONTROL.findall(text))
+    stays = (is_bad(better) or (other and CONTROL.search(line)) for line, better in zip(lines, mended, strict=True))
+    return "\n".join(line if stay else better for line, better, stay in zip(lines, mended, stays, strict=True))

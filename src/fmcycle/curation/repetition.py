@@ -26,13 +26,13 @@ def gopher_repetition(
     max_paragraph_characters: Fraction = 0.2,
     max_top_ngrams: list[Fraction] = TOP,
     max_duplicate_ngrams: list[Fraction] = DUPLICATE,
-    min_top_count: PositiveInt = 2,
+    min_top_count: PositiveInt = 3,
 ) -> pl.DataFrame:
     """Drop by Gopher's rules on repetition; shares of lines and paragraphs seen before, and of characters in them and in n-grams.
 
     max_top_ngrams: of the most frequent 2-, 3-, 4-gram ... of words, where it is there `min_top_count` times (1, as in datatrove, drops a
-    sentence of twelve words for one long name in it); max_duplicate_ngrams: of all 5-, 6- ... 10-grams seen before, no character
-    counted twice. Source: Rae et al., Scaling Language Models: Gopher (2021), appendix A1.1, table A1.
+    sentence of twelve words for one long name in it, and 2 "the body is with the King, but the King is not with the body");
+    max_duplicate_ngrams: of all 5-, 6- ... 10-grams seen before, no character counted twice. Source: Rae et al., Scaling Language Models: Gopher (2021), appendix A1.1, table A1.
     """
     text = pl.col("text")
     paragraphs = repeated(frame, text.str.strip_chars().str.replace_all(r"\n{2,}", "\0").str.split("\0"), "paragraphs")
