@@ -32,7 +32,8 @@ def gopher_repetition(
 
     max_top_ngrams: of the most frequent 2-, 3-, 4-gram ... of words, where it is there `min_top_count` times (1, as in datatrove, drops a
     sentence of twelve words for one long name in it, and 2 "the body is with the King, but the King is not with the body");
-    max_duplicate_ngrams: of all 5-, 6- ... 10-grams seen before, no character counted twice. Source: Rae et al., Scaling Language Models: Gopher (2021), appendix A1.1, table A1.
+    max_duplicate_ngrams: of all 5-, 6- ... 10-grams seen before, no character counted twice.
+    Source: Rae et al., Scaling Language Models: Gopher (2021), appendix A1.1, table A1.
     """
     text = pl.col("text")
     paragraphs = repeated(frame, text.str.strip_chars().str.replace_all(r"\n{2,}", "\0").str.split("\0"), "paragraphs")
