@@ -37,3 +37,9 @@ def test_sums_over_the_words_of_each_text():
     found = word.cut(pl.Series(["", "two words", "", "\n", "naïve"]))
     assert found.each(found.length).tolist() == [0, 8, 0, 0, 5]
     assert found.each(found.length > 3).tolist() == [0, 1, 0, 0, 1]
+
+
+def test_lines_have_words_and_a_longest_run_without_a_blank():
+    words, longest = word.cut(pl.Series(["two words\n\n", "", "人生 naïve", "12፡34 a\nb"])).lines()
+    assert words.tolist() == [2, 0, 0, 0, 3, 3, 1]
+    assert longest.tolist() == [5, 0, 0, 0, 5, 5, 1]

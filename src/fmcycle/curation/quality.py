@@ -50,8 +50,10 @@ def gopher(
     text = pl.col("text")
     total, lines = pl.col("total"), word.lines(text)
     cut = text.str.count_matches(r"(?m)(?:\.\.\.|…)[^\S\n]*$")
+    length = pl.col("characters") / pl.col("words")
+    asked = pl.when(~length.is_between(min_word_length, max_word_length)).then(text)
     measured = frame.with_columns(counts(frame)).with_columns(
-        word_length=pl.when(~word.mostly(text, word.SYLLABIC)).then(pl.col("characters") / pl.col("words")),
+        word_length=pl.when(~word.mostly(asked, word.SYLLABIC)).then(length),
         hashes=text.str.count_matches("#", literal=True) / total,
         ellipses=text.str.count_matches(r"\.\.\.|…") / total,
         bullets=items(text, bullets) / lines if bullets else pl.lit(0.0),
@@ -143,31 +145,23 @@ def c4(
     Source: Raffel et al., Exploring the Limits of Transfer Learning (2020), section 2.2, and its code in TensorFlow Datasets (c4_utils).
     """
     line = pl.col("line")
-    parts = frame.select(place=pl.int_range(pl.len(), dtype=pl.UInt32), line=pl.col("text").str.split("\n")).explode("line")
-    parts = parts.with_columns(line.str.strip_chars()).filter(line.str.count_matches(word.WORD) >= min_line_words)
-    long = (
-        pl.when(line.str.len_bytes() > max_word_length)
-        .then(line)
-        .str.extract_all(r"\S+")
-        .list.eval(pl.element().str.len_chars())
-        .list.max()
+    parts = (
+        lines(frame).filter(pl.col("words") >= min_line_words, pl.col("longest") <= max_word_length).with_columns(line.str.strip_chars())
     )
-    parts = parts.filter(long.fill_null(0) <= max_word_length)
     if remove_citations:
-        parts = parts.with_columns(line.str.replace_all(CITATION, ""))
+        parts = parts.with_columns(uncited(line))
     if ends is None or ends:
-        ended = line.str.contains(LINE_END) | line.str.contains(word.UNENDED)
+        other = pl.when(line.str.len_bytes() > line.str.len_chars()).then(line)  # plain ASCII has no such letters
+        ended = line.str.contains(LINE_END) | other.str.contains(word.UNENDED).fill_null(False)
         ended = ended if ends is None else pl.any_horizontal(line.str.ends_with(end) for end in ends)
         parts = parts.filter(ended & ~line.str.ends_with("..."))
-    low = line.str.to_lowercase()
-    wrong = [pl.when(low.str.contains(name, literal=True)).then(pl.lit(name)) for name in document_words]
-    parts = parts.with_columns(wrong=pl.coalesce(*wrong, pl.lit(None, pl.String)))
-    if line_words:
-        parts = parts.filter(pl.col("wrong").is_not_null() | ~low.str.contains_any(line_words))
+    parts = marked(parts, suspects(frame, [*document_words, *line_words], remove_citations), document_words, line_words)
+    # a line has a sentence at least: they are counted only where that does not decide
+    parts = parts.with_columns(sentences=(line.str.strip_chars() != "").cast(pl.UInt32))
+    few = pl.when(pl.col("sentences").sum().over("place") < min_sentences).then(line)
+    parts = parts.with_columns(sentences=pl.coalesce(few.str.count_matches(word.SENTENCE), "sentences"))
     found = parts.group_by("place", maintain_order=True).agg(
-        line.str.join("\n").alias("kept"),
-        line.str.count_matches(word.SENTENCE).sum().alias("sentences"),
-        pl.col("wrong").drop_nulls().first(),
+        line.str.join("\n").alias("kept"), pl.col("sentences").sum(), pl.col("wrong").drop_nulls().first()
     )
     judged = (
         frame.with_row_index("place")
@@ -182,6 +176,40 @@ def c4(
         value=pl.when(bad).then("wrong").otherwise("value"),
     ).with_columns(text=pl.when(pl.col("reason").is_null() & prose(frame)).then(pl.col("kept").str.strip_chars()).otherwise("text"))
     return judged.select(*frame.columns, "reason", "rule", "value")
+
+
+def lines(frame: pl.DataFrame) -> pl.DataFrame:
+    """One row a line of each text: `place` of the text, `line`, number of `words`, characters of the `longest` run without a blank."""
+    parts = frame.select(place=pl.int_range(pl.len(), dtype=pl.UInt32), line=pl.col("text").str.split("\n")).explode("line")
+    found = [pl.DataFrame(word.cut(piece["text"]).lines(), schema=["words", "longest"]) for piece in pieces(frame)]
+    return pl.concat([parts, pl.concat(found)], how="horizontal") if found else parts.with_columns(words=0, longest=0)
+
+
+def uncited(text: pl.Expr) -> pl.Expr:
+    """Without Wikipedia's marks."""
+    return pl.coalesce(pl.when(text.str.contains("[", literal=True)).then(text).str.replace_all(CITATION, ""), text)
+
+
+def suspects(frame: pl.DataFrame, names: list[str], remove_citations: bool) -> pl.Series:
+    """Which texts may have a line with one of `names`? To look through whole texts for single words is what goes fastest."""
+    text = pl.col("text")
+    low = frame.select((uncited(text) if remove_citations else text).str.to_lowercase())["text"]
+    found = low.is_null()
+    for name in names:
+        found |= low.str.contains(name, literal=True)
+    return found
+
+
+def marked(parts: pl.DataFrame, suspect: pl.Series, document_words: list[str], line_words: list[str]) -> pl.DataFrame:
+    """Add `wrong`, the first of `document_words` that a line has; leave out the lines that have none but one of `line_words`."""
+    parts = parts.with_columns(low=pl.when(suspect.gather(parts["place"])).then("line")).with_columns(pl.col("low").str.to_lowercase())
+    wrong = [pl.when(pl.col("low").str.contains(name, literal=True)).then(pl.lit(name)) for name in document_words]
+    parts = parts.with_columns(wrong=pl.coalesce(*wrong, pl.lit(None, pl.String)))
+    stays = parts["wrong"].is_not_null()
+    bad = parts["low"].is_null() & False
+    for name in line_words:
+        bad |= parts["low"].str.contains(name, literal=True).fill_null(False)
+    return parts.filter(stays | ~bad)
 
 
 def fineweb(
@@ -202,19 +230,21 @@ def fineweb(
     characters of repeated lines, and the rule on line breaks).
     """
     text, line = pl.col("text"), pl.col("line")
-    parts = frame.select(place=pl.int_range(pl.len(), dtype=pl.UInt32), line=text.str.split("\n")).explode("line")
-    parts = parts.filter(line.str.contains(r"\S")).with_columns(size=line.str.len_chars())
+    parts = lines(frame).filter(pl.col("words") > 0)
+    parts = parts.with_columns(size=line.str.len_chars(), first=(line.hash(0) ^ pl.col("place").hash(1)).is_first_distinct())
     shares = parts.group_by("place").agg(
         line.str.contains(word.END + (CLOSING if closing_marks else "") + "$").mean().alias("ended_lines"),
         (pl.col("size") <= short_line).mean().alias("short_lines"),
-        pl.col("size").filter(~line.is_first_distinct()).sum().alias("repeated"),
+        pl.col("size").filter(~pl.col("first")).sum().alias("repeated"),
+        pl.col("words").sum(),
     )
     breaks = text.str.count_matches("\n", literal=True)
     measured = frame.with_row_index("place").join(shares, on="place", how="left", maintain_order="left")
+    asked = pl.when(pl.col("ended_lines") < min_ended_lines).then(text)
     measured = measured.with_columns(
-        ended_lines=pl.when(~word.mostly(text, word.UNENDED)).then("ended_lines"),
+        ended_lines=pl.when(~word.mostly(asked, word.UNENDED)).then("ended_lines"),
         repeated_characters=pl.col("repeated") / (text.str.len_chars() - breaks),
-        line_breaks=breaks / word.words(text),
+        line_breaks=breaks / pl.col("words").fill_null(0),
     )
     rules = [
         ("lines without an end", "ended_lines", "<", min_ended_lines),
