@@ -43,8 +43,8 @@ def gopher(
 
     Words without a letter or digit are no words for the first four rules. The length of words is not asked of syllabic scripts, and has
     `other_languages` times wider bounds for rows whose `language` has no stop words: its figures are for English. stop_words: by language;
-    asked of rows whose `language` has a list. Rows without a language are asked for the best list, those in an undetermined one ("und") for
-    none: rare languages are. any_case: false, as in datatrove, drops what is written in capitals.
+    asked of rows whose `language` has a list, and where there is no `language` (then the best list counts); "und" and "zxx" name the text of
+    many a rare language, which has none. any_case: false, as in datatrove, drops what is written in capitals.
     Source: Rae et al., Scaling Language Models: Gopher (2021), appendix A1.1.
     """
     text = pl.col("text")
@@ -111,9 +111,9 @@ def items(text: pl.Expr, bullets: str) -> pl.Expr:
 
 def stops(frame: pl.DataFrame, lists: dict[str, list[str]], enough: int, case: str) -> pl.Series:
     """How many different stop words a text has, counted until there are `enough`: of its language's list; of the best list where no
-    language is named or the text has none ("zxx"); else null."""
+    language is named; else null."""
     language = frame["language"].fill_null("") if "language" in frame.columns else pl.Series([""]).new_from_index(0, frame.height)
-    unknown = language.is_in(["", "zxx"]).to_numpy()
+    unknown = (language == "").to_numpy()
     found = np.zeros(frame.height, np.int64)
     for name, words in lists.items():
         asked = np.flatnonzero(unknown | (language == name).to_numpy())
