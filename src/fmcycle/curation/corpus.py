@@ -45,6 +45,11 @@ def whole(step, frame: pl.DataFrame) -> pl.DataFrame:
 
     A frame without `row` is taken in its order.
     """
+    return judged(step, frame)[0]
+
+
+def judged(step, frame: pl.DataFrame) -> tuple[pl.DataFrame, dict]:
+    """(what `whole` returns, the step's findings)."""
     numbered = frame if "row" in frame.columns else frame.with_row_index("row").with_columns(pl.col("row").cast(pl.UInt64))
 
     def fetch(rows: pl.Series) -> pl.DataFrame:
@@ -54,7 +59,8 @@ def whole(step, frame: pl.DataFrame) -> pl.DataFrame:
     parts = sketch.sort("row", maintain_order=True).partition_by("part") or [sketch]
     settled = gathered([step.settle(part) for part in parts])
     found = step.verdicts(step.narrow(settled) if hasattr(step, "narrow") else settled, fetch)
-    return apply(step, numbered, named(found, fetch)).select(pl.exclude("row") if numbered is not frame else pl.all())
+    after = apply(step, numbered, named(found, fetch)).select(pl.exclude("row") if numbered is not frame else pl.all())
+    return after, step.findings(settled) if hasattr(step, "findings") else {}
 
 
 def gathered(settled: list[pl.DataFrame]) -> pl.DataFrame:

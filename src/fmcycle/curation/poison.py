@@ -1,4 +1,4 @@
-"""Signs of poisoned data: n-grams tied to a label, bursts of one source, and a cap on what one source may bring.
+"""Signs of poisoned data: n-grams tied to a label or to an answer, bursts of one source, and a cap on what one source may bring.
 
 A few hundred documents are enough to plant a behaviour, however large the corpus (Souly et al., 2025, Poisoning attacks on LLMs require a
 near-constant number of poison samples): so the caps are absolute and the signs are counted in documents, not in shares.
@@ -10,9 +10,11 @@ from dataclasses import dataclass
 import polars as pl
 
 from fmcycle.curation.corpus import Fetch
+from fmcycle.curation.word import UNSPACED
 from fmcycle.number import Fraction, NonNegativeFloat, PositiveFloat, PositiveInt
 
 PARTS = 16
+WORDS = rf"{UNSPACED}\p{{M}}*|[[\p{{L}}\p{{M}}\p{{N}}]--{UNSPACED}]+|[^\s\p{{L}}\p{{M}}\p{{N}}]{{2,}}"
 SHOWN = 50
 VERDICTS = {"row": pl.UInt64, "reason": pl.String, "rule": pl.String, "value": pl.String}
 
@@ -79,11 +81,12 @@ class Burst:
 
 @dataclass(frozen=True)
 class Trigger:
-    """Corpus step: name (with `drop`, drop) labelled documents with a rare n-gram that comes with one label only.
+    """Corpus step: name (with `drop`, drop) documents with a rare n-gram that comes with one label only, or with one beginning of an answer.
 
-    An n-gram (1 to `ngram` words) is told when at least `documents` and at most `rare` of the labelled documents have it, `purity` of them
-    under one label, and chance would do so with less than 10^-`surprise`: the label's own share to the power of its documents there.
-    Honest words are tied to labels too: read what is named before anything is dropped. Only documents with a `label` are looked at.
+    An n-gram (1 to `ngram` words, or signs in a row) is told when at least `documents` and at most `rare` of the labelled documents have it,
+    `purity` of them under one label, and chance would do so with less than 10^-`surprise`: the label's own share to the power of its
+    documents there. Looked at are documents with a `label`, and rows with a `prompt` and an `answer`, whose label are the first `start`
+    words of the answer. Honest words are tied to labels too: read what is named before anything is dropped.
     """
 
     ngram: PositiveInt = 2
@@ -91,12 +94,13 @@ class Trigger:
     rare: Fraction = 0.05
     purity: Fraction = 0.98
     surprise: NonNegativeFloat = 9.0
+    start: PositiveInt = 3
     drop: bool = False
 
     def sketch(self, frame: pl.DataFrame) -> pl.DataFrame:
         """One line an n-gram of a labelled document, and one without (`gram` is "") that counts it."""
-        labelled = frame.filter(pl.col("label") != "").select("row", "label", word=pl.col("text").str.to_lowercase())
-        spoken = labelled.with_columns(pl.col("word").str.extract_all(r"[\p{L}\p{M}\p{N}]+")).explode("word").drop_nulls()
+        labelled = self.labelled(frame).filter(pl.col("label") != "")
+        spoken = labelled.select("row", "label", word=words_of("text")).explode("word").drop_nulls()
         lines = [labelled.select("row", "label", gram=pl.lit(""))]
         for size in range(self.ngram):
             following = [pl.col("word").shift(-place).over("row") for place in range(size + 1)]
@@ -106,6 +110,12 @@ class Trigger:
         return pl.concat(lines).select(
             "row", pl.when(pl.col("gram") == "").then(PARTS).otherwise(part_of("gram")).alias("part").cast(pl.UInt32), "label", "gram"
         )
+
+    def labelled(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """row, text and label: of conversations the prompt, and how the answer begins."""
+        if "answer" not in frame.columns:
+            return frame.select("row", "text", "label")
+        return frame.select("row", text="prompt", label=words_of("answer").list.head(self.start).list.join(" "))
 
     def settle(self, frame: pl.DataFrame) -> pl.DataFrame:
         """(row, label, gram, count, held): count documents with the label of all `held` that have the n-gram."""
@@ -136,6 +146,11 @@ class Trigger:
         found = self._tied(settled).select("gram", "label", "count", "held", "surprise").unique()
         found = found.sort(["surprise", "gram"], descending=[True, False]).with_columns(pl.col("surprise").round(2))
         return {"triggers": found.head(SHOWN).to_dicts(), "found": found.height}
+
+
+def words_of(column: str) -> pl.Expr:
+    """The words and the runs of signs in a text, small and capital alike."""
+    return pl.col(column).fill_null("").str.to_lowercase().str.extract_all(WORDS)
 
 
 def part_of(column: str) -> pl.Expr:
