@@ -68,7 +68,25 @@ def test_metrics_of_another_model_are_refused(tmp_path):
     packaged(tmp_path, {}, {"loss": 1.0})
     durable.write_json(tmp_path / "evaluate/evaluated.json", {"model": "0" * 64})
     inputs = {"model": str(tmp_path / "model"), "metrics": str(tmp_path / "evaluate/metrics.json")}
-    cfg = SimpleNamespace(inputs=inputs, out=str(tmp_path / "again"))
+    cfg = SimpleNamespace(inputs=inputs, out=str(tmp_path / "again"), engine={"_target_": "fmcycle.engine.transformers.Transformers"})
     with pytest.raises(InputError, match="dvc repro evaluate"):
         package.run(cfg)
     assert not (tmp_path / "again").exists()
+
+
+def test_an_engine_that_does_not_serve_the_model_is_refused_with_the_one_that_does(tmp_path):
+    model = model_folder(tmp_path / "model")
+    durable.write_json(model / "config.json", {"architectures": ["BertForSequenceClassification"]})
+    inputs = {"model": str(model), "metrics": str(tmp_path / "metrics.json")}
+    cfg = SimpleNamespace(inputs=inputs, out=str(tmp_path / "out"), engine={"_target_": "fmcycle.engine.transformers.Transformers"})
+    with pytest.raises(InputError, match="BertForSequenceClassification, which engine=transformers does not serve: take engine=classifier"):
+        package.run(cfg)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_model_that_does_not_chat_needs_no_template(tmp_path):
+    with artifact.create(tmp_path / "model") as partial:
+        (partial / "config.json").write_text('{"architectures": ["BertModel"]}')
+        (partial / "tokenizer.json").write_text("{}")
+    described = artifact.describe(tmp_path / "model")
+    assert described["template"] == "" and len(described["processor"]) == 64

@@ -10,6 +10,7 @@ from typing import Literal
 
 from fmcycle import artifact, durable
 from fmcycle.build import build
+from fmcycle.engine import fit
 from fmcycle.error import InputError
 
 
@@ -56,9 +57,10 @@ def judge(bounds: dict[str, Bound], metrics: dict[str, float]) -> dict:
 def run(cfg: Config) -> None:
     """Judge `inputs.metrics`; write gate.json, package.json and, on a pass, model/: all that a deployment needs.
 
-    Raises InputError where the metrics were taken of another model than `inputs.model`.
+    Raises InputError where the metrics were taken of another model than `inputs.model`, or the engine does not serve such a model.
     """
     model, metrics = Path(cfg.inputs["model"]), Path(cfg.inputs["metrics"])
+    fit.check(model, cfg.engine["_target_"])
     described = artifact.describe(model)
     _same_as_evaluated(model, described["model"], metrics.with_name("evaluated.json"))
     verdict = judge(build(cfg.gate), json.loads(metrics.read_text()))
