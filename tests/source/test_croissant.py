@@ -43,6 +43,7 @@ def test_the_same_tables_are_the_same_version_and_others_another(folder, tmp_pat
     assert before == describe(folder)
     table.write(folder, {"documents": [{"id": "c", "text": "Three."}]}, source="made", licence="CC0-1.0")
     after = describe(folder)
+    assert before["url"].startswith("ni:///sha-256;") and len(before["url"]) == 57 and before["url"] != after["url"]
     assert before["identifier"] != after["identifier"] and after["license"] == ["CC0-1.0", "MIT"] and "datePublished" not in after
 
 

@@ -45,6 +45,12 @@ def test_base_require_refuses_and_hands_over_the_command(project, documents, fmc
     assert not list(project.glob("runs/tokens/*/out")) and not (project / "runs/processor").exists()
 
 
+def test_a_mix_that_breaks_its_policy_is_refused_before_what_is_missing_is_made(project, documents, fmcycle):
+    result = fmcycle("pretrain", documents, SMALL, "model=llama_tiny", "licence.allow=[public-domain]")
+    assert result.returncode == 2 and "rows of source json under PSF-2.0" in result.stderr, result.stderr
+    assert "needs processor" not in result.stdout and not (project / "runs/processor").exists()
+
+
 def test_where_it_runs_is_not_who_it_is(project, documents, fmcycle):
     assert fmcycle("processor", documents, SMALL).returncode == 0
     (file,) = project.glob("runs/processor/*/out.provenance.json")

@@ -3,6 +3,7 @@
 Format: MLCommons, Croissant Format Specification 1.0 (2024), http://mlcommons.org/croissant/1.0.
 """
 
+from base64 import urlsafe_b64encode
 from pathlib import Path
 
 import polars as pl
@@ -42,6 +43,7 @@ def describe(folder: str | Path, *, name: str = "curated") -> dict:
     """The metadata of the Parquet tables in `folder`, a pure function of them: their digests are its version.
 
     Sources stand as its creators, their licences as its own. The date is that of the youngest document; where none has one it is left out.
+    `url`, by the format the address of the dataset's page, is the name of its content (RFC 6920) until there is a page.
     """
     folder = Path(folder)
     files = sorted(folder.glob("*.parquet"))
@@ -49,6 +51,7 @@ def describe(folder: str | Path, *, name: str = "curated") -> dict:
     digests = {file.name: artifact.sha256(file) for file in files}
     times = [time for file in kept if (time := latest(file))]
     sources = sorted({source for file in kept for source in distinct(file, "source")})
+    digest = artifact.digest_of(digests)
     rows = {file.stem: pl.scan_parquet(file).select(pl.len()).collect().item() for file in files}
     found = {
         "@context": CONTEXT,
@@ -57,8 +60,8 @@ def describe(folder: str | Path, *, name: str = "curated") -> dict:
         "name": name,
         "description": ", ".join(f"{count} {table}" for table, count in rows.items()) + f"; from {', '.join(sources)}",
         "version": "1.0.0",
-        "identifier": f"sha256:{artifact.digest_of(digests)}",
-        "url": "croissant.json",
+        "identifier": f"sha256:{digest}",
+        "url": f"ni:///sha-256;{urlsafe_b64encode(bytes.fromhex(digest)).decode().rstrip('=')}",
         "license": sorted({licence for file in kept for licence in distinct(file, "licence")}),
         "creator": [{"@type": "sc:Organization", "name": source} for source in sources],
         "distribution": [file_object(file, digests[file.name]) for file in files],

@@ -17,6 +17,7 @@ from fmcycle import artifact, build, durable, lineage
 from fmcycle.door import code
 from fmcycle.door.compose import Composed, compose
 from fmcycle.error import InputError
+from fmcycle.stage.permit import TABLES, permit
 from fmcycle.stage.require import settle_inputs
 from fmcycle.stage.trace import traced
 from fmcycle.training import rank
@@ -49,6 +50,7 @@ def perform(composed: Composed, needed_by: str | None = None) -> Path:
         die_with_parent()
     if trainer := composed.machine.get("trainer"):
         build.build(trainer).check()
+    _permitted(composed)
     inputs = settle_inputs(composed, perform)
     digests = _verified(inputs)
     code_digest = code.digest(composed.section)
@@ -75,6 +77,14 @@ def perform(composed: Composed, needed_by: str | None = None) -> Path:
         done |= {"metrics": metrics or {}, "seconds": seconds}
         print(f"{composed.stage}: done in {seconds:.0f} s, {out}", flush=True)
     return out
+
+
+def _permitted(composed: Composed) -> None:
+    """Refuse a mix that breaks its licence policy, as far as its tables are there, before what is missing is made: that may take hours."""
+    there = {name: str(path) for name, path in composed.inputs.items() if path is not None and Path(path).is_file()}
+    whole = all(name in there for name in TABLES if composed.inputs.get(name))
+    config = composed.config(inputs=composed.inputs)
+    permit(SimpleNamespace(licence=config.get("licence"), data=config.get("data", {}), inputs=there if whole else {}))
 
 
 def _verified(inputs: dict[str, Path | None]) -> dict[str, str]:
