@@ -2,7 +2,6 @@
 
 import json
 
-
 from fmcycle.curation import corpus
 from fmcycle.curation.unique import Unique
 from fmcycle.door.trace import found_in
