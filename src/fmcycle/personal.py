@@ -124,7 +124,7 @@ RULES: dict[str, Rule] = {
             r"(?P<open>[\"'*`]{0,3}\s?[\"'`]?)(?P<value>[\w/+.~!@#$%^&*-]{4,200}(?<!\.)={0,2})"
         ),
         r"(?:[Pp]ass(?:w|phr)|PASS(?:W|PHR)|[Pp]wd|PWD|[Ss]ecret|SECRET|[Tt]oken|TOKEN|(?:[Aa]pi|API|[Aa]ccess|ACCESS|[Aa]uth|AUTH)[_-]?(?:[Kk]ey|KEY)"
-        r"|[Cc]redential|CREDENTIAL)[A-Za-z_]{0,12}[\"'*`\]]{0,3}\s?(?:[:=]|is\b)",
+        r"|[Cc]redential|CREDENTIAL)[A-Za-z_]{0,12}[\"'*`\]]{0,3}\s?(?:[:=]>?|is\b)[\"'*`]{0,3}\s?[\"'`]?\S*\pN",
         assigned,
     ),
     "random": Rule(re.compile(r"(?<![A-Za-z0-9+/_.@%?-])[A-Za-z0-9+/_-]{32,128}={0,2}(?![A-Za-z0-9+/_@-])"), "[A-Za-z0-9+/_-]{32}", random),
