@@ -1,6 +1,7 @@
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 
 import polars as pl
 import pytest
@@ -9,6 +10,7 @@ from fmcycle.error import InputError
 from fmcycle.source.generate import Endpoint, Model
 from fmcycle.source.reader import read
 from fmcycle.source.synthetic import asked, most, synthetic
+from fmcycle.stage import collect
 
 PROMPT = "Ask and answer.\n\n{text}"
 
@@ -59,7 +61,7 @@ def seeds(tmp_path):
 
 def test_questions_come_with_their_provenance_and_a_second_run_asks_nobody(server, seeds, tmp_path):
     for out in ("one", "two"):
-        synthetic(tmp_path / out / "made", seeds=seeds, generate=server["generate"], prompt=PROMPT, licence="CC0-1.0")
+        synthetic(tmp_path / out / "made", seeds=seeds, generate=server["generate"], prompt=PROMPT, share=1.0, licence="CC0-1.0")
     assert len(server["seen"]) == 10
     assert (tmp_path / "one/made/instructions.parquet").read_bytes() == (tmp_path / "two/made/instructions.parquet").read_bytes()
     raw = pl.read_parquet(tmp_path / "one/made/instructions.parquet").sort("seed")
@@ -74,20 +76,35 @@ def test_questions_come_with_their_provenance_and_a_second_run_asks_nobody(serve
 
 
 def test_paraphrases_are_documents_of_the_seed_s_group(server, seeds, tmp_path):
-    synthetic(tmp_path / "out/made", seeds=seeds, generate=server["generate"], prompt=PROMPT, kind="documents")
+    synthetic(tmp_path / "out/made", seeds=seeds, generate=server["generate"], prompt=PROMPT, kind="documents", share=1.0)
     found = {row["id"]: row for row in read(tmp_path / "out").table("documents").to_dicts()}
     assert len(found) == 10 and found["made/d3"]["text"] == "Question: What has 25 letters?\nAnswer: Document number 3 of"
     assert {row["origin"] for row in found.values()} == {"synthetic"} and found["made/d3"]["time"]
     assert (found["made/d3"]["group"], found["made/d3"]["domain"]) == ("g1", "numbers")
 
 
-def test_the_limit_of_the_share_holds_and_is_told(server, seeds, tmp_path, capsys):
-    synthetic(tmp_path / "out/made", seeds=seeds, generate=server["generate"], prompt=PROMPT, kind="documents", share=0.2)
-    assert pl.read_parquet(tmp_path / "out/made/documents.parquet").height == 2 == len(server["seen"])  # of 10 seeds: 2 / 12
-    assert "the limit of 20% among 10 seeds allows 2 of 10" in " ".join(capsys.readouterr().err.split())
-    for seeds_, share in ((10, 0.5), (7, 0.3), (100, 0.25), (9, 0.1), (3, 0.0)):
-        count = most(seeds_, share)
-        assert count / (count + seeds_) <= share + 1e-12 and (count + 1) / (count + 1 + seeds_) > share
+def test_synthetic_rows_are_no_more_than_their_share_of_all_sources(server, seeds, tmp_path, capsys):
+    real = [json.dumps({"text": f"Real text {n}."}) for n in range(8)] + [json.dumps({"text": "Made before.", "origin": "synthetic"})]
+    (tmp_path / "out/real").mkdir(parents=True)
+    (tmp_path / "out/real/rows.jsonl").write_text("\n".join(real))
+    synthetic(tmp_path / "out/made", seeds=seeds, generate=server["generate"], prompt=PROMPT, kind="documents", share=0.3)
+    origins = read(tmp_path / "out").table("documents")["origin"]
+    assert (len(origins), (origins == "synthetic").sum()) == (11, 3) and len(server["seen"]) == 2
+    assert "the limit of 30% beside 9 documents of all sources allows 2 of 10" in " ".join(capsys.readouterr().err.split())
+    for rows, before, share in ((10, 0, 0.5), (7, 2, 0.3), (100, 25, 0.25), (9, 0, 0.1), (3, 0, 0.0)):
+        count = most(rows, before, share)
+        assert (before + count) / (count + rows) <= share + 1e-12 and (before + count + 1) / (count + 1 + rows) > share
+
+
+def test_collect_makes_them_when_all_other_sources_are_there(server, seeds, tmp_path):
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts/rows.jsonl").write_text("\n".join(json.dumps({"text": f"Real text {n}."}) for n in range(6)))
+    endpoint = {"_target_": "fmcycle.source.generate.Endpoint", "url": server["generate"].url, "model": "small-function"}
+    common = {"seeds": seeds, "prompt": PROMPT, "kind": "documents", "share": 0.25, "generate": endpoint}
+    made = {"_target_": "fmcycle.source.synthetic.synthetic", "_partial_": True, **common}
+    mine = {"_target_": "fmcycle.source.local.local", "_partial_": True, "path": str(tmp_path / "texts")}
+    collect.run(SimpleNamespace(inputs={}, out=str(tmp_path / "sources"), source={"a_made": made, "mine": mine}))
+    assert read(tmp_path / "sources").table("documents")["origin"].to_list() == ["synthetic"] * 2 + ["unknown"] * 6
 
 
 def test_a_server_that_stumbles_is_asked_again_and_one_that_refuses_is_not(server, tmp_path):
@@ -124,7 +141,7 @@ def test_a_model_of_ours_writes_the_same_twice_and_its_digest_is_its_name(tmp_pa
     generate = Model(str(tmp_path / "model"), max_tokens=12)
     assert generate.name == f"model@{artifact.digest(tmp_path / 'model')[:16]}"
     assert generate(["Say it."]) == generate(["Say it."]) != [""]
-    synthetic(tmp_path / "out/made", seeds=seeds, generate=generate, prompt="{text}", kind="documents", count=3)
+    synthetic(tmp_path / "out/made", seeds=seeds, generate=generate, prompt="{text}", kind="documents", count=3, share=1.0)
     rows = pl.read_parquet(tmp_path / "out/made/documents.parquet")
     assert 0 < rows.height <= 3 and set(rows["model"]) == {generate.name} and set(rows["origin"]) == {"synthetic"}
 
@@ -133,7 +150,7 @@ def test_what_is_missing_is_named_with_its_key(server, seeds, tmp_path):
     for change, message in (
         ({"seeds": None}, r"inputs\.seeds=PATH"),
         ({"prompt": "no place"}, r"source\.made\.prompt"),
-        ({"share": 0.01}, "share 0.01"),
+        ({"share": 0.5}, "share 0.5 beside 0 instructions of all sources"),
     ):
         with pytest.raises(InputError, match=message):
             synthetic(tmp_path / "out/made", **{"seeds": seeds, "generate": server["generate"], "prompt": PROMPT, **change})

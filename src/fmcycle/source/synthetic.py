@@ -3,6 +3,7 @@
 import datetime
 import json
 import re
+import sys
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -48,7 +49,8 @@ def synthetic(
     """Write what `generate` makes of the documents under `seeds`, and the licence record.
 
     prompt: with {text}, the seed; for instructions it must ask for "Question: ..." and "Answer: ...". count: seeds asked about, those whose
-    id has the smallest digest. share: the most that synthetic rows may be of these and the seeds together. longest: characters of a seed.
+    id has the smallest digest. share: the most that synthetic rows of this kind may be among all that stand in the folders beside `folder`,
+    where collect puts every other source first; beyond it fewer are made. longest: characters of a seed.
     A row has its seed's group, so that no split knows the other's seeds. Answers are kept: a second run asks for none of them again.
     Raises InputError where there are no seeds, or the prompt has no place for one.
     """
@@ -59,11 +61,15 @@ def synthetic(
         raise InputError(f"source.{folder.name}.prompt: no {{text}} in it, where the seed goes")
     found = reader.read(seeds).table("documents").unique("id", keep="first", maintain_order=True)  # a row is named after its seed
     rows = found.filter(pl.col("origin") != "synthetic").to_dicts()
-    allowed = most(len(rows), share)
+    whole, synthetic = counted(folder.parent, kind)
+    allowed = most(whole, synthetic, share)
     wanted = min(count, len(rows))
     chosen = sample(rows, min(wanted, allowed), lambda row: row["id"])
     if not chosen:
-        raise InputError(f"source {folder.name}: no document in {seeds}, or none allowed by share {share}; take another folder or raise it")
+        raise InputError(
+            f"source {folder.name}: no document in {seeds}, or none allowed by share {share} beside {whole} {kind} of all sources, "
+            f"{synthetic} of them synthetic; take another folder or raise source.{folder.name}.share"
+        )
     answers = asked([prompt.replace("{text}", row["text"][:longest]) for row in chosen], generate)
     made = [entry for row, answer in zip(chosen, answers, strict=True) if (entry := row_of(row, answer, kind, folder.name, generate.name))]
     frame = pl.DataFrame(
@@ -71,15 +77,21 @@ def synthetic(
         schema={**table.SCHEMA[kind], **({} if "time" in table.SCHEMA[kind] else {"time": pl.String}), **PROVENANCE},
     )
     table.write_parquet(frame.sort("id"), folder / f"{kind}.parquet")
-    limited = f"; the limit of {share:.0%} among {len(rows)} seeds allows {allowed} of {wanted}" if allowed < wanted else ""
+    limited = f"; the limit of {share:.0%} beside {whole} {kind} of all sources allows {allowed} of {wanted}" if allowed < wanted else ""
     note = f"{len(made)} {kind} of {len(chosen)} answers by {generate.name} could be used{limited}"
     write_record(folder, licence, "synthetic", note=note)
     Console(stderr=True).print(f"source {folder.name}: {note}")
 
 
-def most(seeds: int, share: float) -> int:
-    """So many synthetic rows are `share` of themselves and the seeds."""
-    return seeds if share >= 1 else int(seeds * share / (1 - share) + 1e-9)
+def counted(folder: Path, kind: str) -> tuple[int, int]:
+    """(rows of one table, synthetic ones among them) of everything under a folder."""
+    origins = [read.tables[kind]["origin"] for unit in reader.units(folder) for read in reader.frames(unit) if kind in read.tables]
+    return sum(map(len, origins)), sum(int((origin == "synthetic").sum()) for origin in origins)
+
+
+def most(rows: int, synthetic: int, share: float) -> int:
+    """So many rows more can be synthetic until `share` of all are."""
+    return sys.maxsize if share >= 1 else max(0, int((rows * share - synthetic) / (1 - share) + 1e-9))
 
 
 def row_of(seed: dict, answer: dict, kind: str, source: str, model: str) -> dict | None:

@@ -27,7 +27,7 @@ def run(cfg: Config) -> None:
     """Let every source of `cfg.source` write into its folder under `cfg.out`; all of them, or nothing."""
     console, sources = Console(stderr=True), getattr(cfg, "collection", None) or cfg.source
     with artifact.create(cfg.out) as partial:
-        for name in sorted(sources):
+        for name in sorted(sources, key=lambda name: ("share" in sources[name], name)):  # a share of all: last
             if "/" in name or name.startswith("."):
                 raise InputError(f"source.{name}: a source's name becomes a folder; choose one without a slash or a leading point")
             started = time.monotonic()
