@@ -35,6 +35,12 @@ SHARED = ("model", "processor", "trainer", RAW)  # groups that a stage's inputs 
 @functools.cache
 def search_path() -> str:
     """Hydra's override for the conf/ folders of the user's packages."""
+    folders = [f"'file://{folder}'" for folder in package_folders()]
+    return f"hydra.searchpath=[{','.join(folders)}]"
+
+
+def package_folders() -> list[Path]:
+    """conf/ of each of the user's packages that has one."""
     folders = []
     for package in build.user_packages():
         spec = importlib.util.find_spec(package)
@@ -43,8 +49,8 @@ def search_path() -> str:
                 f"pyproject.toml: [tool.fmcycle] packages names {package}, which can't be imported: install it, or take it out"
             )
         if (folder := Path(spec.submodule_search_locations[0]) / "conf").is_dir():
-            folders.append(f"'file://{folder}'")
-    return f"hydra.searchpath=[{','.join(folders)}]"
+            folders.append(folder)
+    return folders
 
 
 @dataclass
@@ -169,8 +175,11 @@ def _refuse_doors(overrides: list[str]) -> None:
         )
 
 
-def selection(stage: str, file: str | Path = "params.yaml") -> list[str]:
-    """The overrides that params.yaml holds for `stage`: shared choices where the stage has the group, then its own."""
+def selection(stage: str, file: str | Path = "params.yaml", model: str | None = None) -> list[str]:
+    """The overrides that params.yaml holds for `stage`: shared choices where the stage has the group, then its own.
+
+    What its model brings comes before them; `model`: another one than the file's.
+    """
     if not Path(file).is_file():
         raise InputError(f"{file}: not there; `selection` names the file that holds the pipeline's choices, params.yaml")
     chosen = yaml.safe_load(Path(file).read_text()) or {}
@@ -182,8 +191,25 @@ def selection(stage: str, file: str | Path = "params.yaml") -> list[str]:
             raise ConfigError([f"{part}.{key}: no such stage in {file}{suggest(key, stages())}" for key in unknown])
     own = (chosen.get("stages") or {}).get(stage) or {}
     has = stage_groups(stage)
-    result = [f"{key}={value}" for key, value in groups.items() if key in has and key not in own]
-    return result + flatten(own) + flatten((chosen.get("overrides") or {}).get(stage) or {})
+    result = brought(model or groups.get("model"), stage)
+    result += [f"{key}={value}" for key, value in groups.items() if key in has and key not in own]
+    result += flatten(own) + flatten((chosen.get("overrides") or {}).get(stage) or {})
+    return list({text.split("=")[0]: text for text in result}.values())
+
+
+@functools.cache
+def brought(model: str | None, stage: str) -> list[str]:
+    """The overrides that a choice of `model` brings into `stage`: the processor that its yaml overrides, then what conf/start/MODEL.yaml
+    holds in the form of params.yaml."""
+    folders = [conf_dir(), *package_folders()]
+    own, start = (
+        next((yaml.safe_load(file.read_text()) or {} for folder in folders if (file := folder / group / f"{model}.yaml").is_file()), {})
+        for group in ("model", "start")
+    )
+    chosen = {key: name for item in own.get("defaults", []) if isinstance(item, dict) for key, name in item.items()}
+    groups = {key.removeprefix("override /").split("@")[0]: name for key, name in chosen.items() if key.startswith("override ")}
+    found = [f"{group}={name}" for group, name in groups.items() if group in stage_groups(stage)]
+    return found + [text for part in ("stages", "overrides") for text in flatten((start.get(part) or {}).get(stage) or {})]
 
 
 def flatten(node: dict, prefix: str = "") -> list[str]:

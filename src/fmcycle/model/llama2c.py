@@ -12,24 +12,30 @@ HEADER = struct.Struct("<7i")  # dim, hidden_dim, layers, heads, key-value heads
 LARGEST = 1 << 20  # of a field: no honest one is larger
 
 
-def llama2c(path: str, licence: str = weights.NONE_SAID, sha256: str | None = None, architecture: str = "LlamaForCausalLM") -> Any:
-    """The model in the file `path`. sha256: of the file. Raises InputError where it is another file, or not whole."""
+def llama2c(
+    path: str,
+    file: str,
+    licence: str = weights.NONE_SAID,
+    sha256: str | None = None,
+    architecture: str = "LlamaForCausalLM",
+) -> Any:
+    """The model in the file `file` of the folder `path`. sha256: of the file. Raises InputError where it is another, or not whole."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    file = weights.located(path, sha256=sha256)
+    place = weights.located(f"{path}/{file}", sha256=sha256)
     if architecture != "LlamaForCausalLM":
         raise InputError(f"{path} is a LlamaForCausalLM, model.architecture is {architecture}: correct it, or choose other weights")
-    shapes, fields = described(file)
+    shapes, fields = described(place)
     config = LlamaConfig(**fields, architectures=[architecture], rms_norm_eps=1e-5, bos_token_id=1, eos_token_id=2, pad_token_id=2)
     model = LlamaForCausalLM(config)
     if torch.empty(0).is_meta:
         return model.eval()
-    values = torch.frombuffer(bytearray(file.read_bytes()[HEADER.size :]), dtype=torch.float32)
-    place, found = 0, {}
+    values = torch.frombuffer(bytearray(place.read_bytes()[HEADER.size :]), dtype=torch.float32)
+    begin, found = 0, {}
     for name, shape in shapes.items():
         size = math.prod(shape)
-        found[name], place = values[place : place + size].view(shape), place + size
+        found[name], begin = values[begin : begin + size].view(shape), begin + size
     model.load_state_dict(named(found, fields))
     return model.eval()
 

@@ -48,6 +48,11 @@ def _classes(model, classes: list[str]) -> None:
         model.config.label2id = {name: number for number, name in enumerate(classes)}
 
 
+def has_weights(node: dict) -> bool:
+    """Does the config node of a model name weights that are there already?"""
+    return "architecture" in node
+
+
 def quiet(model):
     """A new `model` whose blocks add nothing yet: the last matrix of each attention and each MLP is zero.
 

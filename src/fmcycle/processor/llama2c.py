@@ -17,13 +17,12 @@ SPECIAL = ("<unk>", "<s>", "</s>")  # the first three, whatever the file calls t
 BYTES = 256  # pieces behind them
 
 
-def llama2c(texts: Iterable[str] | None = None, *, path: str, sha256: str | None = None) -> PreTrainedTokenizerFast:
-    """The tokenizer in the file `path`; `texts` teach it nothing. Raises InputError where it is another file, or not whole."""
+def llama2c(texts: Iterable[str] | None = None, *, path: str, file: str, sha256: str | None = None) -> PreTrainedTokenizerFast:
+    """The tokenizer in the file `file` of the folder `path`; `texts` teach it nothing. Raises InputError where it is another file, or not whole."""
     from tokenizers import Tokenizer, decoders, normalizers
     from tokenizers.models import BPE
 
-    file = weights.located(path, sha256=sha256)
-    ranked = pieces(file)
+    ranked = pieces(weights.located(f"{path}/{file}", sha256=sha256))
     known = {piece: number for number, piece in enumerate(ranked)}
     made = BPE(known, merges(ranked, known), unk_token="<unk>", byte_fallback=True, fuse_unk=True)
     tokenizer = Tokenizer(made)

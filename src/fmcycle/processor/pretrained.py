@@ -20,15 +20,16 @@ def pretrained(
     path: str,
     package: dict | None = None,
     sha256: str | None = None,
+    base: str | None = None,
     vocab_size: PositiveInt | None = None,
     begin: str | None = None,
 ) -> Any:
-    """The processor in `path`, found as `fmcycle.weights.located` says; `texts` teach it nothing.
+    """The processor in `path`, found as `fmcycle.weights.located` says, or in `base` where that is given; `texts` teach it nothing.
 
     vocab_size: how many tokens it must have. begin: the token that stood before a text when the weights were trained, where the
     file says another. Raises InputError for what is not there, not whole, or would run code.
     """
-    place = weights.located(path, package, sha256)
+    place = weights.located(base or path, package, sha256)
     processor = of_gguf(place) if place.is_file() else of_folder(place)
     tokenizer = tokenizer_of(processor)
     if vocab_size is not None and (tokenizer is None or len(tokenizer) != vocab_size):

@@ -18,6 +18,9 @@ def permit(cfg) -> None:
     if not node:
         return
     policy, wrong = build(node), []
+    own = cfg.model.get("licence") if isinstance(getattr(cfg, "model", None), dict) else None
+    if own and not policy.permits(own):
+        wrong.append(f"model: its weights are under {own} ({family(own)})")
     for file, where in mixed(cfg.data, cfg.inputs):
         for source, licence, rows in counted(file, where):
             if not policy.permits(licence):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from fmcycle.door.compose import SHARED, Composed, compose, flatten, selection, stage_groups
+from fmcycle.door.compose import SHARED, Composed, brought, compose, flatten, selection, stage_groups
 from fmcycle.door.compose import stages as known_stages
 from fmcycle.error import InputError
 from fmcycle.training import rank
@@ -49,7 +49,8 @@ def upstream(stage: str, below: Composed) -> Composed:
     """The stage `stage` as the pipeline selects it, with the model, processor, trainer and the data that `below` was given."""
     shared = [f"{group}={below.choices[group]}" for group in SHARED if below.choices.get(group)]
     shared += [text for text in below.overrides if text.lstrip("+~").split(".")[0] in SHARED and "." in text.split("=")[0]]
-    chosen = selection(stage) if Path("params.yaml").is_file() else []
+    model = below.choices.get("model")
+    chosen = selection(stage, model=model) if Path("params.yaml").is_file() else brought(model, stage)
     has = stage_groups(stage)
     shared = [text for text in shared if text.lstrip("+~").split("=")[0].split(".")[0] in has]
     replaced = {text.split("=")[0] for text in shared}
@@ -57,6 +58,8 @@ def upstream(stage: str, below: Composed) -> Composed:
     composed = _compose((f"stage={stage}", *kept, *shared, f"base={below.base}"))
     if below.choices.get("experiment"):  # it may have changed values of what is shared, which no override shows
         composed = _compose((*composed.overrides, *(text for group in SHARED for text in changed(group, composed, below))))
+    if "model" not in has and any(text.startswith("model.") for text in below.overrides):  # where its processor lies, too
+        composed = _compose((*composed.overrides, *changed("processor", composed, below)))
     own = [
         f"inputs.{name}={below.inputs[name]}"
         for name in GIVEN_ON

@@ -42,6 +42,8 @@ def run(cfg: Config) -> dict | None:
     from fmcycle.watching import logger
 
     permit(cfg)
+    if not cfg.budget["max_steps"]:
+        return begin(cfg) if rank.first() else None
     budget, machine, data = build(cfg.budget), build(cfg.trainer), build(cfg.data)
     loggers = logger.made(cfg.logger, cfg.runs)
     machine.micro(budget.global_batch)
@@ -72,12 +74,18 @@ def run(cfg: Config) -> dict | None:
     return metrics
 
 
+def begin(cfg: Config) -> dict:
+    """A run of no steps: the model as it begins is the artifact, measured like any other."""
+    processor = artifact.load_processor(cfg.inputs.get("model") or cfg.inputs["processor"])
+    return finish(cfg, recipe(cfg, build(cfg.budget), processor, []), processor, {"step": [], "loss": [], "count": [], "skipped": []})
+
+
 def recipe(cfg: Config, budget, processor, classes: list[str]):
     """model -> strategy -> speed. The model is new, or inputs.model where that is given and is what cfg.model asks for."""
     import torch
 
     from fmcycle.adapter import check_tokens
-    from fmcycle.model.made import check_asked, fit_to, quiet
+    from fmcycle.model.made import check_asked, fit_to, has_weights, quiet
     from fmcycle.training import speed
 
     check_tokens(cfg.strategy.get("peft_config", {}), processor)
@@ -86,7 +94,8 @@ def recipe(cfg: Config, budget, processor, classes: list[str]):
         check_asked(cfg.inputs["model"], cfg.model)
         model = artifact.load_model(cfg.inputs["model"])[0]
     else:
-        model = quiet(fit_to(build(cfg.model), processor, classes))
+        model = fit_to(build(cfg.model), processor, classes)
+        model = model if has_weights(cfg.model) else quiet(model)
     return speed.fuse(build(cfg.strategy)(model))
 
 
@@ -129,7 +138,7 @@ def finish(cfg: Config, model, processor, curve: dict) -> dict:
     durable.write_json(out / "curve.json", curve)
     metrics = {
         "train_loss": next((loss for loss in reversed(curve["loss"]) if loss is not None), None),
-        "steps": curve["step"][-1],
+        "steps": curve["step"][-1] if curve["step"] else 0,
         "skipped": len(curve["skipped"]),
         "targets": sum(curve["count"]),
     } | {name: values[-1] for name, values in curve.items() if name.startswith("validation_") and name != "validation_step"}

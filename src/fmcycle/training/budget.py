@@ -11,11 +11,12 @@ from fmcycle.number import Fraction, NonNegativeFloat, NonNegativeInt, PositiveI
 class Budget:
     """`global_batch`: rows of one optimizer step over all devices; `warmup`, `decay`: shares of max_steps; `clip` 0: no clipping.
 
+    `max_steps` 0: nothing is trained, the model is written as it begins.
     `validate_every`: steps between two looks at the validation split (`validation_rows` rows of it); 0: only at the end.
     `nonfinite`: a step whose loss or gradient is not finite stops the run, or is left out and counted ("skip").
     """
 
-    max_steps: PositiveInt
+    max_steps: NonNegativeInt
     global_batch: PositiveInt
     seed: NonNegativeInt = 0
     precision: Literal["32-true", "bf16-mixed", "bf16-true"] = "32-true"
