@@ -132,6 +132,17 @@ def test_short_and_few_texts_are_no_problem(step):
     assert whole(MinHash(), documents(["a", "b", "a b", "A!"]))["value"].to_list() == [None, None, None, "0000"]
 
 
+def test_pages_of_one_template_are_no_copies_once_they_are_text():
+    from fmcycle.curation.html import main_text
+
+    menu = "".join(f'<tr><td width="94" bgcolor="#eeeeee"><a href="/{name}.html">{name}</a></td></tr>' for name in invented(150, 1, seed=6))
+    stories = [" ".join(f"<p>{text[:80]}.</p>" for text in docstrings()[start : start + 9]) for start in (0, 9)]
+    page = "<html><body><nav><table>{}</table></nav><article><h1>News</h1>{}</article></body></html>"
+    frame = documents([page.format(menu, story) for story in stories]).with_columns(type=pl.lit("html"))
+    found = whole(MinHash(), frame)["reason"].to_list(), whole(MinHash(), main_text(frame).select(frame.columns))["reason"].to_list()
+    assert found == ([None, "near duplicate"], [None, None])
+
+
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the books of ../shared/data/text are not on this machine")
 def test_the_same_works_of_two_sources_are_found():
     import gzip

@@ -4,7 +4,11 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+import yaml
 
+from fmcycle import build
+from fmcycle.curation import word
+from fmcycle.curation.language import identify
 from fmcycle.curation.quality import c4, fineweb, gopher
 from fmcycle.curation.repetition import gopher_repetition
 from fmcycle.curation.text import normalize
@@ -199,3 +203,8 @@ def test_the_declaration_of_human_rights_stays_in_nearly_every_language():
         step.__name__: set(step(frame).filter(pl.col("reason").is_not_null())["id"]) for step in (gopher, gopher_repetition, c4, fineweb)
     }
     assert dropped == {"gopher": set(), "gopher_repetition": {"mcf"}, "c4": {"hva", "san", "tir"}, "fineweb": {"tir"}}
+    # the default's list, with the languages as they are recognised, which many of these are not; two rows of each text too
+    web = build.build(yaml.safe_load((build.conf_dir() / "curation/web.yaml").read_text())["quality"])
+    rows = pl.col("text").str.split("\n").list.slice(30, 2).list.join(" ")
+    named = identify(frame.drop("language")), identify(frame.with_columns(rows).drop("language")).filter(word.words(pl.col("text")) > 12)
+    assert [web(part)["reason"].count() for part in named] == [0, 0]

@@ -43,8 +43,8 @@ def gopher(
 
     Words without a letter or digit are no words for the first four rules. The length of words is not asked of syllabic scripts, and has
     `other_languages` times wider bounds for rows whose `language` has no stop words: its figures are for English. stop_words: by language;
-    asked of rows whose `language` has a list, and where there is no `language` (then the best list counts); "und" and "zxx" name the text of
-    many a rare language, which has none. any_case: false, as in datatrove, drops what is written in capitals.
+    asked of rows whose `language` has a list, and where there is no `language` (then the best list counts); "und" and "zxx" are what texts
+    in rare languages are called. any_case: false, as in datatrove, drops what is written in capitals.
     Source: Rae et al., Scaling Language Models: Gopher (2021), appendix A1.1.
     """
     text = pl.col("text")
