@@ -1,33 +1,40 @@
 """Pictures and sound: what can't be decoded goes, and what is there twice."""
 
+import hashlib
 from collections.abc import Callable
 
 import polars as pl
 
 from fmcycle import media
 from fmcycle.curation.conversation import rewrite
-from fmcycle.curation.corpus import VERDICT
 
-UNREADABLE = "can't be decoded"
 SAME = ["media", "text", "label"]
+UNREADABLE = "can't be decoded"
 
 
-def examples(frame: pl.DataFrame, steps: list[Callable]) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """(rows that stay, rows that go with `reason`, `rule` and `value`, without `media`) of rows with `media`, `text`, `label` and `group`.
+def sketch(frame: pl.DataFrame, steps: list[Callable]) -> pl.DataFrame:
+    """Rows with `media` and `text`, some at a time: the text as it is kept, `media` a digest of the bytes, `value` why they do not decode.
 
-    steps: those that change the texts of conversations, applied to the captions; an empty caption stays empty. A row goes where its bytes
-    do not decode to the end, are beyond what is ever decoded (`fmcycle.media`), or are those of an earlier row of the same caption and
-    label. One picture with several captions stays as often, and its rows get one group: a split never parts them.
+    steps: those that change the texts of conversations; an empty caption stays empty. Bytes are read to their end; what claims to be
+    beyond what is ever decoded (`fmcycle.media`) is not begun.
     """
-    frame = frame.with_columns(pl.col("text").fill_null(""), pl.Series("value", list(map(wrong, frame["media"])), dtype=pl.String))
+    digests = [hashlib.sha256(content).digest() for content in frame["media"]]
+    told = frame.with_columns(pl.col("text").fill_null(""), value=pl.Series(list(map(wrong, frame["media"])), dtype=pl.String))
+    return rewrite(told.with_columns(media=pl.Series(digests, dtype=pl.Binary)), "text", steps)
+
+
+def judge(frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """(rows that stay, rows that go with `reason`, `rule` and `value`) of all sketches with `id`, `label` and `group`, in their order.
+
+    A row goes where its bytes do not decode, or where they, caption and label are those of an earlier row. One picture with several
+    captions stays as often, and its rows get one group: a split never parts them.
+    """
     bad = frame.filter(pl.col("value").is_not_null()).with_columns(reason=pl.lit(UNREADABLE), rule=pl.lit("picture or sound"))
-    fair = rewrite(frame.filter(pl.col("value").is_null()), "text", steps).with_columns(value=pl.col("id").first().over(SAME))
+    fair = frame.filter(pl.col("value").is_null()).with_columns(value=pl.col("id").first().over(SAME))
     copy = fair.filter(pl.col("id") != pl.col("value")).with_columns(
         reason=pl.lit("exact duplicate"), rule=pl.lit("same media, text, label")
     )
-    fair = together(fair.filter(pl.col("id") == pl.col("value")).drop("value"))
-    columns = [name for name in frame.columns if name not in ("media", *VERDICT)]
-    return fair, pl.concat([part.select(*columns, *VERDICT) for part in (bad, copy)])
+    return together(fair.filter(pl.col("id") == pl.col("value")).drop("value")), pl.concat([bad, copy.select(bad.columns)])
 
 
 def wrong(content: bytes) -> str | None:
