@@ -28,6 +28,7 @@ UNTOUCHED = {ATEN.empty, ATEN.new_empty, ATEN.empty_like, ATEN.empty_strided, AT
 UNTOUCHED |= {torch.ops.prim.device}
 BATCHED = {ATEN.bmm, ATEN.baddbmm}  # products of many matrices, which libraries do slower than one large one
 IN_PLACE = {ATEN.addmm_: ATEN.addmm, ATEN.baddbmm_: ATEN.baddbmm}  # products that the registry knows under the other's name only
+WHOLE = {ATEN.arange, ATEN.randint, ATEN.randperm}
 FUNCTIONS = {ATEN.exp, ATEN.exp_, ATEN.log, ATEN.tanh, ATEN.silu, ATEN.silu_backward, ATEN.gelu, ATEN.gelu_backward, ATEN.sigmoid}
 FUNCTIONS |= {ATEN._softmax, ATEN._log_softmax, ATEN.cos, ATEN.sin, ATEN.pow}
 
@@ -213,7 +214,7 @@ class Meter(TorchDispatchMode):
 def _whole(func, kwargs: dict[str, Any]) -> bool:
     """Does this factory make whole numbers?"""
     dtype = kwargs.get("dtype")
-    return func._overloadpacket is ATEN.arange if dtype is None else not dtype.is_floating_point
+    return func._overloadpacket in WHOLE if dtype is None else not dtype.is_floating_point
 
 
 def _places(index) -> list:

@@ -7,6 +7,8 @@ import torch
 from fmcycle.number import Fraction, NonNegativeInt
 from fmcycle.training import speed
 
+WHOLE = 2**31
+
 
 @dataclass
 class MaskedToken:
@@ -21,11 +23,12 @@ class MaskedToken:
     def __call__(self, model, batch):
         ids = batch["input_ids"]
         mask_id = model.config.pad_token_id if self.mask_token_id is None else self.mask_token_id
-        chosen = torch.rand(ids.shape, device=ids.device) < self.share
+        real = ids != model.config.pad_token_id
+        chosen = (torch.randint_like(ids, WHOLE) < self.share * WHOLE) & real  # whole numbers: a plan of the run draws them too
         chosen[:, 0] |= ~chosen.any(1)  # a short row with nothing chosen would teach nothing
-        fate = torch.rand(ids.shape, device=ids.device)
+        fate = torch.randint_like(ids, 10)
         random_ids = torch.randint_like(ids, model.config.vocab_size)
-        shown = torch.where(chosen & (fate < 0.8), mask_id, torch.where(chosen & (fate >= 0.9), random_ids, ids))
-        output = model(input_ids=shown).logits
+        shown = torch.where(chosen & (fate < 8), mask_id, torch.where(chosen & (fate == 9), random_ids, ids))
+        output = model(input_ids=shown, attention_mask=real.long()).logits
         targets = torch.where(chosen, ids, -100)
         return {"loss": speed.cross_entropy(output, model.get_output_embeddings(), targets), "count": chosen.sum()}

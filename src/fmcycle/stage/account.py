@@ -8,8 +8,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
+from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException
 
 from fmcycle import durable
+from fmcycle.error import InputError
 from fmcycle.estimate import ledger, pace
 from fmcycle.stage import afford, plan
 from fmcycle.training import rank
@@ -32,7 +34,15 @@ class Account:
         self.machine = machine
         if not rank.first():
             return
-        self.machine, self.plan = afford.settled(cfg, rows, machine, plan.room_of(machine, running=True))
+        try:
+            self.machine, self.plan = afford.settled(cfg, rows, machine, plan.room_of(machine, running=True))
+        except (DataDependentOutputException, DynamicOutputShapeException) as error:
+            if machine.micro_batch == "fit" or any(vars(plan.limit_of(cfg)).values()):
+                raise InputError(
+                    f"this model's shapes depend on its data ({error}), so no plan can be made: state trainer.micro_batch and no limit"
+                ) from error
+            print(f"no plan: this model's shapes depend on its data ({error})", flush=True)
+            return
         afford.check(cfg, rows, self.machine, self.plan)
         print(self.plan.line(), flush=True)
         durable.write_json(self.file, self.plan.figures() | {"world": machine.world})

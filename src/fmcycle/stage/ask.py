@@ -44,8 +44,13 @@ def located(composed: Composed) -> dict[str, Path | None]:
         if value is None:
             continue
         path = Path(value)
-        if str(value).startswith(require.REFERENCE):
-            stage, _, rest = value.removeprefix(require.REFERENCE).partition("/")
+        if str(value).startswith((require.STAGE, require.EXPERIMENT)):
+            if composed.choices.get("collection") or str(value).startswith(require.EXPERIMENT):
+                raise InputError(
+                    f"inputs.{name} is made of data that is not in artifacts/: name a file with inputs.{name}=PATH, or run the experiment, "
+                    "which says what it will cost before it begins"
+                )
+            stage, _, rest = value.removeprefix(require.STAGE).partition("/")
             path = (Path("data") if stage == "collect" else Path("artifacts") / stage) / rest
         found[name] = path if path.exists() else None
     return found

@@ -9,6 +9,7 @@ import torch
 from fmcycle.build import build
 from fmcycle.data.module import Stream
 from fmcycle.estimate import cost, ledger, pace, peak
+from fmcycle.model.body import same
 from fmcycle.model.made import like
 from fmcycle.training import speed
 
@@ -186,7 +187,7 @@ def work(cfg, machine, budget, batch: dict, accumulate: int) -> cost.Cost:
     base = cfg.inputs.get("model")
 
     def make():
-        begun = like(base) if base and (Path(base) / "config.json").is_file() else build(cfg.model)
+        begun = like(base) if base and Path(base).is_dir() and same(base, cfg.model) else build(cfg.model)
         model = speed.fuse(build(cfg.strategy)(begun))
         whole.prepare(model, None, budget.precision)
         return model

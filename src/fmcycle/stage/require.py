@@ -14,30 +14,31 @@ from fmcycle.error import InputError
 from fmcycle.training import rank
 
 GIVEN_ON = ("data", "documents", "processor", "tokens", "instructions", "preferences", "prompts", "examples")  # to what is made from them
-REFERENCE = "stage:"  # inputs.model=stage:pretrain/model, "the model of the stage pretrain, found or made"
+STAGE, EXPERIMENT = "stage:", "experiment:"  # inputs.model=stage:pretrain/model, "the model of the stage pretrain, found or made"
 
 
 def settle_inputs(below: Composed, perform) -> dict[str, Path | None]:
     """{name: path} of every input; `perform` makes a missing one. Raises InputError where base=require forbids that."""
-    stages = {name: upstream(name, below) for name in references(below)}
-    folders = _from_pipeline([stage for stage in stages.values() if in_pipeline(stage)], below)
-    for name, stage in stages.items():
-        if name not in folders:
-            folders[name] = perform(stage, needed_by=below.stage)
+    stages = {reference: upstream(reference, below) for reference in references(below)}
+    made = _from_pipeline([stage for stage in stages.values() if in_pipeline(stage)], below)
+    folders = {reference: made[stage.stage] for reference, stage in stages.items() if stage.stage in made and in_pipeline(stage)}
+    for reference, stage in stages.items():
+        if reference not in folders:
+            folders[reference] = perform(stage, needed_by=below.stage)
     settled: dict[str, Path | None] = {}
     for name, value in below.inputs.items():
         if value is None or _is_path(value):
             settled[name] = None if value is None else Path(value)
         else:
-            stage_name, _, rest = value.removeprefix(REFERENCE).partition("/")
-            settled[name] = folders[stage_name] / rest if rest else folders[stage_name]
+            reference, _, rest = value.partition("/")
+            settled[name] = folders[reference] / rest if rest else folders[reference]
     return settled
 
 
 def references(stage: Composed) -> list[str]:
-    """The stages that `stage` reads from."""
+    """What `stage` reads from: "stage:NAME" and "experiment:NAME"."""
     values = [value for value in stage.inputs.values() if value is not None and not _is_path(value)]
-    return list(dict.fromkeys(value.removeprefix(REFERENCE).split("/")[0] for value in values))
+    return list(dict.fromkeys(value.split("/")[0] for value in values))
 
 
 @functools.cache
@@ -45,8 +46,12 @@ def _compose(overrides: tuple[str, ...]) -> Composed:
     return compose(list(overrides))
 
 
-def upstream(stage: str, below: Composed) -> Composed:
-    """The stage `stage` as the pipeline selects it, with the model, processor, trainer and the data that `below` was given."""
+def upstream(reference: str, below: Composed) -> Composed:
+    """What `reference` names: an experiment as it stands, or a stage as the pipeline selects it, made with what `below` was made with:
+    the model, processor, trainer, raw data, and the data that it was given."""
+    if reference.startswith(EXPERIMENT):
+        return _compose((f"experiment={reference.removeprefix(EXPERIMENT)}", f"trainer={below.choices['trainer']}", f"base={below.base}"))
+    stage = reference.removeprefix(STAGE)
     shared = [f"{group}={below.choices[group]}" for group in SHARED if below.choices.get(group)]
     shared += [text for text in below.overrides if text.lstrip("+~").split(".")[0] in SHARED and "." in text.split("=")[0]]
     model = below.choices.get("model")
@@ -78,7 +83,7 @@ def changed(group: str, stage: Composed, below: Composed) -> list[str]:
 
 
 def _is_path(value) -> bool:
-    return value is not None and not str(value).startswith(REFERENCE)
+    return value is not None and not str(value).startswith((STAGE, EXPERIMENT))
 
 
 def _from_pipeline(stages: list[Composed], below: Composed) -> dict[str, Path]:

@@ -81,18 +81,22 @@ def begin(cfg: Config) -> dict:
 
 
 def recipe(cfg: Config, budget, processor, classes: list[str]):
-    """model -> strategy -> speed. The model is new, or inputs.model where that is given and is what cfg.model asks for."""
+    """model -> strategy -> speed. The model is new, or cfg.model's own weights, or inputs.model: as it is, or its body below a new head."""
     import torch
 
     from fmcycle.adapter import check_tokens
+    from fmcycle.model.body import on_body, same
     from fmcycle.model.made import check_asked, fit_to, has_weights, quiet
     from fmcycle.training import speed
 
     check_tokens(cfg.strategy.get("peft_config", {}), processor)
     torch.manual_seed(budget.seed)
-    if cfg.inputs.get("model"):
-        check_asked(cfg.inputs["model"], cfg.model)
-        model = artifact.load_model(cfg.inputs["model"])[0]
+    base = cfg.inputs.get("model")
+    if base and not same(base, cfg.model):
+        model = on_body(quiet(fit_to(build(cfg.model), processor, classes)), base)
+    elif base:
+        check_asked(base, cfg.model)
+        model = artifact.load_model(base)[0]
     else:
         model = fit_to(build(cfg.model), processor, classes)
         model = model if has_weights(cfg.model) else quiet(model)
@@ -142,6 +146,6 @@ def finish(cfg: Config, model, processor, curve: dict) -> dict:
         "skipped": len(curve["skipped"]),
         "targets": sum(curve["count"]),
     } | {name: values[-1] for name, values in curve.items() if name.startswith("validation_") and name != "validation_step"}
-    for node in cfg.evaluation.values():
+    for node in getattr(cfg, "evaluation", {}).values():
         metrics |= build(node)(model, processor)
     return metrics

@@ -1,0 +1,70 @@
+"""How many masked tokens an encoder names, beside what counting tells: the most frequent token, and the one that most often follows."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from fmcycle.evaluation.bits_per_byte import encode
+from fmcycle.evaluation.held_out import held_out
+from fmcycle.evaluation.interval import row, wilson
+from fmcycle.number import Fraction, NonNegativeInt, PositiveInt
+
+
+@dataclass
+class Masked:
+    """Accuracy on `share` of the tokens of held-out documents, all of them masked; the same tokens by unigram and bigram.
+
+    windows: () -> arrays of token ids that the model was trained on; the bigram is told the token before, which the model sees only
+    where it is not masked itself. n: masked tokens.
+    """
+
+    documents: str
+    windows: Callable
+    split: str = "test"
+    limit: PositiveInt = 200
+    context: PositiveInt = 128
+    share: Fraction = 0.15
+    batch_size: PositiveInt = 32
+    seed: NonNegativeInt = 0
+
+    def __call__(self, model, processor) -> dict[str, float]:
+        texts = [document["text"] for document in held_out(self.documents, self.split, self.limit)]
+        ids = np.array([token for each in encode(processor, texts) for token in (processor.eos_token_id, *each)], dtype=np.int64)
+        rows = torch.from_numpy(ids[: len(ids) // self.context * self.context]).view(-1, self.context)
+        chosen = torch.rand(rows.shape, generator=torch.Generator().manual_seed(self.seed)) < self.share
+        chosen[:, 0] = False  # what begins a row has nothing before it for the bigram
+        right = self.predicted(model, rows, chosen) == rows[chosen]
+        seen = np.concatenate([np.asarray(window, dtype=np.int64) for window in self.windows()])
+        most, follows = counted(seen, model.config.vocab_size)
+        wanted, before = rows[chosen].numpy(), rows.roll(1, 1)[chosen].numpy()
+        return (
+            rate("masked_accuracy", right.numpy())
+            | rate("baseline/unigram_accuracy", wanted == most)
+            | rate("baseline/bigram_accuracy", wanted == follows[before])
+        )
+
+    @torch.no_grad()
+    def predicted(self, model, rows: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
+        """The likeliest token at each chosen place: (places,)."""
+        shown, found = torch.where(chosen, model.config.pad_token_id, rows), []
+        for begin in range(0, len(rows), self.batch_size):
+            part = shown[begin : begin + self.batch_size].to(model.device)
+            found.append(model(input_ids=part).logits.argmax(-1).cpu()[chosen[begin : begin + self.batch_size]])
+        return torch.cat(found)
+
+
+def counted(seen: np.ndarray, vocabulary: int) -> tuple[int, np.ndarray]:
+    """(the most frequent token, the token that most often follows each token): the most frequent one where it was never followed."""
+    most = int(np.bincount(seen, minlength=vocabulary).argmax())
+    pairs, counts = np.unique(seen[:-1] * vocabulary + seen[1:], return_counts=True)
+    order = np.argsort(counts, kind="stable")  # the last one written wins
+    follows = np.full(vocabulary, most)
+    follows[pairs[order] // vocabulary] = pairs[order] % vocabulary
+    return most, follows
+
+
+def rate(name: str, right: np.ndarray) -> dict[str, float]:
+    """A share with its Wilson interval."""
+    return row(name, *wilson(int(right.sum()), len(right)), len(right))
