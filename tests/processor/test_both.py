@@ -38,6 +38,7 @@ def test_a_language_model_that_is_to_see_keeps_its_tokenizer(tmp_path):
     assert len(processor.tokenizer) == len(own) + 1 and processor.image_token_id == len(own)
     assert processor.tokenizer("an owl")["input_ids"] == own("an owl")["input_ids"]
     assert processor.chat_template == own.chat_template
+    assert len(llava(TEXTS, vocab_size=270).tokenizer) == 270
 
 
 def test_the_same_texts_give_the_same_files(tmp_path):

@@ -68,12 +68,13 @@ def llava(
 ):
     """A transformers LlavaProcessor: a picture is (size / patch_size) ** 2 tokens `<image>` in a conversation.
 
-    tokenizer: the folder of a language model that is to see, whose tokenizer is kept and gets one token more; null: learnt from `texts`.
+    tokenizer: the folder of a language model that is to see, whose tokenizer is kept and gets one token more; null: learnt from `texts`,
+    `vocab_size` tokens together with that one.
     """
     from transformers import LlavaProcessor
 
     if tokenizer is None:
-        words = bpe(texts, vocab_size=vocab_size, min_frequency=min_frequency)
+        words = bpe(texts, vocab_size=vocab_size - 1, min_frequency=min_frequency)
     else:
         artifact.verify(Path(tokenizer))
         words = artifact.load_processor(tokenizer)
