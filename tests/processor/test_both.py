@@ -46,3 +46,19 @@ def test_the_same_texts_give_the_same_files(tmp_path):
         clip(TEXTS, vocab_size=300).save_pretrained(tmp_path / name)
     first, second = ({file.name: file.read_bytes() for file in (tmp_path / name).iterdir()} for name in ("one", "two"))
     assert first == second and json.loads(first["processor_config.json"])["image_processor"]["size"] == {"height": 32, "width": 32}
+
+
+def test_clip_reads_a_text_off_its_end():
+    import torch
+    from transformers import CLIPTextConfig, CLIPTextModel
+
+    tokenizer = clip(TEXTS, vocab_size=300).tokenizer
+    ids = {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
+    assert ids == {"bos_token_id": 0, "eos_token_id": 0, "pad_token_id": 1}  # conf/model/clip_small.yaml has them
+    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2}
+    model = CLIPTextModel(CLIPTextConfig(vocab_size=300, max_position_embeddings=32, **sizes, **ids)).eval()
+    with torch.inference_mode():
+        one, other = (
+            model(torch.tensor([tokenizer(text)["input_ids"]])).pooler_output for text in ("owl: animal, bird", "owl: animal, face")
+        )
+    assert not torch.allclose(one, other)  # they begin alike
