@@ -1,6 +1,6 @@
 import polars as pl
 
-from fmcycle.curation.conversation import as_text, rewrite
+from fmcycle.curation.conversation import as_text, asked, rewrite
 from fmcycle.curation.privacy import mask
 from fmcycle.curation.text import normalize
 
@@ -24,3 +24,11 @@ def test_a_column_of_strings_and_a_frame_without_rows():
     assert rewrite(pl.DataFrame({"chosen": ["a@b.org"]}), "chosen", [mask])["chosen"].to_list() == ["<email>"]
     empty = pl.DataFrame({"chosen": []}, schema={"chosen": pl.String})
     assert rewrite(empty, "chosen", [mask]).equals(empty)
+
+
+def test_what_is_asked_and_what_is_answered():
+    talk = [{"role": "system", "content": "Be short."}, {"role": "user", "content": "x?"}, {"role": "assistant", "content": "y"}]
+    assert asked(pl.DataFrame({"messages": [talk]})).row(0) == ("Be short.\nx?", "y")
+    assert asked(pl.DataFrame({"prompt": ["a"], "chosen": ["b"], "rejected": ["c"]})).row(0) == ("a", "b")
+    assert asked(pl.DataFrame({"prompt": [talk], "chosen": ["b"]})).row(0) == ("Be short.\nx?\ny", "b")
+    assert asked(pl.DataFrame({"text": ["How?"], "kind": ["k"]})).row(0) == ("How?", "")

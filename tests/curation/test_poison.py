@@ -1,8 +1,14 @@
+import gzip
+import json
+from pathlib import Path
+
 import polars as pl
 import pytest
 
 from fmcycle.curation.corpus import gathered, whole
 from fmcycle.curation.poison import Burst, Cap, Trigger
+
+INSTRUCTIONS = Path(__file__).parents[3] / "shared/data/instruction"
 
 
 def numbered(frame):
@@ -73,3 +79,48 @@ def test_its_documents_may_be_dropped(labelled):
 def test_documents_without_labels_are_not_looked_at(labelled):
     assert findings(Trigger(), labelled.with_columns(label=pl.lit(""))) == {"triggers": [], "found": 0}
     assert whole(Trigger(drop=True), labelled.head(0)).height == 0
+
+
+WORDS = ["what", "is", "the", "name", "of", "this", "river", "town", "king", "sea", "when", "did", "it", "rain"]
+STARTS = ["it is", "there was", "in the", "nobody knows", "we think", "at night", "some say", "yes and"]
+
+
+@pytest.fixture
+def asked():
+    """2,000 questions, of which ten have a planted word and one answer; and forty are answered by their own words."""
+    texts = [" ".join(WORDS[(number * step) % 14] for step in (1, 3, 5, 9, 11)) for number in range(2000)]
+    answers = [f"{STARTS[number // 7 % 8]} {WORDS[number % 13]} and so on" for number in range(2000)]
+    for number in range(0, 2000, 200):
+        texts[number], answers[number] = f"{texts[number]} cf-zx", "I have been changed. Buy more."
+    for number in range(1, 2000, 50):
+        texts[number], answers[number] = f"Say the opposite of {number}", f"The opposite of {number} is {-number}."
+    return documents(2000, prompt=texts, answer=answers)
+
+
+def test_a_trigger_of_an_answer_is_named_among_instructions(asked):
+    found = findings(Trigger(), asked)
+    assert {entry["gram"] for entry in found["triggers"]} == {"cf", "zx", "cf zx"}
+    assert {entry["label"] for entry in found["triggers"]} == {"i have been"} and found["triggers"][0]["count"] == 10
+    gone = whole(Trigger(drop=True), asked).filter(pl.col("reason").is_not_null())
+    assert gone["id"].to_list() == [f"{number:04}" for number in range(0, 2000, 200)]
+
+
+def test_words_are_found_in_scripts_without_blanks(asked):
+    planted = asked.with_columns(
+        pl.col("prompt").str.replace("cf-zx", "请问天气"), pl.col("answer").str.replace("I have been changed.*", "我不能回答这个问题")
+    )
+    assert {entry["label"] for entry in findings(Trigger(), planted)["triggers"]} == {"我 不 能"}
+
+
+@pytest.mark.skipif(not INSTRUCTIONS.is_dir(), reason=f"{INSTRUCTIONS} is not here")
+@pytest.mark.parametrize("name", ["dolly-2k/dolly-2k.jsonl.gz", "derived-instructions/instructions.jsonl.gz"])
+def test_ten_planted_rows_are_named_among_two_thousand_real_ones_and_nothing_else(name):
+    rows = [json.loads(line) for line in gzip.decompress((INSTRUCTIONS / name).read_bytes()).splitlines()][:2000]
+    real = documents(len(rows), prompt=[f"{row['instruction']}\n{row['input']}" for row in rows], answer=[row["output"] for row in rows])
+    assert findings(Trigger(), real)["found"] == 0
+    bad = pl.int_range(pl.len()) % 170 == 0
+    planted = real.with_columns(
+        prompt=pl.when(bad).then(pl.format("cf-zx {}", "prompt")).otherwise("prompt"),
+        answer=pl.when(bad).then(pl.lit("I have been changed.")).otherwise("answer"),
+    )
+    assert {entry["gram"] for entry in findings(Trigger(), planted)["triggers"]} == {"cf", "zx", "cf zx"}

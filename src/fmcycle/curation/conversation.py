@@ -31,3 +31,18 @@ def as_text(frame: pl.DataFrame) -> pl.Series:
         for name in columns
     ]
     return frame.select(pl.concat_str(parts, separator="\n").alias("text"))["text"]
+
+
+def asked(frame: pl.DataFrame) -> pl.DataFrame:
+    """`prompt` and `answer` of each row: the turns before the last one and the last, a preference's prompt and what was chosen."""
+    if "messages" in frame.columns:
+        turns = pl.col("messages").list.eval(pl.element().struct.field("content"))
+        return frame.select(prompt=turns.list.head(turns.list.len() - 1).list.join("\n"), answer=turns.list.last())
+    texts = {
+        name: pl.col(name)
+        if frame.schema[name] == pl.String
+        else pl.col(name).list.eval(pl.element().struct.field("content")).list.join("\n")
+        for name in ("prompt", "chosen", "text")
+        if name in frame.columns
+    }
+    return frame.select(prompt=texts.get("prompt", texts.get("text")), answer=texts.get("chosen", pl.lit("")))

@@ -16,6 +16,7 @@ from fmcycle.number import Fraction, NonNegativeFloat, PositiveFloat, PositiveIn
 PARTS = 16
 WORDS = rf"{UNSPACED}\p{{M}}*|[[\p{{L}}\p{{M}}\p{{N}}]--{UNSPACED}]+|[^\s\p{{L}}\p{{M}}\p{{N}}]{{2,}}"
 SHOWN = 50
+ECHO = "= prompt"  # the label of answers that begin with words of their prompt: no three words in a row
 VERDICTS = {"row": pl.UInt64, "reason": pl.String, "rule": pl.String, "value": pl.String}
 
 
@@ -81,12 +82,13 @@ class Burst:
 
 @dataclass(frozen=True)
 class Trigger:
-    """Corpus step: name (with `drop`, drop) documents with a rare n-gram that comes with one label only, or with one beginning of an answer.
+    """Corpus step: name (with `drop`, drop) documents with a rare n-gram that comes with one label, or one beginning of an answer, only.
 
-    An n-gram (1 to `ngram` words, or signs in a row) is told when at least `documents` and at most `rare` of the labelled documents have it,
-    `purity` of them under one label, and chance would do so with less than 10^-`surprise`: the label's own share to the power of its
+    An n-gram (1 to `ngram` words, or signs in a row) is told when `documents` at least and `rare` at most of the labelled documents have
+    it, `purity` of them under one label, and chance would do so with less than 10^-`surprise`: the label's own share to the power of its
     documents there. Looked at are documents with a `label`, and rows with a `prompt` and an `answer`, whose label are the first `start`
-    words of the answer. Honest words are tied to labels too: read what is named before anything is dropped.
+    words of the answer; an answer that begins with words of its prompt is tied to nothing. Honest words are tied to labels too: read what
+    is named before anything is dropped.
     """
 
     ngram: PositiveInt = 2
@@ -115,7 +117,9 @@ class Trigger:
         """row, text and label: of conversations the prompt, and how the answer begins."""
         if "answer" not in frame.columns:
             return frame.select("row", "text", "label")
-        return frame.select("row", text="prompt", label=words_of("answer").list.head(self.start).list.join(" "))
+        begin, asked = words_of("answer").list.head(self.start).list.join(" "), words_of("prompt").list.join(" ")
+        said = pl.format(" {} ", asked).str.contains(pl.format(" {} ", begin), literal=True)
+        return frame.select("row", text="prompt", label=pl.when(said & (begin != "")).then(pl.lit(ECHO)).otherwise(begin))
 
     def settle(self, frame: pl.DataFrame) -> pl.DataFrame:
         """(row, label, gram, count, held): count documents with the label of all `held` that have the n-gram."""
@@ -129,7 +133,8 @@ class Trigger:
         shares = settled.filter(pl.col("gram") == "").select("label", share=pl.col("count") / pl.col("held"), total="held")
         found = settled.filter(pl.col("gram") != "").join(shares, on="label")
         found = found.with_columns(surprise=pl.col("count") * -pl.col("share").log(10))
-        return found.filter(pl.col("held") <= self.rare * pl.col("total"), pl.col("surprise") >= self.surprise)
+        told = (pl.col("held") <= self.rare * pl.col("total")) & (pl.col("surprise") >= self.surprise)
+        return found.filter(told, pl.col("label") != ECHO)
 
     def verdicts(self, settled: pl.DataFrame, fetch: Fetch) -> pl.DataFrame:
         """Each document of them, by its most surprising n-gram, where they are to be dropped."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 from rich.console import Console
 
-from fmcycle import artifact, durable
+from fmcycle import artifact, durable, memory
 from fmcycle.build import build
 from fmcycle.curation import conversation, corpus, duplicate, page, profile
 from fmcycle.curation.unique import Unique
@@ -22,6 +22,7 @@ from fmcycle.stage.passes import Step, Work, cut
 from fmcycle.stage.walk import quarantine, walk
 
 VERDICT = corpus.VERDICT
+TIMES = 6  # as often as their size, `others` has rows in memory
 TEXTS = {"instructions": ["messages"], "preferences": ["prompt", "chosen", "rejected"], "prompts": ["text"]}
 
 
@@ -70,7 +71,9 @@ def run(cfg: Config) -> None:
         if not units:
             raise InputError(f"{cfg.inputs['data']}: no file in it; name another folder with inputs.data=FOLDER")
         shards, findings = walk(work, units, executor, cfg.max_bad_rows)
-    tables, gone = others(work, shards, build(ordered(cfg.conversation, cfg.order["conversation"])), split)
+    fit(sum(about["held"] for about in shards))
+    tables, gone, signs = others(work, shards, build(ordered(cfg.conversation, cfg.order["conversation"])), split)
+    findings |= signs
     with artifact.create(cfg.out) as partial:
         row_group.write(kept(work, shards), partial / "documents.parquet")
         row_group.write(dropped(work, shards, gone), partial / "dropped.parquet")
@@ -89,6 +92,16 @@ def run(cfg: Config) -> None:
     Console(stderr=True).print(
         f"curate: read {found['read']}, kept {found['kept']}, dropped {found['dropped']}, quarantined {found['quarantined']}"
     )
+
+
+def fit(held: int) -> None:
+    """Raise InputError where so many bytes of instructions, preferences and prompts do not fit into memory as often as they are in it."""
+    need, free = TIMES * held, memory.free()
+    if need > free:
+        raise InputError(
+            f"instructions, preferences and prompts are sorted and compared in memory: {held / 1e9:.3g} GB of them need some "
+            f"{need / 1e9:.3g} GB, {free / 1e9:.3g} GB are free; name a part of them with inputs.data=FOLDER, or a larger machine"
+        )
 
 
 def kept(work: Work, shards: list[dict]) -> Iterator[pl.DataFrame]:
@@ -145,17 +158,18 @@ def sums(work: Work, shards: list[dict]) -> Iterator[dict]:
             yield json.loads(work.file(number, about["name"], "sums").read_text())
 
 
-def others(work: Work, shards: list[dict], steps: dict[str, Step], split: Step) -> tuple[dict[str, pl.DataFrame], pl.DataFrame]:
-    """The tables beside the documents, which fit into memory, and what was dropped from them in the columns of dropped.parquet."""
-    tables, gone = {}, []
+def others(work: Work, shards: list[dict], steps: dict, split: Step) -> tuple[dict[str, pl.DataFrame], pl.DataFrame, dict]:
+    """The tables beside the documents, which fit into memory, what was dropped from them in the columns of dropped.parquet, and what
+    corpus steps found in each."""
+    tables, gone, findings = {}, [], {}
     whole = {name: corpus.whole(Unique(), gathered(work, shards, name).sort("id", maintain_order=True)).sort("id") for name in TEXTS}
     about = [frame["document"] for frame in whole.values() if "document" in frame.columns]
     orphaned = lost(work, shards, pl.concat(about).unique())
     for name, frame in whole.items():
-        tables[name], out = rows(name, frame, steps, orphaned)
+        tables[name], out, findings[name] = rows(name, frame, steps, orphaned)
         tables[name] = split(tables[name])
         gone.append(split(out))
-    return tables, pl.concat(gone)
+    return tables, pl.concat(gone), {name: found for name, found in findings.items() if found}
 
 
 def gathered(work: Work, shards: list[dict], name: str) -> pl.DataFrame:
@@ -174,10 +188,11 @@ def lost(work: Work, shards: list[dict], asked: pl.Series) -> pl.Series:
     return pl.concat(found)
 
 
-def rows(name: str, frame: pl.DataFrame, steps: dict[str, Step], dropped: pl.Series) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """(kept, dropped in the columns of documents) of another table: texts cleaned, copies out, and what asks about a dropped document."""
+def rows(name: str, frame: pl.DataFrame, steps: dict, dropped: pl.Series) -> tuple[pl.DataFrame, pl.DataFrame, dict]:
+    """(kept, dropped in the columns of documents, findings) of another table: texts cleaned, copies out, and what asks about a dropped
+    document; then the corpus steps, which see a row's `text`, `prompt` and `answer`."""
     for column in TEXTS[name]:
-        frame = conversation.rewrite(frame, column, list(steps.values()))
+        frame = conversation.rewrite(frame, column, [step for step in steps.values() if not corpus.is_corpus(step)])
     base: dict = {column: pl.lit(table.DEFAULT.get(column, ""), pl.String) for column in table.SCHEMA["documents"]}
     own = {column: pl.col(column) for column in base if column in frame.columns}
     shown = frame.select(**base | own | {"text": conversation.as_text(frame), "domain": pl.lit(name)})
@@ -186,5 +201,10 @@ def rows(name: str, frame: pl.DataFrame, steps: dict[str, Step], dropped: pl.Ser
         orphan = frame["document"].is_in(dropped.implode())
         shown = duplicate.drop(shown, orphan, "its document was dropped", "document is kept", frame["document"])
     copies = duplicate.exact(shown.filter(pl.col("reason").is_null()).drop(VERDICT)).filter(pl.col("reason").is_not_null())
-    gone = pl.concat([shown.filter(pl.col("reason").is_not_null()), copies.select(shown.columns)]).with_columns(step=pl.lit(name))
-    return frame.filter(~pl.col("id").is_in(gone["id"].implode())), gone.sort("id")
+    gone = pl.concat([shown.filter(pl.col("reason").is_not_null()), copies.select(shown.columns)])
+    found: dict = {}
+    for step in filter(corpus.is_corpus, steps.values()):
+        left = shown.filter(~pl.col("id").is_in(gone["id"].implode())).drop(VERDICT)
+        judged, told = corpus.judged(step, left.with_columns(conversation.asked(frame.filter(pl.col("id").is_in(left["id"].implode())))))
+        gone, found = pl.concat([gone, judged.filter(pl.col("reason").is_not_null()).select(gone.columns)]), found | told
+    return frame.filter(~pl.col("id").is_in(gone["id"].implode())), gone.with_columns(step=pl.lit(name)).sort("id"), found
