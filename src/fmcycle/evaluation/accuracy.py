@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from fmcycle.evaluation.interval import row, wilson
+from fmcycle.evaluation.interval import rate
 from fmcycle.number import NonNegativeInt, PositiveInt
 from fmcycle.part import tokenizer_of
 
@@ -34,17 +34,17 @@ class Accuracy:
         held_out = [rows[index] for index in range(count)]
         labels = np.array([each["labels"] for each in held_out])
         right = self.predicted(model, rows, held_out) == labels
-        metrics = rates("", right)
+        metrics = rate("accuracy", right)
         if self.each:
             for number, name in enumerate(rows.classes):
-                metrics |= rates(f"{name}/", right[labels == number])
+                metrics |= rate(f"{name}/accuracy", right[labels == number])
         if not self.baseline:
             return metrics
         train = self.data("train", processor)
         seen = [train[int(index)] for index in np.random.default_rng(0).permutation(len(train))[: self.baseline]]
         known = np.array([each["labels"] for each in seen])
-        metrics |= rates("baseline/most_frequent_", labels == np.bincount(known).argmax())
-        return metrics | rates("baseline/regression_", regression(seen, known, held_out, processor) == labels)
+        metrics |= rate("baseline/most_frequent_accuracy", labels == np.bincount(known).argmax())
+        return metrics | rate("baseline/regression_accuracy", regression(seen, known, held_out, processor) == labels)
 
     @torch.no_grad()
     def predicted(self, model, rows, held_out: list[dict]) -> np.ndarray:
@@ -57,11 +57,6 @@ class Accuracy:
                 given["attention_mask"] = (given["input_ids"] != model.config.pad_token_id).long()
             found.append(model(**given).logits.argmax(-1).cpu().numpy())
         return np.concatenate(found)
-
-
-def rates(prefix: str, right: np.ndarray) -> dict[str, float]:
-    """{prefix + "accuracy": share, with its Wilson interval}."""
-    return row(f"{prefix}accuracy", *wilson(int(right.sum()), len(right)), len(right)) if len(right) else {}
 
 
 def regression(seen: list[dict], labels: np.ndarray, held_out: list[dict], processor) -> np.ndarray:
@@ -78,6 +73,6 @@ def regression(seen: list[dict], labels: np.ndarray, held_out: list[dict], proce
         first = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
     else:
         name = next(name for name in INPUTS if name in seen[0])
-        train, test = (np.stack([each[name].ravel() for each in rows]) for rows in (seen, held_out))
+        train, test = (np.stack([each[name].ravel() for each in rows]) for rows in (seen, held_out))  # type: ignore[assignment]
         first = StandardScaler()
     return make_pipeline(first, LogisticRegression(max_iter=1000, C=10.0)).fit(train, labels).predict(test)

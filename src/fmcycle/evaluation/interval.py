@@ -41,3 +41,8 @@ def wilson(hits: int, n: int) -> tuple[float, float, float]:
     middle = (rate + Z**2 / (2 * n)) / scale
     half = Z * math.sqrt(rate * (1 - rate) / n + Z**2 / (4 * n**2)) / scale
     return rate, max(0.0, middle - half), min(1.0, middle + half)
+
+
+def rate(name: str, right: np.ndarray) -> dict[str, float]:
+    """A row for the share of `right` (n,), with its Wilson interval; nothing where there is none."""
+    return row(name, *wilson(int(right.sum()), len(right)), len(right)) if len(right) else {}

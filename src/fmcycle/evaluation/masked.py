@@ -8,7 +8,7 @@ import torch
 
 from fmcycle.evaluation.bits_per_byte import encode
 from fmcycle.evaluation.held_out import held_out
-from fmcycle.evaluation.interval import row, wilson
+from fmcycle.evaluation.interval import rate
 from fmcycle.number import Fraction, NonNegativeInt, PositiveInt
 
 
@@ -63,8 +63,3 @@ def counted(seen: np.ndarray, vocabulary: int) -> tuple[int, np.ndarray]:
     follows = np.full(vocabulary, most)
     follows[pairs[order] // vocabulary] = pairs[order] % vocabulary
     return most, follows
-
-
-def rate(name: str, right: np.ndarray) -> dict[str, float]:
-    """A share with its Wilson interval."""
-    return row(name, *wilson(int(right.sum()), len(right)), len(right))

@@ -1,0 +1,56 @@
+"""How well a decoder tells held-out pictures, pixel after pixel, beside the histogram of each pixel by itself."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from fmcycle.evaluation.interval import bootstrap, row
+from fmcycle.number import NonNegativeInt, PositiveInt
+
+
+@dataclass
+class BitsPerDimension:
+    """Bits a pixel of held-out pictures, of the model and of one histogram for each place (one added to every count).
+
+    data: (split, processor) -> rows of `input_ids`, of which the first begins a picture and the others are levels. n: pixels; the
+    interval is by bootstrap over pictures. Source: Chen et al., Image GPT (2020).
+    """
+
+    data: Callable
+    split: str = "test"
+    limit: PositiveInt = 1000
+    batch_size: PositiveInt = 64
+    resamples: PositiveInt = 1000
+    seed: NonNegativeInt = 0
+
+    def __call__(self, model, processor) -> dict[str, float]:
+        train, test = (levels(self.data(split, processor)) for split in ("train", self.split))
+        test = test[: self.limit]
+        counts = np.stack([np.bincount(column, minlength=model.config.vocab_size - 1) + 1 for column in train[:, 1:].T])
+        share = counts / counts.sum(1, keepdims=True)
+        counted = -np.log2(share[np.arange(share.shape[0]), test[:, 1:]]).sum(1)
+        sizes = [test.shape[1] - 1] * len(test)
+        given = self.bits(model, torch.from_numpy(test))
+        return self._row("bits_per_dimension", given, sizes) | self._row("baseline/histogram_bits_per_dimension", counted, sizes)
+
+    @torch.no_grad()
+    def bits(self, model, pictures: torch.Tensor) -> np.ndarray:
+        """Bits of each picture under the model: (pictures,)."""
+        found = []
+        for begin in range(0, len(pictures), self.batch_size):
+            part = pictures[begin : begin + self.batch_size].to(model.device)
+            logits = model(input_ids=part[:, :-1], use_cache=False).logits.float()
+            nats = F.cross_entropy(logits.transpose(1, 2), part[:, 1:], reduction="none").sum(1)
+            found.append(nats.cpu().numpy() / np.log(2))
+        return np.concatenate(found)
+
+    def _row(self, name: str, bits: np.ndarray, sizes: list[int]) -> dict[str, float]:
+        return row(name, *bootstrap(bits, sizes, resamples=self.resamples, seed=self.seed), sum(sizes))
+
+
+def levels(rows) -> np.ndarray:
+    """All rows' `input_ids`: (pictures, 1 + pixels)."""
+    return np.array([rows[index]["input_ids"] for index in range(len(rows))], dtype=np.int64)

@@ -1,0 +1,62 @@
+"""Are the pictures that a diffusion model draws those that were asked for? A classifier trained on real ones says so."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from fmcycle.evaluation.interval import rate
+from fmcycle.number import NonNegativeInt, PositiveFloat, PositiveInt
+
+
+@dataclass
+class Drawn:
+    """Share of drawn pictures that a classifier of real ones takes for their class; and what it is right in for real held-out ones.
+
+    data: (split, processor) -> rows with `pixel_values`, `classes`, and `input_ids` where the model follows a text: then captions of
+    held-out rows are asked for. The classifier is a support vector machine (radial basis) on the numbers of the train split's pictures.
+    """
+
+    data: Callable
+    split: str = "test"
+    each: PositiveInt = 20
+    steps: PositiveInt = 50
+    guidance: PositiveFloat = 2.0
+    batch_size: PositiveInt = 100
+    seed: NonNegativeInt = 0
+
+    def __call__(self, model, processor) -> dict[str, float]:
+        from sklearn.svm import SVC
+
+        train, test = self.data("train", processor), self.data(self.split, processor)
+        classifier = SVC(C=10.0).fit(*numbers(train))
+        pictures, labels = numbers(test)
+        wanted, drawn = self.samples(model, test, labels)
+        found = classifier.predict(drawn.reshape(len(drawn), -1)) == wanted
+        metrics = rate("drawn_accuracy", found) | rate("baseline/real_accuracy", classifier.predict(pictures) == labels)
+        for number, name in enumerate(test.classes):
+            metrics |= rate(f"{name}/drawn_accuracy", found[wanted == number])
+        return metrics
+
+    def samples(self, model, rows, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(class asked for (n,), pictures (n, C, H, W)): `each` of every class."""
+        generator, asked = torch.Generator().manual_seed(self.seed), np.repeat(np.arange(len(rows.classes)), self.each)
+        drawn = []
+        for begin in range(0, len(asked), self.batch_size):
+            part = asked[begin : begin + self.batch_size]
+            if model.text_encoder is None:
+                condition = {"labels": torch.from_numpy(part)}
+            else:
+                of_class = [np.flatnonzero(labels == number) for number in part]
+                chosen = [rows[int(places[index % len(places)])] for index, places in enumerate(of_class)]
+                condition = {"input_ids": rows.collate(chosen)["input_ids"]}
+            made = model.sample(len(part), condition, steps=self.steps, guidance=self.guidance, generator=generator)
+            drawn.append(made.cpu().numpy())
+        return asked, np.concatenate(drawn)
+
+
+def numbers(rows) -> tuple[np.ndarray, np.ndarray]:
+    """(pictures as rows of numbers, their classes)."""
+    every = [rows[index] for index in range(len(rows))]
+    return np.stack([each["pixel_values"].ravel() for each in every]), np.array([each["labels"] for each in every])

@@ -1,0 +1,42 @@
+"""Bring what belongs together close, and everything else of the batch apart: pictures with their captions, texts that mean the same."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from fmcycle.number import PositiveFloat
+from fmcycle.objective.given import given
+
+
+@dataclass
+class Contrastive:
+    """Cross-entropy of each row's partner among all partners of the micro-batch, both ways; `accuracy`: how often it is the nearest.
+
+    A batch has `pixel_values` and `input_ids` (a CLIP model, whose own scale counts), or `first` and `second`, texts for an encoder, whose
+    mean hidden states are compared at `temperature`. The others of a micro-batch are what a row is told apart from, so
+    trainer.micro_batch is part of the result here. Source: Radford et al., CLIP (2021), figure 3; van den Oord et al. (2018).
+    """
+
+    temperature: PositiveFloat = 0.05
+
+    def __call__(self, model, batch):
+        if "pixel_values" in batch:
+            out = model(**given(model, batch))
+            one, other, scale = out.image_embeds, out.text_embeds, model.logit_scale.exp()
+        else:
+            one, other = (pooled(model, batch[side]) for side in ("first", "second"))
+            scale = 1 / self.temperature
+        scores = scale * one.float() @ other.float().T
+        own = torch.arange(len(scores), device=scores.device)
+        loss = F.cross_entropy(scores, own, reduction="sum") + F.cross_entropy(scores.T, own, reduction="sum")
+        return {"loss": loss / 2, "count": len(scores), "accuracy": (scores.argmax(1) == own).sum()}
+
+
+def pooled(model, side: dict) -> Tensor:
+    """The mean of an encoder's hidden states over a text's tokens, of length 1: (B, D)."""
+    inputs = given(model, side)
+    hidden = model(**inputs).last_hidden_state
+    mask = inputs["attention_mask"][:, :, None].to(hidden.dtype) if "attention_mask" in inputs else torch.ones_like(hidden[:, :, :1])
+    return F.normalize((hidden * mask).sum(1) / mask.sum(1).clamp(min=1), dim=-1)

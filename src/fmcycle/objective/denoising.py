@@ -1,0 +1,41 @@
+"""Take the noise out of pictures: diffusion."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+
+from fmcycle.number import Fraction
+
+WHOLE = 2**31
+CONDITIONS = ("labels", "input_ids")
+
+
+@dataclass
+class Denoising:
+    """Squared error of what the model predicts for `pixel_values` (B, C, H, W) with noise of a step drawn evenly; the count is over pictures.
+
+    The target is what the scheduler's `prediction_type` names: epsilon, v_prediction or sample. drop: share of the rows whose condition
+    (`labels` or `input_ids`) is left out, so that samples can be guided. Source: Ho et al., DDPM (2020), eq. 14; Ho and Salimans (2022).
+    """
+
+    drop: Fraction = 0.1
+
+    def __call__(self, model, batch):
+        clean, schedule = batch["pixel_values"], model.scheduler
+        noise = torch.randn_like(clean)
+        steps = torch.randint(schedule.config.num_train_timesteps, (len(clean),), device=clean.device)
+        target = {"epsilon": noise, "sample": clean}.get(schedule.config.prediction_type)
+        if target is None:
+            target = schedule.get_velocity(clean, noise, steps)
+        condition = {name: batch[name] for name in CONDITIONS if name in batch and wants(model, name)}
+        dropped = torch.randint(WHOLE, (len(clean),), device=clean.device) < self.drop * WHOLE
+        for name, nothing in model.nothing(condition).items():
+            condition[name] = torch.where(dropped.view(-1, *[1] * (nothing.ndim - 1)), nothing, condition[name])
+        predicted = model(schedule.add_noise(clean, noise, steps), steps, **condition)
+        return {"loss": F.mse_loss(predicted.float(), target.float(), reduction="sum") / clean[0].numel(), "count": len(clean)}
+
+
+def wants(model, name: str) -> bool:
+    """Is the model conditioned by this?"""
+    return (model.text_encoder is not None) if name == "input_ids" else (model.text_encoder is None and model.classes is not None)
