@@ -24,7 +24,7 @@ class Diffusion(nn.Module):
     """`denoiser(x_t, t, condition)` predicts what `scheduler.config.prediction_type` says (epsilon, v_prediction or sample).
 
     denoiser: a UNet2DModel, conditioned by class where it has `num_class_embeds` (the last class stands for none), or a
-    PixArtTransformer2DModel with `text_encoder`, conditioned by `input_ids` (B, L), of which 0 is padding and an empty row stands for no
+    PixArtTransformer2DModel with `text_encoder`, conditioned by `input_ids` (B, L), of which a row of padding alone stands for no
     text. scheduler: a diffusers scheduler. Source: Ho et al., DDPM (2020); guidance: Ho and Salimans (2022).
     """
 
@@ -50,13 +50,19 @@ class Diffusion(nn.Module):
         count = getattr(self.denoiser.config, "num_class_embeds", None)
         return None if count is None else count - 1
 
+    @property
+    def padding(self) -> int:
+        """The token that fills texts up; 0 where the text encoder names none."""
+        found = None if self.text_encoder is None else getattr(self.text_encoder.config, "pad_token_id", None)
+        return 0 if found is None else found
+
     def forward(self, noisy: Tensor, timestep: Tensor, labels: Tensor | None = None, input_ids: Tensor | None = None) -> Tensor:
         """The prediction for `noisy` (B, C, H, W) at `timestep` (B,), under `labels` (B,), `input_ids` (B, L) or nothing."""
         if self.text_encoder is None:
             given = {} if self.classes is None else {"class_labels": labels}
             return self.denoiser(noisy, timestep, **given).sample
         assert input_ids is not None
-        mask = (input_ids != 0).long()
+        mask = (input_ids != self.padding).long()
         mask[:, 0] = 1  # attention over nothing has no value
         hidden = self.text_encoder(input_ids=input_ids, attention_mask=mask).last_hidden_state
         size = {"resolution": None, "aspect_ratio": None}
@@ -65,7 +71,8 @@ class Diffusion(nn.Module):
 
     def nothing(self, condition: dict[str, Tensor]) -> dict[str, Tensor]:
         """The condition that asks for nothing, in the shape of `condition` ("labels" or "input_ids")."""
-        return {name: torch.full_like(value, self.classes or 0 if name == "labels" else 0) for name, value in condition.items()}
+        empty = {"labels": self.classes or 0, "input_ids": self.padding}
+        return {name: torch.full_like(value, empty[name]) for name, value in condition.items()}
 
     @torch.no_grad()
     def sample(
