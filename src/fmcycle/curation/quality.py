@@ -202,14 +202,16 @@ def suspects(frame: pl.DataFrame, names: list[str], remove_citations: bool) -> p
 
 def marked(parts: pl.DataFrame, suspect: pl.Series, document_words: list[str], line_words: list[str]) -> pl.DataFrame:
     """Add `wrong`, the first of `document_words` that a line has; leave out the lines that have none but one of `line_words`."""
-    parts = parts.with_columns(low=pl.when(suspect.gather(parts["place"])).then("line")).with_columns(pl.col("low").str.to_lowercase())
-    wrong = [pl.when(pl.col("low").str.contains(name, literal=True)).then(pl.lit(name)) for name in document_words]
-    parts = parts.with_columns(wrong=pl.coalesce(*wrong, pl.lit(None, pl.String)))
-    stays = parts["wrong"].is_not_null()
-    bad = parts["low"].is_null() & False
-    for name in line_words:
-        bad |= parts["low"].str.contains(name, literal=True).fill_null(False)
-    return parts.filter(stays | ~bad)
+    low = pl.col("low")
+    parts = parts.with_row_index("number")
+    some = parts.filter(suspect.gather(parts["place"])).select("number", low=pl.col("line").str.to_lowercase())
+    named = (pl.when(low.str.contains(name, literal=True)).then(pl.lit(name)) for name in document_words)
+    some = some.with_columns(
+        wrong=pl.coalesce(*named, pl.lit(None, pl.String)), bad=low.str.contains_any(line_words) if line_words else False
+    )
+    wrong = some.filter(pl.col("wrong").is_not_null()).select("number", "wrong")
+    bad = some.filter(pl.col("wrong").is_null(), pl.col("bad")).select("number")
+    return parts.join(bad, on="number", how="anti", maintain_order="left").join(wrong, on="number", how="left", maintain_order="left")
 
 
 def fineweb(

@@ -61,7 +61,7 @@ class Words(NamedTuple):
         return total[self.start[1:]] - total[self.start[:-1]]
 
     def lines(self) -> tuple[np.ndarray, np.ndarray]:
-        """Of each line of the texts, blank and last ones too: the number of words, and the characters of its longest run without a blank."""
+        """Of each line of the texts, blank and last ones too: its words, and the characters of its longest run without a blank."""
         begin = np.searchsorted(self.begin, np.flatnonzero(np.frombuffer(self.joined, np.uint8) == 10))
         length, touching = self.length, self.begin[1:] == self.end[:-1]
         if touching.any():  # those are one run: its length stands at its first word
@@ -90,8 +90,8 @@ def cut(texts: pl.Series) -> Words:
     if len(other):
         within[other] = np.bitwise_or.reduceat(kind, np.stack([begin[other], end[other]], 1).ravel())[::2]
     length = end - begin
-    following = np.flatnonzero((letters.view(np.int8) < -64) & inside)  # bytes of the same character
-    if len(following):
+    if not joined.isascii():
+        following = np.flatnonzero((letters.view(np.int8) < -64) & inside)  # bytes of the same character
         length = length - np.bincount(np.searchsorted(begin, following, "right") - 1, minlength=len(begin))
     size = texts.str.len_bytes().to_numpy().astype(np.int64) + 1
     return Words(joined, begin, end, length, within, np.searchsorted(begin, np.concatenate([[0], np.cumsum(size)]) + 1))

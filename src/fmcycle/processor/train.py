@@ -1,12 +1,14 @@
 """Byte-level BPE merges by arrays: the merges of the tokenizers library, some times faster."""
 
 import heapq
+from collections import defaultdict
 
 import numpy as np
 import polars as pl
 
 MARK = "\uffff"  # stands in no text: where white space ends that the next word begins with
 BATCH = 2000
+FEW = 40  # places up to which a pair is merged at one after another: for those few numpy's calls cost more than their work
 PAIR, EVENT = (1 << 64) - 1, 32  # bits of a pair of ids, and how many a merge's number has
 
 
@@ -82,7 +84,8 @@ class _State:
         self.next, self.previous = place + 1, place - 1
         self.next[ends - 1] = -1
         self.previous[ends - length] = -1
-        self.count: dict[int, int] = {}
+        self.single = [each.data for each in (self.symbol, self.next, self.previous, self.weight)]  # to read and write one number
+        self.count: dict[int, int] = defaultdict(int)
         self.places: dict[tuple[int, int], np.ndarray] = {}
         self.heap: list[int] = []
         self.event = 0
@@ -105,14 +108,25 @@ class _State:
         """Pairs that came to stand at `left`: counted, remembered, and put up for merging."""
         pairs, sums, begin, left = self._summed(left)
         for number, pair in enumerate(pairs):
-            total = self.count[pair] = self.count.get(pair, 0) + sums[number]
-            self.places[pair, self.event] = left[begin[number] : begin[number + 1]]
-            if total > 0:
-                heapq.heappush(self.heap, ranked(total, pair, self.event))
+            self.count[pair] += sums[number]
+            self._put(pair, left[begin[number] : begin[number + 1]])
         self.event += 1
+
+    def _put(self, pair: int, places: np.ndarray) -> None:
+        """Up for merging."""
+        self.places[pair, self.event] = places
+        if self.count[pair] > 0:
+            heapq.heappush(self.heap, ranked(self.count[pair], pair, self.event))
 
     def merge(self, one: int, other: int, token: int, places: np.ndarray) -> None:
         """Put `token` in place of the pair, from left to right in each word."""
+        if len(places) <= FEW:
+            self._merge_few(one, other, token, np.sort(places).tolist())
+        else:
+            self._merge_many(one, other, token, places)
+
+    def _merge_many(self, one: int, other: int, token: int, places: np.ndarray) -> None:
+        """All places at once."""
         after = self.next[places]
         places = places[(self.symbol[places] == one) & (after >= 0) & (self.symbol[after] == other)]
         places.sort()
@@ -129,6 +143,33 @@ class _State:
         self.previous[behind[behind >= 0]] = places[behind >= 0]
         before = self.previous[places]
         self._add(_once(before[before >= 0], places[behind >= 0]))
+
+    def _merge_few(self, one: int, other: int, token: int, places: list[int]) -> None:
+        """One place after another."""
+        symbol, following, previous, weight = self.single
+        count, new = self.count, defaultdict(list)
+        for place in places:
+            after = following[place]
+            if after < 0 or symbol[place] != one or symbol[after] != other:
+                continue
+            times, before, behind = weight[place], previous[place], following[after]
+            if before >= 0:
+                left = symbol[before] << 32
+                count[left | one] -= times
+                count[left | token] += times
+                new[left | token].append(before)
+            if behind >= 0:
+                right = symbol[behind]
+                count[other << 32 | right] -= times
+                count[token << 32 | right] += times
+                new[token << 32 | right].append(place)
+                previous[behind] = place
+            symbol[place], symbol[after], following[place] = token, -1, behind
+        for pair, found in new.items():
+            stays = [place for place in found if symbol[place] == pair >> 32 and symbol[following[place]] == pair & 0xFFFFFFFF]
+            if stays:  # the next place may have changed what stood behind this one
+                self._put(pair, np.array(stays))
+        self.event += 1
 
     def _apart(self, places: np.ndarray) -> np.ndarray:
         """Of pairs of the same symbol those that do not overlap, taken from the left."""
