@@ -142,3 +142,49 @@ def start(project_with_model):
 def server(start):
     """A running server over the tiny model."""
     return start()
+
+
+GUARDS = {
+    "input": [{"_target_": "fmcycle.guardrail.refuse.Refuse", "patterns": ["dog"]}],
+    "output": [{"_target_": "fmcycle.guardrail.pii.Mask"}],
+}
+
+
+class Served:
+    """A tiny model of a family behind the routes, in this process."""
+
+    def __init__(self, family, folder):
+        import families
+        import openai
+        from starlette.testclient import TestClient
+
+        from fmcycle.engine import fit
+        from fmcycle.serving import app as routes
+        from fmcycle.serving.assistant import Assistant
+        from fmcycle.serving.store import Store
+
+        families.save(family, folder / "model")
+        engine = {"_target_": fit.NAMES[fit.engine_of(folder / "model")[1]], "_partial_": True}
+        described = artifact.describe(folder / "model")
+        package = artifact.tagged(described | {"engine": engine, "guardrail": GUARDS, "config": "c" * 64})
+        app = self.app = routes.create()
+        app.state.assistant = self.assistant = Assistant(folder, package, Store(f"sqlite:///{folder}/feedback.db"))
+        self.http = TestClient(app, base_url="http://test/")
+        self.openai = openai.OpenAI(base_url="http://test/v1", api_key="none", max_retries=0, http_client=self.http)
+
+    def kept(self):
+        """What the store has kept, the latest last."""
+        return list(self.assistant.store.interactions())
+
+
+@pytest.fixture(scope="session")
+def served(tmp_path_factory):
+    """(family) -> Served; each is made once."""
+    made = {}
+
+    def serve(family):
+        if family not in made:
+            made[family] = Served(family, tmp_path_factory.mktemp(family))
+        return made[family]
+
+    return serve

@@ -6,53 +6,11 @@ import json
 
 import families
 import numpy as np
-import openai
 import pytest
 from PIL import Image
-from starlette.testclient import TestClient
 
-from fmcycle import artifact, media
-from fmcycle.engine import fit
+from fmcycle import media
 from fmcycle.processor.chat import render
-from fmcycle.serving import app as routes
-from fmcycle.serving.assistant import Assistant
-from fmcycle.serving.store import Store
-
-GUARDS = {
-    "input": [{"_target_": "fmcycle.guardrail.refuse.Refuse", "patterns": ["dog"]}],
-    "output": [{"_target_": "fmcycle.guardrail.pii.Mask"}],
-}
-
-
-class Served:
-    """A tiny model behind the routes."""
-
-    def __init__(self, family, folder):
-        families.save(family, folder / "model")
-        engine = {"_target_": fit.NAMES[fit.engine_of(folder / "model")[1]], "_partial_": True}
-        described = artifact.describe(folder / "model")
-        package = artifact.tagged(described | {"engine": engine, "guardrail": GUARDS, "config": "c" * 64})
-        app = routes.create()
-        app.state.assistant = self.assistant = Assistant(folder, package, Store(f"sqlite:///{folder}/feedback.db"))
-        self.http = TestClient(app, base_url="http://test/")
-        self.openai = openai.OpenAI(base_url="http://test/v1", api_key="none", max_retries=0, http_client=self.http)
-
-    def kept(self):
-        """What the store has kept, the latest last."""
-        return list(self.assistant.store.interactions())
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory):
-    """(family) -> Served; each is made once."""
-    made = {}
-
-    def serve(family):
-        if family not in made:
-            made[family] = Served(family, tmp_path_factory.mktemp(family))
-        return made[family]
-
-    return serve
 
 
 def url(content, kind="image/png"):

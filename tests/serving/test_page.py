@@ -3,6 +3,7 @@
 import shutil
 import sqlite3
 
+import families
 import pytest
 
 
@@ -66,5 +67,90 @@ def test_every_control_has_a_name_and_nothing_comes_from_elsewhere(page, server)
     page.reload()
     page.wait_for_function("document.querySelector('#model').textContent.startsWith('fmcycle:')")
     assert all(url.startswith((server.url, "data:")) for url in requests)
-    unnamed = "[...document.querySelectorAll('button,textarea,select')].filter(e => !e.textContent.trim() && !e.labels?.length).length"
+    unnamed = (
+        "[...document.querySelectorAll('button,textarea,select,input')].filter(e => !e.textContent.trim() && !e.labels?.length).length"
+    )
     assert page.evaluate(unnamed) == 0
+
+
+@pytest.fixture
+def shown(browser, served):
+    """(family) -> a page over a tiny model of it, served from this process; nothing may go wrong in it."""
+    import threading
+    import time
+
+    import uvicorn
+
+    opened = []
+
+    def show(family):
+        server = uvicorn.Server(uvicorn.Config(served(family).app, port=0, log_level="error"))
+        thread = threading.Thread(target=server.run, daemon=True)
+        thread.start()
+        while not server.started:
+            time.sleep(0.02)
+        page, wrong = browser.new_page(), []
+        opened.append((server, thread, page, wrong))
+        page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.goto(f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/")
+        page.wait_for_function("document.querySelector('#model').textContent.startsWith('fmcycle:')")
+        return page
+
+    yield show
+    for server, thread, page, wrong in opened:
+        page.close()
+        server.should_exit = True
+        thread.join()
+        assert not wrong
+
+
+def answered(page, button):
+    page.get_by_role("button", name=button, exact=True).click()
+    answer = page.get_by_label("Answer", exact=True)
+    answer.get_by_role("button", name="Good").wait_for(timeout=20_000)
+    return answer
+
+
+@pytest.fixture
+def files(tmp_path):
+    for name, content in (("a.png", families.PNG), ("b.png", families.OTHER_PNG), ("a.wav", families.WAV)):
+        (tmp_path / name).write_bytes(content)
+    return tmp_path
+
+
+def test_a_classifier_shows_its_labels_and_takes_the_right_one(shown, served):
+    page = shown("text_classifier")
+    page.get_by_label("A text to classify").fill("the bucket")
+    answer = answered(page, "Classify")
+    assert answer.locator("dt").count() == 3 and "%" in answer.locator(".share").first.inner_text()
+    answer.get_by_role("button", name="Comment or correct").click()
+    page.get_by_label("The right label").fill("a better label")
+    page.get_by_role("button", name="Send feedback").click()
+    answer.locator("form.feedback").wait_for(state="hidden")
+    assert served("text_classifier").kept()[-1]["corrected"] == "a better label"
+
+
+def test_vectors_pictures_and_transcripts_are_shown(shown, files):
+    page = shown("clip")
+    page.get_by_label("A text", exact=True).fill("the bucket")
+    page.get_by_label("One picture or two").set_input_files(files / "a.png")
+    assert "Cosine similarity" in answered(page, "Embed").locator(".text").inner_text()
+    page = shown("diffusion")
+    page.locator("#class").select_option("owl")
+    page.get_by_label("How many").fill("2")
+    assert answered(page, "Draw").locator("img").count() == 2
+    page = shown("pixel_decoder")
+    assert not page.locator("#words").is_visible() and answered(page, "Draw").locator("img").count() == 1
+    page = shown("speech")
+    page.get_by_label("A WAV file").set_input_files(files / "a.wav")
+    assert answered(page, "Write down").locator(".text").inner_text() == "the bucket"
+
+
+def test_a_chat_with_a_picture(shown, files):
+    page = shown("vision_language")
+    for name, said in zip(("a.png", "b.png"), families.NAMES, strict=True):
+        page.get_by_label("A picture").set_input_files(files / name)
+        page.get_by_label("Your message").fill("name it")
+        assert answered(page, "Send").locator(".text").inner_text() == said
+        page.get_by_role("button", name="Start anew").click()

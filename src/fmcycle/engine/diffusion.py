@@ -15,11 +15,11 @@ class Diffusion:
     """
 
     tasks = ("generate_image",)
-    takes = ("text",)
 
     def __init__(self, folder: str, steps: PositiveInt = 50, guidance: NonNegativeFloat = 2.0):
         self.model, self.processor = artifact.load_model(folder)
         self.steps, self.guidance = steps, guidance
+        self.takes = () if self.model.classes is None and self.model.text_encoder is None else ("text",)
 
     @property
     def size(self) -> str:

@@ -16,7 +16,7 @@ class Pixel:
     """
 
     tasks = ("generate_image",)
-    takes = ("text",)
+    takes: tuple[str, ...] = ()
 
     def __init__(self, folder: str, temperature: PositiveFloat = 1.0):
         self.model, self.processor = artifact.load_model(folder)

@@ -22,7 +22,8 @@ from fmcycle.serving.store import KeyReused, UnknownAnswer
 
 PAGE = Path(__file__).with_name("page.html")
 OWN = "'unsafe-inline'"  # the page's own style and script stand in it; nothing comes from elsewhere
-POLICY = f"default-src 'none'; style-src {OWN}; script-src {OWN}; connect-src 'self'; img-src data:; frame-ancestors 'none'"
+POLICY = f"default-src 'none'; style-src {OWN}; script-src {OWN}; connect-src 'self'; img-src data:; media-src data:"
+POLICY += "; frame-ancestors 'none'"
 
 
 def create(slots: int = 2) -> FastAPI:
