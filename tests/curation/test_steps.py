@@ -6,6 +6,8 @@ import yaml
 
 from fmcycle import build
 from fmcycle.curation.corpus import is_corpus
+from fmcycle.curation.quality import fineweb, gopher
+from fmcycle.curation.repetition import gopher_repetition
 
 PAGE = (
     "<html><body><nav><a href='/'>Home</a></nav><article>"
@@ -50,6 +52,13 @@ def test_a_step_returns_the_rows_that_it_got_in_their_order_and_looks_at_each_al
     assert all(found[name].null_count() == found.height for name in missing)
     assert alone.select(pl.exclude("^count:.*$")).equals(found.select(name for name in alone.columns if not name.startswith("count:")))
     assert step(frame().clear()).is_empty()
+
+
+def test_a_column_that_is_named_as_a_figure_of_a_rule_stays():
+    own = frame().with_columns(pl.lit(-7).alias(name) for name in ("words", "total", "characters", "lines", "bullets"))
+    for step in (gopher, gopher_repetition, fineweb):
+        assert step(own).select(own.columns).equals(own)
+        assert step(own).select(step(frame()).columns).equals(step(frame()))
 
 
 @pytest.mark.parametrize("step", list(steps()))

@@ -77,7 +77,7 @@ def gopher(
         ("few letters", "alphabetic", "<", min_alphabetic),
         ("no stop words", "stop_words", "<", min_stop_words),
     ]
-    return judge(measured, rules).select(*frame.columns, "reason", "rule", "value")
+    return frame.with_columns(judge(measured, rules).select("reason", "rule", "value"))  # a column named as a figure stays
 
 
 def counts(frame: pl.DataFrame) -> pl.DataFrame:
@@ -241,7 +241,7 @@ def fineweb(
         pl.col("words").sum(),
     )
     breaks = text.str.count_matches("\n", literal=True)
-    measured = frame.with_row_index("place").join(shares, on="place", how="left", maintain_order="left")
+    measured = frame.select("text", "^type$").with_row_index("place").join(shares, on="place", how="left", maintain_order="left")
     asked = pl.when(pl.col("ended_lines") < min_ended_lines).then(text)
     measured = measured.with_columns(
         ended_lines=pl.when(~word.mostly(asked, word.UNENDED)).then("ended_lines"),
@@ -254,7 +254,7 @@ def fineweb(
         ("lines repeated", "repeated_characters", ">", max_repeated_characters),
         ("many line breaks", "line_breaks", ">", max_line_breaks),
     ]
-    return judge(measured, rules).select(*frame.columns, "reason", "rule", "value")
+    return frame.with_columns(judge(measured, rules).select("reason", "rule", "value"))  # a column named as a figure stays
 
 
 def prose(frame: pl.DataFrame) -> pl.Expr:
