@@ -30,7 +30,7 @@ class Probe:
         if self.shots is not None:
             kept = np.concatenate([np.flatnonzero(train[1] == name)[: self.shots] for name in np.unique(train[1])])
             train = train[0][kept], train[1][kept]
-        raw = correct(*(pictures.reshape(len(pictures), -1) for pictures in (train[0], test[0])), train[1], test[1])
+        raw = correct(train[0].reshape(len(train[0]), -1), test[0].reshape(len(test[0]), -1), train[1], test[1])
         own = correct(self.features(model, train[0]), self.features(model, test[0]), train[1], test[1])
         gain = bootstrap(own.astype(float) - raw, resamples=self.resamples, seed=self.seed)
         return rate("probe_accuracy", own) | rate("baseline/pixels_accuracy", raw) | row("probe_gain", *gain, len(own))

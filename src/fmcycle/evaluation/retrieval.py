@@ -53,4 +53,4 @@ class Retrieval:
 def found(scores: np.ndarray, same: np.ndarray, k: int) -> np.ndarray:
     """For each row, is one of its partners among its `k` best? (rows,) bool."""
     best = np.argsort(-scores, axis=1, kind="stable")[:, :k]
-    return np.take_along_axis(same, best, axis=1).any(1)
+    return np.take_along_axis(same, best, axis=1).max(axis=1)

@@ -13,7 +13,7 @@ CONDITIONS = ("labels", "input_ids")
 
 @dataclass
 class Denoising:
-    """Squared error of what the model predicts for `pixel_values` (B, C, H, W) with noise of a step drawn evenly; the count is over pictures.
+    """Squared error of what the model predicts for `pixel_values` (B, C, H, W) with noise of a random step; the count is over pictures.
 
     The target is what the scheduler's `prediction_type` names: epsilon, v_prediction or sample. drop: share of the rows whose condition
     (`labels` or `input_ids`) is left out, so that samples can be guided. Source: Ho et al., DDPM (2020), eq. 14; Ho and Salimans (2022).

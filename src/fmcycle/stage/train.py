@@ -148,4 +148,5 @@ def finish(cfg: Config, model, processor, curve: dict) -> dict:
     } | {name: values[-1] for name, values in curve.items() if name.startswith("validation_") and name != "validation_step"}
     for node in getattr(cfg, "evaluation", {}).values():
         metrics |= build(node)(model, processor)
+    durable.write_json(out / "evaluated.json", {"model": artifact.digest(out / "model")})  # what a package of it is held against
     return metrics

@@ -18,11 +18,13 @@ ENDS = "cu_seq_lens_q"  # transformers' name for where packed documents end
 def output(model: Any, batch: dict) -> Tensor:
     """What `model` gives for `input_ids` (B, T): logits, or hidden states where the output layer is fused.
 
-    `position_ids` (B, T), where the batch has them, begin anew with every document, and none sees another.
+    `position_ids` (B, T), where the batch has them, begin anew with every document, and none sees another; `pixel_values` are what a
+    vision-language model sees.
     Raises InputError for a model that can't keep documents apart.
     """
     if "position_ids" not in batch:
-        return model(input_ids=batch["input_ids"], use_cache=False).logits
+        seen = {"pixel_values": batch["pixel_values"]} if "pixel_values" in batch else {}
+        return model(input_ids=batch["input_ids"], **seen, use_cache=False).logits
     if getattr(getattr(model, "active_peft_config", None), "is_prompt_learning", False) or not _takes_positions(
         decoder_of(model).__class__
     ):

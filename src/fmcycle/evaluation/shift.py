@@ -1,0 +1,70 @@
+"""What training further has won in a domain and lost outside it: bits per byte before and after, document by document."""
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+import polars as pl
+
+from fmcycle import artifact
+from fmcycle.error import InputError
+from fmcycle.evaluation.bits_per_byte import check_context, encode, token_losses
+from fmcycle.evaluation.held_out import digest
+from fmcycle.evaluation.interval import bootstrap, row
+from fmcycle.number import NonNegativeInt, PositiveInt
+
+
+@dataclass
+class Shift:
+    """Bits per byte of held-out documents of the domain and of all others, under the model and under `reference`, which it began from.
+
+    domain: a documents table, of which `where` (column to values) takes the domain's rows; general: another, of which `where` takes none.
+    `domain_fall` and `general_rise` are the differences, by paired bootstrap over documents; a gate bounds them.
+    """
+
+    domain: str
+    general: str
+    reference: str
+    where: dict | None = field(default_factory=dict)
+    split: str = "test"
+    limit: PositiveInt = 150
+    context: PositiveInt | None = None
+    batch_size: PositiveInt = 16
+    resamples: PositiveInt = 1000
+    seed: NonNegativeInt = 0
+
+    def __call__(self, model, processor) -> dict[str, float]:
+        texts = {"domain": self.chosen(self.domain, True), "general": self.chosen(self.general, False)}
+        before = artifact.load_model(self.reference)[0].to(model.device)
+        metrics: dict[str, float] = {}
+        for name, each in texts.items():
+            sizes = [len(text.encode()) for text in each]
+            now, then = (self.bits(one, processor, each) for one in (model, before))
+            metrics |= self._row(f"{name}_bits_per_byte", now, sizes) | self._row(f"reference/{name}_bits_per_byte", then, sizes)
+            change = ("domain_fall", then - now) if name == "domain" else ("general_rise", now - then)
+            metrics |= self._row(*change, sizes)
+        return metrics
+
+    def chosen(self, path: str, inside: bool) -> list[str]:
+        """The first `limit` held-out documents by digest that are, or are not, the domain's."""
+        frame = pl.scan_parquet(path).filter(pl.col("split") == self.split).collect()
+        if unknown := [name for name in self.where or {} if name not in frame.columns]:
+            raise InputError(f"evaluation.shift.where.{unknown[0]}: {path} has no such column; it has {', '.join(frame.columns)}")
+        if self.where:
+            within = pl.all_horizontal(pl.col(name).is_in(values) for name, values in self.where.items())
+            frame = frame.filter(within if inside else ~within)
+        rows = sorted(frame.select("id", "text").to_dicts(), key=digest)[: self.limit]
+        if not rows:
+            side = "in" if inside else "outside"
+            raise InputError(f"evaluation.shift: no held-out document of {path} lies {side} the domain; look at evaluation.shift.where")
+        return [each["text"] for each in rows]
+
+    def bits(self, model, processor, texts: list[str]) -> np.ndarray:
+        """Bits of each text: (texts,)."""
+        context = check_context(model, self.context)
+        sequences = [[processor.eos_token_id, *ids] for ids in encode(processor, texts)]
+        losses = token_losses(model, sequences, context=context, stride=(context + 1) // 2, batch_size=self.batch_size)
+        return np.array([loss.sum() / math.log(2) for loss in losses])
+
+    def _row(self, name: str, bits: np.ndarray, sizes: list[int]) -> dict[str, float]:
+        return row(name, *bootstrap(bits, sizes, resamples=self.resamples, seed=self.seed), sum(sizes))
