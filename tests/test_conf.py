@@ -48,9 +48,12 @@ def test_every_option_fits_a_stage_and_names_real_constructors(option):
     stages = [stage for stage in STAGES if group in compose.stage_groups(stage)]
     assert stages, f"no stage has the group {group}"
     tried = []
-    for stage in stages:
+    processors = [f"processor={file.stem}" for file in sorted((compose.conf_dir() / "processor").glob("*.yaml"))]
+    for stage, *processor in [(stage,) for stage in stages] + [(stage, processor) for stage in stages for processor in processors]:
+        if processor and (group == "processor" or "processor" not in compose.stage_groups(stage)):
+            continue  # a model of pictures takes its sizes from a processor of pictures
         try:
-            composed = compose.compose([f"stage={stage}", option])
+            composed = compose.compose([f"stage={stage}", option, *processor])
         except compose.ConfigError as error:  # an objective may not fit a stage's data: it must fit one of them
             tried.append(str(error))
             continue
