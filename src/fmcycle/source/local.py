@@ -14,7 +14,7 @@ from fmcycle.source import media
 from fmcycle.source.stream import PACKED
 from fmcycle.source.table import ORIGINS
 
-TABULAR = {".jsonl", ".ndjson", ".parquet", ".csv", ".tsv", ".zip"}
+TABULAR = {".jsonl", ".ndjson", ".json", ".parquet", ".csv", ".tsv", ".zip", ".tar", ".tgz"}
 
 
 def local(

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from typing import BinaryIO
 
 from fmcycle.source import delimited, json_lines
-from fmcycle.source.row import Record, readable
+from fmcycle.source.row import BOM, Record, readable
 from fmcycle.source.stream import Damaged, read_whole
 from fmcycle.source.table import SCHEMA
 
@@ -16,6 +16,7 @@ TYPES = {".png": "image", ".jpg": "image", ".jpeg": "image", ".gif": "image", ".
 MAGIC = {
     ".png": b"\x89PNG\r\n\x1a\n", ".jpg": b"\xff\xd8\xff", ".jpeg": b"\xff\xd8\xff", ".gif": b"GIF8", ".webp": b"RIFF", ".bmp": b"BM",
 }  # fmt: skip
+BESIDE = (".json", ".txt")  # of a picture's name; where both say the text, the second does
 METADATA = ("metadata.jsonl", "metadata.csv")
 SPOKEN = ("text", "caption", "transcript", "transcription", "sentence")  # the columns that hold what is said of a file
 NAMED = ("file_name", "file", "image", "audio", "path")
@@ -33,7 +34,7 @@ def claimed(names: Iterable[str]) -> set[str]:
     media = {name for name in names if is_media(name)}
     if not media:
         return set()
-    beside = {str(PurePosixPath(name).with_suffix(".txt")) for name in media}
+    beside = {str(PurePosixPath(name).with_suffix(suffix)) for name in media for suffix in BESIDE}
     return media | {name for name in names if name in beside or posixpath.basename(name) in METADATA}
 
 
@@ -61,8 +62,8 @@ def records(names: list[str], open_file: Open) -> Iterator[tuple[str, list[Recor
                 place += 1
     for name in sorted(filter(is_media, names)):
         if name not in named:
-            beside = str(PurePosixPath(name).with_suffix(".txt"))
-            yield name, [(place, None, captioned(name, beside if beside in names else None, open_file))]
+            beside = [str(PurePosixPath(name).with_suffix(suffix)) for suffix in BESIDE]
+            yield name, [(place, None, captioned(name, [each for each in beside if each in names], open_file))]
             place += 1
 
 
@@ -90,15 +91,21 @@ def joined(row: dict, target: str, open_file: Open) -> dict | str:
     return {"type": TYPES[PurePosixPath(target).suffix.lower()], **known, "text": said, "media": found}
 
 
-def captioned(name: str, beside: str | None, open_file: Open) -> dict | str:
-    """A picture or sound with the text beside it, or without one."""
-    found = content(name, open_file)
-    if isinstance(found, str):
-        return found
-    problem, text = readable(read_whole(open_file(beside))) if beside else (None, "")
-    if problem and problem != "empty":
-        return f"{posixpath.basename(beside or '')}: {problem}"
-    return {"media": found, "text": text.strip(), "type": TYPES[PurePosixPath(name).suffix.lower()]}
+def captioned(name: str, beside: list[str], open_file: Open) -> dict | str:
+    """A picture or sound with the text and the JSON object beside it, or without: a sample of a WebDataset shard is such files."""
+    found: dict = {}
+    for file in beside:
+        said = read_whole(open_file(file))
+        if file.endswith(".json"):
+            row = json_lines.parse_one(said.removeprefix(BOM))
+            problem, told = (row, {}) if isinstance(row, str) else (None, row)
+        else:
+            problem, text = readable(said)
+            problem, told = (None if problem == "empty" else problem), {"text": text.strip()}
+        if problem:
+            return f"{posixpath.basename(file)}: {problem}"
+        found |= told
+    return joined(found, name, open_file)
 
 
 def content(name: str, open_file: Open) -> bytes | str:

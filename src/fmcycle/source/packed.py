@@ -33,10 +33,14 @@ class Packed:
         return sum(self.zip.getinfo(name).file_size for name in names)
 
 
+def leads_out(name: str) -> bool:
+    """Would a member of this name lie outside of where an archive is unpacked, here or on another system?"""
+    return "\\" in name or "\0" in name or name.startswith("/") or ".." in PurePosixPath(name).parts or name[1:2] == ":"
+
+
 def wrong(member: zipfile.ZipInfo) -> str | None:
     """Why a member is not read, or None."""
-    name = member.orig_filename
-    if "\\" in name or "\0" in name or name.startswith("/") or ".." in PurePosixPath(name).parts or name[1:2] == ":":
+    if leads_out(member.orig_filename):
         return "a name that leads out of the archive"
     if stat.S_ISLNK(member.external_attr >> 16):
         return "a symbolic link"

@@ -2,6 +2,7 @@
 
 import os
 import stat
+import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -14,19 +15,30 @@ import polars as pl
 import pyarrow as pa
 import zstandard
 
-from fmcycle.source import delimited, json_lines, media, packed, parquet, whole
+from fmcycle.source import delimited, json_lines, json_values, media, packed, parquet, tarred, whole
 from fmcycle.source.local import files, record_of
 from fmcycle.source.row import Origin, Read, Record, take, take_frame
 from fmcycle.source.stream import PACKED, Watched, unpacked
 from fmcycle.source.table import SCHEMA
 
-BROKEN = (OSError, EOFError, ValueError, RuntimeError, NotImplementedError, zlib.error, zipfile.BadZipFile, zstandard.ZstdError)
+BROKEN = (
+    OSError,
+    EOFError,
+    ValueError,
+    RuntimeError,
+    NotImplementedError,
+    zlib.error,
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    zstandard.ZstdError,
+)
 DAMAGE = (*BROKEN, pa.ArrowException, pl.exceptions.PolarsError, pl.exceptions.PanicException)
 LINES = {".jsonl", ".ndjson"}
 STREAMS: dict[str, Callable[[BinaryIO, str], Iterable[list[Record] | pl.DataFrame]]] = {
     **dict.fromkeys(LINES, lambda stream, name: json_lines.records(stream)),
     **dict.fromkeys((".csv", ".tsv"), delimited.records),
     **dict.fromkeys(whole.SUFFIXES, lambda stream, name: [whole.records(stream, name)]),
+    ".json": lambda stream, name: json_values.records(stream),
     ".parquet": lambda stream, name: parquet.records(stream),
 }
 
@@ -173,7 +185,9 @@ def of_file(stream: BinaryIO, unit: Unit, origin: Origin) -> Iterator[Read]:
         for part in parquet.records(stream, unit.begin, unit.end):
             yield read_of(part, unit.file, origin)
     elif suffix == ".zip":
-        yield from of_archive(stream, unit.file, origin)
+        yield from of_archive(packed.Packed(stream), unit.file, origin)
+    elif tarred.is_tar(unit.file):
+        yield from of_archive(tarred.Tarred(stream, unit.file), unit.file, origin)
     else:
         yield from of_stream(stream, unit.file, origin)
 
@@ -196,12 +210,11 @@ def read_of(part: list[Record] | pl.DataFrame, name: str, origin: Origin) -> Rea
     return take_frame(part, shown(name), origin) if isinstance(part, pl.DataFrame) else take(part, shown(name), origin)
 
 
-def of_archive(stream: BinaryIO, name: str, origin: Origin) -> Iterator[Read]:
-    """The rows of the files in a zip archive, one after another. Those of `files.zip` are named as if they lay beside it."""
-    archive = packed.Packed(stream)
+def of_archive(archive: packed.Packed | tarred.Tarred, name: str, origin: Origin) -> Iterator[Read]:
+    """The rows of the files in an archive, one after another. Those of `files.zip` are named as if they lay beside it."""
     top = name.removesuffix("files.zip") if PurePosixPath(name).name == "files.zip" else f"{name}/"
     for member, reason in archive.refused:
-        yield refused(f"{top}{member}", reason)
+        yield refused(f"{top}{member}" if member else name, reason)
     base = origin.row
     for member, names in planned(archive.names):
         inside = Origin(origin.source, origin.licence, origin.origin, base)
