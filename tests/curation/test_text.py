@@ -17,7 +17,20 @@ def test_invisible_characters_go_and_meaning_stays():
     assert one("\tcode:\n    indented\n\ttab") == "code:\n    indented\n\ttab"
 
 
+def test_joiners_stay_where_a_script_needs_them():
+    for text in ("می‌خواهم", "ക്ഷ‍", "क्‍ष", "👩‍👩‍👧"):
+        assert one(f"{text}x") == f"{text}x"
+    assert one("wo\u200drd\u200c one\u200c\u200d, می\u200c end\u200c") == "word one, می end"
+
+
 def test_a_normalised_text_normalises_to_itself():
-    texts = ["a\u0301\u0323 \r\n x\t\n\n\n\ny", "\u200b\n\n \n\n z", "x \u00a0\n\u00a0", " \x0b a", "\u2028\u2028\u2028b"]
+    texts = [
+        "e\u200c\u0301 می\u200c\u200b\u200d خ\u200c",
+        "a\u0301\u0323 \r\n x\t\n\n\n\ny",
+        "\u200b\n\n \n\n z",
+        "x \u00a0\n\u00a0",
+        " \x0b a",
+        "\u2028\u2028\u2028b",
+    ]
     once = [one(text) for text in texts]
     assert [one(text) for text in once] == once

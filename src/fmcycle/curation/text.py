@@ -2,19 +2,25 @@
 
 import polars as pl
 
-INVISIBLE = "[\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff\u00ad\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"
+INVISIBLE = "[\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff\u00ad\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"
+
+# They part and join letters of Persian, Hindi, Malayalam and many more, and emoji; elsewhere they are only invisible
+JOINER = "[\u200c\u200d]"
+NO_JOINING = r"[\s\x00-\x7f\p{Latin}\p{Greek}\p{Cyrillic}\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}]"
 
 
 def normalize(frame: pl.DataFrame) -> pl.DataFrame:
     """`text` in Unicode form C, with "\\n" line ends, without invisible and control characters, trailing blanks and long gaps.
 
-    Characters keep their meaning: form KC would make 2⁵ into 25. A normalised text normalises to itself.
+    Characters keep their meaning: form KC would make 2⁵ into 25, and Persian without its joiners is misspelt. A normalised text
+    normalises to itself.
     """
+    plain = pl.col("text").str.replace_all("\r\n?|\u2028|\u2029|\u0085", "\n").str.replace_all(INVISIBLE, "").str.normalize("NFC")
+    frame = frame.with_columns(text=plain)
+    some = pl.when(pl.col("text").str.contains(JOINER)).then("text")
+    bare = some.str.replace_all(f"(^|{NO_JOINING}){JOINER}+", "$1").str.replace_all(rf"{JOINER}+(\s|$)", "$1").str.normalize("NFC")
     text = (
-        pl.col("text")
-        .str.replace_all("\r\n?|\u2028|\u2029|\u0085", "\n")
-        .str.replace_all(INVISIBLE, "")
-        .str.normalize("NFC")
+        pl.coalesce(bare, "text")
         .str.replace_all("\u00a0", " ", literal=True)
         .str.replace_all(r"[ \t]+\n", "\n")
         .str.replace_all(r"\n{3,}", "\n\n")
