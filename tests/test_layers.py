@@ -31,6 +31,7 @@ FLOOR = {
     "licence",
     "lineage",
     "media",
+    "memory",
     "national",
     "number",
     "personal",

@@ -4,6 +4,7 @@ import inspect
 import json
 import os
 import pkgutil
+import random
 import signal
 import subprocess
 import sys
@@ -136,6 +137,37 @@ def test_a_killed_job_goes_on_after_its_last_finished_shard(root, data, curated,
     assert again == curated("whole")
 
 
+@pytest.mark.prove
+def test_four_times_the_text_needs_little_more_memory(root, tmp_path):
+    draw = random.Random(0)
+    words = ["".join(draw.choices("abcdefghijklmnopqrstuvwxyz", k=draw.randint(2, 9))) for _ in range(20_000)]
+    phrases = [" ".join(draw.choices(words, k=15)) + "." for _ in range(50_000)]
+    earlier = "the first"
+
+    def peak(name, megabytes):
+        """Peak memory of a curation whose documents share phrases: every one is a candidate of many; one in ten is a copy."""
+        nonlocal earlier
+        (tmp_path / name / "data").mkdir(parents=True)
+        with open(tmp_path / name / "data/a.jsonl", "w") as file:
+            while file.tell() < megabytes * 1e6:
+                text = earlier if draw.random() < 0.1 else " ".join(draw.choices(phrases, k=draw.randint(20, 60)))
+                earlier = text if draw.random() < 0.1 else earlier
+                file.write(json.dumps({"text": text}) + "\n")
+        how = settings(root, tmp_path / name / "data", tmp_path / name, shard_mb=2)
+        how["order"]["curation"] = ["normalize", "copies", "near_copies", "held"]
+        how["curation"] = {step: how["curation"][step] for step in how["order"]["curation"]}
+        (tmp_path / name / "settings.json").write_text(json.dumps(how))
+        child = CHILD + "; import resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+        environment = os.environ | {"PYTHONPATH": str(root / "src"), "POLARS_MAX_THREADS": "1"}
+        command = [sys.executable, "-c", child, str(tmp_path / name / "settings.json")]
+        found = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        assert json.loads((tmp_path / name / "out/profile.json").read_text())["kept"] > 100 * megabytes
+        return int(found.stdout)
+
+    large, small = peak("large", 100), peak("small", 25)
+    assert large < 1.25 * small, f"{large} and {small} KB"
+
+
 def test_other_shards_than_those_of_the_killed_job_are_made_anew(curated, root, data, tmp_path):
     whole = curated("whole")
     work = passes.Work(tmp_path / "other/runs/shards", {}, None)
@@ -152,6 +184,14 @@ def test_too_many_bad_rows_end_the_stage_and_are_named(curated, tmp_path):
     assert str(file) in str(error.value) and not (tmp_path / "bad/out").exists()
     assert {json.loads(line)["file"] for line in file.open()} == {"a.jsonl", "bad.txt"}
     curated("allowed", max_bad_rows=2)
+
+
+def test_conversations_that_memory_cannot_hold_are_refused(curated, monkeypatch, tmp_path):
+    monkeypatch.setattr("fmcycle.memory.free", lambda: 100)
+    with pytest.raises(InputError, match=r"sorted and compared in memory: .* GB are free; name a part of them with inputs\.data"):
+        curated("held")
+    monkeypatch.undo()
+    assert not (tmp_path / "held/out").exists() and curated("held") == curated("whole")
 
 
 def test_a_step_that_loses_rows_is_refused(curated, monkeypatch):

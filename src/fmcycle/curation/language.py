@@ -112,7 +112,7 @@ def ngrams(texts: list[bytes], size: np.ndarray) -> Iterator[tuple[int, np.ndarr
 
 
 class Model(NamedTuple):
-    """py3langid's classifier: what of it is asked here; the rest is 40 MB for nothing."""
+    """py3langid's classifier: what of it is asked here, and nothing else of it stays in memory."""
 
     base: np.ndarray  # of a state: where its row of `move` begins
     move: np.ndarray  # of a row and a byte: the next state

@@ -2,14 +2,13 @@
 
 import functools
 import json
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
-from fmcycle import durable
+from fmcycle import durable, memory
 from fmcycle.estimate import peak
 
 CACHE = Path(".cache/pace.json")
@@ -124,24 +123,7 @@ def capacity(device: torch.device) -> int:
     """Bytes that this process can have at most now: of the GPU, or of free memory and its own, within its control group."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_allocated(device)
-    free = _available()
-    for limit, used in (("memory.max", "memory.current"), ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes")):
-        try:
-            most, now = ((Path("/sys/fs/cgroup") / file).read_text().strip() for file in (limit, used))
-        except OSError:
-            continue
-        if most != "max":
-            free = min(free, int(most) - int(now))
-    return free + peak.memory(device)
-
-
-def _available() -> int:
-    """Bytes that the machine can hand out without swapping."""
-    try:
-        lines = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
-        return int(lines["MemAvailable"].split()[0]) * 1024
-    except (OSError, KeyError):  # not Linux: all there is
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return memory.free() + peak.memory(device)
 
 
 def highest(device: torch.device) -> int:

@@ -16,6 +16,7 @@ from fmcycle.source import reader, table
 Step = Callable[[pl.DataFrame], pl.DataFrame]
 UNIQUE = unique.Unique()
 DROPPED = table.SCHEMA["documents"] | {"row": pl.UInt64} | dict.fromkeys((*corpus.VERDICT, "step"), pl.String)
+HELD = ("instructions", "preferences", "prompts")  # tables that are sorted and compared in memory
 ROWS, LINES = 1024, 1 << 14  # of a row group: documents, of which one may be fetched by itself; lines of sketches and verdicts
 
 
@@ -95,6 +96,7 @@ def first(work: Work, step: Pass, item: tuple[str, list[reader.Unit]]) -> list[d
         low, high = (documents["row"].min(), documents["row"].max()) if documents.height else (1, 0)
         about: dict = {"name": name, "low": low, "high": high, "quarantined": len(lines), "bytes": profile.size(documents)}
         about |= {"read": sum(read.read for read in reads), "tables": {kind: frame.height for kind, frame in tables.items()}}
+        about["held"] = sum(int(tables[kind].estimated_size()) for kind in HELD)
         figures.append(advance(work, step, about, documents))
     durable.write_json(work.folder / "0" / f"{label}.json", figures)
     return figures

@@ -19,7 +19,7 @@ from fmcycle.source import reader
 from fmcycle.stage import passes
 from fmcycle.stage.passes import LINES, Pass, Work
 
-NARROWED = 1 << 14  # documents of which all settled lines are in memory at a time
+NARROWED = 1 << 12  # documents of which all settled lines are in memory at a time
 
 
 def walk(work: Work, units: list[reader.Unit], executor, max_bad_rows: int | None) -> tuple[list[dict], dict]:
