@@ -2,6 +2,7 @@
 
 python benchmarks/quality_rules.py FOLDER [MEGABYTES]: text files and JSONL (.gz) rows with `text` under FOLDER. datatrove runs twice:
 splitting words and sentences as ours do, where every verdict has to be the same, and as it is, where they differ by its tokenizer (spaCy).
+data-juicer has one filter with the same rule, the number of words: it stands against all of Gopher's rules on quality.
 """
 
 import functools
@@ -16,6 +17,8 @@ from pathlib import Path
 from measure import ENVIRONMENTS, ROOT, Meter, compare, environment
 
 PACKAGES = ("datatrove[io]==0.10.1", "nltk", "regex", "xxhash", "spacy", "ftfy", "tokenizers", "fasteners", "tldextract", "orjson", "numpy")
+JUICER = ("py-data-juicer", "aiohttp", "ray", "msgpack")  # the last three it imports without asking for them
+WORDS = 50, 100_000
 FILE = ENVIRONMENTS / "quality_rules.jsonl"
 SHARD = 8  # times the documents: ours take a shard at once; datatrove takes one after another, however many there are
 PIECE = 4000  # characters: a text file is as many documents
@@ -67,12 +70,12 @@ def documents(folder: Path, megabytes: float) -> None:
     frame.write_ndjson(FILE)
 
 
-def ours(verdicts: str) -> None:
-    """Our rules over FILE."""
+def ours(verdicts: str, *names: str) -> None:
+    """Our rules over FILE, or those of `names`."""
     import polars as pl
 
     frame = pl.read_ndjson(FILE)
-    rules = steps()
+    rules = {name: rule for name, rule in steps().items() if name in names or not names}
     for rule in rules.values():
         rule(frame.head(10))
     meter = Meter(warm=1)
@@ -104,6 +107,20 @@ def differences(one: str, other: str) -> dict[str, dict]:
     return found
 
 
+def juicer() -> None:
+    """The number of words against data-juicer: one JSON line."""
+    python = environment("data-juicer", *JUICER, torch=False)
+    out = {name: str(ENVIRONMENTS / f"quality_rules_{name}.json") for name in ("gopher", "data_juicer")}
+    peer = [python, "benchmarks/peers/data_juicer_words.py", str(FILE), out["data_juicer"], *map(str, WORDS)]
+    rows = compare({"gopher": [sys.executable, __file__, "--ours", out["gopher"], "gopher"], "data_juicer": peer})
+    counted = tuple(f"words {sign} {bound}" for sign, bound in zip("<>", WORDS, strict=True))
+    mine = [row[1] not in counted for row in json.loads(Path(out["gopher"]).read_text())["gopher"]]
+    theirs = json.loads(Path(out["data_juicer"]).read_text())
+    ratio = rows["gopher"]["tokens_per_cpu_second"] / rows["data_juicer"]["tokens_per_cpu_second"]
+    differ = sum(one != other for one, other in zip(mine, theirs, strict=True))
+    print(json.dumps({"against": "data_juicer", "times": round(ratio, 1), "documents": len(mine), "differ": differ}), flush=True)
+
+
 def main(folder: str, megabytes: str = "8") -> None:
     """Verdicts and speed, one JSON line each."""
     documents(Path(folder), float(megabytes))
@@ -129,7 +146,8 @@ def main(folder: str, megabytes: str = "8") -> None:
             json.dumps({"against": name, "times": round(ratio, 1), "mb_per_cpu_second": rows[name]["tokens_per_cpu_second"] / 1e6}),
             flush=True,
         )
+    juicer()
 
 
 if __name__ == "__main__":
-    ours(sys.argv[2]) if sys.argv[1] == "--ours" else main(*sys.argv[1:])
+    ours(*sys.argv[2:]) if sys.argv[1] == "--ours" else main(*sys.argv[1:])

@@ -3,6 +3,7 @@ import json
 import random
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -32,6 +33,16 @@ def test_blanks_signs_and_repeated_letters_are_cut_and_merged_as_there(seed):
     letters = " \t\n\r\u00a0=-aabB1'/.é漢\u0301" if seed % 2 else "aab ="
     texts = ["".join(chance.choice(letters) for _ in range(chance.randrange(120))) for _ in range(60)]
     assert same(texts, 262 + 120, 1) and same(texts, 262 + 40, 3)
+
+
+def test_places_merged_one_after_another_or_all_at_once_give_the_same_merges(monkeypatch):
+    chance = random.Random(0)
+    words = sorted({"".join(chance.choices("aab é", k=chance.randrange(1, 12))).encode() for _ in range(400)})
+    found = []
+    for few in (0, 3, 10**9):
+        monkeypatch.setattr(train, "FEW", few)
+        found.append(train.merges(words, np.arange(len(words)) % 7 + 1, np.arange(256), 600, 1))
+    assert found[0] == found[1] == found[2] and len(found[0]) > 200
 
 
 def test_words_are_those_of_the_pattern():
