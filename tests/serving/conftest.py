@@ -165,6 +165,7 @@ class Served:
 
         families.save(family, folder / "model")
         engine = {"_target_": fit.NAMES[fit.engine_of(folder / "model")[1]], "_partial_": True}
+        engine |= {"steps": 2} if family == "diffusion" else {}
         described = artifact.describe(folder / "model")
         package = artifact.tagged(described | {"engine": engine, "guardrail": GUARDS, "config": "c" * 64})
         app = self.app = routes.create()

@@ -90,3 +90,22 @@ def test_a_model_that_does_not_chat_needs_no_template(tmp_path):
         (partial / "tokenizer.json").write_text("{}")
     described = artifact.describe(tmp_path / "model")
     assert described["template"] == "" and len(described["processor"]) == 64
+
+
+def test_metrics_of_the_run_that_trained_the_model_are_taken_and_others_refused(tmp_path):
+    model, metrics = model_folder(tmp_path / "run/out/model"), tmp_path / "run/out/metrics.json"
+    durable.write_json(metrics, {"accuracy": 0.9})
+    outs = {f"run/out/{name}": digest for name, digest in (("metrics.json", artifact.sha256(metrics)), ("model", artifact.digest(model)))}
+    durable.write_json(tmp_path / "run/out.provenance.json", {"outs": outs})
+    cfg = SimpleNamespace(
+        inputs={"model": str(model), "metrics": str(metrics)},
+        out=str(tmp_path / "package"),
+        gate={},
+        engine={"_target_": "fmcycle.engine.transformers.Transformers"},
+        guardrail={},
+    )
+    package.run(cfg)
+    assert artifact.verify(tmp_path / "package/model") == artifact.digest(model)
+    durable.write_json(metrics, {"accuracy": 0.99})
+    with pytest.raises(InputError, match=r"other metric.* was measured"):
+        package.run(cfg)

@@ -62,4 +62,4 @@ class Diffusion:
         limit = inputs.positions(self.model.text_encoder, tokenizer)
         if len(ids) > limit:
             raise InputError(f"a prompt of {len(ids)} tokens; this model reads {limit}: shorten it")
-        return {"input_ids": torch.tensor([ids or [0]] * n)}
+        return {"input_ids": torch.tensor([ids or [self.model.padding]] * n)}

@@ -3,6 +3,7 @@
 import difflib
 import json
 import math
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,7 +63,7 @@ def run(cfg: Config) -> None:
     model, metrics = Path(cfg.inputs["model"]), Path(cfg.inputs["metrics"])
     fit.check(model, cfg.engine["_target_"])
     described = artifact.describe(model)
-    _same_as_evaluated(model, described["model"], metrics.with_name("evaluated.json"))
+    _same_as_evaluated(model, described["model"], metrics)
     verdict = judge(build(cfg.gate), json.loads(metrics.read_text()))
     served = {"engine": cfg.engine, "guardrail": cfg.guardrail}
     package = artifact.tagged(described | served | {"config": artifact.digest_of(served)})
@@ -73,9 +74,16 @@ def run(cfg: Config) -> None:
             shutil.copytree(model, partial / "model", copy_function=shutil.copyfile)
 
 
-def _same_as_evaluated(model: Path, digest: str, record: Path) -> None:
-    if not record.is_file():
+def _same_as_evaluated(model: Path, digest: str, metrics: Path) -> None:
+    record = metrics.with_name("evaluated.json")
+    run = metrics.parent.with_name(f"{metrics.parent.name}.provenance.json")
+    if record.is_file():
+        evaluated = json.loads(record.read_text())["model"]
+    elif run.is_file():  # metrics of the run that trained the model, which measures it at its end
+        record, outs = run, json.loads(run.read_text())["outs"]
+        made = {os.path.relpath(path, os.path.commonpath(outs)): found for path, found in outs.items()}
+        evaluated = made.get("model", "") if made.get("metrics.json") == artifact.sha256(metrics) else "other metrics"
+    else:
         raise InputError(f"{record}: not there, so nothing says which model the metrics are of; run `dvc repro evaluate`")
-    evaluated = json.loads(record.read_text())["model"]
     if evaluated != digest:
         raise InputError(f"{model}: digest {digest[:12]}..., but {record} says {evaluated[:12]}... was measured; run `dvc repro evaluate`")
