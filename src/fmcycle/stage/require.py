@@ -50,12 +50,14 @@ def upstream(reference: str, below: Composed) -> Composed:
     """What `reference` names: an experiment as it stands, or a stage as the pipeline selects it, made with what `below` was made with:
     the model, processor, trainer, raw data, and the data that it was given."""
     if reference.startswith(EXPERIMENT):
-        return _compose((f"experiment={reference.removeprefix(EXPERIMENT)}", f"trainer={below.choices['trainer']}", f"base={below.base}"))
+        named = f"experiment={reference.removeprefix(EXPERIMENT)}"
+        trainer = [f"trainer={below.choices['trainer']}"] if "trainer" in stage_groups(_compose((named,)).stage) else []
+        return _compose((named, *trainer, f"base={below.base}"))
     stage = reference.removeprefix(STAGE)
     shared = [f"{group}={below.choices[group]}" for group in SHARED if below.choices.get(group)]
     shared += [text for text in below.overrides if text.lstrip("+~").split(".")[0] in SHARED and "." in text.split("=")[0]]
     model = below.choices.get("model")
-    chosen = selection(stage, model=model) if Path("params.yaml").is_file() else brought(model, stage)
+    chosen = selection(stage, model=model) if Path("params.yaml").is_file() else [*brought(model, stage)]
     has = stage_groups(stage)
     shared = [text for text in shared if text.lstrip("+~").split("=")[0].split(".")[0] in has]
     replaced = {text.split("=")[0] for text in shared}
