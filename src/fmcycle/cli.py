@@ -159,7 +159,7 @@ def expand(arguments: list[str]) -> tuple[list[str], list[str]]:
     chosen = [text for text in overrides if text.startswith("selection=")]
     own = [text for text in overrides if not text.startswith("selection=")]
     model = next((text.split("=", 1)[1] for text in reversed(overrides) if text.startswith("model=")), None)
-    before = compose.selection(stage, chosen[-1].split("=", 1)[1], model) if chosen else compose.brought(model, stage)
+    before = compose.selection(stage, chosen[-1].split("=", 1)[1], model) if chosen else [*compose.brought(model, stage)]
     machine = [text for text in compose.local() if text.split("=")[0].split(".")[0] in compose.stage_groups(stage)]
     mentioned = {text.split("=")[0] for text in own}
     return flags, [text for text in machine + before if text.split("=")[0] not in mentioned] + own

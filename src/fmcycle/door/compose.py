@@ -191,14 +191,14 @@ def selection(stage: str, file: str | Path = "params.yaml", model: str | None = 
             raise ConfigError([f"{part}.{key}: no such stage in {file}{suggest(key, stages())}" for key in unknown])
     own = (chosen.get("stages") or {}).get(stage) or {}
     has = stage_groups(stage)
-    result = brought(model or groups.get("model"), stage)
+    result = [*brought(model or groups.get("model"), stage)]
     result += [f"{key}={value}" for key, value in groups.items() if key in has and key not in own]
     result += flatten(own) + flatten((chosen.get("overrides") or {}).get(stage) or {})
     return list({text.split("=")[0]: text for text in result}.values())
 
 
 @functools.cache
-def brought(model: str | None, stage: str) -> list[str]:
+def brought(model: str | None, stage: str) -> tuple[str, ...]:
     """The overrides that a choice of `model` brings into `stage`: the processor that its yaml overrides, then what conf/start/MODEL.yaml
     holds in the form of params.yaml."""
     folders = [conf_dir(), *package_folders()]
@@ -209,7 +209,7 @@ def brought(model: str | None, stage: str) -> list[str]:
     chosen = {key: name for item in own.get("defaults", []) if isinstance(item, dict) for key, name in item.items()}
     groups = {key.removeprefix("override /").split("@")[0]: name for key, name in chosen.items() if key.startswith("override ")}
     found = [f"{group}={name}" for group, name in groups.items() if group in stage_groups(stage)]
-    return found + [text for part in ("stages", "overrides") for text in flatten((start.get(part) or {}).get(stage) or {})]
+    return (*found, *(text for part in ("stages", "overrides") for text in flatten((start.get(part) or {}).get(stage) or {})))
 
 
 def flatten(node: dict, prefix: str = "") -> list[str]:

@@ -52,7 +52,8 @@ def perform(composed: Composed, needed_by: str | None = None) -> Path:
         build.build(trainer).check()
     _permitted(composed)
     inputs = settle_inputs(composed, perform)
-    digests = _verified(inputs)
+    named = _weights(composed.section)
+    digests = _verified(inputs | named)
     code_digest = code.digest(composed.section)
     identity = lineage.identity(composed.section, code_digest, digests)
     runs = Path("runs") / composed.stage / identity[:16]
@@ -64,7 +65,7 @@ def perform(composed: Composed, needed_by: str | None = None) -> Path:
     if needed_by:
         _announce(composed, needed_by)
     _same_as_pipeline(composed, out)
-    given = {name: {"path": str(inputs[name]), "digest": digest} for name, digest in digests.items()}
+    given = {name: {"path": str((inputs | named)[name]), "digest": digest} for name, digest in digests.items()}
     with durable.lock(out), durable.lock(runs), traced(composed, identity, code_digest, given, out, runs) as done:
         started, clock = datetime.now(UTC), time.monotonic()
         print(f"{composed.stage} -> {out}", flush=True)
@@ -87,6 +88,16 @@ def _permitted(composed: Composed) -> None:
     permit(SimpleNamespace(licence=config.get("licence"), data=config.get("data", {}), inputs=there if whole else {}))
 
 
+def _weights(section: dict) -> dict[str, Path]:
+    """{key: path} of weights and processors that lie on disk where the config says: their content, not their place, is identity."""
+    found = {}
+    for group in ("model", "processor"):
+        node = section.get(group)
+        if isinstance(node, dict) and not node.get("package"):
+            found |= {f"{group}.{key}": Path(node[key]) for key in ("path", "base") if node.get(key)}
+    return found
+
+
 def _verified(inputs: dict[str, Path | None]) -> dict[str, str]:
     """{name: content digest} of the inputs that are there to be read. Raises InputError naming all that are wrong."""
     digests, problems = {}, []
@@ -95,7 +106,7 @@ def _verified(inputs: dict[str, Path | None]) -> dict[str, str]:
             if path is not None:
                 digests[name] = artifact.verify(path)
         except InputError as error:
-            problems.append(f"inputs.{name}: {error}")
+            problems.append(f"{name if '.' in name else f'inputs.{name}'}: {error}")
     if problems:
         raise InputError("\n".join(problems))
     return digests
