@@ -12,6 +12,7 @@ HELP = """fmcycle: from raw documents to a served, watched, improving foundation
   fmcycle compose                  params.yaml's selection, resolved, into artifacts/config.yaml
   fmcycle lineage PATH             who was made from what
   fmcycle runs [A B]               every run and its state; what differs between two in config, data, code and result
+  fmcycle models                   every model of conf/model: family, size, licence, memory, what it was seen to reach
   fmcycle trace doc ID|rule NAME|diff A B  a document's way into the models; what a rule removed; two data versions
   fmcycle forget --source NAME     everything that holds a source, --match TEXT or --regex PATTERN; --apply takes it out
   fmcycle gate [PACKAGE]           exit 3, with the reason, where the package failed its gate
@@ -45,6 +46,7 @@ def run(arguments: list[str]) -> int:
         "compose": _compose,
         "lineage": _lineage,
         "runs": _door,
+        "models": _door,
         "trace": _door,
         "forget": _door,
         "gate": _gate,
@@ -132,7 +134,7 @@ def _stage(verb: str, arguments: list[str]) -> int:
     from fmcycle.error import ConfigError
 
     if verb not in stages():
-        verbs = ["plan", "compose", "lineage", "runs", "trace", "forget", "gate", "deploy", "feedback"]
+        verbs = ["plan", "compose", "lineage", "runs", "models", "trace", "forget", "gate", "deploy", "feedback"]
         raise ConfigError([f"{verb}: no such stage or verb{suggest(verb, [*stages(), *verbs])}"])
     return _ranks([f"stage={verb}", *arguments])
 
