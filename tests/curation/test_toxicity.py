@@ -1,8 +1,14 @@
+import gzip
+import json
+from pathlib import Path
+
 import numpy as np
 import polars as pl
 import pytest
 
-from fmcycle.curation import toxicity
+from fmcycle.curation import linear, toxicity
+
+HATECHECK = Path(__file__).parents[3] / "shared/data/toxicity/hatecheck/hatecheck.jsonl.gz"
 
 CALM = "The keeper of the inn told us a long story about the winter and the road. " * 3
 
@@ -66,3 +72,26 @@ def test_a_sequence_classifier_gives_the_probability_of_its_label(tmp_path):
     assert judged["toxicity"].to_list() == [1.0] * 3
     with pytest.raises(ValueError, match="no label"):
         toxicity.probability(lines, folder=str(tmp_path), label="spam", batch=2)
+
+
+@pytest.mark.prove
+@pytest.mark.skipif(not HATECHECK.is_file(), reason=f"{HATECHECK} is not here")
+def test_what_words_and_a_classifier_find_on_hatecheck(capsys):
+    """HateCheck (Rottger et al., 2021) is made to be hard; a third of its templates is held out of training."""
+    rows = [json.loads(line) for line in gzip.decompress(HATECHECK.read_bytes()).splitlines()]
+    held = [row for row in rows if int(row["templ_id"]) % 3 == 0]
+    shown = {
+        kind: [row["test_case"] for row in rows if row not in held and row["label_gold"] == kind] for kind in ("hateful", "non-hateful")
+    }
+    texts = pl.DataFrame({"text": [row["test_case"] for row in held]})
+    hateful = np.array([row["label_gold"] == "hateful" for row in held])
+    model = linear.train(*shown.values(), buckets=1 << 18, ngram=2, characters=2000, seed=0)
+    named = {
+        "lexicon": toxicity.lexicon(texts, min_count=1)["reason"].is_not_null().to_numpy(),
+        "classifier": model.score(texts["text"]) > 0.8,
+    }
+    for name, told in named.items():
+        precision, recall = hateful[told].mean(), told[hateful].mean()
+        with capsys.disabled():
+            print(f"\n{name}: precision {precision:.2f}, recall {recall:.2f} of {len(held)}; {hateful.mean():.2f} are hateful", end="")
+    assert recall > 0.35 and precision > hateful.mean()
