@@ -146,6 +146,8 @@ def finish(cfg: Config, model, processor, curve: dict) -> dict:
         "skipped": len(curve["skipped"]),
         "targets": sum(curve["count"]),
     } | {name: values[-1] for name, values in curve.items() if name.startswith("validation_") and name != "validation_step"}
+    if not curve["step"]:
+        del metrics["train_loss"]
     for node in getattr(cfg, "evaluation", {}).values():
         metrics |= build(node)(model, processor)
     durable.write_json(out / "evaluated.json", {"model": artifact.digest(out / "model")})  # what a package of it is held against
