@@ -37,7 +37,7 @@ def digits(row, processor):
     return {"input_ids": [int(sign) for sign in row["number"]]}
 """,
     "acme/conf/model/acme_tiny.yaml": (
-        "_target_: transformers.GPT2LMHeadModel\nvocab_size: 400\nn_embd: 16\nn_layer: 1\nn_head: 2\nn_positions: 32\n"
+        "_target_: transformers.GPT2LMHeadModel\nvocab_size: 512\nn_embd: 16\nn_layer: 1\nn_head: 2\nn_positions: 32\n"
         "bos_token_id: 0\neos_token_id: 0\n"
     ),
     "acme/conf/objective/even.yaml": "_target_: acme.even.Even\nweight: 2.0\n",
@@ -45,7 +45,7 @@ def digits(row, processor):
         "_target_: fmcycle.data.table.Table\npath: ${inputs.documents}\nformat: {_target_: acme.even.digits, _partial_: true}\n"
     ),
 }
-COMMAND = ["pretrain", "model=acme_tiny", "objective=even", "data=numbers", "processor.vocab_size=400", "evaluation=[]", "inputs.tokens=null"]
+COMMAND = ["pretrain", "model=acme_tiny", "objective=even", "data=numbers", "processor.vocab_size=512", "evaluation=[]", "inputs.tokens=null"]
 COMMAND += [
     "inputs.processor=processor",
     "inputs.documents=numbers.parquet",
