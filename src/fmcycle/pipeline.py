@@ -94,7 +94,8 @@ class Diffusion(nn.Module):
             if condition and guidance != 1:
                 without = self(x, at, **free)
                 predicted = without + guidance * (predicted - without)
-            x = schedule.step(predicted, t, x).prev_sample
+            # the noise is told anew from the clipped picture: guided far off, the two would drift apart, the more steps the further
+            x = schedule.step(predicted, t, x, use_clipped_model_output=True).prev_sample
         return x.clamp(-1, 1)
 
     def save_pretrained(self, folder: str | Path) -> None:
