@@ -1,5 +1,7 @@
 import pytest
 
+from fmcycle.error import InputError
+
 from fmcycle.licence import Policy, family
 
 KINDS = {
@@ -39,5 +41,5 @@ def test_an_expression_is_read_as_spdx_means_it(expression, enters):
 
 
 def test_a_misspelled_policy_is_refused():
-    with pytest.raises(ValueError, match="permisive: neither a family"):
+    with pytest.raises(InputError, match="permisive is neither a family"):
         Policy(["permisive"])

@@ -35,7 +35,8 @@ class Policy:
     def __post_init__(self):
         for name in self.allow:
             if name not in (*FAMILIES, UNKNOWN) and family(name) == UNKNOWN and not name.startswith("LicenseRef-"):
-                raise ValueError(f"licence {name}: neither a family ({', '.join(FAMILIES)}, {UNKNOWN}) nor an SPDX name that has one")
+                known = ", ".join((*FAMILIES, UNKNOWN))
+                raise InputError(f"licence.allow: {name} is neither a family ({known}) nor an SPDX name that has one; correct it")
 
     def permits(self, expression: str) -> bool:
         """Whether text under this SPDX expression may enter."""

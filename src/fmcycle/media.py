@@ -15,7 +15,8 @@ def picture(content: bytes, channels: int = 3) -> Any:
     from PIL import Image
 
     try:
-        with Image.open(io.BytesIO(content), formats=PICTURES) as image:
+        with Image.open(io.BytesIO(content), formats=PICTURES) as file:
+            image: Image.Image = file
             if image.width * image.height > PIXELS:
                 raise ValueError(f"a picture of {image.width} x {image.height}; at most {PIXELS} pixels are read")
             image.load()

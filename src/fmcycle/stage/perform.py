@@ -88,9 +88,9 @@ def _permitted(composed: Composed) -> None:
     permit(SimpleNamespace(licence=config.get("licence"), data=config.get("data", {}), inputs=there if whole else {}))
 
 
-def _weights(section: dict) -> dict[str, Path]:
+def _weights(section: dict) -> dict[str, Path | None]:
     """{key: path} of weights and processors that lie on disk where the config says: their content, not their place, is identity."""
-    found = {}
+    found: dict[str, Path | None] = {}
     for group in ("model", "processor"):
         node = section.get(group)
         if isinstance(node, dict) and not node.get("package"):
