@@ -45,8 +45,9 @@ def digits(row, processor):
         "_target_: fmcycle.data.table.Table\npath: ${inputs.documents}\nformat: {_target_: acme.even.digits, _partial_: true}\n"
     ),
 }
-COMMAND = ["pretrain", "model=acme_tiny", "objective=even", "data=numbers", "processor.vocab_size=512", "evaluation=[]", "inputs.tokens=null"]
+COMMAND = ["pretrain", "model=acme_tiny", "objective=even", "data=numbers", "processor.vocab_size=512", "evaluation=[]"]
 COMMAND += [
+    "inputs.tokens=null",
     "inputs.processor=processor",
     "inputs.documents=numbers.parquet",
     "budget.max_steps=3",

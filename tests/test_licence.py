@@ -1,7 +1,6 @@
 import pytest
 
 from fmcycle.error import InputError
-
 from fmcycle.licence import Policy, family
 
 KINDS = {

@@ -6,6 +6,8 @@ A family says what a licence asks in general; it is no legal advice, and what a 
 import re
 from dataclasses import dataclass, field
 
+from fmcycle.error import InputError
+
 FAMILIES = {  # the first that fits; names as in the SPDX License List, whatever their case
     "non-commercial": r".*-NC(-.*)?|PolyForm-Noncommercial-.*",
     "no-derivatives": r".*-ND(-.*)?",
