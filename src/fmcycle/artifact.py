@@ -9,6 +9,7 @@ from typing import Any
 
 from fmcycle import durable, known
 from fmcycle.error import InputError
+from fmcycle.part import tokenizer_of
 
 MANIFEST = "manifest.json"
 # what turns text, pictures and sound into tensors: one of these changed means another processor
@@ -122,6 +123,8 @@ def save_model(model, processor, folder: str | Path) -> None:
     with create(folder) as partial:
         model.save_pretrained(partial)
         processor.save_pretrained(partial)
+        if (tokenizer := tokenizer_of(processor)) is not None and (partial / "text_encoder").is_dir():
+            tokenizer.save_pretrained(partial / "tokenizer")  # where diffusers looks for it
 
 
 def load_processor(folder: str | Path):
