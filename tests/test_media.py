@@ -76,3 +76,8 @@ def test_what_is_no_sound_says_why():
     ):
         with pytest.raises(ValueError, match=why):
             media.sound(content)
+
+
+def test_hours_in_a_few_bytes_are_refused_before_they_are_made():
+    with pytest.raises(ValueError, match=r"a sound of 100000\.0 s; at most 3600 s"):
+        media.sound(media.as_wav(np.zeros(100_000), 1), 16000)

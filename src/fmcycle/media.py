@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 PICTURES = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
+SECONDS = 3600.0  # a header can claim any rate, and a slow one makes hours of a few bytes
 PIXELS = 1 << 24  # more than 4096 x 4096 is refused before it is decoded: a few bytes can claim any size
 
 
@@ -37,10 +38,10 @@ def channels_of(image_processor: Any) -> int:
     return len(image_processor.image_mean)
 
 
-def sound(content: bytes, rate: int | None = None) -> tuple[np.ndarray, int]:
+def sound(content: bytes, rate: int | None = None, *, longest: float = SECONDS) -> tuple[np.ndarray, int]:
     """(samples in [-1, 1], float32, channels averaged; samples a second) of a WAV file, at `rate` where it is given.
 
-    Raises ValueError that says what is wrong.
+    Raises ValueError that says what is wrong, and for more than `longest` seconds, before anything is resampled.
     """
     try:
         with wave.open(io.BytesIO(content)) as file:
@@ -50,6 +51,8 @@ def sound(content: bytes, rate: int | None = None) -> tuple[np.ndarray, int]:
         raise ValueError(f"no WAV file of PCM that can be read ({str(error) or 'cut short'})") from None
     if not data or not found or len(data) < count * width * channels:
         raise ValueError("a WAV file without sound" if not data or not found else "a WAV file that is cut short")
+    if count > longest * found + 0.5:  # half a sample: the seconds are rounded
+        raise ValueError(f"a sound of {count / found:.1f} s; at most {longest:g} s are heard")
     samples = decoded(data, width).reshape(-1, channels).mean(1, dtype=np.float64)
     return resampled(samples, found, rate or found).astype(np.float32), rate or found
 

@@ -193,7 +193,7 @@ def test_a_bad_form_is_told_why(served):
     for body, why in (
         ({"data": {"model": "fmcycle"}, "files": {"sound": wav["file"]}}, "file: send one file"),
         ({"files": {"file": ("a.wav", b"RIFF")}}, "no WAV"),
-        ({"files": {"file": ("a.wav", long)}}, "this model hears 1 s"),
+        ({"files": {"file": ("a.wav", long)}}, "at most 1 s are heard"),
         ({"files": wav, "data": {"language": "en"}}, "language"),
         ({"files": wav, "data": {"response_format": "srt"}}, "'json' or 'text'"),
         ({"files": wav, "data": {"modle": "fmcycle"}}, "did you mean model"),

@@ -47,14 +47,12 @@ def pictures(processor: Any, items: list[bytes]) -> dict[str, torch.Tensor]:
 def sounds(processor: Any, items: list[bytes]) -> dict[str, torch.Tensor]:
     """The features of WAV files, as the feature extractor names them. Raises InputError for bytes that are no WAV or are too long."""
     extract = part.feature_extractor_of(processor)
+    limit = longest_sound(extract)
+    longest = limit / extract.sampling_rate if limit else media.SECONDS
     try:
-        waves = [media.sound(item, extract.sampling_rate)[0] for item in items]
+        waves = [media.sound(item, extract.sampling_rate, longest=longest)[0] for item in items]
     except ValueError as error:
         raise InputError(str(error)) from None
-    longest, limit = max(map(len, waves)), longest_sound(extract)
-    if limit and longest > limit:
-        seconds = f"{longest / extract.sampling_rate:.1f} s; this model hears {limit / extract.sampling_rate:g} s"
-        raise InputError(f"a sound of {seconds}: cut it into shorter ones")
     waves = [np.pad(each, (0, max(0, WINDOW - len(each)))) for each in waves]  # one frame at least
     return dict(extract(waves, sampling_rate=extract.sampling_rate, return_tensors="pt"))
 
