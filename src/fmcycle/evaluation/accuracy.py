@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from fmcycle.error import InputError
 from fmcycle.evaluation.interval import rate
 from fmcycle.number import NonNegativeInt, PositiveInt
 from fmcycle.part import tokenizer_of
@@ -30,8 +31,13 @@ class Accuracy:
 
     def __call__(self, model, processor) -> dict[str, float]:
         rows = self.data(self.split, processor)
-        count = min(self.limit, len(rows))
-        held_out = [rows[index] for index in range(count)]
+        own = [model.config.id2label[index] for index in sorted(model.config.id2label)]
+        if own != rows.classes:
+            raise InputError(
+                f"the model names {', '.join(own)}, data.classes {', '.join(rows.classes)}: evaluate on what it was trained for"
+            )
+        chosen = np.sort(np.random.default_rng(0).permutation(len(rows))[: self.limit])
+        held_out = [rows[int(index)] for index in chosen]
         labels = np.array([each["labels"] for each in held_out])
         right = self.predicted(model, rows, held_out) == labels
         metrics = rate("accuracy", right)

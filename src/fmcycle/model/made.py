@@ -39,7 +39,7 @@ def _tokens(model, tokenizer) -> None:
 
 def _classes(model, classes: list[str]) -> None:
     diffusion = getattr(model, "denoiser", None) is not None
-    if diffusion and model.classes is None or not diffusion and "Classification" not in type(model).__name__:
+    if (diffusion and model.classes is None) or (not diffusion and "Classification" not in type(model).__name__):
         return  # classes are there for the evaluation alone: it follows a text, or has no head for them
     room = model.classes if diffusion else model.config.num_labels
     key = "model.denoiser.num_class_embeds (one more: no class)" if diffusion else "model.num_labels"

@@ -1,0 +1,46 @@
+"""A probe sees all patches, leaves the model as it was, and tells features from pixels."""
+
+import families
+import numpy as np
+import pytest
+
+from fmcycle.data.table import Rows
+from fmcycle.evaluation.probe import Probe
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    return families.masked_image()[0].eval()
+
+
+def rows(split, processor):
+    """Three classes of noise that differ in their light, of nine and six pictures each."""
+    random = np.random.default_rng(split == "test")
+    made = [
+        {"pixel_values": (place % 3 + random.normal(0, 0.05, (3, 16, 16))).astype(np.float32), "labels": place % 3}
+        for place in range(27 if split == "train" else 18)
+    ]
+    return Rows(made, 0, ["a", "b", "c"])
+
+
+def test_what_is_easy_is_found_in_features_and_in_pixels(encoder):
+    found = Probe(rows, batch_size=5)(encoder, None)
+    assert found["probe_accuracy"] > 0.9 and found["baseline/pixels_accuracy"] == 1.0 and found["probe_accuracy/n"] == 18
+    assert found["probe_gain"] == pytest.approx(found["probe_accuracy"] - 1, abs=1e-5) and encoder.config.mask_ratio == 0.75
+
+
+def test_features_do_not_depend_on_chance_or_on_the_batch(encoder):
+    pictures = np.stack([row["pixel_values"] for row in rows("test", None).rows])
+    one, other = (Probe(rows, batch_size=size).features(encoder, pictures) for size in (18, 4))
+    assert one.shape == (18, 64) and np.allclose(one, other, atol=1e-5)
+
+
+def test_shots_are_of_every_class(encoder, monkeypatch):
+    from fmcycle.evaluation import probe
+
+    seen, whole = [], probe.correct
+    monkeypatch.setattr(
+        probe, "correct", lambda train, test, labels, wanted: seen.append(sorted(labels)) or whole(train, test, labels, wanted)
+    )
+    Probe(rows, shots=2)(encoder, None)
+    assert seen == [[0, 0, 1, 1, 2, 2]] * 2
