@@ -33,9 +33,7 @@ class Accuracy:
         rows = self.data(self.split, processor)
         own = [model.config.id2label[index] for index in sorted(model.config.id2label)]
         if own != rows.classes:
-            raise InputError(
-                f"the model names {', '.join(own)}, data.classes {', '.join(rows.classes)}: evaluate on what it was trained for"
-            )
+            raise InputError(f"the model names {', '.join(own)}, data.classes {', '.join(rows.classes)}: take the data it was trained on")
         chosen = np.sort(np.random.default_rng(0).permutation(len(rows))[: self.limit])
         held_out = [rows[int(index)] for index in chosen]
         labels = np.array([each["labels"] for each in held_out])
