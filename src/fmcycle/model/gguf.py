@@ -1,6 +1,8 @@
 """A GGUF file (llama.cpp) as a plain transformers model: its quantized weights unpacked to fp32."""
 
+import contextlib
 import functools
+import io
 from pathlib import Path
 from typing import Any
 
@@ -54,9 +56,10 @@ def load(file: Path, architecture: str) -> Any:
         check_names(file, tensors, wanted(plain))
     if torch.empty(0).is_meta:
         return wanted(plain).eval()
-    found, report = wanted.from_pretrained(
-        str(file.parent), gguf_file=file.name, local_files_only=True, output_loading_info=True, dtype=torch.float32
-    )
+    with contextlib.redirect_stderr(io.StringIO()):  # a bar for two seconds, which no setting turns off
+        found, report = wanted.from_pretrained(
+            str(file.parent), gguf_file=file.name, local_files_only=True, output_loading_info=True, dtype=torch.float32
+        )
     if wrong := {kind: sorted(report[kind]) for kind in ("missing_keys", "unexpected_keys", "mismatched_keys") if report[kind]}:
         raise InputError(f"{file}: weights do not fit the architecture: {wrong}")
     model = wanted(plain)  # without the mark of quantization, which refuses to be saved
