@@ -16,7 +16,7 @@ import polars as pl
 import pytest
 import yaml
 
-from fmcycle import artifact
+from fmcycle import artifact, media
 from fmcycle.curation import profile
 from fmcycle.error import InputError
 from fmcycle.stage import curate, passes, row_group, walk
@@ -205,7 +205,7 @@ def test_pictures_are_never_all_in_memory(root, tmp_path, monkeypatch):
     data.mkdir(parents=True)
     noise = np.random.default_rng(0)
     for name in range(20):
-        (data / f"{name:02d}.png").write_bytes(b"\x89PNG\r\n\x1a\n" + noise.bytes(20_000))
+        (data / f"{name:02d}.png").write_bytes(media.as_png(noise.uniform(-1, 1, (3, 82, 82))))  # 20 kB
     rows = [{"file_name": f"{name:02d}.png", "id": f"id{name % 9}", "text": f"caption {name}"} for name in range(20)]
     (data / "metadata.jsonl").write_text("\n".join(map(json.dumps, rows)))
     heights, sums = {}, profile.of_table

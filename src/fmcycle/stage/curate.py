@@ -12,7 +12,7 @@ from rich.console import Console
 
 from fmcycle import artifact, durable, memory
 from fmcycle.build import build
-from fmcycle.curation import conversation, corpus, duplicate, page, profile
+from fmcycle.curation import conversation, corpus, duplicate, media, page, profile
 from fmcycle.curation.unique import Unique
 from fmcycle.error import InputError
 from fmcycle.number import NonNegativeInt
@@ -72,7 +72,10 @@ def run(cfg: Config) -> None:
             raise InputError(f"{cfg.inputs['data']}: no file in it; name another folder with inputs.data=FOLDER")
         shards, findings = walk(work, units, executor, cfg.max_bad_rows)
     fit(sum(about["held"] for about in shards))
-    tables, gone, signs = others(work, shards, build(ordered(cfg.conversation, cfg.order["conversation"])), split)
+    steps = build(ordered(cfg.conversation, cfg.order["conversation"]))
+    tables, gone, signs = others(work, shards, steps, split)
+    shown, out = judged(work, shards, steps)
+    gone = pl.concat([gone, split(out).select(gone.columns)])
     findings |= signs
     with artifact.create(cfg.out) as partial:
         row_group.write(kept(work, shards), partial / "documents.parquet")
@@ -81,7 +84,7 @@ def run(cfg: Config) -> None:
             table.write_parquet(frame, partial / f"{name}.parquet")
         seen = [profile.of_table(name, frame) for name, frame in tables.items()]
         if any(about["tables"]["examples"] for about in shards):
-            row_group.write(examples(work, shards, split, seen), partial / "examples.parquet")
+            row_group.write(examples(work, shards, split(shown), seen), partial / "examples.parquet")
         with open(partial / "quarantine.jsonl", "w") as file:
             file.writelines(quarantine(work, shards))
         found = summary(work, shards, seen, gone, findings)
@@ -117,16 +120,27 @@ def dropped(work: Work, shards: list[dict], gone: pl.DataFrame) -> Iterator[pl.D
     yield gone
 
 
-def examples(work: Work, shards: list[dict], split: Step, seen: list[dict]) -> Iterator[pl.DataFrame]:
-    """The rows with pictures or sound, in the order of the input, each id once; `seen` gets their sums for the profile."""
-    files = [work.file(0, about["name"], "examples") for about in shards if about["tables"]["examples"]]
-    ids = corpus.whole(Unique(), pl.concat(pl.read_parquet(file, columns=["row", "id"]) for file in files))["id"]
-    for file in files:
-        frame = pl.read_parquet(file, columns=[*table.SCHEMA["examples"]])
-        frame = split(frame.with_columns(ids.head(frame.height)))
-        ids = ids.slice(frame.height)
+def examples(work: Work, shards: list[dict], shown: pl.DataFrame, seen: list[dict]) -> Iterator[pl.DataFrame]:
+    """The rows with pictures or sound that stay, in the order of the input; `seen` gets their sums for the profile."""
+    for file in with_media(work, shards):
+        frame = pl.read_parquet(file, columns=["row", "media"]).join(shown.drop("media"), on="row", maintain_order="left")
+        frame = frame.select(*table.SCHEMA["examples"], "split")
         seen.append(profile.of_table("examples", frame))
         yield frame
+
+
+def judged(work: Work, shards: list[dict], steps: dict) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """(the rows with pictures or sound that stay, with a digest of their bytes; those that go, in the columns of dropped.parquet)."""
+    schema = {"row": pl.UInt64, **table.SCHEMA["examples"]}
+    parts = chain([pl.DataFrame(schema=schema)], (pl.read_parquet(file).select(*schema) for file in with_media(work, shards)))
+    maps = [step for step in steps.values() if not corpus.is_corpus(step)]
+    stay, go = media.judge(corpus.whole(Unique(), pl.concat(media.sketch(part, maps) for part in parts)))
+    return stay, go.select(*table.SCHEMA["documents"], *VERDICT, step=pl.lit("examples")).with_columns(domain=pl.lit("examples")).sort("id")
+
+
+def with_media(work: Work, shards: list[dict]) -> list[Path]:
+    """The files of the rows with pictures or sound."""
+    return [work.file(0, about["name"], "examples") for about in shards if about["tables"]["examples"]]
 
 
 def summary(work: Work, shards: list[dict], seen: list[dict], gone: pl.DataFrame, findings: dict) -> dict:
