@@ -37,7 +37,7 @@ def test_padding_plays_no_part():
 
 
 class Known(torch.nn.Module):
-    """Predicts the noise of pictures of which it knows what lies under them: `sign` times a checkerboard, nothing where none is asked for."""
+    """Predicts the noise exactly: it knows what lies under a picture, a checkerboard or its negative, or nothing."""
 
     config = SimpleNamespace(in_channels=1, sample_size=8, num_class_embeds=3)
 

@@ -48,14 +48,12 @@ def test_accuracy_and_its_baselines_are_of_the_same_rows():
 
 
 def test_a_limit_takes_rows_from_everywhere_and_no_baseline_is_no_baseline():
-    found = Accuracy(pictures, limit=50, baseline=0)(Sign(), PROCESSOR)
-    assert found["accuracy/n"] == 50 and not any(name.startswith("baseline") for name in found)
-    assert (
-        found["accuracy"]
-        != Accuracy(lambda *_: Rows(pictures("test", None).rows[:50], 0, NAMES), baseline=0)(Sign(), PROCESSOR)["accuracy"]
-    )
+    cats_first = Rows(sorted(pictures("test", None).rows, key=lambda row: row["labels"]), 0, NAMES)
+    found = Accuracy(lambda *_: cats_first, limit=50, baseline=0)(Sign(), PROCESSOR)
+    assert found["accuracy/n"] == 50 and 0.7 < found["accuracy"] < 1  # all cats are told
+    assert not any(name.startswith("baseline") for name in found)
 
 
 def test_classes_that_are_not_the_models_are_told():
-    with pytest.raises(InputError, match="the model names cat, owl, data.classes cat, dog"):
+    with pytest.raises(InputError, match=r"the model names cat, owl, data\.classes cat, dog"):
         Accuracy(pictures)(Sign(["cat", "owl"]), PROCESSOR)

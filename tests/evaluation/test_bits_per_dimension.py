@@ -1,4 +1,4 @@
-"""Bits of pixels: a model that knows nothing has those of an even choice, one that copies the train split's counts those of the histogram."""
+"""Bits of pixels: a model that knows nothing has those of an even choice, the train split's counts those of the histogram."""
 
 import math
 from types import SimpleNamespace
