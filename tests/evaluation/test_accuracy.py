@@ -43,6 +43,7 @@ def test_accuracy_and_its_baselines_are_of_the_same_rows():
     found = Accuracy(pictures, batch_size=7, each=True)(Sign(), PROCESSOR)
     assert found["accuracy"] == found["baseline/regression_accuracy"] == 0.9 and found["accuracy/n"] == 100
     assert found["baseline/most_frequent_accuracy"] == 0.6
+    assert {found[f"baseline/{name}_accuracy"] for name in ("ridge", "nearest_neighbour", "k_means")} == {0.9}
     assert found["cat/accuracy"] == 1.0 and found["dog/accuracy"] == 0.75  # the odd ones are all dogs
     assert found["accuracy/low"] < 0.9 < found["accuracy/high"]
 

@@ -1,4 +1,4 @@
-"""How often a classifier is right, beside counting: the most frequent class, and logistic regression on the very rows."""
+"""How often a classifier is right, beside time-tested methods on the very rows."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,19 +7,17 @@ import numpy as np
 import torch
 
 from fmcycle.error import InputError
+from fmcycle.evaluation.baseline import INPUTS, baselines
 from fmcycle.evaluation.interval import rate
 from fmcycle.number import NonNegativeInt, PositiveInt
-from fmcycle.part import tokenizer_of
-
-INPUTS = ("input_ids", "pixel_values", "input_features", "input_values")
 
 
 @dataclass
 class Accuracy:
-    """Accuracy on held-out rows, of the model, of its most frequent class and of logistic regression trained on the same train split.
+    """Accuracy on held-out rows, of the model and of the `baselines` that learn from the same train split.
 
-    data: (split, processor) -> rows with `classes`. The regression sees TF-IDF of words and word pairs, or the numbers of pictures and
-    sound as they are. `baseline`: rows that it learns from at most; 0: no baseline. `each`: the accuracy of every class by itself.
+    data: (split, processor) -> rows with `classes`. `baseline`: rows that they learn from at most; 0: no baselines. `each`: the
+    accuracy of every class by itself.
     """
 
     data: Callable
@@ -47,8 +45,9 @@ class Accuracy:
         train = self.data("train", processor)
         seen = [train[int(index)] for index in np.random.default_rng(0).permutation(len(train))[: self.baseline]]
         known = np.array([each["labels"] for each in seen])
-        metrics |= rate("baseline/most_frequent_accuracy", labels == np.bincount(known).argmax())
-        return metrics | rate("baseline/regression_accuracy", regression(seen, known, held_out, processor) == labels)
+        for name, found in baselines(seen, known, held_out, processor).items():
+            metrics |= rate(f"baseline/{name}_accuracy", found == labels)
+        return metrics
 
     @torch.no_grad()
     def predicted(self, model, rows, held_out: list[dict]) -> np.ndarray:
@@ -61,22 +60,3 @@ class Accuracy:
                 given["attention_mask"] = (given["input_ids"] != model.config.pad_token_id).long()
             found.append(model(**given).logits.argmax(-1).cpu().numpy())
         return np.concatenate(found)
-
-
-def regression(seen: list[dict], labels: np.ndarray, held_out: list[dict], processor) -> np.ndarray:
-    """The classes that logistic regression gives `held_out` after `seen`: (rows,)."""
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    if "input_ids" in seen[0]:
-        from sklearn.feature_extraction.text import TfidfVectorizer
-
-        tokenizer = tokenizer_of(processor)
-        train, test = ([tokenizer.decode(each["input_ids"], skip_special_tokens=True) for each in rows] for rows in (seen, held_out))
-        first = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
-    else:
-        name = next(name for name in INPUTS if name in seen[0])
-        train, test = (np.stack([each[name].ravel() for each in rows]) for rows in (seen, held_out))  # type: ignore[assignment]
-        first = StandardScaler()
-    return make_pipeline(first, LogisticRegression(max_iter=1000, C=10.0)).fit(train, labels).predict(test)
