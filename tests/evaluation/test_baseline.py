@@ -16,9 +16,8 @@ def test_texts_are_told_by_their_words():
     labels = np.array([number for _ in range(4) for number, texts in enumerate(TEXTS.values()) for _ in texts])
     held_out = [{"input_ids": processor(text)["input_ids"]} for text in ("a bucket of objects", "a message for the queue")]
     found = baselines(rows, labels, held_out, processor)
-    assert {name: given.tolist() for name, given in found.items() if name != "most_frequent"} == dict.fromkeys(
-        ("regression", "ridge", "nearest_neighbour", "k_means"), [0, 1]
-    )
+    for name in ("regression", "ridge", "nearest_neighbour", "k_means"):
+        assert found[name].tolist() == [0, 1], name
 
 
 def test_with_nothing_to_see_all_are_near_chance():
