@@ -18,6 +18,8 @@ def fit_to(model, processor, classes: list[str] | None = None):
     tokenizer = tokenizer_of(processor)
     if tokenizer is not None:
         _tokens(model, tokenizer)
+    if hasattr(processor, "image_token_id") and hasattr(model.config, "image_token_id"):
+        model.config.image_token_id = processor.image_token_id
     if classes:
         _classes(model, classes)
     return model

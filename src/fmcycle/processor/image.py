@@ -51,12 +51,14 @@ def caption(row: dict, processor, *, until: str | None = None) -> dict | None:
     return {**pixels(row, processor), "input_ids": ids_of(processor, text)} if text else None
 
 
-def conversation(row: dict, processor, *, question: str = "What is this?", until: str | None = None) -> dict | None:
-    """A picture, a question and its text as the answer: {"pixel_values", "input_ids", "labels"}, labels on the answer only.
+def conversation(
+    row: dict, processor, *, question: str = "What is this?", answer: str = "text", until: str | None = None
+) -> dict | None:
+    """A picture, a question and the answer in the column `answer`: {"pixel_values", "input_ids", "labels"}, labels on the answer only.
 
-    The picture's tokens stand before the question. until: as in `caption`. None for one without a text.
+    The picture's tokens stand before the question. until: as in `caption`. None for one without an answer.
     """
-    text = said(row, until)
+    text = said(row, until, answer)
     if not text:
         return None
     if tokenizer_of(processor) is None:

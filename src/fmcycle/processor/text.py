@@ -12,11 +12,11 @@ def ids_of(processor, text: str) -> list[int]:
     return tokenizer(text, split_special_tokens=True)["input_ids"]
 
 
-def said(row: dict, until: str | None) -> str:
-    """The row's text, or what stands before `until` in it. Raises ValueError for a row that has no column text."""
-    if "text" not in row:
-        raise ValueError("no text in it: it has no column text; data.path must be a table of documents or examples")
-    text = row["text"] or ""
+def said(row: dict, until: str | None, column: str = "text") -> str:
+    """What the row has in `column`, or what stands before `until` in it. Raises ValueError for a row that has no such column."""
+    if column not in row:
+        raise ValueError(f"no text in it: it has no column {column}; data.path must be a table of documents or examples")
+    text = row[column] or ""
     return (text if until is None else text.partition(until)[0]).strip()
 
 

@@ -94,7 +94,7 @@ def _weights(section: dict) -> dict[str, Path | None]:
     for group in ("model", "processor"):
         node = section.get(group)
         if isinstance(node, dict) and not node.get("package"):
-            found |= {f"{group}.{key}": Path(node[key]) for key in ("path", "base") if node.get(key)}
+            found |= {f"{group}.{key}": Path(node[key]) for key in ("path", "base", "tokenizer") if node.get(key)}
     return found
 
 

@@ -81,11 +81,12 @@ def begin(cfg: Config) -> dict:
 
 
 def recipe(cfg: Config, budget, processor, classes: list[str]):
-    """model -> strategy -> speed. The model is new, or cfg.model's own weights, or inputs.model: as it is, or its body below a new head."""
+    """model -> strategy -> speed. The model is new, or cfg.model's own weights, or inputs.model: as it is, or its body below a new head;
+    or its parts are those of inputs.vision and inputs.language."""
     import torch
 
     from fmcycle.adapter import check_tokens
-    from fmcycle.model.body import on_body, same
+    from fmcycle.model.body import PARTS, on_body, same, with_parts
     from fmcycle.model.made import check_asked, fit_to, has_weights, quiet
     from fmcycle.training import speed
 
@@ -100,6 +101,7 @@ def recipe(cfg: Config, budget, processor, classes: list[str]):
     else:
         model = fit_to(build(cfg.model), processor, classes)
         model = model if has_weights(cfg.model) else quiet(model)
+        model = with_parts(model, {name: cfg.inputs[name] for name in PARTS if cfg.inputs.get(name)})
     return speed.fuse(build(cfg.strategy)(model))
 
 
