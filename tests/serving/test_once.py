@@ -187,6 +187,15 @@ def test_a_bad_request_is_told_why_and_not_kept(served, name):
     assert len(served(family).kept()) == before
 
 
+def test_roles_that_the_template_refuses_are_told_why(served, monkeypatch):
+    template = "{% for message in messages %}{% if message.role == 'system' %}{{ raise_exception('no system here') }}{% endif %}"
+    tokenizer = served("decoder").assistant.tokenizer
+    monkeypatch.setattr(tokenizer, "chat_template", template + "{{ message.content }}{% endfor %}")
+    body = {"messages": [{"role": "system", "content": "x"}, {"role": "user", "content": "x"}]}
+    answer = served("decoder").http.post("/v1/chat/completions", json=body)
+    assert answer.status_code == 400 and "no system here" in answer.json()["error"]["message"]
+
+
 def test_a_bad_form_is_told_why(served):
     http, long = served("speech").http, media.as_wav(np.zeros(9000), 8000)
     wav = {"file": ("a.wav", families.WAV)}

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from fmcycle import media, part
 from fmcycle.build import build
-from fmcycle.error import Refused
+from fmcycle.error import InputError, Refused
 from fmcycle.processor.chat import plain_ids, render
 from fmcycle.serving import telemetry
 from fmcycle.serving.refusal import ApiError
@@ -66,7 +66,10 @@ class Assistant:
             images = [image for each in seen for image in each]
             self._check(images)
             told = [message | {"images": len(each)} for message, each in zip(prompt, seen, strict=True)]
-            ids = render(self.engine.processor, told, generation_prompt=True)
+            try:
+                ids = render(self.engine.processor, told, generation_prompt=True)
+            except InputError as error:  # a template may want the roles in another order
+                raise ApiError(400, f"messages: {error}", "invalid_value", "messages") from None
         else:
             self.need("completion", request.model)
             prompt = [{"role": "user", "content": request.prompt}]
