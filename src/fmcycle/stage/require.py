@@ -72,6 +72,8 @@ def upstream(reference: str, below: Composed) -> Composed:
         for name in GIVEN_ON
         if name in composed.inputs and below.inputs.get(name) and (_is_path(below.inputs[name]) or composed.inputs[name] is None)
     ]
+    if any(text.startswith("inputs.examples=") for text in own) and "documents" in composed.inputs and not below.inputs.get("documents"):
+        own.append("inputs.documents=null")  # examples are read instead
     return _compose((*composed.overrides, *own)) if own else composed
 
 
