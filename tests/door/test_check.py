@@ -68,7 +68,7 @@ def test_a_typing_error_inside_a_yaml_file_is_refused_and_the_file_named(project
 @pytest.mark.parametrize(
     ("override", "words"),
     [
-        ("budget.max_steps=-5", "whole number of at least 1"),
+        ("budget.max_steps=-5", "whole number of at least 0"),
         ("budget.max_steps=1e400", "whole number"),
         ("budget.max_steps=abc", "whole number"),
         ("budget.max_steps=true", "whole number"),
