@@ -24,6 +24,8 @@ TARGETS = (
     "transformers.MixtralForCausalLM",
     "transformers.BertForMaskedLM",
     "transformers.BertForSequenceClassification",
+    "transformers.ModernBertForMaskedLM",
+    "transformers.ModernBertForSequenceClassification",
     "transformers.T5ForConditionalGeneration",
     "transformers.T5EncoderModel",
     "transformers.ViTMAEForPreTraining",

@@ -7,7 +7,7 @@ from fmcycle import pipeline
 from fmcycle.error import InputError
 from fmcycle.part import ends, tokenizer_of
 
-CLOSING = ("o_proj", "down_proj", "c_proj")  # what transformers calls the last matrix of attention and MLP in its causal models
+CLOSING = ("o_proj", "down_proj", "c_proj", "Wo")  # what transformers calls the last matrix of attention and MLP
 
 
 def fit_to(model, processor, classes: list[str] | None = None):
@@ -102,7 +102,7 @@ def check_asked(folder: str | Path, node: dict) -> None:
 def _differences(asked: dict, have: dict, prefix: str):
     """(dotted key, what is there, what was asked for) of every field that differs."""
     for key, value in asked.items():
-        if key == "_target_" or key not in have:
+        if key == "_target_" or key not in have or key.endswith("_token_id"):  # these are the processor's
             continue
         if isinstance(value, dict) and isinstance(have[key], dict):
             yield from _differences(value, have[key], f"{prefix}{key}.")
