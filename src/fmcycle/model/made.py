@@ -65,7 +65,17 @@ def quiet(model):
     for name, parameter in model.named_parameters():
         if parameter.ndim == 2 and name.split(".")[-2] in CLOSING:
             parameter.data.zero_()
+    if type(model).__name__ == "ViTMAEForPreTraining":
+        _places(model)
     return model
+
+
+def _places(model) -> None:
+    """The sines and cosines that tell a masked autoencoder's patches apart: transformers 5.x writes zeros over what its constructor set."""
+    embeddings = model.vit.embeddings
+    embeddings.patch_embeddings.projection._is_hf_initialized = False
+    embeddings.initialize_weights()
+    model.decoder.initialize_weights(embeddings.patch_embeddings.num_patches)
 
 
 def like(folder: str | Path):
