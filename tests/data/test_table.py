@@ -1,4 +1,7 @@
+from dataclasses import replace
+
 import numpy as np
+import polars as pl
 import pytest
 import torch
 
@@ -6,8 +9,10 @@ from fmcycle import artifact
 from fmcycle.data.annotate import annotate, needed
 from fmcycle.data.table import Table
 from fmcycle.error import InputError
+from fmcycle.media import as_png
 from fmcycle.objective.dpo import reference_margin
 from fmcycle.processor.chat import instruction, preference
+from fmcycle.processor.image import image, pixels
 from fmcycle.training.budget import Budget
 
 
@@ -85,3 +90,51 @@ def test_a_number_that_was_never_computed_is_not_trained_on(material):
     rows.annotations["reference_margin"] = np.full(len(rows), np.nan, dtype=np.float32)
     with pytest.raises(InputError, match=r"column reference_margin is NaN in a row that is read: delete \.cache/annotate"):
         rows.collate([rows[0], rows[1]])
+
+
+def pictures(folder, change=None):
+    """A table of ten pictures in two classes; `change`: (rows) -> None."""
+    rows = [
+        {
+            "id": f"p/{number}",
+            "split": "test" if number > 6 else "train",
+            "label": ("cat", "dog")[number % 2],
+            "media": as_png(np.full((1, 4 + number, 6), number / 10)),
+        }
+        for number in range(10)
+    ]
+    if change:
+        change(rows)
+    pl.DataFrame(rows).write_parquet(folder / "examples.parquet")
+    return Table(str(folder / "examples.parquet"), pixels, classes="label"), image([], size=8, channels=1)
+
+
+def test_pictures_are_made_when_they_are_read_and_stacked(tmp_path):
+    table, processor = pictures(tmp_path)
+    rows = table("train", processor)
+    batch = rows.collate([rows[index] for index in range(len(rows))])
+    assert batch["pixel_values"].shape == (7, 1, 8, 8) and batch["labels"].tolist() == [0, 1, 0, 1, 0, 1, 0]
+    assert rows.classes == ["cat", "dog"] and not rows.rows and np.array_equal(rows[3]["pixel_values"], rows[3]["pixel_values"])
+
+
+@pytest.mark.parametrize("content", [b"\x89PNG\r\n\x1a\n and then nothing", b"", None])
+def test_a_picture_that_is_none_is_named_before_anything_begins(tmp_path, content):
+    table, processor = pictures(tmp_path, lambda rows: rows[4].update(media=content))
+    with pytest.raises(InputError, match=r"examples\.parquet: row 4 of train \(p/4\): .*picture.*; correct data\.format or the row"):
+        table("train", processor)
+
+
+def test_a_class_unseen_in_training_is_left_out_and_counted(tmp_path, capsys):
+    def owls(rows):
+        rows[8]["label"] = rows[9]["label"] = "owl"
+
+    table, processor = pictures(tmp_path, owls)
+    held_out = table("test", processor)
+    assert len(held_out) == 1 and held_out.classes == ["cat", "dog"]
+    assert "2 rows of test are left out: training has nothing of their label" in capsys.readouterr().out
+
+
+def test_a_column_of_classes_that_is_not_there_is_told(tmp_path):
+    table, processor = pictures(tmp_path)
+    with pytest.raises(InputError, match=r"data\.classes: .* has no such column, kind; it has id, split, label, media"):
+        replace(table, classes="kind")("train", processor)

@@ -1,3 +1,4 @@
+import families
 import pytest
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
@@ -45,3 +46,10 @@ def test_a_model_like_another_has_its_sizes_and_none_of_its_weights(tmp_path):
     found = like(tmp_path)
     assert {name: p.shape for name, p in found.named_parameters()} == {name: p.shape for name, p in model.named_parameters()}
     assert not torch.equal(found.model.layers[0].mlp.up_proj.weight, model.model.layers[0].mlp.up_proj.weight)
+
+
+def test_a_new_masked_autoencoder_knows_where_its_patches_are():
+    made = quiet(families.masked_image()[0])
+    for places in (made.vit.embeddings.position_embeddings[0], made.decoder.decoder_pos_embed[0]):
+        assert len({tuple(place) for place in places.tolist()}) == len(places)  # no two of them look alike
+    assert made.vit.embeddings.cls_token.abs().sum() > 0 and made.decoder.mask_token.abs().sum() > 0
