@@ -18,7 +18,7 @@ BYTES = 256  # pieces behind them
 
 
 def llama2c(texts: Iterable[str] | None = None, *, path: str, file: str, sha256: str | None = None) -> PreTrainedTokenizerFast:
-    """The tokenizer in the file `file` of the folder `path`; `texts` teach it nothing. Raises InputError where it is another file, or not whole."""
+    """The tokenizer in the file `file` of the folder `path`; `texts` teach it nothing. InputError where it is another, or not whole."""
     from tokenizers import Tokenizer, decoders, normalizers
     from tokenizers.models import BPE
 
