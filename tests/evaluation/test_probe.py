@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from fmcycle.data.table import Rows
-from fmcycle.evaluation.probe import Probe
+from fmcycle.evaluation.probe import Probe, few
+
+NAMES = ("probe_accuracy", "baseline/pixels_accuracy", "probe_gain")
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +28,7 @@ def rows(split, processor):
 
 
 def test_what_is_easy_is_found_in_features_and_in_pixels(encoder):
-    found = Probe(rows, batch_size=5)(encoder, None)
+    found = Probe(rows, shots=None, batch_size=5)(encoder, None)
     assert found["probe_accuracy"] > 0.9 and found["baseline/pixels_accuracy"] == 1.0 and found["probe_accuracy/n"] == 18
     assert found["probe_gain"] == pytest.approx(found["probe_accuracy"] - 1, abs=1e-5) and encoder.config.mask_ratio == 0.75
 
@@ -37,10 +39,7 @@ def test_features_do_not_depend_on_chance_or_on_the_batch(encoder):
     assert one.shape == (18, 64) and np.allclose(one, other, atol=1e-5)
 
 
-def test_shots_are_of_every_class(encoder, monkeypatch):
-    from fmcycle.evaluation import probe
-
-    seen, whole = [], probe.correct
-    monkeypatch.setattr(probe, "correct", lambda *given: seen.append(sorted(given[2])) or whole(*given))
-    Probe(rows, shots=2)(encoder, None)
-    assert seen == [[0, 0, 1, 1, 2, 2]] * 2
+def test_shots_are_of_every_class_and_stand_beside_all(encoder):
+    found = Probe(rows, shots=2)(encoder, None)
+    assert set(found) == {f"{name}{shots}{end}" for name in NAMES for shots in ("", "@2") for end in ("", "/low", "/high", "/n")}
+    assert few(np.array([2, 0, 0, 2, 1, 0, 2]), 2).tolist() == [0, 1, 2, 3, 4] and few(np.array([1, 0]), None).tolist() == [0, 1]

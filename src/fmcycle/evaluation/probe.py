@@ -12,28 +12,32 @@ from fmcycle.number import NonNegativeInt, PositiveInt
 
 @dataclass
 class Probe:
-    """Accuracy of a linear probe on the mean of the last hidden states, of one on raw pixels, and the gain, by paired bootstrap.
+    """Accuracy of a linear probe on the class token and the mean of the last hidden states, of one on raw pixels, and the gain, paired.
 
     data: (split, processor) -> rows with `pixel_values`, `labels` and `classes`. Nothing is masked while features are made. The probes
-    learn from the first `shots` rows of each class of the train split (null: all of them), standardised. Source: He et al. (2022).
+    learn from all rows of the train split, standardised; `probe_accuracy@K` and so on: from the first K = `shots` of each class alone
+    (null: not measured). Source: He et al. (2022).
     """
 
     data: Callable
     split: str = "test"
-    shots: PositiveInt | None = None
+    shots: PositiveInt | None = 5
     batch_size: PositiveInt = 128
     resamples: PositiveInt = 1000
     seed: NonNegativeInt = 0
 
     def __call__(self, model, processor) -> dict[str, float]:
-        train, test = (gathered(self.data(split, processor)) for split in ("train", self.split))
-        if self.shots is not None:
-            kept = np.concatenate([np.flatnonzero(train[1] == name)[: self.shots] for name in np.unique(train[1])])
-            train = train[0][kept], train[1][kept]
-        raw = correct(train[0].reshape(len(train[0]), -1), test[0].reshape(len(test[0]), -1), train[1], test[1])
-        own = correct(self.features(model, train[0]), self.features(model, test[0]), train[1], test[1])
-        gain = bootstrap(own.astype(float) - raw, resamples=self.resamples, seed=self.seed)
-        return rate("probe_accuracy", own) | rate("baseline/pixels_accuracy", raw) | row("probe_gain", *gain, len(own))
+        (seen, labels), (held_out, wanted) = (gathered(self.data(split, processor)) for split in ("train", self.split))
+        features = self.features(model, seen), self.features(model, held_out)
+        pixels = seen.reshape(len(seen), -1), held_out.reshape(len(held_out), -1)
+        metrics: dict[str, float] = {}
+        for shots in (None, *([self.shots] if self.shots else [])):
+            kept, name = few(labels, shots), "" if shots is None else f"@{shots}"
+            own, raw = (correct(each[0][kept], each[1], labels[kept], wanted) for each in (features, pixels))
+            gain = bootstrap(own.astype(float) - raw, resamples=self.resamples, seed=self.seed)
+            metrics |= rate(f"probe_accuracy{name}", own) | rate(f"baseline/pixels_accuracy{name}", raw)
+            metrics |= row(f"probe_gain{name}", *gain, len(own))
+        return metrics
 
     @torch.no_grad()
     def features(self, model, pictures: np.ndarray) -> np.ndarray:
@@ -56,6 +60,12 @@ def gathered(rows) -> tuple[np.ndarray, np.ndarray]:
     """(pictures (n, C, H, W), their classes (n,))."""
     every = [rows[index] for index in range(len(rows))]
     return np.stack([each["pixel_values"] for each in every]), np.array([each["labels"] for each in every])
+
+
+def few(labels: np.ndarray, shots: int | None) -> np.ndarray:
+    """Which rows are the first `shots` of their class; all of them where it is None."""
+    found = [np.flatnonzero(labels == name)[:shots] for name in np.unique(labels)]
+    return np.sort(np.concatenate(found))
 
 
 def correct(seen: np.ndarray, held_out: np.ndarray, labels: np.ndarray, wanted: np.ndarray) -> np.ndarray:
