@@ -52,3 +52,14 @@ def test_what_is_not_is_told_by_its_class():
     found = Drawn(rows, each=4)(Painter(wrong=(1,)), None)
     assert found["drawn_accuracy"] == pytest.approx(2 / 3, abs=1e-6)
     assert [found[f"{name}/drawn_accuracy"] for name in NAMES] == [1.0, 0.0, 1.0]
+
+
+def test_pictures_of_the_train_split_drawn_again_are_told():
+    class Copier(Painter):
+        def sample(self, count, condition, **_):
+            seen = rows("train", None).rows
+            return torch.from_numpy(np.stack([seen[int(label)]["pixel_values"] for label in condition["labels"]]))
+
+    copied, painted = (Drawn(rows, each=4)(made, None) for made in (Copier(), Painter()))
+    assert copied["drawn_nearest"] == 0 < painted["drawn_nearest/low"]
+    assert copied["baseline/real_nearest"] == painted["baseline/real_nearest"] > 0

@@ -6,13 +6,16 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from fmcycle.evaluation.interval import rate
+from fmcycle.evaluation.interval import bootstrap, rate, row
 from fmcycle.number import NonNegativeInt, PositiveFloat, PositiveInt
 
 
 @dataclass
 class Drawn:
     """Share of drawn pictures that a classifier of real ones takes for their class; and what it is right in for real held-out ones.
+
+    `drawn_nearest`: how far drawn pictures are from the nearest of the train split, a mean distance between numbers in [-1, 1]; much
+    less than `baseline/real_nearest`, that of held-out ones, says that pictures of the train split are drawn again.
 
     data: (split, processor) -> rows with `pixel_values`, `classes`, and `input_ids` where the model follows a text: then captions of
     held-out rows are asked for. The classifier is a support vector machine (radial basis) on the numbers of the train split's pictures.
@@ -27,20 +30,23 @@ class Drawn:
     seed: NonNegativeInt = 0
 
     def __call__(self, model, processor) -> dict[str, float]:
+        from sklearn.neighbors import NearestNeighbors
         from sklearn.svm import SVC
 
-        train, test = self.data("train", processor), self.data(self.split, processor)
-        classifier = SVC(C=10.0).fit(*numbers(train))
+        train, test = numbers(self.data("train", processor)), self.data(self.split, processor)
+        classifier, near = SVC(C=10.0).fit(*train), NearestNeighbors(n_neighbors=1).fit(train[0])
         pictures, labels = numbers(test)
         wanted, drawn = self.samples(model, test, labels)
-        found = classifier.predict(drawn.reshape(len(drawn), -1)) == wanted
+        found = classifier.predict(drawn) == wanted
         metrics = rate("drawn_accuracy", found) | rate("baseline/real_accuracy", classifier.predict(pictures) == labels)
+        for name, those in (("drawn_nearest", drawn), ("baseline/real_nearest", pictures)):
+            metrics |= row(name, *bootstrap(near.kneighbors(those)[0][:, 0], seed=self.seed), len(those))
         for number, name in enumerate(test.classes):
             metrics |= rate(f"{name}/drawn_accuracy", found[wanted == number])
         return metrics
 
     def samples(self, model, rows, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(class asked for (n,), pictures (n, C, H, W)): `each` of every class."""
+        """(class asked for (n,), pictures as rows of numbers): `each` of every class."""
         generator, asked = torch.Generator().manual_seed(self.seed), np.repeat(np.arange(len(rows.classes)), self.each)
         drawn = []
         for begin in range(0, len(asked), self.batch_size):
@@ -52,7 +58,7 @@ class Drawn:
                 chosen = [rows[int(places[index % len(places)])] for index, places in enumerate(of_class)]
                 condition = {"input_ids": rows.collate(chosen)["input_ids"]}
             made = model.sample(len(part), condition, steps=self.steps, guidance=self.guidance, generator=generator)
-            drawn.append(made.cpu().numpy())
+            drawn.append(made.flatten(1).cpu().numpy())
         return asked, np.concatenate(drawn)
 
 
