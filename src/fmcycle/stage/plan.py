@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from fmcycle import artifact
 from fmcycle.build import build
 from fmcycle.data.module import Stream
 from fmcycle.estimate import cost, ledger, pace, peak
 from fmcycle.model.body import same
-from fmcycle.model.made import like
+from fmcycle.model.made import fit_to, like
 from fmcycle.training import speed
 
 PROCESS = 520e6  # bytes of a process with its imports and the first step's libraries; what is measured in the run itself is used there
@@ -184,10 +185,12 @@ def memory(step: cost.Cost, machine) -> float:
 def work(cfg, machine, budget, batch: dict, accumulate: int) -> cost.Cost:
     """The cost of a step of the real recipe on `batch`: model -> strategy -> speed, as stage/train.py makes it, of the config alone."""
     whole = replace(machine, compile=False, strategy="auto")
-    base = cfg.inputs.get("model")
+    base, processor = cfg.inputs.get("model"), cfg.inputs.get("processor")
+    known = artifact.load_processor(processor) if processor and Path(processor).is_dir() else None
 
     def make():
         begun = like(base) if base and Path(base).is_dir() and same(base, cfg.model) else build(cfg.model)
+        begun = fit_to(begun, known) if known and not base else begun  # which token is a picture, for one
         model = speed.fuse(build(cfg.strategy)(begun))
         whole.prepare(model, None, budget.precision)
         return model
