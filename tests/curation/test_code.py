@@ -39,6 +39,25 @@ def test_other_languages_are_counted_and_texts_are_not_read():
     assert judged("a.py", "def f(:", "text")["reason"] is None
 
 
+def test_a_row_of_a_table_is_not_in_the_language_of_the_table():
+    found = syntax(
+        pl.DataFrame(
+            {
+                "id": ["codes.json#3", "codes.json#4", "codes.jsonl#5", "m/x.py.gz", "codes.json#6~2"],
+                "text": ["def f(): pass", "def f(:", "a = [", "print 1", "fn main( {"],
+                "type": ["code"] * 5,
+                "domain": ["unknown", "Python", "python", "python", "rust"],
+            }
+        )
+    )
+    assert found["rule"].to_list() == [None, "py parses", "py parses", "py parses", None]
+    assert found["count:unchecked"].to_list() == [1, 0, 0, 0, 1]
+
+
+def test_a_notebook_is_json():
+    assert judged("a.ipynb", '{"cells": []}')["count:unchecked"] == 0 and judged("a.ipynb", "{cells")["reason"] == "code does not parse"
+
+
 def test_deep_nesting_is_a_verdict_and_no_crash():
     assert judged("a.json", "[" * 200_000)["reason"] == "code does not parse"
     assert judged("a.py", "(" * 100_000)["reason"] == "code does not parse"
