@@ -42,7 +42,20 @@ def test_the_score_is_a_function_of_examples_seed_and_text():
     assert (linear.train(GOOD, BAD, **options, seed=0).score(texts) == model.score(texts)).all()
     assert (linear.train(GOOD, BAD, **options, seed=1).score(texts) != model.score(texts)).any()
     assert np.allclose(np.concatenate([model.score(texts[place : place + 1]) for place in range(len(texts))]), model.score(texts))
-    assert model.score(pl.Series([GOOD[0], GOOD[0][:100] + BAD[0] * 9]))[1] > 0.5  # what stands behind `characters` does not count
+    long = GOOD[0] + GOOD[1]
+    assert (
+        model.score(pl.Series([long[:100] + BAD[0] * 9]))[0] == model.score(pl.Series([long[:100]]))[0]
+    )  # what stands behind `characters` does not count
+
+
+def test_letters_tell_a_misspelled_word_where_words_do_not():
+    options = {"buckets": 1 << 14, "ngram": 1, "characters": 100, "seed": 0}
+    texts = pl.Series(["c4sino b0nuses", "ca sino bonu s", "inductoin mountian"])
+    model = linear.train(GOOD, BAD, **options, letters=4)
+    assert len(set(linear.train(GOOD, BAD, **options).score(texts))) == 1
+    assert model.score(texts)[:2].max() < model.score(texts)[2] - 0.05
+    assert np.allclose(np.concatenate([model.score(texts[place : place + 1]) for place in range(3)]), model.score(texts))
+    assert model.score(pl.Series([""]))[0] == 0.5
 
 
 def test_every_kind_of_file_gives_its_texts(tmp_path):

@@ -28,11 +28,29 @@ def test_a_text_of_unsafe_words_goes_and_one_with_an_oath_in_it_stays():
 
 
 def test_words_are_asked_in_their_own_language_only():
-    frame = pl.DataFrame({"text": ["Der Chinks der Fichte", "Der Chinks der Fichte", "so ein mist"], "language": ["de", "und", "de"]})
+    frame = pl.DataFrame({"text": ["Der Kikes der Fichte", "Der Kikes der Fichte", "so ein mist"], "language": ["de", "und", "de"]})
     assert toxicity.lexicon(frame, min_count=1)["reason"].to_list() == [None, "unsafe words", None]
     own = toxicity.lexicon(frame, min_count=1, terms={"de": {"oath": ["mist"]}})
     assert own["value"].to_list() == [None, None, "oath (de) 0.333"]
     assert toxicity.lexicon(frame, terms={})["reason"].to_list() == [None] * 3
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "They retard the growth of trade, and what retards trade retards us",
+        "Stop up the chinks and crannies, the chinks in that wall",
+        "Enough rope to hang yourself, and to shoot yourself in the foot",
+        "All spic and span, as spic and span as ever",
+    ],
+)
+def test_words_that_stand_for_something_else_are_none(text):
+    assert toxicity.lexicon(pl.DataFrame({"text": [text]}), min_count=1)["reason"].to_list() == [None]
+
+
+def test_the_same_words_of_persons_are():
+    texts = ["a bunch of retards", "You chinks!", "just shoot yourself", "those spics"]
+    assert toxicity.lexicon(pl.DataFrame({"text": texts}), min_count=1)["reason"].null_count() == 0
 
 
 def test_what_counts_is_how_much_of_a_text_is_toxic():
@@ -85,9 +103,10 @@ def test_what_words_and_a_classifier_find_on_hatecheck(capsys):
     }
     texts = pl.DataFrame({"text": [row["test_case"] for row in held]})
     hateful = np.array([row["label_gold"] == "hateful" for row in held])
-    model = linear.train(*shown.values(), buckets=1 << 18, ngram=2, characters=2000, seed=0)
+    model = linear.train(*shown.values(), buckets=1 << 18, ngram=2, characters=2000, seed=0, letters=toxicity.LETTERS)
     named = {
         "lexicon": toxicity.lexicon(texts, min_count=1)["reason"].is_not_null().to_numpy(),
+        "classifier at 0.5": model.score(texts["text"]) > 0.5,
         "classifier": model.score(texts["text"]) > 0.8,
     }
     for name, told in named.items():

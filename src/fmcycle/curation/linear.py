@@ -1,4 +1,4 @@
-"""A linear model on hashed n-grams of words, trained on two heaps of examples: a score for texts at the speed of counting words."""
+"""A linear model on hashed n-grams of words (and letters), trained on two heaps of examples: a score at the speed of counting them."""
 
 import csv
 import functools
@@ -15,23 +15,25 @@ from fmcycle.curation.word import UNSPACED
 from fmcycle.error import InputError
 
 TOKEN = rf"{UNSPACED}\p{{M}}*|[[\p{{L}}\p{{M}}\p{{N}}]--{UNSPACED}]+|[^\s\p{{L}}\p{{N}}]"
-ROUNDS, RATE, DECAY = 150, 0.5, 1e-4
+ROUNDS, RATE, DECAY = 150, 0.5, 0.03
 MIX = np.uint64(0x9E3779B97F4A7C15)  # odd: multiplying by it loses nothing
 
 
 @dataclass(frozen=True)
 class Linear:
-    """`weights` by hashed n-gram (float64, a power of two of them), `bias`; n-grams up to `ngram` words, hashed with `seed`."""
+    """`weights` by hashed n-gram (float64, a power of two of them), `bias`; n-grams up to `ngram` words, and of 2 to `letters` letters,
+    hashed with `seed`."""
 
     weights: np.ndarray
     bias: float
     ngram: int
     characters: int
     seed: int
+    letters: int = 0
 
     def score(self, texts: pl.Series) -> np.ndarray:
         """How much each text is like the first heap, in [0, 1]; 0.5 for a text without words."""
-        features, place, value = features_of(texts, len(self.weights), self.ngram, self.characters, self.seed)
+        features, place, value = features_of(texts, len(self.weights), self.ngram, self.characters, self.seed, self.letters)
         return sigmoid(
             np.bincount(place, self.weights[features] * value, len(texts)) + self.bias * (np.bincount(place, minlength=len(texts)) > 0)
         )
@@ -42,20 +44,34 @@ def sigmoid(values: np.ndarray) -> np.ndarray:
     return 0.5 * (1 + np.tanh(0.5 * values))
 
 
-def features_of(texts: pl.Series, buckets: int, ngram: int, characters: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(bucket, text, value) of every n-gram in the first `characters` of each text; values make a text's vector about one long."""
+def features_of(
+    texts: pl.Series, buckets: int, ngram: int, characters: int, seed: int, letters: int = 0
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(bucket, text, value) of every n-gram in the first `characters` of each text; values make a text's vector about one long.
+
+    With letters, as much as the words count the n-grams of 2 to `letters` letters in them, which a misspelled word shares with the word.
+    """
     words = texts.str.slice(0, characters).str.to_lowercase().str.extract_all(TOKEN)
-    counts = words.list.len().fill_null(0).to_numpy().astype(np.int64)
-    hashes = words.explode(empty_as_null=False, keep_nulls=False).hash(seed).to_numpy()
+    found = [hashed(words, range(1, ngram + 1), buckets, seed)]
+    if letters > 1:
+        spelled = pl.select(pl.format(" {} ", words.list.join(" "))).to_series().str.replace("^ +$", "")
+        found.append(hashed(spelled.str.extract_all("(?s)."), range(2, letters + 1), buckets, seed + 1))
+    values = [1 / np.sqrt(len(found) * np.bincount(rows, minlength=len(texts)))[rows] for _, rows in found]
+    return np.concatenate([features for features, _ in found]), np.concatenate([rows for _, rows in found]), np.concatenate(values)
+
+
+def hashed(tokens: pl.Series, sizes: range, buckets: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """(bucket, text) of every run of so many of each text's tokens."""
+    counts = tokens.list.len().fill_null(0).to_numpy().astype(np.int64)
+    hashes = tokens.explode(empty_as_null=False, keep_nulls=False).hash(seed).to_numpy()
     place = np.repeat(np.arange(len(counts)), counts)
     found, where = [], []
-    for n in range(1, ngram + 1):
+    for n in sizes:
         own = grams(hashes, n)
         inside = place[: len(own)] == place[len(place) - len(own) :]
         found.append(own[inside] >> np.uint64(65 - buckets.bit_length()))
         where.append(place[: len(own)][inside])
-    features, rows = np.concatenate(found).astype(np.int64), np.concatenate(where)
-    return features, rows, 1 / np.sqrt(np.bincount(rows, minlength=len(counts)))[rows]
+    return np.concatenate(found).astype(np.int64), np.concatenate(where)
 
 
 def grams(hashes: np.ndarray, n: int) -> np.ndarray:
@@ -68,12 +84,12 @@ def grams(hashes: np.ndarray, n: int) -> np.ndarray:
     return mixed * MIX
 
 
-def train(first: list[str], second: list[str], *, buckets: int, ngram: int, characters: int, seed: int) -> Linear:
+def train(first: list[str], second: list[str], *, buckets: int, ngram: int, characters: int, seed: int, letters: int = 0) -> Linear:
     """The model that tells `first` from `second`: logistic regression, both heaps of the same weight, full batches, so that the same
     examples and seed give the same model."""
     texts, labels = pl.Series([*first, *second], dtype=pl.String), np.repeat([1.0, 0.0], [len(first), len(second)])
     share = np.where(labels == 1, 0.5 / len(first), 0.5 / len(second))
-    features, place, value = features_of(texts, buckets, ngram, characters, seed)
+    features, place, value = features_of(texts, buckets, ngram, characters, seed, letters)
     used, compact = np.unique(features, return_inverse=True)
     weights, squares, bias, bias_square = np.zeros(len(used)), np.full(len(used), 1e-12), 0.0, 1e-12
     for _ in range(ROUNDS):
@@ -85,20 +101,20 @@ def train(first: list[str], second: list[str], *, buckets: int, ngram: int, char
         bias -= RATE * error.sum() / np.sqrt(bias_square)
     whole = np.zeros(buckets)
     whole[used] = weights
-    return Linear(whole, float(bias), ngram, characters, seed)
+    return Linear(whole, float(bias), ngram, characters, seed, letters)
 
 
-def trained(first: list, second: list, *, buckets: int, ngram: int, characters: int, seed: int) -> Linear:
+def trained(first: list, second: list, *, buckets: int, ngram: int, characters: int, seed: int, letters: int = 0) -> Linear:
     """`train` on examples named as `examples` reads them, once a process. Raises InputError where a heap is empty."""
-    return _trained(json.dumps([first, second]), buckets, ngram, characters, seed)
+    return _trained(json.dumps([first, second]), buckets, ngram, characters, seed, letters)
 
 
 @functools.lru_cache(maxsize=4)
-def _trained(named: str, buckets: int, ngram: int, characters: int, seed: int) -> Linear:
+def _trained(named: str, buckets: int, ngram: int, characters: int, seed: int, letters: int) -> Linear:
     heaps = [[text for entry in heap for text in examples(entry)] for heap in json.loads(named)]
     if not all(heaps):
         raise InputError("a learned score needs examples of both kinds; name files or folders of them, as docs/curation.md shows")
-    return train(*heaps, buckets=1 << (buckets - 1).bit_length(), ngram=ngram, characters=characters, seed=seed)
+    return train(*heaps, buckets=1 << (buckets - 1).bit_length(), ngram=ngram, characters=characters, seed=seed, letters=letters)
 
 
 def examples(entry: str | dict) -> Iterator[str]:

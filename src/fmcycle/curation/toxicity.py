@@ -9,6 +9,7 @@ import polars as pl
 from fmcycle.curation import linear, word
 from fmcycle.number import Fraction, NonNegativeInt, PositiveInt
 
+LETTERS = 4  # h4te, hte and "h a t e" still share some with "hate"
 # Short on purpose: words and phrases that are hardly ever meant otherwise. English; other languages by config.
 TERMS = {
     "en": {
@@ -33,9 +34,18 @@ TERMS = {
             "horny",
             "dildos?",
         ],
-        "slur": ["niggers?", "faggots?", "kikes?", "spics?", "chinks?", "wetbacks?", "trann(?:y|ies)", "retards?", "towelheads?"],
+        "slur": [
+            "niggers?",
+            "faggots?",
+            "kikes?",
+            "(?:you|these|those|dirty|filthy|fucking|bunch of) (?:spics?|chinks?)",
+            "wetbacks?",
+            "trann(?:y|ies)",
+            "(?:you|a|like|these|those|all|fucking|of|many|total) retards?",
+            "towelheads?",
+        ],
         "threat": [
-            "(?:kill|hang|shoot) yourself",
+            "(?:go|go and|just|please|should) (?:kill|hang|shoot) yourself",  # rope enough to hang yourself, to shoot yourself in the foot
             "i(?:'ll| will| am going to|'m going to) (?:kill|rape|murder|shoot|stab) (?:you|her|him|them)",
             "(?:deserves?|ought|need) to (?:die|be shot|be killed|be hanged|be raped)",
             "should (?:all )?be (?:shot|killed|exterminated|gassed|hanged)",
@@ -94,7 +104,7 @@ def classifier(
 
     toxic, safe: examples as `linear.examples` reads them, the model as in `learned.quality`. It knows what they show and no more.
     """
-    trained = linear.trained(toxic, safe, buckets=buckets, ngram=ngram, characters=2000, seed=seed)
+    trained = linear.trained(toxic, safe, buckets=buckets, ngram=ngram, characters=2000, seed=seed, letters=LETTERS)
     return by_lines(frame, trained.score, threshold, max_share)
 
 
