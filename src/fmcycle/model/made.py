@@ -1,5 +1,6 @@
 """A model and the processor it will meet: token ids, sizes, and whether a base is the one that was asked for."""
 
+import inspect
 import json
 from pathlib import Path
 
@@ -7,6 +8,7 @@ from fmcycle import pipeline
 from fmcycle.error import InputError
 from fmcycle.part import ends, tokenizer_of
 
+MEDIA = ("pixel_values", "input_features", "input_values")
 CLOSING = ("o_proj", "down_proj", "c_proj", "Wo")  # what transformers calls the last matrix of attention and MLP
 
 
@@ -50,6 +52,16 @@ def _classes(model, classes: list[str]) -> None:
     model.config.id2label = dict(enumerate(classes))
     if not diffusion:
         model.config.label2id = {name: number for number, name in enumerate(classes)}
+
+
+def check_takes(model, batch: dict) -> None:
+    """Raises InputError where a batch holds pictures or sound, and the model is one of transformers' that has no place for them.
+
+    It would not always say so itself: a language model passes by what it does not know.
+    """
+    taken = inspect.signature(model.forward).parameters
+    for name in (each for each in MEDIA if each in batch and each not in taken and hasattr(model, "base_model_prefix")):
+        raise InputError(f"the rows hold {name}, which a {type(model).__name__} does not take: choose another model=... or data=...")
 
 
 def has_weights(node: dict) -> bool:

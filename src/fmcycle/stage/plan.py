@@ -11,7 +11,7 @@ from fmcycle.build import build
 from fmcycle.data.module import Stream
 from fmcycle.estimate import cost, ledger, pace, peak
 from fmcycle.model.body import same
-from fmcycle.model.made import fit_to, like
+from fmcycle.model.made import check_takes, fit_to, like
 from fmcycle.training import speed
 
 PROCESS = 520e6  # bytes of a process with its imports and the first step's libraries; what is measured in the run itself is used there
@@ -191,6 +191,7 @@ def work(cfg, machine, budget, batch: dict, accumulate: int) -> cost.Cost:
     def make():
         begun = like(base) if base and Path(base).is_dir() and same(base, cfg.model) else build(cfg.model)
         begun = fit_to(begun, known) if known and not base else begun  # which token is a picture, for one
+        check_takes(begun, batch)
         model = speed.fuse(build(cfg.strategy)(begun))
         whole.prepare(model, None, budget.precision)
         return model
