@@ -29,14 +29,15 @@ def rows(split, processor):
 
 def test_what_is_easy_is_found_in_features_and_in_pixels(encoder):
     found = Probe(rows, shots=None, batch_size=5)(encoder, None)
-    assert found["probe_accuracy"] > 0.9 and found["baseline/pixels_accuracy"] == 1.0 and found["probe_accuracy/n"] == 18
+    assert found["probe_accuracy"] > 0.8 and found["baseline/pixels_accuracy"] == 1.0 and found["probe_accuracy/n"] == 18
     assert found["probe_gain"] == pytest.approx(found["probe_accuracy"] - 1, abs=1e-5) and encoder.config.mask_ratio == 0.75
 
 
 def test_features_do_not_depend_on_chance_or_on_the_batch(encoder):
     pictures = np.stack([row["pixel_values"] for row in rows("test", None).rows])
     one, other = (Probe(rows, batch_size=size).features(encoder, pictures) for size in (18, 4))
-    assert one.shape == (18, 64) and np.allclose(one, other, atol=1e-5)
+    assert one.shape == (18, 4 * 32) and np.allclose(one, other, atol=1e-5)
+    assert Probe(rows, patches=False).features(encoder, pictures).shape == (18, 2 * 32)
 
 
 def test_shots_are_of_every_class_and_stand_beside_all(encoder):

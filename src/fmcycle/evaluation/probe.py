@@ -12,16 +12,18 @@ from fmcycle.number import NonNegativeInt, PositiveInt
 
 @dataclass
 class Probe:
-    """Accuracy of a linear probe on the class token and the mean of the last hidden states, of one on raw pixels, and the gain, paired.
+    """Accuracy of a linear probe on the last hidden states, of one on raw pixels, and the gain, paired.
 
     data: (split, processor) -> rows with `pixel_values`, `labels` and `classes`. Nothing is masked while features are made. The probes
     learn from all rows of the train split, standardised; `probe_accuracy@K` and so on: from the first K = `shots` of each class alone
-    (null: not measured). Source: He et al. (2022).
+    (null: not measured). patches: true: the states of all patches, each in its place as pixels are; false: their mean and the class
+    token, which have lost the places. Source: He et al. (2022).
     """
 
     data: Callable
     split: str = "test"
     shots: PositiveInt | None = 5
+    patches: bool = True
     batch_size: PositiveInt = 128
     resamples: PositiveInt = 1000
     seed: NonNegativeInt = 0
@@ -41,15 +43,18 @@ class Probe:
 
     @torch.no_grad()
     def features(self, model, pictures: np.ndarray) -> np.ndarray:
-        """Mean and class token of the encoder's last hidden states: (pictures, 2 * width)."""
+        """(pictures, patches * width) or (pictures, 2 * width) numbers."""
         encoder, found = getattr(model, "vit", model), []
         if hasattr(encoder.config, "mask_ratio"):
             encoder.config.mask_ratio, masked = 0.0, encoder.config.mask_ratio
         try:
             for begin in range(0, len(pictures), self.batch_size):
                 part = torch.from_numpy(pictures[begin : begin + self.batch_size]).to(model.device)
-                hidden = encoder(pixel_values=part).last_hidden_state
-                found.append(torch.cat([hidden[:, 0], hidden[:, 1:].mean(1)], 1).float().cpu().numpy())
+                count = (part.shape[-1] // encoder.config.patch_size) ** 2  # of which a masked autoencoder else shuffles the order
+                order = {"noise": torch.arange(count).float().expand(len(part), -1)} if hasattr(encoder.config, "mask_ratio") else {}
+                hidden = encoder(pixel_values=part, **order).last_hidden_state
+                kept = hidden[:, 1:].flatten(1) if self.patches else torch.cat([hidden[:, 0], hidden[:, 1:].mean(1)], 1)
+                found.append(kept.float().cpu().numpy())
         finally:
             if hasattr(encoder.config, "mask_ratio"):
                 encoder.config.mask_ratio = masked
