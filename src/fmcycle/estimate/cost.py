@@ -170,7 +170,7 @@ class Meter(TorchDispatchMode):
             return False  # "if any value is wrong": none is
         if func._overloadpacket in (ATEN.index, ATEN.index_put, ATEN.index_put_, ATEN._unsafe_index):
             args = (args[0], [place for index in args[1] for place in _places(index)], *args[2:])
-        out = func(*args, **kwargs)
+        out = _grouped(func, args, kwargs) if func._overloadpacket is ATEN._grouped_mm else func(*args, **kwargs)
         made = [x for x in tree_leaves(out) if isinstance(x, Tensor)]
         self._count(func, args, kwargs, out, given, made)
         for x in made:
@@ -189,6 +189,9 @@ class Meter(TorchDispatchMode):
             self.work["attention_flops"] += _packed_attention(args, backward="backward" in str(packet))
         elif packet in BATCHED:
             self.work["batched_flops"] += flop_registry[packet](*args, **kwargs, out_val=out)
+        elif packet is ATEN._grouped_mm:
+            self.work["matmul_flops"] += 2 * args[0].numel() * args[1].shape[-1]
+            self.work["matmul_bytes"] += size
         elif packet in flop_registry:
             self.work["matmul_flops"] += flop_registry[packet](*args, **kwargs, out_val=out)
             self.work["matmul_bytes"] += size
@@ -209,6 +212,11 @@ class Meter(TorchDispatchMode):
         size = self.alive.pop(key, 0)
         self.now -= size
         self.small -= size * (size < MAPPED)
+
+
+def _grouped(func, args: tuple, kwargs: dict[str, Any]) -> Tensor:
+    """The products of experts, each with its own rows: torch knows what they make of bf16 alone, and of fp32 it is the same."""
+    return func(*(x.to(torch.bfloat16) for x in args[:2]), *args[2:], **kwargs).to(args[0].dtype)
 
 
 def _whole(func, kwargs: dict[str, Any]) -> bool:

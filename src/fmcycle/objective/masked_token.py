@@ -22,8 +22,9 @@ class MaskedToken:
 
     def __call__(self, model, batch):
         ids = batch["input_ids"]
-        mask_id = model.config.pad_token_id if self.mask_token_id is None else self.mask_token_id
-        real = ids != model.config.pad_token_id
+        pad = model.config.pad_token_id or 0  # none: a plan of the run, in which the model has not met its processor
+        mask_id = pad if self.mask_token_id is None else self.mask_token_id
+        real = ids != pad
         chosen = (torch.randint_like(ids, WHOLE) < self.share * WHOLE) & real  # whole numbers: a plan of the run draws them too
         chosen[:, 0] |= ~chosen.any(1)  # a short row with nothing chosen would teach nothing
         fate = torch.randint_like(ids, 10)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from fmcycle.training import attention, speed
+from fmcycle.training import attention, expert, speed
 
 
 @dataclass
@@ -10,11 +10,12 @@ class NextToken:
     """Cross-entropy of each token of `input_ids` (B, T) given the ones before it; the count is over predicted tokens.
 
     `labels` (B, T), where the batch has them, keep the tokens that are predicted (-100: not); `position_ids` (B, T) begin anew
-    with every packed document.
+    with every packed document. A model with experts also keeps them evenly used: `balance`, by its config's `router_aux_loss_coef`.
     """
 
     def __call__(self, model, batch):
-        output = attention.output(model, batch)[:, :-1]
+        result = attention.result(model, batch, **expert.asked(model))
         targets = batch.get("labels", batch["input_ids"])[:, 1:]
         count = (targets != -100).sum() if "labels" in batch else targets.numel()
-        return {"loss": speed.cross_entropy(output, model.get_output_embeddings(), targets), "count": count}
+        loss = speed.cross_entropy(result.logits[:, :-1], model.get_output_embeddings(), targets)
+        return expert.balanced(model, result, {"loss": loss, "count": count})

@@ -29,7 +29,7 @@ def muon(
     beta2: Fraction = 0.95,
     eps: PositiveFloat = 1e-8,
 ) -> torch.optim.Optimizer:
-    """Muon with `lr` on 2-D weights of the body, AdamW with `embedding_lr` and `vector_lr` on the rest; only matrices are decayed.
+    """Muon with `lr` on the body's matrices, each expert's among them, AdamW with the other rates on the rest; only matrices are decayed.
 
     `lr` is the root mean square of an update of a square matrix times its square root of width (Jordan's scale).
     Sources: Jordan et al., Muon (2024); Liu et al., Muon is scalable for LLM training (2025) for the decay.
@@ -75,8 +75,9 @@ class Muon(torch.optim.Optimizer):
             buffer.lerp_(p.grad, 1 - group["momentum"])
             same_shape[p.shape].append((p, torch.lerp(p.grad, buffer, group["momentum"])))
         for shape, pairs in same_shape.items():
-            updates = orthogonal_in_shards(torch.stack([update for _, update in pairs]))
-            scale = max(1.0, shape[0] / shape[1]) ** 0.5
+            matrices = torch.stack([update for _, update in pairs]).view(-1, *shape[-2:])  # experts are a matrix each
+            updates = orthogonal_in_shards(matrices).view(-1, *shape)
+            scale = max(1.0, shape[-2] / shape[-1]) ** 0.5
             for (p, _), update in zip(pairs, updates, strict=True):
                 p.mul_(1 - group["lr"] * group["weight_decay"])
                 p.add_(update, alpha=-group["lr"] * scale)

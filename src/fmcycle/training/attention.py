@@ -16,7 +16,12 @@ ENDS = "cu_seq_lens_q"  # transformers' name for where packed documents end
 
 
 def output(model: Any, batch: dict) -> Tensor:
-    """What `model` gives for `input_ids` (B, T): logits, or hidden states where the output layer is fused.
+    """The logits of `result`, or the hidden states where the output layer is fused: (B, T, ...)."""
+    return result(model, batch).logits
+
+
+def result(model: Any, batch: dict, **asked: Any) -> Any:
+    """What `model` gives for `input_ids` (B, T), and for what else is `asked` of its forward.
 
     `position_ids` (B, T), where the batch has them, begin anew with every document, and none sees another; `pixel_values` are what a
     vision-language model sees.
@@ -24,12 +29,12 @@ def output(model: Any, batch: dict) -> Tensor:
     """
     if "position_ids" not in batch:
         seen = {"pixel_values": batch["pixel_values"]} if "pixel_values" in batch else {}
-        return model(input_ids=batch["input_ids"], **seen, use_cache=False).logits
+        return model(input_ids=batch["input_ids"], **seen, use_cache=False, **asked)
     if getattr(getattr(model, "active_peft_config", None), "is_prompt_learning", False) or not _takes_positions(
         decoder_of(model).__class__
     ):
         raise InputError("this model can't keep packed documents apart (it takes no positions): choose data that is not packed")
-    return model(input_ids=batch["input_ids"], position_ids=batch["position_ids"], use_cache=False).logits
+    return model(input_ids=batch["input_ids"], position_ids=batch["position_ids"], use_cache=False, **asked)
 
 
 @functools.cache
