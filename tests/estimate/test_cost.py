@@ -4,7 +4,7 @@ from functools import partial
 
 import pytest
 import torch
-from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
+from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, MixtralConfig, MixtralForCausalLM
 
 from fmcycle.estimate import cost
 from fmcycle.objective.dpo import DPO
@@ -131,3 +131,12 @@ def test_asking_for_the_device_of_a_tensor_is_no_work():
         before = dict(meter.work)
         torch.ops.prim.device(x)
     assert {kind: meter.work[kind] - before[kind] for kind in before} | {"calls": 0} == dict.fromkeys(cost.KINDS, 0)
+
+
+def test_experts_cost_what_a_token_goes_through():
+    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 2}
+    batch, found = {"input_ids": torch.randint(0, 64, (4, 16))}, {}
+    for chosen in (1, 2):
+        config = MixtralConfig(vocab_size=64, num_local_experts=4, num_experts_per_tok=chosen, **sizes)
+        found[chosen] = cost.step_cost(partial(MixtralForCausalLM, config), batch, NextToken(), muon).flops
+    assert found[2] - found[1] == 3 * 2 * (4 * 16) * 2 * (3 * 32 * 48), "three products of an expert, forward and twice backward"

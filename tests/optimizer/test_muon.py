@@ -93,3 +93,17 @@ def test_matrices_whose_rows_lie_on_two_devices_are_orthogonalised_whole(tmp_pat
     source = str(Path(__file__).parents[2] / "src")
     done = subprocess.run(torchrun, env=os.environ | {"PYTHONPATH": source, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_an_expert_is_trained_as_the_matrix_that_it_is():
+    torch.manual_seed(0)
+    both = torch.nn.Parameter(torch.randn(2, 8, 16))
+    alone = [torch.nn.Parameter(part.clone()) for part in both.data]
+    for parameters in ([both], alone):
+        torch.manual_seed(1)
+        gradient = torch.randn(2, 8, 16)
+        module = torch.nn.ParameterList(parameters)
+        for parameter, grad in zip(parameters, [gradient] if len(parameters) == 1 else gradient, strict=True):
+            parameter.grad = grad.clone()
+        muon(module, lr=0.1).step()
+    torch.testing.assert_close(both.data, torch.stack([part.data for part in alone]))
