@@ -36,7 +36,7 @@ FAMILIES = {  # experiment: what makes it short, and one request of its kind
 }
 BARS = {
     "vit_digits": lambda found: found["accuracy"] > 0.8,
-    "mae_digits": lambda found: found["probe_accuracy"] > found["baseline/pixels_accuracy"],
+    "mae_digits": lambda found: found["probe_accuracy@5"] > found["baseline/pixels_accuracy@5"],
     "ddpm_digits": lambda found: found["drawn_accuracy"] >= 0.8,
     "dit_digits": lambda found: found["drawn_accuracy"] >= 0.8,
     "image_gpt_digits": lambda found: found["bits_per_dimension/high"] < found["baseline/histogram_bits_per_dimension/low"],
