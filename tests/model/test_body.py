@@ -34,7 +34,7 @@ def test_a_new_head_stands_on_the_body_that_was_trained(trained, capsys):
 
 
 def test_a_body_of_another_size_or_family_is_refused(trained, material):
-    with pytest.raises(InputError, match=r"another shape; choose the model=\.\.\."):
+    with pytest.raises(InputError, match=r"another shape; take the model=\.\.\."):
         on_body(classifier(hidden_size=64), trained[0])
     with pytest.raises(InputError, match="is missing there"):
         on_body(classifier(), material / "model")
