@@ -51,9 +51,7 @@ def caption(row: dict, processor, *, until: str | None = None) -> dict | None:
     return {**pixels(row, processor), "input_ids": ids_of(processor, text)} if text else None
 
 
-def conversation(
-    row: dict, processor, *, question: str = "What is this?", answer: str = "text", until: str | None = None
-) -> dict | None:
+def conversation(row: dict, processor, *, question: str = "What is this?", answer: str = "text", until: str | None = None) -> dict | None:
     """A picture, a question and the answer in the column `answer`: {"pixel_values", "input_ids", "labels"}, labels on the answer only.
 
     The picture's tokens stand before the question. until: as in `caption`. None for one without an answer.
