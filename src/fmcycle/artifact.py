@@ -112,6 +112,12 @@ def describe(model: str | Path) -> dict[str, str]:
     return {"model": digest(model), "processor": digest_of(files), "template": files.get("chat_template.jinja", "")}
 
 
+def tokenizer_digest(folder: str | Path) -> str | None:
+    """The sha256 of the tokenizer in a processor or model folder; None where there is none."""
+    file = Path(folder) / "tokenizer.json"
+    return sha256(file) if file.is_file() else None
+
+
 def tagged(package: dict) -> dict:
     """`package` (plain data) with its `tag`: 16 hex digits over everything else in it."""
     content = {key: value for key, value in package.items() if key != "tag"}

@@ -84,3 +84,14 @@ def test_documents_without_a_train_split_are_refused(tmp_path, material):
     with pytest.raises(InputError, match="no document has split `train`"):
         tokens.run(SimpleNamespace(inputs=inputs, out=str(tmp_path / "tokens"), max_tokens=100))
     assert not (tmp_path / "tokens").exists()
+
+
+def test_tokens_of_another_tokenizer_are_refused(tmp_path, material):
+    node, documents = {"_target_": "fmcycle.processor.bpe.bpe", "_partial_": True, "vocab_size": 300}, material / "documents.parquet"
+    processor.run(SimpleNamespace(inputs={"documents": documents}, out=str(tmp_path / "other"), processor=node))
+    inputs = {"documents": documents, "processor": tmp_path / "other"}
+    tokens.run(SimpleNamespace(inputs=inputs, out=str(tmp_path / "tokens"), max_tokens=2**27))
+    given = {"tokens": str(tmp_path / "tokens"), "processor": str(tmp_path / "other"), "documents": None}
+    assert train.of_one_tokenizer(given) == given["processor"]
+    with pytest.raises(InputError, match=r"inputs\.tokens: .* was encoded by another tokenizer .*fmcycle tokens inputs\.processor="):
+        train.of_one_tokenizer(given | {"model": str(material / "model")})

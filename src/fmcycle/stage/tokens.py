@@ -6,12 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from fmcycle import artifact
+from fmcycle import artifact, durable
 from fmcycle.error import InputError
 from fmcycle.number import PositiveInt
 from fmcycle.processor.encode import encoder
 
 SPLITS = ("train", "validation", "test")
+ENCODED_BY = "processor.json"  # which tokenizer's ids these are: another one's would be other words
 
 
 @dataclass
@@ -34,6 +35,7 @@ def run(cfg: Config) -> None:
     if not len(documents.filter(pl.col("split") == "train")):
         raise InputError(f"{cfg.inputs['documents']}: no document has split `train`; run `fmcycle curate` on more text")
     with artifact.create(cfg.out) as partial:
+        durable.write_json(partial / ENCODED_BY, {"tokenizer": artifact.tokenizer_digest(cfg.inputs["processor"])})
         for split in SPLITS:
             rows = documents.filter(pl.col("split") == split)
             total = shard.write(partial / split, encoded(rows, processor), vocab_size=len(processor), max_tokens=cfg.max_tokens)

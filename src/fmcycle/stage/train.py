@@ -1,10 +1,13 @@
 """Train: pretrain, finetune and align are this one stage with three yamls."""
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from fmcycle import artifact, durable
 from fmcycle.build import build
+from fmcycle.error import InputError
+from fmcycle.stage.tokens import ENCODED_BY
 from fmcycle.training import rank, stop
 
 
@@ -47,7 +50,7 @@ def run(cfg: Config) -> dict | None:
     budget, machine, data = build(cfg.budget), build(cfg.trainer), build(cfg.data)
     loggers = logger.made(cfg.logger, cfg.runs)
     machine.micro(budget.global_batch)
-    processor = artifact.load_processor(cfg.inputs.get("model") or cfg.inputs["processor"])
+    processor = artifact.load_processor(of_one_tokenizer(cfg.inputs))
     train, validation = data("train", processor), data("validation", processor)
     with rank.ahead("plan"):
         account = Account(cfg, budget, machine, train)
@@ -76,7 +79,7 @@ def run(cfg: Config) -> dict | None:
 
 def begin(cfg: Config) -> dict:
     """A run of no steps: the model as it begins is the artifact, measured like any other."""
-    processor = artifact.load_processor(cfg.inputs.get("model") or cfg.inputs["processor"])
+    processor = artifact.load_processor(of_one_tokenizer(cfg.inputs))
     return finish(cfg, recipe(cfg, build(cfg.budget), processor, []), processor, {"step": [], "loss": [], "count": [], "skipped": []})
 
 
@@ -103,6 +106,21 @@ def recipe(cfg: Config, budget, processor, classes: list[str]):
         model = model if has_weights(cfg.model) else quiet(model)
         model = with_parts(model, {name: cfg.inputs[name] for name in PARTS if cfg.inputs.get(name)})
     return speed.fuse(build(cfg.strategy)(model))
+
+
+def of_one_tokenizer(inputs: dict) -> str:
+    """The folder of the processor; raises InputError where tokens were encoded by another tokenizer: their ids would be other words."""
+    folder = inputs.get("model") or inputs["processor"]
+    for name, path in inputs.items():
+        record = Path(path or "") / ENCODED_BY
+        known = json.loads(record.read_text())["tokenizer"] if path and record.is_file() else None
+        own = artifact.tokenizer_digest(folder)
+        if known and own and known != own:
+            raise InputError(
+                f"inputs.{name}: {path} was encoded by another tokenizer ({known[:12]}...) than that of {folder} ({own[:12]}...): encode "
+                f"the documents with it, `fmcycle tokens inputs.processor={folder} inputs.documents=FILE`, or bring both up to date"
+            )
+    return folder
 
 
 def annotate(cfg: Config, budget, train, validation, columns: dict) -> None:
