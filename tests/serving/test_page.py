@@ -65,7 +65,7 @@ def test_every_control_has_a_name_and_nothing_comes_from_elsewhere(page, server)
     requests = []
     page.on("request", lambda request: requests.append(request.url))
     page.reload()
-    page.wait_for_function("document.querySelector('#model').textContent.startsWith('fmcycle:')")
+    page.locator("#model", has_text="fmcycle:").wait_for(state="attached")
     assert all(url.startswith((server.url, "data:")) for url in requests)
     unnamed = (
         "[...document.querySelectorAll('button,textarea,select,input')].filter(e => !e.textContent.trim() && !e.labels?.length).length"
@@ -94,7 +94,7 @@ def shown(browser, served):
         page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.goto(f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/")
-        page.wait_for_function("document.querySelector('#model').textContent.startsWith('fmcycle:')")
+        page.locator("#model", has_text="fmcycle:").wait_for(state="attached")
         return page
 
     yield show
