@@ -26,6 +26,7 @@ FLOOR = {
     "checksum",
     "durable",
     "error",
+    "given",
     "int8",
     "known",
     "licence",

@@ -36,3 +36,8 @@ def test_each_metric_is_one_row_with_its_interval():
 
 def test_a_page_with_little_to_say_still_stands():
     assert "<h1>" in page({"bits_per_byte/n": 0}, {}, {}, [], LINEAGE)
+
+
+def test_a_small_count_has_no_decimals():
+    html = page(METRICS | {"contaminated/prompts": 1, "contaminated/prompts/n": 7, "rouge_l/n": 5}, {}, {}, [], LINEAGE)
+    assert "prompts: <b>1</b> of 7." in html and "n = 5<" in html

@@ -7,8 +7,9 @@ import numpy as np
 import torch
 
 from fmcycle.error import InputError
-from fmcycle.evaluation.baseline import INPUTS, baselines
+from fmcycle.evaluation.baseline import baselines
 from fmcycle.evaluation.interval import rate
+from fmcycle.given import given
 from fmcycle.number import NonNegativeInt, PositiveInt
 
 
@@ -55,8 +56,6 @@ class Accuracy:
         found = []
         for begin in range(0, len(held_out), self.batch_size):
             batch = rows.collate(held_out[begin : begin + self.batch_size])
-            given = {name: batch[name].to(model.device) for name in INPUTS if name in batch}
-            if "input_ids" in given and model.config.pad_token_id is not None:
-                given["attention_mask"] = (given["input_ids"] != model.config.pad_token_id).long()
-            found.append(model(**given).logits.argmax(-1).cpu().numpy())
+            inputs = {name: value.to(model.device) for name, value in given(model, batch).items()}
+            found.append(model(**inputs).logits.argmax(-1).cpu().numpy())
         return np.concatenate(found)

@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from fmcycle.given import INPUTS
 from fmcycle.part import tokenizer_of
 
-INPUTS = ("input_ids", "pixel_values", "input_features", "input_values")
 FOR_EACH = 4  # clusters of k-means for each class
 WIDTH = 100  # of the space in which texts are clustered and compared
 

@@ -83,7 +83,7 @@ def page(metrics: dict, stages: dict, curves: dict, samples: list[dict], lineage
     compared = baselines(metrics, stages)
     drawn = {stage: drawing(values) for stage, values in curves.items()}
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
-    environment.filters |= {"number": number, "interval": interval}
+    environment.filters |= {"number": number, "count": count, "interval": interval}
     return environment.from_string(Path(__file__).with_name(TEMPLATE).read_text()).render(
         headline=[found[key] for key in HEADLINE if key in found],
         compared=intervals(compared, label="bits per byte of the same held-out documents, 95 % interval; less is better")
@@ -118,6 +118,11 @@ def number(value: float | None) -> str:
     if value is None:
         return "\u2013"
     return f"{value:,.0f}" if float(value).is_integer() and abs(value) >= 10 else f"{value:,.3f}"
+
+
+def count(value: float | None) -> str:
+    """How many: no decimals; a dash for nothing."""
+    return "\u2013" if value is None else f"{value:,.0f}"
 
 
 def interval(row: Row) -> str:

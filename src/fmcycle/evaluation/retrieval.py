@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from fmcycle.evaluation.interval import rate
+from fmcycle.given import given
 from fmcycle.number import PositiveInt
 
 
@@ -42,9 +43,7 @@ class Retrieval:
         pictures, texts = [], []
         for begin in range(0, len(held_out), self.batch_size):
             batch = rows.collate(held_out[begin : begin + self.batch_size])
-            ids = batch["input_ids"].to(model.device)
-            mask = (ids != model.config.pad_token_id).long()
-            out = model(input_ids=ids, attention_mask=mask, pixel_values=batch["pixel_values"].to(model.device))
+            out = model(**{name: value.to(model.device) for name, value in given(model, batch).items()})
             pictures.append(out.image_embeds.float().cpu().numpy())
             texts.append(out.text_embeds.float().cpu().numpy())
         return np.concatenate(pictures), np.concatenate(texts)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch.nn.functional as F
 
-from fmcycle.objective.given import given
+from fmcycle.given import given
 
 
 @dataclass

@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fmcycle.given import given
 from fmcycle.number import PositiveFloat
-from fmcycle.objective.given import given
 
 
 @dataclass

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from fmcycle.given import given
 from fmcycle.number import Fraction, PositiveFloat
-from fmcycle.objective.given import given
 from fmcycle.training import speed
 
 

@@ -75,14 +75,13 @@ def run(cfg: Config) -> None:
 
 
 def _same_as_evaluated(model: Path, digest: str, metrics: Path) -> None:
-    record = metrics.with_name("evaluated.json")
-    run = metrics.parent.with_name(f"{metrics.parent.name}.provenance.json")
-    if record.is_file():
+    record, trained = metrics.with_name("evaluated.json"), metrics.parent.with_name(f"{metrics.parent.name}.provenance.json")
+    outs = json.loads(trained.read_text())["outs"] if trained.is_file() else {}
+    made = {os.path.relpath(path, os.path.commonpath(outs)): found for path, found in outs.items()} if outs else {}
+    if "model" in made:  # metrics of the run that trained the model, which measures it at its end
+        record, evaluated = trained, made["model"] if made.get("metrics.json") == artifact.sha256(metrics) else "other metrics"
+    elif record.is_file():
         evaluated = json.loads(record.read_text())["model"]
-    elif run.is_file():  # metrics of the run that trained the model, which measures it at its end
-        record, outs = run, json.loads(run.read_text())["outs"]
-        made = {os.path.relpath(path, os.path.commonpath(outs)): found for path, found in outs.items()}
-        evaluated = made.get("model", "") if made.get("metrics.json") == artifact.sha256(metrics) else "other metrics"
     else:
         raise InputError(f"{record}: not there, so nothing says which model the metrics are of; run `dvc repro evaluate`")
     if evaluated != digest:
