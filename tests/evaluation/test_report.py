@@ -41,3 +41,12 @@ def test_a_page_with_little_to_say_still_stands():
 def test_a_small_count_has_no_decimals():
     html = page(METRICS | {"contaminated/prompts": 1, "contaminated/prompts/n": 7, "rouge_l/n": 5}, {}, {}, [], LINEAGE)
     assert "prompts: <b>1</b> of 7." in html and "n = 5<" in html
+
+
+def test_a_figure_stands_beside_the_baselines_of_its_kind():
+    ends = {"": 0.6, "/low": 0.5, "/high": 0.7, "/n": 9}
+    names = ("probe_accuracy", "baseline/pixels_accuracy", "text_recall@5", "image_recall@5", "baseline/chance_recall@5", "alone_gain")
+    html = page({name + end: value for name in names for end, value in ends.items()}, {}, {}, [], LINEAGE)
+    first, second = (part.split("</svg>")[0] for part in html.split("<svg")[1:])
+    assert ">probe accuracy</text>" in first and ">pixels</text>" in first and "recall" not in first
+    assert ">image recall@5</text>" in second and ">chance</text>" in second and "alone" not in first + second

@@ -25,6 +25,7 @@ NAMES = {
     "trigram_bits_per_byte": "Interpolated trigram, bits per byte",
     "kneser_ney_5gram_bits_per_byte": "Kneser-Ney 5-gram, bits per byte",
 }
+HEADLINES = 6  # cards on a page of a model that has none of:
 HEADLINE = ("bits_per_byte", "rouge_l", "exact_match", "preference_accuracy", "refusal_rate", "toxicity_rate")
 CLEAN = "/clean"  # a metric on the rows that no training text holds
 STAGES = ("pretrain", "finetune", "align", "select", "compress")
@@ -75,6 +76,29 @@ def baselines(metrics: dict[str, float], stages: dict[str, dict]) -> list[tuple[
     return [(name, where[key], where[f"{key}/low"], where[f"{key}/high"]) for name, where, key in wanted if f"{key}/low" in where]
 
 
+def headline(found: dict[str, Row]) -> list[Row]:
+    """The rows on the cards: those of HEADLINE, else the first figures of the model itself."""
+    own = [row for row in found.values() if row.low is not None and "/" not in row.key]
+    return [found[key] for key in HEADLINE if key in found] or own[:HEADLINES]
+
+
+def beside(found: dict[str, Row]) -> list[str]:
+    """One chart for every kind of figure that has baselines: `accuracy` and `baseline/regression_accuracy` are both accuracies."""
+    rows = [row for row in found.values() if row.low is not None and (row.key.startswith("baseline/") or "/" not in row.key)]
+    kinds = dict.fromkeys(row.key.rpartition("_")[2] for row in rows if row.key.startswith("baseline/"))
+    charts = []
+    for kind in kinds:
+        alike = sorted((row for row in rows if row.key.rpartition("_")[2] == kind), key=lambda row: "/" in row.key)
+        bars = [(short(row, kind), row.value, row.low, row.high) for row in alike if row.value is not None]
+        charts.append(intervals(bars, label=f"{kind} on the same held-out rows, 95 % interval"))  # type: ignore[arg-type]
+    return charts
+
+
+def short(row: Row, kind: str) -> str:
+    """What stands beside a bar: a baseline's own name, or the figure's."""
+    return row.key.removeprefix("baseline/").removesuffix(f"_{kind}").replace("_", " ") if "/" in row.key else row.name
+
+
 def page(metrics: dict, stages: dict, curves: dict, samples: list[dict], lineage: dict[str, str], contaminated: Sequence[dict] = ()) -> str:
     """The whole page. stages: {stage: its metrics}; curves: {stage: its curve.json}; lineage: {input: digest}; contaminated: held rows."""
     import jinja2
@@ -85,7 +109,8 @@ def page(metrics: dict, stages: dict, curves: dict, samples: list[dict], lineage
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
     environment.filters |= {"number": number, "count": count, "interval": interval}
     return environment.from_string(Path(__file__).with_name(TEMPLATE).read_text()).render(
-        headline=[found[key] for key in HEADLINE if key in found],
+        headline=headline(found),
+        beside=beside(found),
         compared=intervals(compared, label="bits per byte of the same held-out documents, 95 % interval; less is better")
         if compared
         else "",
@@ -101,6 +126,7 @@ def page(metrics: dict, stages: dict, curves: dict, samples: list[dict], lineage
         samples=samples,
         sample_tasks=sorted({sample["task"] for sample in samples}),
         lineage=lineage,
+        harms="refusal_rate" in found or "toxicity_rate" in found,
     )
 
 

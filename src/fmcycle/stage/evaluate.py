@@ -17,14 +17,16 @@ class Config:
     """`evaluation`: {name: (model, processor) -> metrics}; `sample`: (model, processor) -> rows; `contamination`: which rows a text holds.
 
     inputs beside model: what the evaluations name; and for the page, `<stage>_metrics` and `<stage>_curve`: files of the stages before.
+    data: what the evaluations of stage=measure read.
     """
 
     inputs: dict
     out: str
     runs: str
     evaluation: dict
-    sample: dict
+    sample: dict | None = None
     contamination: dict | None = None
+    data: dict | None = None
 
 
 def run(cfg: Config) -> dict[str, float]:
@@ -36,7 +38,9 @@ def run(cfg: Config) -> dict[str, float]:
     from rich.progress import track
 
     out, given = Path(cfg.out), {name: path for name, path in cfg.inputs.items() if path is not None}
-    evaluations, sample = build(cfg.evaluation), build(cfg.sample)
+    if "model" not in given:
+        raise InputError("inputs.model: name the folder of the model to measure, RUN/out/model or experiment:NAME/model")
+    evaluations = build(cfg.evaluation)
     before = {
         kind: {name.removesuffix(kind): read(path) for name, path in given.items() if name.endswith(kind)}
         for kind in ("_metrics", "_curve")
@@ -47,7 +51,7 @@ def run(cfg: Config) -> dict[str, float]:
         metrics |= checked(name, evaluation(model, processor), metrics)
         if (node := clean.replaced(cfg.evaluation[name], files)) != cfg.evaluation[name]:
             metrics |= clean.named(build(node)(model, processor))
-    samples = sample(model, processor)
+    samples = build(cfg.sample)(model, processor) if cfg.sample else []
     digests = {name: artifact.digest(path) for name, path in sorted(given.items())}
     from fmcycle.evaluation.report import page
 
