@@ -170,5 +170,4 @@ def finish(cfg: Config, model, processor, curve: dict) -> dict:
         del metrics["train_loss"]
     for node in getattr(cfg, "evaluation", {}).values():
         metrics |= build(node)(model, processor)
-    durable.write_json(out / "evaluated.json", {"model": artifact.digest(out / "model")})  # what a package of it is held against
     return metrics

@@ -7,34 +7,23 @@ transformers' own code runs.
 """
 
 import functools
-import types
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from fmcycle.training.rewrite import restore, rewrite
 from fmcycle.training.rowwise import Norm, gated, gated_backward, normalise, normalise_backward, rotate
 
 
 def fuse(model: nn.Module) -> nn.Module:
     """Rewrite the decoder layers and the last norm of a Llama without adapters; any other model stays as it is."""
-    if hasattr(model, "peft_config"):
-        return model
-    module: Any
-    for module in model.modules():
-        if type(module).__name__ == "LlamaDecoderLayer" and type(module).__module__.startswith("transformers."):
-            module.forward = types.MethodType(_layer, module)
-        elif type(module).__name__ == "LlamaModel" and type(module).__module__.startswith("transformers."):
-            module.norm.forward = types.MethodType(_norm, module.norm)
-    return model
+    return model if hasattr(model, "peft_config") else rewrite(model, _layer, _norm)
 
 
 def plain(model: nn.Module) -> nn.Module:
     """Undo `fuse`."""
-    for module in model.modules():
-        if getattr(module.__dict__.get("forward"), "__func__", None) in (_layer, _norm):
-            del module.forward
-    return model
+    return restore(model, _layer, _norm)
 
 
 def _simple(*tensors: Tensor) -> bool:

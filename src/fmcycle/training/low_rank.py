@@ -5,12 +5,12 @@ is cheap to make again (norms, silu(gate) * up) is not kept. Where a model is an
 dropout, half precision, a cache of keys, an adapter that is merged or switched off) or is being compiled, peft's own code runs.
 """
 
-import types
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from fmcycle.training.rewrite import restore, rewrite
 from fmcycle.training.rowwise import Norm, gated, gated_backward, normalise, normalise_backward, rotate
 
 Part = tuple[Tensor, Tensor | None, Tensor | None, float]  # W (out, in), A (r, in), B (out, r), s
@@ -18,26 +18,12 @@ Part = tuple[Tensor, Tensor | None, Tensor | None, float]  # W (out, in), A (r, 
 
 def fuse(model: nn.Module) -> nn.Module:
     """Rewrite the decoder layers and the last norm of a peft model with LoRA; any other model stays as it is."""
-    if not hasattr(model, "peft_config"):
-        return model
-    from transformers.models.llama.modeling_llama import LlamaDecoderLayer, LlamaModel
-
-    module: Any
-    for module in model.modules():
-        kind: Any = type(module)  # not a subclass, which may compute something else
-        if kind is LlamaDecoderLayer:
-            module.forward = types.MethodType(_layer, module)
-        elif kind is LlamaModel:
-            module.norm.forward = types.MethodType(_norm, module.norm)
-    return model
+    return rewrite(model, _layer, _norm) if hasattr(model, "peft_config") else model
 
 
 def plain(model: nn.Module) -> nn.Module:
     """Undo `fuse`."""
-    for module in model.modules():
-        if getattr(module.__dict__.get("forward"), "__func__", None) in (_layer, _norm):
-            del module.forward
-    return model
+    return restore(model, _layer, _norm)
 
 
 def part_of(module: Any) -> Part | None:
