@@ -2,11 +2,12 @@
 
 import families
 import numpy as np
+import polars as pl
 import pytest
 import torch
 
 from fmcycle.data.table import Rows
-from fmcycle.evaluation.probe import Probe, few
+from fmcycle.evaluation.probe import Probe, few, groups
 
 NAMES = ("probe_accuracy", "baseline/pixels_accuracy", "probe_gain")
 
@@ -44,3 +45,14 @@ def test_shots_are_of_every_class_and_stand_beside_all(encoder):
     found = Probe(rows, shots=2)(encoder, None)
     assert set(found) == {f"{name}{shots}{end}" for name in NAMES for shots in ("", "@2") for end in ("", "/low", "/high", "/n")}
     assert few(np.array([2, 0, 0, 2, 1, 0, 2]), 2).tolist() == [0, 1, 2, 3, 4] and few(np.array([1, 0]), None).tolist() == [0, 1]
+
+
+def test_copies_of_one_thing_are_one_witness(encoder):
+    def copies(split, processor):
+        made = rows(split, processor)
+        made.frame = pl.DataFrame({"group": [f"emoji/{place // 3}" for place in range(len(made))]})
+        return made
+
+    assert groups(rows("test", None)).tolist() == list(range(18)) and groups(copies("test", None)).tolist() == [n // 3 for n in range(18)]
+    alone, together = (Probe(each, shots=None)(encoder, None) for each in (rows, copies))
+    assert (alone["probe_gain/n"], together["probe_gain/n"]) == (18, 6) and alone["probe_gain"] == together["probe_gain"]

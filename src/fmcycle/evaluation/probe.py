@@ -12,7 +12,7 @@ from fmcycle.number import NonNegativeInt, PositiveInt
 
 @dataclass
 class Probe:
-    """Accuracy of a linear probe on the last hidden states, of one on raw pixels, and the gain, paired.
+    """Accuracy of a linear probe on the last hidden states, of one on raw pixels, and the gain, paired, its interval over groups.
 
     data: (split, processor) -> rows with `pixel_values`, `labels` and `classes`. Nothing is masked while features are made. The probes
     learn from all rows of the train split, standardised; `probe_accuracy@K` and so on: from the first K = `shots` of each class alone
@@ -29,16 +29,17 @@ class Probe:
     seed: NonNegativeInt = 0
 
     def __call__(self, model, processor) -> dict[str, float]:
-        (seen, labels), (held_out, wanted) = (gathered(self.data(split, processor)) for split in ("train", self.split))
+        rows = self.data(self.split, processor)
+        (seen, labels), (held_out, wanted), group = gathered(self.data("train", processor)), gathered(rows), groups(rows)
         features = self.features(model, seen), self.features(model, held_out)
         pixels = seen.reshape(len(seen), -1), held_out.reshape(len(held_out), -1)
         metrics: dict[str, float] = {}
         for shots in (None, *([self.shots] if self.shots else [])):
             kept, name = few(labels, shots), "" if shots is None else f"@{shots}"
             own, raw = (correct(each[0][kept], each[1], labels[kept], wanted) for each in (features, pixels))
-            gain = bootstrap(own.astype(float) - raw, resamples=self.resamples, seed=self.seed)
+            more, of = np.bincount(group, own.astype(float) - raw), np.bincount(group)
             metrics |= rate(f"probe_accuracy{name}", own) | rate(f"baseline/pixels_accuracy{name}", raw)
-            metrics |= row(f"probe_gain{name}", *gain, len(own))
+            metrics |= row(f"probe_gain{name}", *bootstrap(more, of, resamples=self.resamples, seed=self.seed), len(of))
         return metrics
 
     @torch.no_grad()
@@ -65,6 +66,17 @@ def gathered(rows) -> tuple[np.ndarray, np.ndarray]:
     """(pictures (n, C, H, W), their classes (n,))."""
     every = [rows[index] for index in range(len(rows))]
     return np.stack([each["pixel_values"] for each in every]), np.array([each["labels"] for each in every])
+
+
+def groups(rows) -> np.ndarray:
+    """The number of each row's group (n,): copies of one thing, such as an emoji in six skin tones, are one witness and not six.
+
+    Without a column `group` each row is its own.
+    """
+    frame = getattr(rows, "frame", None)
+    names = range(len(rows)) if frame is None or "group" not in frame.columns else frame["group"].to_list()
+    number = {name: place for place, name in enumerate(dict.fromkeys(names))}
+    return np.array([number[name] for name in names])
 
 
 def few(labels: np.ndarray, shots: int | None) -> np.ndarray:
