@@ -1,5 +1,6 @@
 """Snapshots: what is new, in order, without personal data, never twice, and under DVC."""
 
+import hashlib
 import shutil
 import subprocess
 import sys
@@ -8,18 +9,18 @@ import polars as pl
 import pytest
 
 from fmcycle.error import InputError
-from fmcycle.serving.export import COLUMNS, export
+from fmcycle.serving.export import export
 from fmcycle.serving.store import Store
-from fmcycle.source.feedback import feedback
+from fmcycle.source.feedback import COLUMNS, feedback
 
 SAID = {"rating": 1, "comment": "write to a@b.com", "corrected": "", "preferred": "", "role": "user"}
 
 
-def add(store, name, **changes):
+def add(store, name, *media, **changes):
     prompt = [{"role": "user", "content": "Call 415-555-0132?"}]
     row = {"answer_id": name, "time": f"2026-01-01T00:00:0{name[-1]}", "kind": "chat", "prompt": prompt, "answer": "Yes."}
     row |= {"finish": "stop", "model": "m", "processor": "p", "config": "c", "prompt_tokens": 3, "answer_tokens": 2}
-    store.add_answer(row | {"latency": 0.5, "refused": False} | changes)
+    store.add_answer(row | {"latency": 0.5, "refused": False} | changes, media)
 
 
 @pytest.fixture
@@ -61,8 +62,45 @@ def test_the_same_store_gives_the_same_bytes(tmp_path, store):
     assert snapshots(tmp_path / "a")[0].read_bytes() == snapshots(tmp_path / "b")[0].read_bytes()
 
 
-def test_plain_completions_are_not_taught(tmp_path, store):
-    add(store, "ans-1", kind="completion")
+def classified(store, name, content, **changes):
+    digest = hashlib.sha256(content).hexdigest()
+    prompt = [{"role": "user", "content": f"[{len(content)} bytes, sha256 {digest}]", "media": digest}]
+    add(store, name, content, kind="classification", prompt=prompt, answer='["cat"]', **changes)
+    return digest
+
+
+def test_every_kind_is_exported_and_only_chats_teach_instructions(tmp_path, store):
+    for number, kind in enumerate(("chat", "image_chat", "completion", "image", "embedding")):
+        add(store, f"ans-{number}", kind=kind)
+        store.add_feedback(f"ans-{number}", "t", SAID | {"corrected": "No."})
+    export(tmp_path, store)
+    frame = pl.read_parquet(snapshots(tmp_path)[0])
+    assert frame["kind"].to_list() == ["chat", "image_chat", "completion", "image", "embedding"]
+    assert frame["prompt"].list.len().to_list() == [1, 1, 1, 1, 0], "of vectors no texts: there may be a whole corpus of them"
+    feedback(tmp_path / "out", path=str(tmp_path / "feedback"))
+    for name in ("instructions", "preferences"):
+        assert pl.read_parquet(tmp_path / f"out/{name}.parquet")["id"].to_list() == ["feedback/ans-0"]
+    assert not (tmp_path / "out/documents.parquet").exists() and not (tmp_path / "out/examples.parquet").exists()
+
+
+def test_bytes_are_exported_once_and_only_where_somebody_said_what_they_are(tmp_path, store):
+    first, second = (classified(store, name, content) for name, content in (("ans-1", b"one"), ("ans-2", b"two")))
+    assert classified(store, "ans-3", b"two") == second
+    folder = tmp_path / "feedback/snapshots/media"
+    export(tmp_path, store)
+    assert not folder.exists() and pl.read_parquet(snapshots(tmp_path)[0])["media"].to_list() == [[first], [second], [second]]
+    for name in ("ans-2", "ans-3"):
+        store.add_feedback(name, "t", SAID | {"corrected": "dog"})
+    store.add_feedback("ans-1", "t", SAID | {"rating": -1})
+    export(tmp_path, store)
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == {second: b"two"}
+
+
+def test_a_snapshot_of_before_is_read_and_its_answers_are_not_exported_again(tmp_path, store):
+    add(store, "ans-1")
+    export(tmp_path, store)
+    file = snapshots(tmp_path)[0]
+    pl.read_parquet(file).drop("kind", "media").write_parquet(file)
     assert "nothing new" in export(tmp_path, store)
 
 
@@ -86,9 +124,10 @@ def test_dvc_takes_the_snapshots_and_a_clone_without_them_refuses(tmp_path, stor
     export(tmp_path, store)
     pointer = tmp_path / "feedback/snapshots.dvc"
     first = pointer.read_text()
-    add(store, "ans-2")
+    classified(store, "ans-2", b"picture")
+    store.add_feedback("ans-2", "t", SAID)
     export(tmp_path, store)
     assert pointer.read_text() != first and len(snapshots(tmp_path)) == 2
     shutil.rmtree(tmp_path / "feedback/snapshots")
-    with pytest.raises(InputError, match="0 of 2 snapshots"):
+    with pytest.raises(InputError, match="0 of 3 files"):
         export(tmp_path, store)

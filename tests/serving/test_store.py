@@ -1,18 +1,21 @@
 """The store: what was acknowledged is on disk, once, in SQLite and in PostgreSQL."""
 
+import hashlib
 import json
 import os
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from fmcycle.error import InputError
-from fmcycle.serving.store import KeyReused, Store, UnknownAnswer
+from fmcycle.serving.store import ANSWERS, FEEDBACK, KeyReused, SeveralInputs, Store, UnknownAnswer
 
 SAID = {"rating": 1, "comment": "", "corrected": "", "preferred": "", "role": "user"}
 
@@ -60,7 +63,7 @@ def store(request, tmp_path):
     url = f"sqlite:///{tmp_path}/store/feedback.db" if request.param == "sqlite" else request.getfixturevalue("postgres")
     store = Store(url)
     with store.engine.begin() as connection:
-        for table in ("feedback", "answers"):
+        for table in ("feedback", "answers", "media"):
             connection.exec_driver_sql(f"DELETE FROM {table}")
     yield store
     store.close()
@@ -89,6 +92,33 @@ def test_the_same_key_twice_is_one_row_and_other_content_is_refused(store):
     with pytest.raises(KeyReused):
         store.add_feedback("ans-1", "t3", SAID | {"rating": -1}, key="k")
     assert [row["rating"] for row in store.interactions()] == [1]
+
+
+def test_the_bytes_of_a_file_are_kept_once_under_their_digest(store):
+    content = b"\0RIFF\xff" * 1000
+    name = hashlib.sha256(content).hexdigest()
+    for each in ("ans-1", "ans-2"):
+        store.add_answer(answer(each), [content])
+    assert store.media(name) == content and store.media("0" * 64) is None
+    with store.engine.connect() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM media").scalar() == 1
+
+
+def test_a_correction_of_several_classes_is_refused(store):
+    prompt = [{"role": "user", "content": text} for text in ("one", "two")]
+    store.add_answer(answer("ans-1", kind="classification", prompt=prompt))
+    with pytest.raises(SeveralInputs):
+        store.add_feedback("ans-1", "t", SAID | {"corrected": "dog"})
+    assert store.add_feedback("ans-1", "t", SAID)[1]
+
+
+def test_a_store_of_before_takes_files_too(tmp_path):
+    with sqlite3.connect(tmp_path / "a.db") as connection:
+        for table in (ANSWERS, FEEDBACK):
+            connection.execute(str(sa.schema.CreateTable(table)))
+    store = Store(f"sqlite:///{tmp_path}/a.db")
+    store.add_answer(answer("ans-1"), [b"bytes"])
+    assert store.media(hashlib.sha256(b"bytes").hexdigest()) == b"bytes"
 
 
 def test_sqlite_writes_ahead_and_waits_for_the_disk(tmp_path):

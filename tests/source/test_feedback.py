@@ -1,3 +1,5 @@
+import hashlib
+
 import polars as pl
 import pytest
 
@@ -8,7 +10,7 @@ ASKED = [{"role": "user", "content": "What is a queue?"}]
 ROW = {
     "answer_id": "a1", "time": "2026-01-01T00:00:00", "prompt": ASKED, "answer": "A line.", "rating": 0, "comment": "", "corrected": "",
     "preferred": "", "role": "user", "model": "m", "processor": "p", "config": "c", "prompt_tokens": 4, "answer_tokens": 2, "latency": 0.5,
-    "refused": False,
+    "refused": False, "kind": "chat", "media": [],
 }  # fmt: skip
 
 
@@ -21,8 +23,10 @@ def given(tmp_path, *snapshots):
     return [pl.read_parquet(tmp_path / f"out/{name}.parquet").to_dicts() for name in ("feedback", "instructions", "preferences")]
 
 
-def test_without_feedback_the_tables_are_there_and_empty(tmp_path):
+def test_without_feedback_the_tables_are_there_and_empty_and_no_others(tmp_path):
     assert given(tmp_path) == [[], [], []]
+    names = ["feedback.parquet", "instructions.parquet", "licence.json", "preferences.parquet"]
+    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == names
 
 
 def test_a_correction_becomes_an_instruction_and_a_preference(tmp_path):
@@ -70,3 +74,73 @@ def test_a_broken_snapshot_is_named(tmp_path):
     (tmp_path / "feedback/snapshots/x.parquet").write_bytes(b"PAR1 cut")
     with pytest.raises(InputError, match=r"x\.parquet: not a readable snapshot .*fmcycle feedback export"):
         feedback(tmp_path / "out", path=str(tmp_path / "feedback"))
+
+
+PICTURE, OTHER = b"\x89PNG one", b"\x89PNG two"
+
+
+def classified(content, **changes):
+    name = hashlib.sha256(content).hexdigest()
+    prompt = [{"role": "user", "content": f"[{len(content)} bytes, sha256 {name}]"}]
+    return {"kind": "classification", "prompt": prompt, "answer": '["cat"]', "media": [name], **changes}
+
+
+def taught(tmp_path, rows, *files):
+    folder = tmp_path / "feedback/snapshots/media"
+    folder.mkdir(parents=True)
+    for content in files:
+        (folder / hashlib.sha256(content).hexdigest()).write_bytes(content)
+    pl.DataFrame([ROW | row for row in rows], schema=COLUMNS).write_parquet(folder.parent / "1.parquet")
+    feedback(tmp_path / "out", path=str(tmp_path / "feedback"))
+    tables = {file.stem: pl.read_parquet(file).to_dicts() for file in (tmp_path / "out").glob("*.parquet")}
+    return tables.get("examples"), tables.get("documents"), tables["instructions"] + tables["preferences"]
+
+
+def test_the_latest_word_on_a_picture_is_one_example_whoever_asked(tmp_path):
+    rows = [
+        classified(PICTURE, answer_id="a", corrected="dog", time="2026-01-01"),
+        classified(PICTURE, answer_id="b", corrected=" owl\n", time="2026-01-02"),
+        classified(PICTURE, answer_id="c", rating=1, time="2026-01-03"),
+        classified(OTHER, answer_id="d", rating=1),
+    ]
+    examples, documents, others = taught(tmp_path, rows, PICTURE, OTHER)
+    assert [(row["id"], row["label"], row["media"], row["type"]) for row in examples] == [
+        ("feedback/b", "owl", PICTURE, "image"),
+        ("feedback/d", "cat", OTHER, "image"),
+    ]
+    assert examples[0]["group"] != examples[1]["group"] and (documents, others) == (None, [])
+
+
+def test_the_preferred_class_is_the_one_that_was_given(tmp_path):
+    examples, *_ = taught(tmp_path, [classified(PICTURE, corrected="dog", preferred="answer")], PICTURE)
+    assert examples[0]["label"] == "cat"
+
+
+def test_a_text_and_its_class_are_a_document_also_where_the_text_was_a_chat_too(tmp_path):
+    rows = [{"answer_id": "a", "rating": 1}, {"answer_id": "b", "kind": "classification", "answer": '["question"]', "rating": 1}]
+    examples, documents, (instruction,) = taught(tmp_path, rows)
+    assert examples is None and [(row["text"], row["label"]) for row in documents] == [("What is a queue?", "question")]
+    assert documents[0]["group"] == instruction["group"]
+
+
+@pytest.mark.parametrize("change", [{"refused": True}, {"media": []}, {"prompt": [*ASKED, *ASKED], "media": []}, {"rating": -1}])
+def test_what_can_not_be_learnt_from_is_left_out(tmp_path, change):
+    assert taught(tmp_path, [classified(PICTURE, rating=1) | change], PICTURE) == (None, None, [])
+
+
+def test_bytes_that_were_deleted_are_told_and_damaged_ones_refused(tmp_path, capsys):
+    assert taught(tmp_path, [classified(PICTURE, rating=1)])[0] is None
+    assert "1 answers" in (told := capsys.readouterr().err) and "snapshots/media" in told
+    (tmp_path / "feedback/snapshots/media" / classified(PICTURE)["media"][0]).write_bytes(OTHER)
+    with pytest.raises(InputError, match="dvc checkout"):
+        feedback(tmp_path / "out", path=str(tmp_path / "feedback"))
+
+
+def test_snapshots_of_before_kinds_are_chats(tmp_path):
+    folder = tmp_path / "feedback/snapshots"
+    folder.mkdir(parents=True)
+    pl.DataFrame([ROW | {"rating": 1}], schema=COLUMNS).drop("kind", "media").write_parquet(folder / "1.parquet")
+    pl.DataFrame([ROW | classified(PICTURE, answer_id="a2")], schema=COLUMNS).write_parquet(folder / "2.parquet")
+    feedback(tmp_path / "out", path=str(tmp_path / "feedback"))
+    assert pl.read_parquet(tmp_path / "out/instructions.parquet").height == 1
+    assert pl.read_parquet(tmp_path / "out/feedback.parquet")["kind"].to_list() == ["chat", "classification"]

@@ -106,6 +106,15 @@ def test_two_runs_are_the_same_byte_for_byte(run, data):
     assert artifact.verify(run(data, "one")) == artifact.verify(run(data, "two"))
 
 
+def test_a_source_of_feedback_without_any_changes_no_table(run, data):
+    before = run(data, "before")
+    feedback_source.feedback(data / "feedback", path=None)
+    after = run(data, "after")
+    tables = sorted(file.name for file in before.glob("*.parquet"))
+    assert sorted(file.name for file in after.glob("*.parquet")) == tables and "examples.parquet" not in tables
+    assert all(artifact.sha256(before / name) == artifact.sha256(after / name) for name in tables)
+
+
 def test_feedback_moves_its_rows_and_never_the_documents(run, data, tmp_path):
     before = run(data, "before")
     snapshots = tmp_path / "feedback/snapshots"
@@ -113,6 +122,7 @@ def test_feedback_moves_its_rows_and_never_the_documents(run, data, tmp_path):
     row = dict.fromkeys(feedback_source.COLUMNS, "") | {
         "answer_id": "a1", "time": "2026-01-01", "prompt": [{"role": "user", "content": "Why?"}], "answer": "No.", "corrected": "So.",
         "rating": -1, "prompt_tokens": 1, "answer_tokens": 1, "latency": 0.1, "refused": False,
+        "kind": "chat", "media": [],
     }  # fmt: skip
     pl.DataFrame([row], schema=feedback_source.COLUMNS).write_parquet(snapshots / "1.parquet")
     feedback_source.feedback(data / "feedback", path=str(tmp_path / "feedback"))

@@ -18,7 +18,7 @@ from fmcycle.serving.refusal import ApiError
 from fmcycle.serving.schema import Chat, Completion, Feedback
 from fmcycle.serving.schema_once import Classify, Embeddings, Images, Transcription
 from fmcycle.serving.shell import Shell
-from fmcycle.serving.store import KeyReused, UnknownAnswer
+from fmcycle.serving.store import KeyReused, SeveralInputs, UnknownAnswer
 
 PAGE = Path(__file__).with_name("page.html")
 OWN = "'unsafe-inline'"  # the page's own style and script stand in it; nothing comes from elsewhere
@@ -183,6 +183,9 @@ async def _feedback(request: Request):
         number, new = await run_in_threadpool(store.add_feedback, said.id, now, said.model_dump(exclude={"id"}), key)
     except UnknownAnswer:
         raise ApiError(404, "no answer has this id", "answer_not_found", "id") from None
+    except SeveralInputs as error:
+        message = f"a correction is of one input, and this answer holds {error}: classify that one by itself and correct its answer"
+        raise ApiError(400, message, "several_inputs", "corrected") from None
     except KeyReused:
         raise ApiError(409, "this Idempotency-Key came with other content before: use a new key", "key_reused", "Idempotency-Key") from None
     if new:

@@ -3,7 +3,7 @@
 import random
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -94,12 +94,15 @@ class Assistant:
             except ValueError as error:
                 raise ApiError(400, f"messages: picture {number + 1} is {error}", "invalid_image", "messages") from None
 
-    def keep(self, name: str, kind: str, prompt: list[dict[str, str]], answer: str, **row) -> None:
-        """Put an answer into the store and count it. row: created (datetime), finish, prompt_tokens, answer_tokens, latency (seconds)."""
+    def keep(self, name: str, kind: str, prompt: list[dict[str, str]], answer: str, media: Sequence[bytes] = (), **row) -> None:
+        """Put an answer into the store, with the files that its prompt names, and count it.
+
+        row: created (datetime), finish, prompt_tokens, answer_tokens, latency (seconds).
+        """
         created, finish = row.pop("created"), row["finish"]
         told = {"answer_id": name, "time": created.isoformat(timespec="microseconds"), "kind": kind, "prompt": prompt, "answer": answer}
         made = {key: self.package[key] for key in ("model", "processor", "config")}
-        self.store.add_answer(told | made | row | {"refused": finish == "content_filter", "latency": round(row["latency"], 4)})
+        self.store.add_answer(told | made | row | {"refused": finish == "content_filter", "latency": round(row["latency"], 4)}, media)
         telemetry.ANSWERS.labels(finish=finish).inc()
         telemetry.TOKENS.labels(kind="prompt").inc(row["prompt_tokens"])
         telemetry.TOKENS.labels(kind="answer").inc(row["answer_tokens"])
@@ -159,7 +162,7 @@ class Answer:
         kind = ("image_chat" if images else "chat") if isinstance(self.request, Chat) else "completion"
         seen = [{"role": "user", "content": trace(image)} for image in images]
         tokens = {"prompt_tokens": len(self.sampling["ids"]), "answer_tokens": self.tokens}
-        row = {"created": self.created, "finish": self.finish, "latency": latency, **tokens}
+        row: dict = {"created": self.created, "finish": self.finish, "latency": latency, **tokens}
         self.assistant.keep(self.id, kind, [*seen, *self.prompt], self.text, **row)
 
     def usage(self) -> dict[str, int]:

@@ -12,29 +12,29 @@ from fmcycle import artifact, durable
 from fmcycle.error import InputError
 from fmcycle.guardrail.pii import Mask
 from fmcycle.serving.store import Store
+from fmcycle.source.feedback import COLUMNS, read
 
 SNAPSHOTS = "feedback/snapshots"
-MESSAGES = pl.List(pl.Struct({"role": pl.String, "content": pl.String}))
-COLUMNS: dict[str, pl.DataType | type[pl.DataType]] = {
-    "answer_id": pl.String, "time": pl.String, "prompt": MESSAGES, "answer": pl.String, "rating": pl.Int64, "comment": pl.String,
-    "corrected": pl.String, "preferred": pl.String, "role": pl.String, "model": pl.String, "processor": pl.String, "config": pl.String,
-    "prompt_tokens": pl.Int64, "answer_tokens": pl.Int64, "latency": pl.Float64, "refused": pl.Boolean,
-}  # fmt: skip
 
 
 def export(root: str | Path = ".", store: Store | None = None) -> str:
     """Write what is new or changed since the last snapshot into feedback/snapshots, and put that under DVC; says what was done.
 
-    Chats only: a plain completion is no conversation to learn from. Personal data is masked. The same store gives the same bytes.
+    Personal data in texts is masked. The bytes of a picture or sound go into media/ beside, once, where somebody confirmed or corrected
+    what the model made of it. The same store gives the same bytes.
     Raises InputError where snapshots that DVC knows are missing here: the next one would come to stand for all of them.
     """
     folder = Path(root) / SNAPSHOTS
+    store = store or Store()
     with durable.lock(Path(root) / "store/export"):  # not beside the snapshots, where DVC would see it
         _all_there(folder)
         files = sorted(folder.glob("*.parquet"))
-        known = {row["answer_id"]: row for file in files for row in pl.read_parquet(file).to_dicts()}
-        found = [masked(row) for row in (store or Store()).interactions() if row["kind"] == "chat"]
+        known = {row["answer_id"]: row for file in files for row in read(file).to_dicts()}
+        found = [masked(row) for row in store.interactions()]
         new = [row for row in found if row != known.get(row["answer_id"])]
+        for file in {folder / "media" / row["media"][0] for row in new if is_named(row)}:
+            if not file.is_file() and (medium := store.media(file.name)):
+                durable.write_bytes(file, medium)
         if new:
             content = io.BytesIO()
             pl.DataFrame(new, schema=COLUMNS).write_parquet(content)
@@ -51,11 +51,19 @@ def export(root: str | Path = ".", store: Store | None = None) -> str:
 
 
 def masked(row: dict) -> dict:
-    """One interaction as a row of a snapshot, without personal data."""
+    """One interaction as a row of a snapshot, without personal data; of vectors without the texts, of which there may be a whole corpus."""
     mask = Mask()
-    prompt = [{"role": message["role"], "content": mask(message["content"])} for message in row["prompt"]]
-    texts = {name: mask(row[name]) for name in ("answer", "comment", "corrected")}
-    return {name: (row | texts | {"prompt": prompt})[name] for name in COLUMNS}
+    asked = row["prompt"] if row["kind"] != "embedding" else []
+    prompt = [{"role": each["role"], "content": each["content"] if "media" in each else mask(each["content"])} for each in asked]
+    said = ("comment", "corrected") if row["kind"] == "classification" else ("answer", "comment", "corrected")  # labels are the model's own
+    texts = {name: mask(row[name]) for name in said}
+    media = [each["media"] for each in asked if "media" in each]
+    return {name: (row | texts | {"prompt": prompt, "media": media})[name] for name in COLUMNS}
+
+
+def is_named(row: dict) -> bool:
+    """Is it about one picture or sound, and did somebody say what that is?"""
+    return len(row["media"]) == 1 and bool(row["rating"] > 0 or row["corrected"])
 
 
 def _all_there(folder: Path) -> None:
@@ -63,9 +71,9 @@ def _all_there(folder: Path) -> None:
     if not pointer.is_file():
         return
     expected = yaml.safe_load(pointer.read_text())["outs"][0].get("nfiles", 0)
-    found = len(list(folder.glob("*.parquet")))
+    found = sum(file.is_file() for file in folder.rglob("*"))
     if found < expected:
-        raise InputError(f"{folder}: {found} of {expected} snapshots are here; run `dvc pull {pointer}` or `dvc checkout {pointer}` first")
+        raise InputError(f"{folder}: {found} of {expected} files are here; run `dvc pull {pointer}` or `dvc checkout {pointer}` first")
 
 
 def _track(root: Path) -> None:

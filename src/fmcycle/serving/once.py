@@ -13,8 +13,9 @@ from fmcycle import part
 from fmcycle.error import InputError, Refused
 from fmcycle.serving.assistant import Assistant
 from fmcycle.serving.refusal import ApiError
-from fmcycle.serving.schema import trace
+from fmcycle.serving.schema import sha256, trace
 from fmcycle.serving.schema_once import Classify, Embeddings, Images, Transcription
+from fmcycle.source.feedback import TAUGHT
 
 
 def embed(assistant: Assistant, asked: Embeddings) -> dict:
@@ -90,14 +91,17 @@ def transcribe(assistant: Assistant, asked: Transcription, wav: bytes) -> dict:
 def answered(assistant: Assistant, kind: str, items: list, param: str, work: Callable[[], tuple]) -> tuple[str, Any]:
     """(id, what `work` gives: the result, its text for the store, tokens read, tokens written), kept and counted.
 
+    Of pictures and sounds that feedback teaches something of the bytes are kept too, of others size and digest.
     Raises ApiError 400 for an input that the model can't take, and where a guard refuses: then that is kept.
     """
     name, created, clock = f"ans-{uuid.uuid4().hex}", datetime.now(UTC), time.monotonic()
-    prompt = [{"role": "user", "content": trace(item)} for item in items]
+    media = [item for item in items if isinstance(item, bytes)] if kind in TAUGHT else []
+    names = [{"media": sha256(item)} if media and isinstance(item, bytes) else {} for item in items]
+    prompt = [{"role": "user", "content": trace(item)} | named for item, named in zip(items, names, strict=True)]
 
     def keep(text: str, finish: str, read: int, written: int) -> None:
         row = {"created": created, "finish": finish, "latency": time.monotonic() - clock}
-        assistant.keep(name, kind, prompt, text, prompt_tokens=read, answer_tokens=written, **row)
+        assistant.keep(name, kind, prompt, text, media, prompt_tokens=read, answer_tokens=written, **row)
 
     try:
         made = work()

@@ -163,5 +163,10 @@ def decoded(text: str) -> bytes:
 
 
 def trace(content: str | bytes) -> str:
-    """What the store keeps of an input: a text as it is, of a file its size and digest."""
-    return content if isinstance(content, str) else f"[{len(content)} bytes, sha256 {hashlib.sha256(content).hexdigest()}]"
+    """What stands in a prompt of the store: a text as it is, of a file its size and digest."""
+    return content if isinstance(content, str) else f"[{len(content)} bytes, sha256 {sha256(content)}]"
+
+
+def sha256(content: bytes) -> str:
+    """The name of a file's content."""
+    return hashlib.sha256(content).hexdigest()

@@ -1,8 +1,9 @@
 """The feedback store: every answer, and what people said about it; SQLite by default, PostgreSQL by URL."""
 
+import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -19,7 +20,7 @@ ANSWERS = sa.Table(
     sa.Column("answer_id", sa.String(64), primary_key=True),
     sa.Column("time", sa.String(32), nullable=False),  # ISO 8601, UTC
     sa.Column("kind", sa.String(16), nullable=False),  # chat, image_chat, completion, embedding, classification, image, transcription
-    sa.Column("prompt", sa.Text, nullable=False),  # messages as JSON
+    sa.Column("prompt", sa.Text, nullable=False),  # messages as JSON; `media` of one is the sha256 of its file
     sa.Column("answer", sa.Text, nullable=False),
     sa.Column("finish", sa.String(16), nullable=False),
     sa.Column("model", sa.String(64), nullable=False),
@@ -44,10 +45,20 @@ FEEDBACK = sa.Table(
     sa.Column("key", sa.String(255), unique=True),  # Idempotency-Key
     sa.Column("content", sa.String(64), nullable=False),  # digest of what was said, to tell a repeat from a reused key
 )
+MEDIA = sa.Table(
+    "media",
+    metadata,
+    sa.Column("sha256", sa.String(64), primary_key=True),
+    sa.Column("content", sa.LargeBinary, nullable=False),
+)
 
 
 class UnknownAnswer(KeyError):
     """No answer has this id."""
+
+
+class SeveralInputs(ValueError):
+    """A correction of an answer to as many inputs: which of them is meant?"""
 
 
 class KeyReused(ValueError):
@@ -75,21 +86,41 @@ class Store:
             where = place.render_as_string(hide_password=True)
             raise InputError(f"{where}: the feedback store can't be opened ({error.orig}); name another with FMCYCLE_STORE=URL") from error
 
-    def add_answer(self, row: dict) -> None:
-        """Keep one answer. row: the columns of `answers`, `prompt` as a list of messages."""
+    def add_answer(self, row: dict, media: Iterable[bytes] = ()) -> None:
+        """Keep one answer. row: the columns of `answers`, `prompt` as a list of messages; media: the files that these name."""
+        for content in media:
+            self._add_media(content)
         with self.engine.begin() as connection:
             connection.execute(ANSWERS.insert(), row | {"prompt": json.dumps(row["prompt"], ensure_ascii=False)})
+
+    def _add_media(self, content: bytes) -> None:
+        row = {"sha256": hashlib.sha256(content).hexdigest(), "content": content}
+        try:
+            with self.engine.begin() as connection:
+                if connection.scalar(sa.select(MEDIA.c.sha256).where(MEDIA.c.sha256 == row["sha256"])) is None:
+                    connection.execute(MEDIA.insert(), row)
+        except sa.exc.IntegrityError:  # another request has kept the same file meanwhile
+            pass
+
+    def media(self, sha256: str) -> bytes | None:
+        """The bytes of a file; None where it is not here."""
+        with self.engine.connect() as connection:
+            return connection.scalar(sa.select(MEDIA.c.content).where(MEDIA.c.sha256 == sha256))
 
     def add_feedback(self, answer_id: str, time: str, said: dict, key: str | None = None) -> tuple[int, bool]:
         """(number of the row, was it new). said: {"rating", "comment", "corrected", "preferred", "role"}.
 
-        The same `key` with the same content is the row that is there already. Raises UnknownAnswer, KeyReused.
+        The same `key` with the same content is the row that is there already. Raises UnknownAnswer, SeveralInputs, KeyReused.
         """
         content = digest_of([answer_id, said])
         try:
             with self.engine.begin() as connection:
-                if connection.scalar(sa.select(ANSWERS.c.answer_id).where(ANSWERS.c.answer_id == answer_id)) is None:
+                known = sa.select(ANSWERS.c.kind, ANSWERS.c.prompt).where(ANSWERS.c.answer_id == answer_id)
+                if (answer := connection.execute(known).one_or_none()) is None:
                     raise UnknownAnswer(answer_id)
+                inputs = len(json.loads(answer.prompt)) if answer.kind == "classification" else 1
+                if said["corrected"] and inputs > 1:
+                    raise SeveralInputs(inputs)
                 row = {"answer_id": answer_id, "time": time, "key": key, "content": content, **said}
                 key_of_row = connection.execute(FEEDBACK.insert(), row).inserted_primary_key
                 assert key_of_row is not None
