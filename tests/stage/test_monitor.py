@@ -13,7 +13,7 @@ from fmcycle.stage import monitor
 
 def rows(n, prompt="What does the operation {} of the service do?", **changes):
     base = {"comment": "", "corrected": "", "preferred": "", "role": "", "model": "m", "processor": "p", "config": "c", "rating": 0}
-    base |= {"prompt_tokens": 9, "answer_tokens": 9, "latency": 0.4, "refused": False}
+    base |= {"prompt_tokens": 9, "answer_tokens": 9, "latency": 0.4, "refused": False, "kind": "chat", "media": []}
     return [
         {**base, "answer_id": f"ans-{i:03}", "time": f"2026-01-01T00:00:{i:02}", "answer": f"It lists the {i % 7} of the bucket."}
         | {"prompt": [{"role": "user", "content": prompt.format(i % 7)}], **changes}
@@ -30,7 +30,8 @@ def run(tmp_path, root):
 
     def run(feedback):
         (tmp_path / "feedback").mkdir(exist_ok=True)
-        pl.DataFrame(feedback, schema=COLUMNS).write_parquet(tmp_path / "feedback/feedback.parquet")
+        if feedback is not None:
+            pl.DataFrame(feedback, schema=COLUMNS).write_parquet(tmp_path / "feedback/feedback.parquet")
         cfg = SimpleNamespace(
             inputs={"feedback": str(tmp_path / "feedback"), "reference": str(tmp_path / "instructions.parquet")},
             out=str(tmp_path / "monitor"),
@@ -67,6 +68,32 @@ def test_corrections_are_a_reason_by_themselves_and_count_for_the_last_model_onl
     new = [row | {"answer_id": row["answer_id"] + "x", "time": "2027" + row["time"][4:]} for row in rows(5)]
     found = run(old + new)[0]
     assert found["interactions"] == 5 and found["retrain"] is False and "too few" in found["reason"]
+
+
+def classes(n, **changes):
+    return rows(n, prompt="zebra quagga okapi tapir", kind="classification", **changes)
+
+
+def test_answers_of_every_kind_count_and_texts_of_chats_alone_are_compared(run):
+    found = run(classes(60, rating=-1))[0]
+    assert found["interactions"] == 60 and found["retrain"] and "60 of 60 answers disliked" in found["reason"]
+    assert sorted(found["findings"]) == ["dislikes", "latency", "refusals"]
+    mixed = [row | {"answer_id": row["answer_id"] + "x"} for row in classes(60)] + rows(60)
+    found = run(mixed)[0]
+    assert found["interactions"] == 120 and found["findings"]["latency"]["n"] == 120 and found["findings"]["prompt_words"]["n"] == 60
+    assert not found["findings"]["prompt_words"]["alarm"]
+
+
+def test_only_corrections_that_teach_are_there_to_learn_from(run):
+    assert "20 corrected answers" in run(classes(20, corrected="dog"))[0]["reason"]
+    assert "0 corrections" in run(rows(20, kind="completion", corrected="dog"))[0]["reason"]
+
+
+def test_feedback_of_before_kinds_is_read(run, tmp_path):
+    first = run(rows(60))
+    file = tmp_path / "feedback/feedback.parquet"
+    pl.read_parquet(file).drop("kind", "media").write_parquet(file)
+    assert run(None) == first
 
 
 def test_what_users_write_is_escaped(run):

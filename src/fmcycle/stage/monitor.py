@@ -10,6 +10,7 @@ import polars as pl
 from fmcycle import durable
 from fmcycle.build import build
 from fmcycle.number import PositiveInt
+from fmcycle.source.feedback import TAUGHT, read
 
 
 @dataclass
@@ -26,11 +27,15 @@ class Config:
 
 def run(cfg: Config) -> None:
     """Compare inputs.feedback with inputs.reference; write findings.json and monitor.html."""
-    window = latest(pl.read_parquet(Path(cfg.inputs["feedback"]) / "feedback.parquet"))
+    window = latest(read(Path(cfg.inputs["feedback"]) / "feedback.parquet"))
     findings: dict[str, dict] = {}
     if len(window) >= cfg.fewest:
-        before, now = reference(cfg.inputs["reference"], cfg.rows), asked(window)
-        findings = {name: monitor(before, now) for name, monitor in build(cfg.monitor).items()}
+        before, every = reference(cfg.inputs["reference"], cfg.rows), asked(window)
+        for name, monitor in build(cfg.monitor).items():
+            # one that has a side compares texts, and the reference's are those of chats
+            now = every.filter(pl.col("kind") == "chat") if hasattr(monitor, "side") else every
+            if len(now) >= cfg.fewest:
+                findings[name] = monitor(before, now)
     result = {"interactions": len(window), "findings": findings} | verdict(window, findings, cfg.fewest, cfg.corrections)
     durable.write_json(Path(cfg.out) / "findings.json", result)
     durable.write_text(Path(cfg.out) / "monitor.html", page(result))
@@ -63,7 +68,7 @@ def verdict(window: pl.DataFrame, findings: dict[str, dict], fewest: int, correc
     if not n:
         return {"retrain": None, "reason": "0 interactions, no verdict"}
     reasons = [f"{name}: {found['what']}" for name, found in findings.items() if found["alarm"]]
-    corrected = int((window["corrected"] != "").sum())
+    corrected = window.filter(pl.col("corrected") != "", pl.col("kind").is_in(TAUGHT)).height
     if corrected >= corrections:
         reasons.append(f"{corrected} corrected answers are there to learn from")
     if reasons:
