@@ -126,6 +126,7 @@ def test_a_classifier_shows_its_labels_and_takes_the_right_one(shown, served):
     assert answer.locator("dt").count() == 3 and "%" in answer.locator(".share").first.inner_text()
     answer.get_by_role("button", name="Comment or correct").click()
     page.get_by_label("The right label").fill("a better label")
+    assert answer.locator("datalist option").count() == 3
     page.get_by_role("button", name="Send feedback").click()
     answer.locator("form.feedback").wait_for(state="hidden")
     assert served("text_classifier").kept()[-1]["corrected"] == "a better label"
