@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 import polars as pl
 import pytest
-import yaml
 
+from fmcycle.door.compose import compose
 from fmcycle.source.feedback import COLUMNS
 from fmcycle.stage import monitor
 
@@ -22,7 +22,8 @@ def rows(n, prompt="What does the operation {} of the service do?", **changes):
 
 
 @pytest.fixture
-def run(tmp_path, root):
+def run(tmp_path):
+    section = compose(["stage=monitor"]).section  # what the stage gets is what stands in conf/
     traffic = rows(200)
     messages = [[*row["prompt"], {"role": "assistant", "content": row["answer"]}] for row in traffic]
     instructions = pl.DataFrame({"id": [row["answer_id"] for row in traffic], "messages": messages, "source": ["botocore"] * 200})
@@ -35,10 +36,7 @@ def run(tmp_path, root):
         cfg = SimpleNamespace(
             inputs={"feedback": str(tmp_path / "feedback"), "reference": str(tmp_path / "instructions.parquet")},
             out=str(tmp_path / "monitor"),
-            monitor=yaml.safe_load((root / "conf/monitor/default.yaml").read_text()),
-            fewest=30,
-            corrections=20,
-            rows=2000,
+            **section,
         )
         assert monitor.run(cfg) is None
         return json.loads((tmp_path / "monitor/findings.json").read_text()), (tmp_path / "monitor/monitor.html").read_text()
