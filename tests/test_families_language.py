@@ -3,19 +3,14 @@
 The proofs run each at its stated size and hold it against its bar.
 """
 
-import json
-import os
 import shutil
 from pathlib import Path
 
 import polars as pl
 import pytest
 import shared
-import torch
-import yaml
+from experiments import FEW, project, saved_and_loaded, train
 
-from fmcycle import artifact
-from fmcycle.build import build
 from fmcycle.door.compose import compose
 from fmcycle.engine.classifier import Classifier
 from fmcycle.engine.embedding import Embedding
@@ -23,8 +18,7 @@ from fmcycle.engine.seq2seq import Seq2Seq
 from fmcycle.engine.transformers import Transformers
 from fmcycle.stage.perform import perform
 
-ROOT = Path(__file__).parents[1]
-FEW = ["budget.max_steps=2", "budget.global_batch=4", "budget.validate_every=0", "trainer.threads=1", "trainer.sample_every=0"]
+FEW = [*FEW, "budget.global_batch=4", "trainer.sample_every=0"]
 TEXT = [f"inputs.{name}" for name in ("tokens=tokens", "processor=processor", "documents=documents.parquet")]
 TEXT += ["processor.vocab_size=512"]
 SMALL = [f"model.{each}" for each in ("hidden_size=64", "intermediate_size=128", "num_hidden_layers=2", "max_position_embeddings=128")]
@@ -54,7 +48,7 @@ BARS = {
     "bert_masked": lambda found: found["masked_accuracy/low"] > found["baseline/bigram_accuracy/high"],
     "bert_services": lambda found: found["accuracy"] > found["baseline/most_frequent_accuracy"] + 0.3,
     "t5_answers": lambda found: found["bleu"] > found["baseline/copy_bleu"],
-    "moe": lambda found: found["bits_per_byte"] < found["trigram_bits_per_byte"],
+    "moe": lambda found: found["bits_per_byte"] < found["baseline/trigram_bits_per_byte"],
     "continue_bible": lambda found: found["domain_fall/low"] > 0 and found["general_rise/high"] < 0.05,
 }
 
@@ -62,10 +56,7 @@ BARS = {
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory, material) -> Path:
     """A project with a processor, documents of two sources and with labels, their tokens, and a base."""
-    made = tmp_path_factory.mktemp("language")
-    shutil.copytree(ROOT / "conf", made / "conf")
-    for name in ("params.yaml", "pyproject.toml"):
-        shutil.copy(ROOT / name, made / name)
+    made = project(tmp_path_factory.mktemp("language"))
     for name in ("processor", "model"):
         shutil.copytree(material / name, made / name)
     shutil.copy(material / "instructions.parquet", made)
@@ -84,15 +75,6 @@ def here(folder, monkeypatch) -> Path:
     return folder
 
 
-def loss(model, config: dict) -> float:
-    """What the objective says of four held-out rows, its chance drawn from one seed."""
-    processor = artifact.load_processor(Path(config["out"]) / "model")
-    rows = build(config["data"])("validation", processor)
-    torch.manual_seed(0)
-    with torch.no_grad():
-        return float(build(config["objective"])(model, rows.collate([rows[place] for place in range(4)]))["loss"])
-
-
 def short(experiment: str) -> list[str]:
     begun = [f"inputs.model={made(BEGINS[experiment])}/model"] if experiment in BEGINS else []
     return [f"experiment={experiment}", *FEW, *FAMILIES[experiment][0], *begun]
@@ -105,36 +87,14 @@ def made(experiment: str) -> Path:
 
 @pytest.mark.parametrize("experiment", FAMILIES)
 def test_a_few_steps_are_saved_loaded_and_asked(experiment, here, monkeypatch):
-    overrides = short(experiment)
-    saved, save = [], artifact.save_model
-    monkeypatch.setattr(artifact, "save_model", lambda model, *rest: saved.append(model) or save(model, *rest))
-    out = perform(compose([*overrides, "budget.seed=1"]))
-    config = yaml.safe_load((out.parent / "config.yaml").read_text())
-    found, processor = artifact.load_model(out / "model")
-    assert loss(found, config) == loss(saved[-1].eval(), config)
-    metrics = json.loads((out / "metrics.json").read_text())
-    for node in config.get("evaluation", {}).values():
-        again = build(node)(found, processor)
-        assert again and again == {name: metrics[name] for name in again}
+    out, _ = saved_and_loaded([*short(experiment), "budget.seed=1"], monkeypatch, "validation")
     assert FAMILIES[experiment][1](str(out / "model"))
-
-
-def train(fmcycle, *overrides: str) -> dict:
-    done = fmcycle(*overrides, module="train", env={"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'src'}"})
-    assert done.returncode == 0, done.stderr
-    return json.loads((Path(done.stdout.split()[-1]) / "metrics.json").read_text())
 
 
 @pytest.fixture(scope="module")
 def proof(tmp_path_factory) -> Path:
     """A project in which what experiments share is made once."""
-    made = tmp_path_factory.mktemp("proof")
-    shutil.copytree(ROOT / "conf", made / "conf")
-    for name in ("params.yaml", "pyproject.toml"):
-        shutil.copy(ROOT / name, made / name)
-    (made / "feedback").mkdir()
-    (made / "erased.jsonl").touch()
-    return made
+    return project(tmp_path_factory.mktemp("proof"))
 
 
 @pytest.mark.prove

@@ -2,22 +2,20 @@
 and asked. What is wrong with a row is said before the first step. The proofs run each at its stated size and hold it against its bar.
 """
 
-import json
-import os
 import shutil
 from pathlib import Path
 
+import experiments
 import families
 import numpy as np
 import polars as pl
 import pytest
 import shared
 import torch
-import yaml
+from experiments import FEW, ROOT, saved_and_loaded, train
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from fmcycle import artifact, media
-from fmcycle.build import build
 from fmcycle.door.compose import compose
 from fmcycle.engine.classifier import Classifier
 from fmcycle.engine.embedding import Embedding
@@ -28,8 +26,6 @@ from fmcycle.processor.bpe import bpe
 from fmcycle.processor.chat import render
 from fmcycle.stage.perform import perform
 
-ROOT = Path(__file__).parents[1]
-FEW = ["budget.max_steps=2", "budget.global_batch=8", "budget.validate_every=0", "trainer.threads=1"]
 COLOURS = ("black", "grey", "white")
 WORDS = ("low", "middle", "high")
 
@@ -60,10 +56,7 @@ def table(file: Path, make, names: tuple[str, ...], **changed) -> Path:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory, material) -> Path:
     """A project with small tables of pictures and sounds, a language model that sees nothing yet, and an encoder of texts."""
-    made = tmp_path_factory.mktemp("senses")
-    shutil.copytree(ROOT / "conf", made / "conf")
-    for name in ("params.yaml", "pyproject.toml"):
-        shutil.copy(ROOT / name, made / name)
+    made = experiments.project(tmp_path_factory.mktemp("senses"))
     table(made / "pictures.parquet", png, COLOURS)
     table(made / "sounds.parquet", wav, WORDS)
     torch.manual_seed(0)
@@ -100,28 +93,12 @@ def few(experiment: str) -> list[str]:
     return [*given, f"inputs.vision={perform(compose(few('clip_emoji')))}/model"] if experiment == "llava_emoji" else given
 
 
-def loss(model, config: dict, out: Path) -> float:
-    """What the objective says of the held-out rows."""
-    rows = build(config["data"])("test", artifact.load_processor(out / "model"))
-    with torch.no_grad():
-        return float(build(config["objective"])(model, rows.collate([rows[place] for place in range(min(4, len(rows)))]))["loss"])
-
-
 @pytest.mark.parametrize("experiment", FAMILIES)
 def test_a_few_steps_are_saved_loaded_and_asked(experiment, folder, monkeypatch):
     monkeypatch.chdir(folder)
-    saved, save = [], artifact.save_model
     given = few(experiment)
-    monkeypatch.setattr(artifact, "save_model", lambda model, *rest: saved.append(model) or save(model, *rest))
     shutil.rmtree(perform(compose(given)).parent)  # of another test; made anew, so that the model is here to be compared
-    out = perform(compose(given))
-    config = yaml.safe_load((out.parent / "config.yaml").read_text())
-    found, processor = artifact.load_model(out / "model")
-    assert loss(found, config, out) == loss(saved[-1].eval(), config, out)
-    metrics = json.loads((out / "metrics.json").read_text())
-    for node in config["evaluation"].values():
-        again = build(node)(found, processor)
-        assert again and again == {name: metrics[name] for name in again}
+    out, _ = saved_and_loaded(given, monkeypatch)
     assert FAMILIES[experiment][1](str(out / "model"))
 
 
@@ -172,22 +149,24 @@ BARS = {
 }
 
 
+@pytest.fixture(scope="module")
+def proof(tmp_path_factory) -> Path:
+    """A project in which what experiments share is made once; what the pipeline has made is there too."""
+    made = experiments.project(tmp_path_factory.mktemp("proof"))
+    (made / "artifacts").symlink_to(ROOT / "artifacts")
+    return made
+
+
 @pytest.mark.prove
 @pytest.mark.parametrize("experiment", BARS)
-def test_an_experiment_reaches_what_its_head_says(experiment, project, fmcycle):
-    given = []
-    if experiment.endswith("spoken"):
+def test_an_experiment_reaches_what_its_head_says(experiment, proof, monkeypatch, fmcycle):
+    monkeypatch.chdir(proof)
+    if experiment.endswith("spoken") and not Path("recordings").is_dir():
         if not shared.DATA.is_dir():
             pytest.skip(shared.MISSING)
-        shared.spoken_digits(project / "recordings")
-    if experiment in ("llava_emoji", "minilm_answers"):
-        if not (ROOT / "artifacts/pretrain/model").is_dir():
-            pytest.skip("no language model and no data of the pipeline: dvc repro pretrain")
-        (project / "artifacts").symlink_to(ROOT / "artifacts")
-        tables = {name: f"inputs.{name}=artifacts/curate/{name}.parquet" for name in ("documents", "instructions")}
-        given = list(tables.values()) if experiment == "minilm_answers" else []
-    done = fmcycle(f"experiment={experiment}", *given, module="train", env={"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'src'}"})
-    assert done.returncode == 0, done.stderr
-    files = [file for stage in ("pretrain", "finetune") for file in project.glob(f"runs/{stage}/*/out/metrics.json")]
-    found = json.loads(max(files, key=lambda file: file.stat().st_mtime).read_text())
+        shared.spoken_digits(Path("recordings"))
+    if experiment in ("llava_emoji", "minilm_answers") and not Path("artifacts/pretrain/model").is_dir():
+        pytest.skip("no language model and no data of the pipeline: dvc repro pretrain")
+    tables = [f"inputs.{name}=artifacts/curate/{name}.parquet" for name in ("documents", "instructions")]
+    found = train(fmcycle, f"experiment={experiment}", *(tables if experiment == "minilm_answers" else []))
     assert BARS[experiment](found), found

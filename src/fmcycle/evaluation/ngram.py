@@ -122,5 +122,5 @@ class NGram:
         metrics: dict[str, float] = {"seen_tokens": sum(len(window) for window in seen)}
         for name, probability in found.items():
             bits = [-np.log2(part[1:]).sum() for part in np.split(probability, ends[:-1])]
-            metrics |= row(f"{name}_bits_per_byte", *bootstrap(bits, sizes, resamples=self.resamples, seed=self.seed), sum(sizes))
+            metrics |= row(f"baseline/{name}_bits_per_byte", *bootstrap(bits, sizes, resamples=self.resamples, seed=self.seed), sum(sizes))
         return metrics

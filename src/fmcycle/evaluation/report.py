@@ -70,8 +70,8 @@ def baselines(metrics: dict[str, float], stages: dict[str, dict]) -> list[tuple[
     wanted = [
         ("this model", metrics, "bits_per_byte"),
         ("after pretraining", pretrain, "bits_per_byte"),
-        ("interpolated trigram", pretrain | metrics, "trigram_bits_per_byte"),
-        ("Kneser-Ney 5-gram", pretrain | metrics, "kneser_ney_5gram_bits_per_byte"),
+        ("interpolated trigram", pretrain | metrics, "baseline/trigram_bits_per_byte"),
+        ("Kneser-Ney 5-gram", pretrain | metrics, "baseline/kneser_ney_5gram_bits_per_byte"),
     ]
     return [(name, where[key], where[f"{key}/low"], where[f"{key}/high"]) for name, where, key in wanted if f"{key}/low" in where]
 
@@ -110,7 +110,7 @@ def page(metrics: dict, stages: dict, curves: dict, samples: list[dict], lineage
     environment.filters |= {"number": number, "count": count, "interval": interval}
     return environment.from_string(Path(__file__).with_name(TEMPLATE).read_text()).render(
         headline=headline(found),
-        beside=beside(found),
+        beside=beside({key: row for key, row in found.items() if not (compared and key.endswith("bits_per_byte"))}),
         compared=intervals(compared, label="bits per byte of the same held-out documents, 95 % interval; less is better")
         if compared
         else "",
