@@ -9,6 +9,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -164,3 +165,17 @@ def test_prompts_are_kept_as_plain_json(tmp_path):
     store.add_answer(answer("ans-1"))
     with store.engine.connect() as connection:
         assert json.loads(connection.exec_driver_sql("SELECT prompt FROM answers").scalar()) == answer("ans-1")["prompt"]
+
+
+def test_the_same_file_in_many_requests_at_once_is_kept_once(store):
+    content = b"x" * 100_000
+
+    def ask(part):
+        for number in range(10):
+            store.add_answer(answer(f"ans-{part}-{number}"), [content + bytes([number])])
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(ask, range(8)))
+    with store.engine.connect() as connection:
+        counts = [connection.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar() for table in ("answers", "media")]
+    assert counts == [80, 10]
