@@ -1,10 +1,7 @@
-from fmcycle.source.bible import read, verses
-from fmcycle.wheel import Archive
+from bibles import wheel
 
-MODULE = '''
-from pythonbible.bible.bible import Bible
-bible = Bible(Version.X, """{text}""", {starts}, {ends}, {{}}, {{Book.GENESIS: "Genesis", Book.PSALMS: "Psalms"}}, {{}}, False)
-'''
+from fmcycle.source.bible import read, verses
+
 OLD = [
     (1001001, "1. In the beginning God created the heaven and the earth."),
     (1001002, " 2. And the earth was without form, and void; and darkness [was] there."),
@@ -15,15 +12,6 @@ NEW = [
     (1001002, " 2. Now the earth was formless, and God`s Spirit was hovering over it."),
     (2023001, " 1. Yahweh is my shepherd:   I shall lack nothing."),
 ]
-
-
-def wheel(make_wheel, name, lines):
-    text, starts, ends = "", {}, {}
-    for number, line in lines:
-        starts[number], text = len(text), text + line
-        ends[number] = len(text)
-    file, _ = make_wheel(name, {f"{name}/plain_text_bible.py": MODULE.format(text=text, starts=starts, ends=ends)})
-    return Archive(file)
 
 
 def test_verses_are_read_from_literals_and_cleaned(make_wheel):
