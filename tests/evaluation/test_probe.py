@@ -44,7 +44,9 @@ def test_features_do_not_depend_on_chance_or_on_the_batch(encoder):
 def test_shots_are_of_every_class_and_stand_beside_all(encoder):
     found = Probe(rows, shots=2)(encoder, None)
     assert set(found) == {f"{name}{shots}{end}" for name in NAMES for shots in ("", "@2") for end in ("", "/low", "/high", "/n")}
-    assert few(np.array([2, 0, 0, 2, 1, 0, 2]), 2).tolist() == [0, 1, 2, 3, 4] and few(np.array([1, 0]), None).tolist() == [0, 1]
+    labels, alone = np.array([2, 0, 0, 2, 1, 0, 2]), np.arange(7)
+    assert few(labels, 2, alone).tolist() == [0, 1, 2, 3, 4] and few(labels, None, alone).tolist() == list(range(7))
+    assert few(labels, 2, np.array([0, 1, 1, 0, 2, 3, 4])).tolist() == [0, 1, 4, 5, 6]
 
 
 def test_copies_of_one_thing_are_one_witness(encoder):

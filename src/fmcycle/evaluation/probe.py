@@ -15,9 +15,9 @@ class Probe:
     """Accuracy of a linear probe on the last hidden states, of one on raw pixels, and the gain, paired, its interval over groups.
 
     data: (split, processor) -> rows with `pixel_values`, `labels` and `classes`. Nothing is masked while features are made. The probes
-    learn from all rows of the train split, standardised; `probe_accuracy@K` and so on: from the first K = `shots` of each class alone
-    (null: not measured). patches: true: the states of all patches, each in its place as pixels are; false: their mean and the class
-    token, which have lost the places. Source: He et al. (2022).
+    learn from all rows of the train split, standardised; `probe_accuracy@K` and so on: from a row each of the first K = `shots` groups
+    of every class (null: not measured). patches: true: the states of all patches, each in its place as pixels are; false: their mean and
+    the class token, which have lost the places. Source: He et al. (2022).
     """
 
     data: Callable
@@ -29,13 +29,13 @@ class Probe:
     seed: NonNegativeInt = 0
 
     def __call__(self, model, processor) -> dict[str, float]:
-        rows = self.data(self.split, processor)
-        (seen, labels), (held_out, wanted), group = gathered(self.data("train", processor)), gathered(rows), groups(rows)
+        train, test = (self.data(split, processor) for split in ("train", self.split))
+        (seen, labels), (held_out, wanted), group = gathered(train), gathered(test), groups(test)
         features = self.features(model, seen), self.features(model, held_out)
         pixels = seen.reshape(len(seen), -1), held_out.reshape(len(held_out), -1)
         metrics: dict[str, float] = {}
         for shots in (None, *([self.shots] if self.shots else [])):
-            kept, name = few(labels, shots), "" if shots is None else f"@{shots}"
+            kept, name = few(labels, shots, groups(train)), "" if shots is None else f"@{shots}"
             own, raw = (correct(each[0][kept], each[1], labels[kept], wanted) for each in (features, pixels))
             more, of = np.bincount(group, own.astype(float) - raw), np.bincount(group)
             metrics |= rate(f"probe_accuracy{name}", own) | rate(f"baseline/pixels_accuracy{name}", raw)
@@ -79,10 +79,12 @@ def groups(rows) -> np.ndarray:
     return np.array([number[name] for name in names])
 
 
-def few(labels: np.ndarray, shots: int | None) -> np.ndarray:
-    """Which rows are the first `shots` of their class; all of them where it is None."""
-    found = [np.flatnonzero(labels == name)[:shots] for name in np.unique(labels)]
-    return np.sort(np.concatenate(found))
+def few(labels: np.ndarray, shots: int | None, group: np.ndarray) -> np.ndarray:
+    """Which rows are the first of their group, of the first `shots` groups of their class; all of them where it is None."""
+    if shots is None:
+        return np.arange(len(labels))
+    first = np.sort(np.unique(np.stack([labels, group]), axis=1, return_index=True)[1])
+    return np.sort(np.concatenate([first[labels[first] == name][:shots] for name in np.unique(labels)]))
 
 
 def correct(seen: np.ndarray, held_out: np.ndarray, labels: np.ndarray, wanted: np.ndarray) -> np.ndarray:
