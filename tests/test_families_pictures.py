@@ -16,10 +16,12 @@ from fmcycle.engine.diffusion import Diffusion
 from fmcycle.engine.embedding import Embedding
 from fmcycle.engine.pixel import Pixel
 
+DIGITS = ["collection=digits", "inputs.examples=experiment:curate_digits/examples.parquet", "processor.size=16"]  # emoji need a network
 DRAWN = ["evaluation.drawn.each=1", "evaluation.drawn.steps=2"]
 FAMILIES = {  # experiment: what makes it short, and one request of its kind
     "vit_digits": (["evaluation.accuracy.baseline=0"], lambda folder, png: len(Classifier(folder).classify([png])[0]) == 10),
     "mae_digits": (["evaluation.probe.shots=3"], lambda folder, png: Embedding(folder).embed([png])[0].shape == (1, 96)),
+    "mae_emoji": ([*DIGITS, "evaluation.probe.shots=3"], lambda folder, png: Embedding(folder).embed([png])[0].shape == (1, 96)),
     "ddpm_digits": (DRAWN, lambda folder, png: side(Diffusion(folder).generate_image("7", steps=2)[0]) == 8),
     "dit_digits": (DRAWN, lambda folder, png: side(Diffusion(folder).generate_image("seven", steps=2)[0]) == 8),
     "image_gpt_digits": (["evaluation.bits_per_dimension.limit=4"], lambda folder, png: side(Pixel(folder).generate_image("")[0]) == 8),
@@ -27,6 +29,7 @@ FAMILIES = {  # experiment: what makes it short, and one request of its kind
 BARS = {
     "vit_digits": lambda found: found["accuracy"] > 0.8,
     "mae_digits": lambda found: found["probe_accuracy@5"] > found["baseline/pixels_accuracy@5"],
+    "mae_emoji": lambda found: found["probe_gain@5/low"] > 0,
     "ddpm_digits": lambda found: found["drawn_accuracy"] >= 0.8,
     "dit_digits": lambda found: found["drawn_accuracy"] >= 0.8,
     "image_gpt_digits": lambda found: found["bits_per_dimension/high"] < found["baseline/histogram_bits_per_dimension/low"],
