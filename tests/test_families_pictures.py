@@ -17,6 +17,7 @@ from fmcycle.engine.embedding import Embedding
 from fmcycle.engine.pixel import Pixel
 
 DIGITS = ["collection=digits", "inputs.examples=experiment:curate_digits/examples.parquet", "processor.size=16"]  # emoji need a network
+TWO = ["processor.vocab_size=320", "data.where.label=['0','1']"]
 DRAWN = ["evaluation.drawn.each=1", "evaluation.drawn.steps=2"]
 FAMILIES = {  # experiment: what makes it short, and one request of its kind
     "vit_digits": (["evaluation.accuracy.baseline=0"], lambda folder, png: len(Classifier(folder).classify([png])[0]) == 10),
@@ -24,6 +25,7 @@ FAMILIES = {  # experiment: what makes it short, and one request of its kind
     "mae_emoji": ([*DIGITS, "evaluation.probe.shots=3"], lambda folder, png: Embedding(folder).embed([png])[0].shape == (1, 96)),
     "ddpm_digits": (DRAWN, lambda folder, png: side(Diffusion(folder).generate_image("7", steps=2)[0]) == 8),
     "dit_digits": (DRAWN, lambda folder, png: side(Diffusion(folder).generate_image("seven", steps=2)[0]) == 8),
+    "dit_emoji": ([*DIGITS, *DRAWN, *TWO], lambda folder, png: side(Diffusion(folder).generate_image("one", steps=2)[0]) == 16),
     "image_gpt_digits": (["evaluation.bits_per_dimension.limit=4"], lambda folder, png: side(Pixel(folder).generate_image("")[0]) == 8),
 }
 BARS = {
@@ -32,6 +34,7 @@ BARS = {
     "mae_emoji": lambda found: found["probe_gain@5/low"] > 0,
     "ddpm_digits": lambda found: found["drawn_accuracy"] >= 0.8,
     "dit_digits": lambda found: found["drawn_accuracy"] >= 0.8,
+    "dit_emoji": lambda found: found["drawn_accuracy/low"] > 1 / 3,  # three kinds
     "image_gpt_digits": lambda found: found["bits_per_dimension/high"] < found["baseline/histogram_bits_per_dimension/low"],
 }
 
