@@ -82,6 +82,7 @@ def chat(model: str) -> bool:
 FAMILIES = {  # experiment: what makes it short, and one request of its kind
     "clip_emoji": ([PICTURES], lambda model: Embedding(model).embed([png(0), "black"])[0].shape == (2, 128)),
     "llava_emoji": ([PICTURES, *SEES], chat),
+    "llava_names": ([PICTURES, *SEES], chat),
     "hear_spoken": ([SOUNDS, "model.num_labels=3"], lambda model: set(Classifier(model).classify([wav(0)])[0]) == set(WORDS)),
     "whisper_spoken": ([SOUNDS, "evaluation.named.max_new_tokens=4"], lambda model: isinstance(Speech(model).transcribe(wav(0)), str)),
     "minilm_answers": ([*COMPARES, "data.max_length=64"], lambda model: Embedding(model).embed(["a list"])[0].shape == (1, 32)),
@@ -90,7 +91,7 @@ FAMILIES = {  # experiment: what makes it short, and one request of its kind
 
 def few(experiment: str) -> list[str]:
     given = [f"experiment={experiment}", *FEW, *FAMILIES[experiment][0]]
-    return [*given, f"inputs.vision={perform(compose(few('clip_emoji')))}/model"] if experiment == "llava_emoji" else given
+    return [*given, f"inputs.vision={perform(compose(few('clip_emoji')))}/model"] if experiment.startswith("llava") else given
 
 
 @pytest.mark.parametrize("experiment", FAMILIES)
@@ -143,6 +144,7 @@ def test_a_model_of_text_is_given_no_pictures(choice, folder, monkeypatch):
 BARS = {
     "clip_emoji": lambda found: found["text_recall@5"] >= 10 * found["baseline/chance_recall@5"],
     "llava_emoji": lambda found: found["exact_match/low"] > found["baseline/most_frequent_exact_match"],
+    "llava_names": lambda found: found["exact_match/low"] > found["baseline/most_frequent_exact_match/high"],
     "hear_spoken": lambda found: found["accuracy"] >= 0.9,
     "whisper_spoken": lambda found: found["exact_match"] >= 0.9,
     "minilm_answers": lambda found: found["recall@1/low"] > found["baseline/words_recall@1"],
@@ -165,7 +167,7 @@ def test_an_experiment_reaches_what_its_head_says(experiment, proof, monkeypatch
         if not shared.DATA.is_dir():
             pytest.skip(shared.MISSING)
         shared.spoken_digits(Path("recordings"))
-    if experiment in ("llava_emoji", "minilm_answers") and not Path("artifacts/pretrain/model").is_dir():
+    if experiment in ("llava_emoji", "llava_names", "minilm_answers") and not Path("artifacts/pretrain/model").is_dir():
         pytest.skip("no language model and no data of the pipeline: dvc repro pretrain")
     tables = [f"inputs.{name}=artifacts/curate/{name}.parquet" for name in ("documents", "instructions")]
     found = train(fmcycle, f"experiment={experiment}", *(tables if experiment == "minilm_answers" else []))
