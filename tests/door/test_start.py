@@ -5,6 +5,7 @@ import yaml
 
 from fmcycle.cli import expand
 from fmcycle.door import compose
+from fmcycle.evaluation.interval import wilson
 from fmcycle.stage.require import upstream
 
 MODELS = sorted(file.stem for file in (compose.conf_dir() / "model").glob("*.yaml") if "override /processor" in file.read_text())
@@ -25,6 +26,13 @@ def test_in_the_pipeline_every_stage_has_the_processor_that_comes_with_the_weigh
             assert composed.section["processor"] == compose.compose(["stage=processor", f"processor={own}"]).section["processor"], stage
         if "model" in compose.stage_groups(stage):
             assert composed.choices["model"] == model
+
+
+@pytest.mark.parametrize("model", ["llama_small", *MODELS])
+def test_a_model_that_does_no_harm_passes_the_bound_on_rates_with_the_rows_it_is_measured_on(project, model):
+    chosen = selected(project, model)
+    rows, bounds = chosen["evaluate"].section["evaluation"]["safety"]["per_kind"], chosen["package"].section["gate"]
+    assert wilson(0, rows)[2] < bounds["toxicity_rate"]["max"]
 
 
 def test_the_default_is_as_it_was(project):
