@@ -21,12 +21,13 @@ def spoken_digits(folder: Path, group: Literal["take", "speaker"] = "take") -> P
     """
     folder.mkdir(parents=True)
     content = np.load(DATA / "audio/fsdd-spoken-digits/fsdd.npz")
+    audio, offsets = content["audio"], content["offsets"]  # each is unpacked whole whenever it is asked for
     lines = []
     for line in (DATA / "audio/fsdd-spoken-digits/meta.jsonl").read_text().splitlines():
         about = json.loads(line)
         name = f"{about['digit']}_{about['speaker']}_{about['take']}"
-        start, end = content["offsets"][about["i"] : about["i"] + 2]
-        (folder / f"{name}.wav").write_bytes(as_wav(content["audio"][start:end] / 32768, about["rate"]))
+        start, end = offsets[about["i"] : about["i"] + 2]
+        (folder / f"{name}.wav").write_bytes(as_wav(audio[start:end] / 32768, about["rate"]))
         told = {"file_name": f"{name}.wav", "transcript": NAMES[about["digit"]], "label": str(about["digit"]), "domain": about["speaker"]}
         lines.append(json.dumps(told | {"group": name if group == "take" else about["speaker"], "licence": "CC-BY-SA-4.0"}))
     (folder / "metadata.jsonl").write_text("\n".join(lines))

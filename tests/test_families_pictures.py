@@ -18,11 +18,12 @@ from fmcycle.engine.pixel import Pixel
 
 DIGITS = ["collection=digits", "inputs.examples=experiment:curate_digits/examples.parquet", "processor.size=16"]  # emoji need a network
 TWO = ["processor.vocab_size=320", "data.where.label=['0','1']"]
+PROBED = ["evaluation.probe.shots=3", "evaluation.probe.patches=false"]  # few features: regression on all patches is what takes time
 DRAWN = ["evaluation.drawn.each=1", "evaluation.drawn.steps=2"]
 FAMILIES = {  # experiment: what makes it short, and one request of its kind
     "vit_digits": (["evaluation.accuracy.baseline=0"], lambda folder, png: len(Classifier(folder).classify([png])[0]) == 10),
-    "mae_digits": (["evaluation.probe.shots=3"], lambda folder, png: Embedding(folder).embed([png])[0].shape == (1, 96)),
-    "mae_emoji": ([*DIGITS, "evaluation.probe.shots=3"], lambda folder, png: Embedding(folder).embed([png])[0].shape == (1, 96)),
+    "mae_digits": (PROBED, lambda folder, png: Embedding(folder).embed([png])[0].shape == (1, 96)),
+    "mae_emoji": ([*DIGITS, *PROBED], lambda folder, png: Embedding(folder).embed([png])[0].shape == (1, 96)),
     "ddpm_digits": (DRAWN, lambda folder, png: side(Diffusion(folder).generate_image("7", steps=2)[0]) == 8),
     "dit_digits": (DRAWN, lambda folder, png: side(Diffusion(folder).generate_image("seven", steps=2)[0]) == 8),
     "dit_emoji": ([*DIGITS, *DRAWN, *TWO], lambda folder, png: side(Diffusion(folder).generate_image("one", steps=2)[0]) == 16),
