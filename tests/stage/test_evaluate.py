@@ -89,3 +89,11 @@ def test_without_a_match_nothing_is_looked_for(material, tmp_path):
     cfg = config(material, tmp_path / "out")
     cfg.contamination = None
     assert not [key for key in run(cfg) if key.startswith("contaminated")]
+
+
+def test_a_sample_that_cannot_be_built_is_named_before_any_work(material, tmp_path):
+    cfg = config(material, tmp_path / "out")
+    cfg.sample = cfg.sample | {"_target_": "fmcycle.evaluation.sample.Nothing"}
+    cfg.inputs["model"] = str(tmp_path / "no model")
+    with pytest.raises(InputError, match=r"fmcycle\.evaluation\.sample\.Nothing"):
+        run(cfg)

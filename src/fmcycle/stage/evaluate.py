@@ -40,7 +40,7 @@ def run(cfg: Config) -> dict[str, float]:
     out, given = Path(cfg.out), {name: path for name, path in cfg.inputs.items() if path is not None}
     if "model" not in given:
         raise InputError("inputs.model: name the folder of the model to measure, RUN/out/model or experiment:NAME/model")
-    evaluations = build(cfg.evaluation)
+    evaluations, sample = build(cfg.evaluation), build(cfg.sample) if cfg.sample else None
     before = {
         kind: {name.removesuffix(kind): read(path) for name, path in given.items() if name.endswith(kind)}
         for kind in ("_metrics", "_curve")
@@ -51,7 +51,7 @@ def run(cfg: Config) -> dict[str, float]:
         metrics |= checked(name, evaluation(model, processor), metrics)
         if (node := clean.replaced(cfg.evaluation[name], files)) != cfg.evaluation[name]:
             metrics |= clean.named(build(node)(model, processor))
-    samples = build(cfg.sample)(model, processor) if cfg.sample else []
+    samples = sample(model, processor) if sample else []
     digests = {name: artifact.digest(path) for name, path in sorted(given.items())}
     from fmcycle.evaluation.report import page
 
