@@ -72,7 +72,12 @@ def test_from_a_correction_to_the_next_model_and_a_refused_one_never_takes_it_do
     try:
         client = openai.OpenAI(base_url=f"http://127.0.0.1:{port}/v1", api_key="none", max_retries=0)
         question = [{"role": "user", "content": "What does heappush do?"}]
-        answer = client.chat.completions.create(model="fmcycle", messages=question, max_tokens=12)
+        asked = []
+        while not asked or not asked[-1].choices[0].message.content.strip():  # a blank answer is none to prefer another to
+            assert len(asked) < 20
+            about = {"max_tokens": 12, "temperature": 1, "seed": len(asked)}
+            asked.append(client.chat.completions.create(model="fmcycle", messages=question, **about))
+        answer = asked[-1]
         body = {"id": answer.id, "rating": -1, "corrected": "Pushes an item onto the heap.", "preferred": "corrected", "role": "expert"}
         request = urllib.request.Request(
             f"http://127.0.0.1:{port}/v1/feedback", json.dumps(body).encode(), {"Content-Type": "application/json"}
@@ -89,7 +94,7 @@ def test_from_a_correction_to_the_next_model_and_a_refused_one_never_takes_it_do
     assert (folder / "data.dvc").read_text() != before
     rows = pl.read_parquet(folder / "artifacts/curate/instructions.parquet").filter(pl.col("source") == "feedback")
     assert rows["messages"].to_list()[0][-1]["content"] == "Pushes an item onto the heap."
-    assert json.loads((folder / "artifacts/monitor/findings.json").read_text())["interactions"] == 1
+    assert json.loads((folder / "artifacts/monitor/findings.json").read_text())["interactions"] == len(asked)
     assert repro(folder) == []
 
     served = (folder / "deployed.json").read_text()
