@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from fmcycle import artifact
+from fmcycle import model_store
 from fmcycle.data.mixture import Mixture
 from fmcycle.data.module import Stream
 from fmcycle.data.pack import Packed
@@ -101,7 +101,7 @@ def main() -> None:
     torch.set_num_threads(1)
     for gigabytes in (1, 100):  # first, while the process is small
         print(json.dumps(store(gigabytes)), flush=True)
-    processor = artifact.load_processor("artifacts/processor")
+    processor = model_store.load_processor("artifacts/processor")
     torch.manual_seed(0)
     model = speed.fuse(LlamaForCausalLM(LlamaConfig(vocab_size=len(processor), **LLAMA))).train()
     for name, (data, objective) in kinds().items():

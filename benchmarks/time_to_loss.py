@@ -97,7 +97,7 @@ def nanogpt(steps: int, lr: float) -> None:
 
 def ours(steps: int, *overrides: str) -> None:
     """`stage=pretrain` through the same Module, Data and Trainer that `train.py` uses."""
-    from fmcycle import artifact
+    from fmcycle import model_store
     from fmcycle.build import build
     from fmcycle.data.module import Data
     from fmcycle.door.compose import compose
@@ -125,7 +125,7 @@ def ours(steps: int, *overrides: str) -> None:
     settled = node.config(inputs={"tokens": str(TOKENS), "processor": str(PROCESSOR), "documents": "unused"}, runs="unused", out="unused")
     cfg = Config(**{name: value for name, value in settled.items() if name in Config.__dataclass_fields__})
     budget, machine, data = build(cfg.budget), build(cfg.trainer), build(cfg.data)
-    processor = artifact.load_processor(str(PROCESSOR))
+    processor = model_store.load_processor(str(PROCESSOR))
     with tempfile.TemporaryDirectory() as folder:
         module = Measured(
             make_model=lambda: recipe(cfg, budget, processor),

@@ -13,7 +13,7 @@ from peft import LoraConfig, get_peft_model
 from safetensors.torch import save_file
 from trained import ragged
 
-from fmcycle import artifact
+from fmcycle import model_store
 from fmcycle.data.module import Data
 from fmcycle.objective.sft import SFT
 from fmcycle.optimizer.adamw import adamw
@@ -25,7 +25,7 @@ from fmcycle.training.trainer import Machine
 
 def recipe(base: Path):
     torch.manual_seed(0)
-    model = artifact.load_model(base)[0]
+    model = model_store.load_model(base)[0]
     return speed.fuse(get_peft_model(model, LoraConfig(r=2, target_modules="all-linear", trainable_token_indices=[1, 2, 3])))
 
 

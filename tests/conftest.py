@@ -50,7 +50,7 @@ def material(tmp_path_factory) -> Path:
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    from fmcycle import artifact
+    from fmcycle import model_store
     from fmcycle.processor.bpe import bpe
     from fmcycle.processor.chat import render
 
@@ -112,7 +112,7 @@ def material(tmp_path_factory) -> Path:
         optimizer.step()
         optimizer.zero_grad()
     processor.save_pretrained(folder / "processor")
-    artifact.save_model(model, processor, folder / "model")
+    model_store.save_model(model, processor, folder / "model")
     return folder
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 import yaml
 
-from fmcycle import artifact
+from fmcycle import model_store
 from fmcycle.build import build
 from fmcycle.door.compose import compose
 from fmcycle.stage.perform import perform
@@ -29,7 +29,7 @@ def project(folder: Path) -> Path:
 
 def loss(model, config: dict, split: str) -> float:
     """What the objective says of held-out rows, its chance drawn from one seed."""
-    rows = build(config["data"])(split, artifact.load_processor(Path(config["out"]) / "model"))
+    rows = build(config["data"])(split, model_store.load_processor(Path(config["out"]) / "model"))
     torch.manual_seed(0)
     with torch.no_grad():
         return float(build(config["objective"])(model, rows.collate([rows[place] for place in range(min(4, len(rows)))]))["loss"])
@@ -37,11 +37,11 @@ def loss(model, config: dict, split: str) -> float:
 
 def saved_and_loaded(overrides: list[str], monkeypatch, split: str = "test") -> tuple[Path, dict]:
     """(out, config) of a run of `overrides`: the model in its folder computes and measures what the one in memory did."""
-    kept, save = [], artifact.save_model
-    monkeypatch.setattr(artifact, "save_model", lambda model, *rest: kept.append(model) or save(model, *rest))
+    kept, save = [], model_store.save_model
+    monkeypatch.setattr(model_store, "save_model", lambda model, *rest: kept.append(model) or save(model, *rest))
     out = perform(compose(overrides))
     config = yaml.safe_load((out.parent / "config.yaml").read_text())
-    found, processor = artifact.load_model(out / "model")
+    found, processor = model_store.load_model(out / "model")
     assert loss(found, config, split) == loss(kept[-1].eval(), config, split)
     metrics = json.loads((out / "metrics.json").read_text())
     for node in config.get("evaluation", {}).values():

@@ -7,7 +7,7 @@ import torch
 import transformers
 from transformers import CLIPImageProcessorPil, ViTImageProcessorPil
 
-from fmcycle import artifact, media
+from fmcycle import media, model_store
 from fmcycle.processor.audio import transcript
 from fmcycle.processor.bpe import bpe
 from fmcycle.processor.chat import labelled
@@ -190,5 +190,5 @@ def save(family: str, folder: Path) -> Path:
     """`folder` with the model of `family`, one of the functions above."""
     torch.manual_seed(0)
     model, processor = globals()[family]()
-    artifact.save_model(model, processor, folder)
+    model_store.save_model(model, processor, folder)
     return folder

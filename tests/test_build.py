@@ -1,7 +1,6 @@
 import pytest
 
-from fmcycle import build
-from fmcycle.door import code, signature
+from fmcycle import build, code_digest, signature
 from fmcycle.error import ConfigError
 
 
@@ -28,7 +27,7 @@ def test_the_snapshot_is_what_the_lock_installs():
 def test_a_code_digest_sees_what_the_targets_reach_and_nothing_else(monkeypatch, tmp_path):
     section = {"_target_": "fmcycle.stage.train.run", "objective": {"_target_": "fmcycle.objective.dpo.DPO"}}
     reached = set()
-    monkeypatch.setattr(code, "_reached_from", lambda module, read=code._reached_from: reached.add(module) or read(module))
-    code.digest(section)
+    monkeypatch.setattr(code_digest, "_reached_from", lambda module, read=code_digest._reached_from: reached.add(module) or read(module))
+    code_digest.digest(section)
     assert {"fmcycle.stage.train", "fmcycle.objective.dpo", "fmcycle.artifact", "fmcycle.durable"} <= reached
     assert "fmcycle.objective.sft" not in reached and "fmcycle.door.compose" not in reached

@@ -3,8 +3,7 @@ import sys
 
 import pytest
 
-from fmcycle import cli
-from fmcycle.door import compose
+from fmcycle.door import command_line, compose
 from fmcycle.error import ConfigError
 
 
@@ -36,7 +35,7 @@ def test_selection_stands_before_the_command_line_and_local_settings_before_both
         "model: gpt_small\nstages: {finetune: {strategy: full}}\noverrides: {finetune: {optimizer: {lr: 0.1}}}\n"
     )
     (project / "local.yaml").write_text("trainer: cpu\ntrainer.devices: 2\n")
-    flags, overrides = cli.expand(["selection=params.yaml", "strategy=lora", "--cfg", "job"])
+    flags, overrides = command_line.expand(["selection=params.yaml", "strategy=lora", "--cfg", "job"])
     assert flags == ["--cfg", "job"]
     assert overrides == ["trainer=cpu", "trainer.devices=2", "model=gpt_small", "optimizer.lr=0.1", "strategy=lora"]
 
@@ -50,7 +49,7 @@ def test_local_settings_decide_no_result(project):
 @pytest.mark.parametrize("flag", ["--config-dir=/tmp", "--config-path=/tmp", "--config-name=other"])
 def test_configs_come_from_nowhere_else(project, flag):
     with pytest.raises(ConfigError, match=r"pyproject\.toml"):
-        cli.expand([flag])
+        command_line.expand([flag])
 
 
 def test_params_yaml_is_checked_too(project):

@@ -2,8 +2,8 @@
 
 import pytest
 
-from fmcycle import build
-from fmcycle.door import code, compose, signature
+from fmcycle import build, code_digest, signature
+from fmcycle.door import compose
 
 COLLECTIONS = sorted(file.stem for file in (compose.conf_dir() / "collection").glob("*.yaml"))
 
@@ -13,7 +13,7 @@ def test_a_collection_is_what_collect_reads_instead_of_its_sources(name):
     section = compose.compose(["stage=collect", f"collection={name}"]).section
     assert set(section["collection"]) == {name}
     assert section["collection"] != compose.compose(["stage=collect"]).section.get("collection")
-    for target in code.targets(section["collection"]):
+    for target in code_digest.targets(section["collection"]):
         assert callable(build.resolve(target)) and signature.read(target)
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from fmcycle import build
-from fmcycle.door import code, compose, signature
+from fmcycle import build, code_digest, signature
+from fmcycle.door import compose
 
 STAGES = compose.stages()
 EXPERIMENTS = sorted(file.stem for file in (compose.conf_dir() / "experiment").glob("*.yaml"))
@@ -29,7 +29,7 @@ GROUPS = (
 def test_every_stage_composes_and_its_digest_is_stable(stage):
     composed = compose.compose([f"stage={stage}"])
     assert composed.stage == stage
-    assert code.digest(composed.section) == code.digest(compose.compose([f"stage={stage}"]).section)
+    assert code_digest.digest(composed.section) == code_digest.digest(compose.compose([f"stage={stage}"]).section)
     assert not set(composed.section) & set(compose.MACHINE)
 
 
@@ -57,7 +57,7 @@ def test_every_option_fits_a_stage_and_names_real_constructors(option):
         except compose.ConfigError as error:  # an objective may not fit a stage's data: it must fit one of them
             tried.append(str(error))
             continue
-        for target in code.targets(composed.section | composed.machine):
+        for target in code_digest.targets(composed.section | composed.machine):
             assert callable(build.resolve(target)) and signature.read(target)
         return
     pytest.fail("\n".join(tried))

@@ -78,7 +78,7 @@ def test_a_package_of_a_user_is_chosen_checked_and_trained_like_our_own(project,
     assert made.returncode == 0, made.stderr[-2000:]
     metrics = json.loads((project / "runs/made/metrics.json").read_text())
     assert metrics["steps"] == 3 and metrics["targets"] == 3 * 8 * 4
-    from fmcycle import artifact
+    from fmcycle import model_store
 
-    model, _ = artifact.load_model(project / "runs/made/model")
+    model, _ = model_store.load_model(project / "runs/made/model")
     assert type(model).__name__ == "GPT2LMHeadModel" and model.config.n_embd == 16

@@ -15,7 +15,7 @@ import torch
 from experiments import FEW, ROOT, saved_and_loaded, train
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from fmcycle import artifact, media
+from fmcycle import media, model_store
 from fmcycle.door.compose import compose
 from fmcycle.engine.classifier import Classifier
 from fmcycle.engine.embedding import Embedding
@@ -62,7 +62,7 @@ def folder(tmp_path_factory, material) -> Path:
     torch.manual_seed(0)
     own = bpe(["black grey white"] * 9, vocab_size=300)
     sizes = {"hidden_size": 256, "intermediate_size": 688, "num_hidden_layers": 6, "num_attention_heads": 4, "tie_word_embeddings": True}
-    artifact.save_model(LlamaForCausalLM(LlamaConfig(vocab_size=300, max_position_embeddings=1024, **sizes)), own, made / "language")
+    model_store.save_model(LlamaForCausalLM(LlamaConfig(vocab_size=300, max_position_embeddings=1024, **sizes)), own, made / "language")
     families.save("encoder", made / "encoder")
     shutil.copy(material / "instructions.parquet", made / "instructions.parquet")
     return made
@@ -107,8 +107,8 @@ def test_what_sees_begins_with_the_weights_of_both_parts(folder, monkeypatch):
     monkeypatch.chdir(folder)
     given = few("llava_emoji")
     out = perform(compose([*given, "budget.max_steps=0"]))
-    own, vision = (artifact.load_model(path)[0].state_dict() for path in (out / "model", given[-1].split("=")[1]))
-    language = artifact.load_model("language")[0].state_dict()
+    own, vision = (model_store.load_model(path)[0].state_dict() for path in (out / "model", given[-1].split("=")[1]))
+    language = model_store.load_model("language")[0].state_dict()
     assert torch.equal(own["model.language_model.embed_tokens.weight"][:300], language["model.embed_tokens.weight"])
     assert torch.equal(own["model.language_model.layers.5.mlp.down_proj.weight"], language["model.layers.5.mlp.down_proj.weight"])
     name = "encoder.layers.3.mlp.fc1.weight"

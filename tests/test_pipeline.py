@@ -8,7 +8,7 @@ import pytest
 import torch
 import transformers
 
-from fmcycle import artifact, pipeline
+from fmcycle import model_store, pipeline
 
 
 def model(pad):
@@ -73,4 +73,4 @@ def test_diffusers_loads_what_was_saved_without_us(tmp_path):
         theirs = found.unet if family == "diffusion" else found.transformer
         assert all(torch.equal(ours.denoiser.state_dict()[name], weight) for name, weight in theirs.state_dict().items())
         if given:
-            assert found.tokenizer("the bucket")["input_ids"] == artifact.load_processor(made)("the bucket")["input_ids"]
+            assert found.tokenizer("the bucket")["input_ids"] == model_store.load_processor(made)("the bucket")["input_ids"]

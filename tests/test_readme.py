@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from fmcycle import cli
-from fmcycle.door import compose
+from fmcycle.door import command_line, compose
 from fmcycle.error import ConfigError
 
 ROOT = Path(__file__).parents[1]
@@ -65,8 +65,8 @@ def refusal(command: str) -> list[str]:
             if arguments[0] not in compose.stages():
                 cli._stage(*arguments[:1], arguments[1:])  # refuses an unknown verb before anything else
             arguments = [f"stage={arguments[0]}", *arguments[1:]]
-        flags, overrides = cli.expand(arguments)
-        for job in cli._jobs(overrides) if {"-m", "--multirun"} & set(flags) else [overrides]:
+        flags, overrides = command_line.expand(arguments)
+        for job in cli._jobs(overrides) if "--multirun" in flags else [overrides]:
             compose.compose(job)
     except ConfigError as error:
         return error.problems
@@ -133,8 +133,8 @@ def test_the_examples_of_contributing_build(tmp_path):
     stages = [[f"stage={line[1]}", *line[2:]] if line[0] == "fmcycle" else line[2:] for line in lines]
     named = set(re.findall(r"_target_: (fmcycle\.[\w.]+)", text))
     script = (
-        "from fmcycle import build\nfrom fmcycle.door import code, compose\n"
-        f"reached = set().union(*(code.targets(compose.compose(overrides).section) for overrides in {stages!r}))\n"
+        "from fmcycle import build, code_digest\nfrom fmcycle.door import compose\n"
+        f"reached = set().union(*(code_digest.targets(compose.compose(overrides).section) for overrides in {stages!r}))\n"
         f"assert reached >= {named!r}, {named!r} - reached\n"
         f"assert all(callable(build.resolve(target)) for target in {named!r})\n"
     )

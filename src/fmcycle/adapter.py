@@ -1,14 +1,13 @@
 """Adapters as artifacts: written without what changes from run to run, put on the base that they were trained on, merged and verified."""
 
 import hashlib
-import json
 import warnings
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 
-from fmcycle import artifact, durable
+from fmcycle import artifact, durable, model_store
 from fmcycle.error import InputError
 from fmcycle.part import tokenizer_of
 
@@ -17,20 +16,30 @@ LIMIT = 1e-3  # nats: how far the merged model's next-token distribution may be 
 
 
 def save(model, folder: str | Path) -> None:
-    """Write the adapter of a peft model; the same adapter has the same bytes.
+    """Write the adapter of a peft model as an artifact; the same adapter has the same bytes."""
+    with artifact.create(folder) as partial:
+        write(model, partial)
+
+
+def write(model, folder: Path) -> None:
+    """Write the files of a peft model's adapter into `folder`.
 
     peft names the base's path, writes a model card, and lists sets in the order of their hashes.
     """
-    with artifact.create(folder) as partial:
-        model.save_pretrained(str(partial))
-        (partial / "README.md").unlink(missing_ok=True)
-        config = json.loads((partial / "adapter_config.json").read_text())
-        config["base_model_name_or_path"] = None
-        for name in ("target_modules", "exclude_modules"):
-            if isinstance(config.get(name), list):
-                config[name] = sorted(config[name])
-        durable.write_json(partial / "adapter_config.json", config)
-        durable.write_json(partial / BASE, {"sha256": fingerprint(model)})
+    model.save_pretrained(str(folder))
+    (folder / "README.md").unlink(missing_ok=True)
+    config = artifact.read_json(folder / "adapter_config.json")
+    config["base_model_name_or_path"] = None
+    for name in ("target_modules", "exclude_modules"):
+        if isinstance(config.get(name), list):
+            config[name] = sorted(config[name])
+    durable.write_json(folder / "adapter_config.json", config)
+    durable.write_json(folder / BASE, {"sha256": fingerprint(model)})
+
+
+def merges(model) -> bool:
+    """Can the adapter of a peft model become weights? A prefix, or a prompt of vectors, can't."""
+    return hasattr(model.base_model, "merge_and_unload")
 
 
 def load(model, folder: str | Path):
@@ -44,15 +53,16 @@ def load(model, folder: str | Path):
     folder = Path(folder)
     artifact.verify(folder)
     have = fingerprint(model)
-    wanted = json.loads((folder / BASE).read_text())["sha256"] if (folder / BASE).is_file() else have  # another's adapter does not say
+    wanted = artifact.read_json(folder / BASE, sha256=str)["sha256"] if (folder / BASE).is_file() else have  # another's does not say
     if wanted != have:
         raise InputError(
             f"{folder} was trained on a base whose weights are {wanted[:16]}, not on this one ({have[:16]}): give it its own base"
         )
-    config = PeftConfig.from_pretrained(str(folder))
-    config.inference_mode = False
-    adapted = get_peft_model(model, config)
-    stored, expected = load_file(folder / "adapter_model.safetensors"), get_peft_model_state_dict(adapted)
+    with model_store.library(f"{folder}: the adapter"):
+        config = PeftConfig.from_pretrained(str(folder))
+        config.inference_mode = False
+        adapted = get_peft_model(model, config)
+        stored, expected = load_file(folder / "adapter_model.safetensors"), get_peft_model_state_dict(adapted)
     if different := sorted(stored.keys() ^ expected.keys()):
         kinds = {"missing": [name for name in different if name in expected], "unexpected": [name for name in different if name in stored]}
         raise InputError(f"{folder}/adapter_model.safetensors does not fit its base: {kinds}; make it again with the command that made it")

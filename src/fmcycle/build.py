@@ -22,7 +22,7 @@ def conf_dir() -> Path:
 
 @functools.cache
 def third_party() -> dict[str, dict]:
-    """The exact list of third-party targets, {dotted name: {parameter: type}}; `fmcycle.door.signature` makes it under the lock."""
+    """The exact list of third-party targets, {dotted name: {parameter: type}}; `fmcycle.signature` makes it under the lock."""
     return json.loads(SIGNATURES.read_text())
 
 

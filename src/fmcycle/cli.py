@@ -139,34 +139,6 @@ def _stage(verb: str, arguments: list[str]) -> int:
     return _ranks([f"stage={verb}", *arguments])
 
 
-def expand(arguments: list[str]) -> tuple[list[str], list[str]]:
-    """(flags, overrides): `selection=FILE` becomes that file's overrides, local.yaml's come before all others; `plan=` is a flag.
-
-    Raises ConfigError for a flag that would bring configs in from elsewhere.
-    """
-    from fmcycle.door import compose
-    from fmcycle.error import ConfigError
-
-    takes_value = ("--cfg", "-c", "--package", "-p", "--info", "-i", "--hydra-help")
-    flags: list[str] = []
-    overrides: list[str] = []
-    for index, text in enumerate(arguments):
-        if text.split("=")[0] in ("--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd", "--experimental-rerun"):
-            raise ConfigError(
-                [f"{text}: configs come from conf/ and from [tool.fmcycle] packages in pyproject.toml, never from the command line"]
-            )
-        is_flag = text.startswith("-") or (index and arguments[index - 1] in takes_value and "=" not in text)
-        (flags if is_flag or text.startswith("plan=") else overrides).append(text)
-    stage = next((text.split("=", 1)[1] for text in reversed(overrides) if text.startswith("stage=")), "finetune")
-    chosen = [text for text in overrides if text.startswith("selection=")]
-    own = [text for text in overrides if not text.startswith("selection=")]
-    model = next((text.split("=", 1)[1] for text in reversed(overrides) if text.startswith("model=")), None)
-    before = compose.selection(stage, chosen[-1].split("=", 1)[1], model) if chosen else [*compose.brought(model, stage)]
-    machine = [text for text in compose.local() if text.split("=")[0].split(".")[0] in compose.stage_groups(stage)]
-    mentioned = {text.split("=")[0] for text in own}
-    return flags, [text for text in machine + before if text.split("=")[0] not in mentioned] + own
-
-
 def _plan(arguments: list[str]) -> int:
     from fmcycle.error import InputError
 
@@ -176,12 +148,12 @@ def _plan(arguments: list[str]) -> int:
 
 
 def _hydra(arguments: list[str]) -> int:
-    from fmcycle.door import compose
+    from fmcycle.door import command_line, compose
 
-    flags, overrides = expand(arguments)
+    flags, overrides = command_line.expand(arguments)
     form = _form_of_plan(flags)
-    jobs = _jobs(overrides) if {"-m", "--multirun"} & set(flags) else [overrides]
-    if not {"--help", "-h", "--hydra-help", "--info", "-i"} & set(flags):
+    jobs = _jobs(overrides) if "--multirun" in flags else [overrides]
+    if not {"--help", "--hydra-help", "--version", "--info"} & set(flags):
         problems: dict[str, None] = {}
         for job in jobs:
             try:
@@ -190,7 +162,7 @@ def _hydra(arguments: list[str]) -> int:
                 problems |= dict.fromkeys(error.problems)
         if problems:
             raise compose.ConfigError(list(problems))
-    if form != "false" and "--cfg" not in flags and "-c" not in flags:
+    if form != "false" and "--cfg" not in flags:
         from fmcycle.stage.ask import show
 
         return max(guarded(show, job, form) for job in jobs)
@@ -243,6 +215,8 @@ def _hand_over(flags: list[str], overrides: list[str]) -> int:
 
 
 def _compose(arguments: list[str]) -> int:
+    from pathlib import Path
+
     from fmcycle import durable
     from fmcycle.door import compose
 
@@ -250,6 +224,9 @@ def _compose(arguments: list[str]) -> int:
     out = values.get("out", "artifacts/config.yaml")
     import yaml
 
+    from fmcycle.stage import outs
+
+    outs.claim_config(Path(out))
     durable.write_text(out, yaml.safe_dump(compose.pipeline(values.get("selection", "params.yaml")), sort_keys=True, width=120))
     print(f"{out}: {len(compose.stages())} stages")
     return 0

@@ -1,16 +1,16 @@
 """Linear layers in 8-bit integers on the CPU: weights on a grid that bf16 holds exactly, inputs quantised as they come.
 
 A compressed folder stays a transformers folder: its matrices are rounded to whole multiples of a power of two, -127 to 127 of them a
-row, which bf16 stores without loss. Loaded by transformers it computes in floats with these weights; loaded by `artifact.load_model`
+row, which bf16 stores without loss. Loaded by transformers it computes in floats with these weights; loaded by `model_store.load_model`
 its layers multiply integers.
 """
 
-import json
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from fmcycle import artifact
 from fmcycle.error import InputError
 
 FILE = "quantization.json"
@@ -76,6 +76,6 @@ def compressed(folder: str | Path) -> bool:
     file = Path(folder) / FILE
     if not file.is_file():
         return False
-    if json.loads(file.read_text()) != SCHEME:
+    if artifact.read_json(file) != SCHEME:
         raise InputError(f"{file}: another scheme than {SCHEME}; compress the model again with `fmcycle compress compress=int8`")
     return True

@@ -1,13 +1,13 @@
 """Who was made from what: provenance beside every stage's out, and the way back from it."""
 
-import json
 import os
 import platform
 import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
-from fmcycle import artifact, durable
+from fmcycle import artifact, durable, manifest
+from fmcycle.error import InputError
 
 
 def identity(section: dict, code: str, inputs: dict[str, str]) -> str:
@@ -49,9 +49,7 @@ def outs(out: str | Path) -> dict[str, str]:
     tops = [out] if (out / artifact.MANIFEST).is_file() else [path for path in sorted(out.iterdir()) if not path.name.startswith(".")]
     found = {top.as_posix(): artifact.digest(top) for top in tops}
     for top in tops:
-        if (top / artifact.MANIFEST).is_file():
-            manifest = json.loads((top / artifact.MANIFEST).read_text())
-            found |= {(top / name).as_posix(): entry["sha256"] for name, entry in manifest.items()}
+        found |= {(top / name).as_posix(): entry["sha256"] for name, entry in (manifest.read(top) or {}).items()}
     return found
 
 
@@ -72,8 +70,8 @@ def find(roots=("artifacts", "runs", ".")) -> dict[str, list[dict]]:
         pattern = "*.provenance.json" if root == "." else "**/*.provenance.json"
         for file in sorted(Path(root).glob(pattern)):
             try:
-                entry = json.loads(file.read_text())
-            except ValueError:
+                entry = artifact.read_json(file, outs=dict, inputs=dict, stage=str, identity=str, code=str, revision=str)
+            except InputError:
                 continue  # a half-written one: its stage never ended
             for digest in set(entry["outs"].values()):
                 known.setdefault(digest, []).append(entry)

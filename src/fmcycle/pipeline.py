@@ -4,7 +4,6 @@ Saved in the layout of diffusers' pipelines, a folder for each component, so tha
 """
 
 import importlib
-import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fmcycle import durable
+from fmcycle import artifact, durable, model_store
 from fmcycle.error import InputError
 
 INDEX = "model_index.json"
@@ -132,17 +131,27 @@ def folder_of(folder: str | Path, name: str) -> Path | None:
 def load(folder: str | Path, *, weights: bool = True) -> Diffusion:
     """The diffusion model in `folder`; without `weights` one of its sizes. Raises InputError for a component of another library."""
     folder = Path(folder)
-    index = json.loads((folder / INDEX).read_text())
+    index = artifact.read_json(folder / INDEX)
     parts = {}
     for name in ("unet", "transformer", "scheduler", "text_encoder"):
         if name not in index:
             continue
-        library, kind = index[name]
+        entry = index[name] if isinstance(index[name], list) and len(index[name]) == 2 else [None, None]
+        library, kind = entry
         if library not in LIBRARIES:
             raise InputError(f"{folder / INDEX}: {name} is of {library}; components are of {' or '.join(LIBRARIES)}")
-        parts[name] = component(getattr(importlib.import_module(library), kind), folder / name, weights)
+        constructor = getattr(importlib.import_module(library), kind, None) if isinstance(kind, str) else None
+        if not hasattr(constructor, "from_pretrained"):
+            raise InputError(f"{folder / INDEX}: {name} is a {kind}, which {library} does not have; make the model again")
+        with model_store.library(f"{folder / name}: the component"):
+            parts[name] = component(constructor, folder / name, weights)
+    if "scheduler" not in parts or not ({"unet", "transformer"} & set(parts)):
+        raise InputError(f"{folder / INDEX}: names no scheduler, or neither unet nor transformer; make the model again")
     model = Diffusion(parts.get("unet") or parts["transformer"], parts["scheduler"], parts.get("text_encoder"))
-    model.config.id2label = {int(key): value for key, value in index["id2label"].items()} if index.get("id2label") else None
+    names = index.get("id2label")
+    if names and not (isinstance(names, dict) and all(key.isdigit() for key in names)):
+        raise InputError(f"{folder / INDEX}: id2label is no mapping of numbers to names; make the model again")
+    model.config.id2label = {int(key): value for key, value in names.items()} if names else None
     return model
 
 
@@ -153,7 +162,7 @@ def component(constructor: Any, folder: Path, weights: bool) -> Any:
     if not weights and hasattr(constructor, "config_class") and constructor.config_class is not None:
         return constructor(constructor.config_class.from_pretrained(str(folder), local_files_only=True))
     if not weights:
-        return constructor.from_config(json.loads((folder / "config.json").read_text()))
+        return constructor.from_config(artifact.read_json(folder / "config.json"))
     model, report = constructor.from_pretrained(str(folder), local_files_only=True, output_loading_info=True)
     kinds = ("missing_keys", "unexpected_keys", "mismatched_keys")
     if wrong := {kind: sorted(map(str, report[kind])) for kind in kinds if report.get(kind)}:

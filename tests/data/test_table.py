@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 import torch
 
-from fmcycle import artifact
+from fmcycle import model_store
 from fmcycle.data.annotate import annotate, needed
 from fmcycle.data.table import Table
 from fmcycle.error import InputError
@@ -17,7 +17,7 @@ from fmcycle.training.budget import Budget
 
 
 def test_rows_are_padded_at_the_right_and_padding_is_not_trained_on(material):
-    processor = artifact.load_processor(material / "processor")
+    processor = model_store.load_processor(material / "processor")
     rows = Table(str(material / "instructions.parquet"), instruction)("train", processor)
     first, second = rows[0], rows[1]
     batch = rows.collate([first, second])
@@ -30,7 +30,7 @@ def test_rows_are_padded_at_the_right_and_padding_is_not_trained_on(material):
 
 
 def test_long_rows_are_left_out_not_cut(material):
-    processor = artifact.load_processor(material / "processor")
+    processor = model_store.load_processor(material / "processor")
     rows = Table(str(material / "instructions.parquet"), instruction, max_length=40)("train", processor)
     assert len(rows) > 0 and rows.lengths.max() <= 40
     with pytest.raises(InputError, match="raise it or collect more"):
@@ -38,20 +38,20 @@ def test_long_rows_are_left_out_not_cut(material):
 
 
 def test_where_keeps_the_rows_it_names(material):
-    processor = artifact.load_processor(material / "processor")
+    processor = model_store.load_processor(material / "processor")
     assert len(Table(str(material / "instructions.parquet"), instruction, where={"task": ["method"]})("train", processor)) > 0
     with pytest.raises(InputError, match="no such column"):
         Table(str(material / "instructions.parquet"), instruction, where={"tsk": ["method"]})("train", processor)
 
 
 def test_an_annotation_is_computed_once_and_equals_the_model(material, tmp_path):
-    processor = artifact.load_processor(material / "processor")
+    processor = model_store.load_processor(material / "processor")
     rows = Table(str(material / "preferences.parquet"), preference, max_length=128)("train", processor)
     indices, loads = np.arange(3, 11), []
 
     def model():
         loads.append(1)
-        return artifact.load_model(material / "model")[0]
+        return model_store.load_model(material / "model")[0]
 
     for _ in range(2):
         annotate(rows, "reference_margin", reference_margin, model, indices=indices, key={"model": "m"}, folder=tmp_path)
@@ -63,14 +63,14 @@ def test_an_annotation_is_computed_once_and_equals_the_model(material, tmp_path)
 
 
 def test_needed_rows_are_those_of_the_budget(material):
-    processor = artifact.load_processor(material / "processor")
+    processor = model_store.load_processor(material / "processor")
     rows = Table(str(material / "preferences.parquet"), preference, max_length=128)("train", processor)
     assert len(needed(rows, Budget(max_steps=2, global_batch=4))) == 12  # and of the step that the loader has ready
     assert list(needed(rows, Budget(max_steps=10_000, global_batch=4))) == list(range(len(rows)))
 
 
 def test_what_a_format_gets_wrong_is_named_with_its_row(material):
-    processor = artifact.load_processor(material / "processor")
+    processor = model_store.load_processor(material / "processor")
     size = len(processor)
     wrong = {
         rf"input_ids holds 3 \.\. {size}, the processor has tokens 0 \.\. {size - 1}": {"input_ids": [3, size], "labels": [-100, 3]},
@@ -85,7 +85,7 @@ def test_what_a_format_gets_wrong_is_named_with_its_row(material):
 
 
 def test_a_number_that_was_never_computed_is_not_trained_on(material):
-    processor = artifact.load_processor(material / "processor")
+    processor = model_store.load_processor(material / "processor")
     rows = Table(str(material / "preferences.parquet"), preference, max_length=128)("train", processor)
     rows.annotations["reference_margin"] = np.full(len(rows), np.nan, dtype=np.float32)
     with pytest.raises(InputError, match=r"column reference_margin is NaN in a row that is read: delete \.cache/annotate"):

@@ -3,8 +3,8 @@
 import pytest
 import yaml
 
-from fmcycle.cli import expand
 from fmcycle.door import compose
+from fmcycle.door.command_line import expand
 from fmcycle.evaluation.interval import wilson
 from fmcycle.stage.require import upstream
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 import transformers
 
-from fmcycle import artifact
+from fmcycle import model_store
 from fmcycle.engine.classifier import Classifier
 from fmcycle.error import InputError
 
@@ -34,7 +34,7 @@ def test_a_text_is_what_the_models_logits_say(engine):
 def test_several_labels_have_each_their_own_probability(tmp_path):
     model, processor = families.text_classifier()
     model.config.problem_type = "multi_label_classification"
-    artifact.save_model(model, processor, tmp_path / "model")
+    model_store.save_model(model, processor, tmp_path / "model")
     with torch.inference_mode():
         logits = model.eval()(**processor("the bucket", return_tensors="pt")).logits[0]
     found = Classifier(str(tmp_path / "model")).classify(["the bucket"])[0]
@@ -44,7 +44,7 @@ def test_several_labels_have_each_their_own_probability(tmp_path):
 def test_a_regression_is_no_classifier(tmp_path):
     processor = families.tokenizer()
     config = transformers.BertConfig(**families.text_config(processor), num_labels=1)
-    artifact.save_model(transformers.BertForSequenceClassification(config), processor, tmp_path / "model")
+    model_store.save_model(transformers.BertForSequenceClassification(config), processor, tmp_path / "model")
     with pytest.raises(InputError, match="gives a number, no class"):
         Classifier(str(tmp_path / "model"))
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from fmcycle import artifact
+from fmcycle import model_store
 from fmcycle.engine.transformers import Transformers, choose
 from fmcycle.processor.bpe import bpe
 
@@ -15,7 +15,7 @@ def engine(tmp_path_factory):
     torch.manual_seed(0)
     sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "max_position_embeddings": 64}
     folder = tmp_path_factory.mktemp("engine") / "model"
-    artifact.save_model(LlamaForCausalLM(LlamaConfig(vocab_size=len(processor), **sizes)), processor, folder)
+    model_store.save_model(LlamaForCausalLM(LlamaConfig(vocab_size=len(processor), **sizes)), processor, folder)
     return Transformers(str(folder))
 
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from fmcycle import artifact
+from fmcycle import model_store
 
 
 @pytest.fixture(scope="session")
 def assistant(material):
     """(model, processor)."""
-    return artifact.load_model(material / "model")
+    return model_store.load_model(material / "model")

@@ -2,7 +2,7 @@ import pytest
 import torch
 import transformers
 
-from fmcycle import artifact
+from fmcycle import model_store
 from fmcycle.error import InputError
 from fmcycle.model.body import architecture, on_body, same
 
@@ -18,7 +18,7 @@ def classifier(**fields):
 def trained(tmp_path, material):
     torch.manual_seed(0)
     model = transformers.ModernBertForMaskedLM(transformers.ModernBertConfig(**SIZES))
-    artifact.save_model(model, artifact.load_processor(material / "processor"), tmp_path / "masked")
+    model_store.save_model(model, model_store.load_processor(material / "processor"), tmp_path / "masked")
     return tmp_path / "masked", model
 
 

@@ -3,7 +3,7 @@ import pytest
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
-from fmcycle import artifact
+from fmcycle import model_store
 from fmcycle.error import InputError
 from fmcycle.model.made import check_asked, fit_to, like, quiet
 
@@ -19,7 +19,7 @@ def test_the_base_that_was_asked_for_passes_and_another_is_named(material):
 
 
 def test_a_model_takes_its_token_ids_from_the_processor(material):
-    processor = artifact.load_processor(material / "processor")
+    processor = model_store.load_processor(material / "processor")
     sizes = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
     model = fit_to(LlamaForCausalLM(LlamaConfig(vocab_size=512, **sizes)), processor)
     assert model.generation_config.eos_token_id == sorted([processor.convert_tokens_to_ids("<|end|>"), processor.eos_token_id])

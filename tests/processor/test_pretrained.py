@@ -1,7 +1,7 @@
 import gguf_file
 import pytest
 
-from fmcycle import artifact, part
+from fmcycle import artifact, model_store, part
 from fmcycle.error import InputError
 from fmcycle.processor.chat import labelled, render
 from fmcycle.processor.pretrained import pretrained
@@ -11,7 +11,7 @@ TALK = [{"role": "user", "content": "What does  it do in 2026?"}, {"role": "assi
 
 @pytest.fixture(scope="module")
 def base(material):
-    return artifact.load_model(material / "model")
+    return model_store.load_model(material / "model")
 
 
 def test_the_tokenizer_of_a_gguf_file_renders_and_comes_back_as_it_was(base, tmp_path):
@@ -22,7 +22,7 @@ def test_the_tokenizer_of_a_gguf_file_renders_and_comes_back_as_it_was(base, tmp
     assert found.decode(render(found, TALK)) == base[1].decode(render(base[1], TALK))
     with artifact.create(tmp_path / "kept") as partial:
         found.save_pretrained(partial)
-    again = artifact.load_processor(tmp_path / "kept")
+    again = model_store.load_processor(tmp_path / "kept")
     assert labelled(again, TALK) == labelled(found, TALK)
     assert str(tmp_path) not in (tmp_path / "kept/tokenizer_config.json").read_text()  # nothing of where it lay
 

@@ -17,7 +17,7 @@ import psutil
 import pytest
 import yaml
 
-from fmcycle import artifact, durable
+from fmcycle import artifact, durable, model_store
 
 ROOT = Path(__file__).parents[2]
 TEXT = "The bucket holds objects. A user may list the bucket, and delete an object of it. Write to the owner of the bucket. "
@@ -51,7 +51,7 @@ def tiny_model(tmp_path_factory):
         model(input_ids=ids, labels=labels).loss.backward()
         optimizer.step()
     folder = tmp_path_factory.mktemp("tiny") / "model"
-    artifact.save_model(model, processor, folder)
+    model_store.save_model(model, processor, folder)
     return folder
 
 
@@ -166,7 +166,7 @@ class Served:
         families.save(family, folder / "model")
         engine = {"_target_": fit.NAMES[fit.engine_of(folder / "model")[1]], "_partial_": True}
         engine |= {"steps": 2} if family == "diffusion" else {}
-        described = artifact.describe(folder / "model")
+        described = model_store.describe(folder / "model")
         package = artifact.tagged(described | {"engine": engine, "guardrail": GUARDS, "config": "c" * 64})
         app = self.app = routes.create()
         app.state.assistant = self.assistant = Assistant(folder, package, Store(f"sqlite:///{folder}/feedback.db"))

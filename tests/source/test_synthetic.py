@@ -130,14 +130,14 @@ def test_a_model_of_ours_writes_the_same_twice_and_its_digest_is_its_name(tmp_pa
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    from fmcycle import artifact
+    from fmcycle import artifact, model_store
     from fmcycle.processor.bpe import bpe
 
     monkeypatch.setenv("FMCYCLE_CACHE", str(tmp_path / "cache"))
     processor = bpe(["Document number one of the ten documents."] * 20, vocab_size=300)
     torch.manual_seed(0)
     sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2, "max_position_embeddings": 64}
-    artifact.save_model(LlamaForCausalLM(LlamaConfig(vocab_size=len(processor), **sizes)), processor, tmp_path / "model")
+    model_store.save_model(LlamaForCausalLM(LlamaConfig(vocab_size=len(processor), **sizes)), processor, tmp_path / "model")
     generate = Model(str(tmp_path / "model"), max_tokens=12)
     assert generate.name == f"model@{artifact.digest(tmp_path / 'model')[:16]}"
     assert generate(["Say it."]) == generate(["Say it."]) != [""]

@@ -7,7 +7,7 @@ import pytest
 import torch
 from transformers import LlamaForCausalLM
 
-from fmcycle import artifact, int8
+from fmcycle import artifact, int8, model_store
 from fmcycle.error import InputError
 from fmcycle.stage.compress import run
 
@@ -47,7 +47,7 @@ def test_int8_costs_little_and_says_so(small):
 
 def test_transformers_loads_the_int8_folder_unaided_and_agrees(small):
     folder, _ = small
-    ours, processor = artifact.load_model(folder)
+    ours, processor = model_store.load_model(folder)
     theirs = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
     assert any(isinstance(module, int8.Linear) for module in ours.modules())
     ids = torch.tensor([processor("Return a copy of the string.")["input_ids"]])

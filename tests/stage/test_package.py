@@ -1,26 +1,48 @@
 """package: a candidate is what was evaluated, and the gate says what failed and by how much."""
 
 import json
+import shutil
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
 
-from fmcycle import artifact, durable
+from fmcycle import artifact, durable, model_store
 from fmcycle.error import InputError
+from fmcycle.serving.probe import ask
 from fmcycle.stage import package
 
+ENGINE = {"_target_": "fmcycle.engine.transformers.Transformers", "_partial_": True}
 BOUND = {"_target_": "fmcycle.stage.package.Bound"}
 
 
-def model_folder(path, template="hello"):
-    with artifact.create(path) as partial:
-        for name in ("config.json", "model.safetensors", "tokenizer.json"):
-            (partial / name).write_text("{}")
-        (partial / "chat_template.jinja").write_text(template)
-    return path
+@pytest.fixture(autouse=True)
+def asked_here(monkeypatch):
+    """The question that a candidate is asked, in this process: a child imports torch anew; tests/serving has tests of the child."""
+    monkeypatch.setattr(package, "probe", ask)
 
 
-def packaged(tmp_path, gate, metrics, template="hello"):
+@pytest.fixture
+def model_folder(material):
+    """model_folder(path, template=): the tiny model, with its own template or another."""
+
+    def make(path, template=""):
+        with artifact.create(path) as inside:
+            shutil.copytree(material / "model", inside, dirs_exist_ok=True, ignore=shutil.ignore_patterns(artifact.MANIFEST))
+            before = (inside / "chat_template.jinja").read_text()
+            (inside / "chat_template.jinja").write_text(before + template)
+        return path
+
+    return make
+
+
+@pytest.fixture
+def packaged(model_folder):
+    """packaged(folder, gate, metrics, template=): the verdict of a package made there."""
+    return partial(_packaged, model_folder)
+
+
+def _packaged(model_folder, tmp_path, gate, metrics, template=""):
     model = model_folder(tmp_path / "model", template)
     durable.write_json(tmp_path / "evaluate/metrics.json", metrics)
     durable.write_json(tmp_path / "evaluate/evaluated.json", {"model": artifact.digest(model)})
@@ -28,57 +50,57 @@ def packaged(tmp_path, gate, metrics, template="hello"):
         inputs={"model": str(model), "metrics": str(tmp_path / "evaluate/metrics.json")},
         out=str(tmp_path / "package"),
         gate=gate,
-        engine={"_target_": "fmcycle.engine.transformers.Transformers"},
+        engine=ENGINE,
         guardrail={"input": [], "output": []},
     )
     assert package.run(cfg) is None
     return json.loads((tmp_path / "package/gate.json").read_text())
 
 
-def test_a_pass_puts_the_candidate_together(tmp_path):
+def test_a_pass_puts_the_candidate_together(packaged, tmp_path):
     verdict = packaged(tmp_path, {"loss": {**BOUND, "max": 2.0}}, {"loss": 1.5})
     assert verdict["passed"]
     assert artifact.verify(tmp_path / "package/model") == artifact.digest(tmp_path / "model")
 
 
-def test_a_refusal_says_by_how_much_and_makes_no_candidate(tmp_path):
+def test_a_refusal_says_by_how_much_and_makes_no_candidate(packaged, tmp_path):
     verdict = packaged(tmp_path, {"acc": {**BOUND, "min": 0.5, "of": "low"}}, {"acc": 0.9, "acc/low": 0.375})
     assert not verdict["passed"]
     assert verdict["checks"][0]["misses_by"] == 0.125
     assert not (tmp_path / "package/model").exists()
 
 
-def test_a_metric_that_was_not_measured_fails_and_names_the_nearest(tmp_path):
+def test_a_metric_that_was_not_measured_fails_and_names_the_nearest(packaged, tmp_path):
     verdict = packaged(tmp_path, {"los": {**BOUND, "max": 2.0}}, {"loss": 1.5})
     assert not verdict["passed"]
     assert "did you mean loss" in verdict["checks"][0]["why"]
 
 
-def test_the_tag_follows_content_and_nothing_else(tmp_path):
+def test_the_tag_follows_content_and_nothing_else(packaged, tmp_path):
     gate = {"loss": {**BOUND, "max": 2.0}}
     tags = []
-    for name, template in (("a", "hello"), ("b", "hello"), ("c", "other")):
+    for name, template in (("a", ""), ("b", ""), ("c", "{# other #}")):
         packaged(tmp_path / name, gate, {"loss": 1.5}, template)
         tags.append(json.loads((tmp_path / name / "package/package.json").read_text())["tag"])
     assert tags[0] == tags[1] != tags[2]
     assert artifact.digest(tmp_path / "a/package") == artifact.digest(tmp_path / "b/package")
 
 
-def test_metrics_of_another_model_are_refused(tmp_path):
+def test_metrics_of_another_model_are_refused(packaged, tmp_path):
     packaged(tmp_path, {}, {"loss": 1.0})
     durable.write_json(tmp_path / "evaluate/evaluated.json", {"model": "0" * 64})
     inputs = {"model": str(tmp_path / "model"), "metrics": str(tmp_path / "evaluate/metrics.json")}
-    cfg = SimpleNamespace(inputs=inputs, out=str(tmp_path / "again"), engine={"_target_": "fmcycle.engine.transformers.Transformers"})
+    cfg = SimpleNamespace(inputs=inputs, out=str(tmp_path / "again"), engine=ENGINE)
     with pytest.raises(InputError, match="dvc repro evaluate"):
         package.run(cfg)
     assert not (tmp_path / "again").exists()
 
 
-def test_an_engine_that_does_not_serve_the_model_is_refused_with_the_one_that_does(tmp_path):
+def test_an_engine_that_does_not_serve_the_model_is_refused_with_the_one_that_does(model_folder, tmp_path):
     model = model_folder(tmp_path / "model")
     durable.write_json(model / "config.json", {"architectures": ["BertForSequenceClassification"]})
     inputs = {"model": str(model), "metrics": str(tmp_path / "metrics.json")}
-    cfg = SimpleNamespace(inputs=inputs, out=str(tmp_path / "out"), engine={"_target_": "fmcycle.engine.transformers.Transformers"})
+    cfg = SimpleNamespace(inputs=inputs, out=str(tmp_path / "out"), engine=ENGINE)
     with pytest.raises(InputError, match="BertForSequenceClassification, which engine=transformers does not serve: take engine=classifier"):
         package.run(cfg)
     assert not (tmp_path / "out").exists()
@@ -88,11 +110,11 @@ def test_a_model_that_does_not_chat_needs_no_template(tmp_path):
     with artifact.create(tmp_path / "model") as partial:
         (partial / "config.json").write_text('{"architectures": ["BertModel"]}')
         (partial / "tokenizer.json").write_text("{}")
-    described = artifact.describe(tmp_path / "model")
+    described = model_store.describe(tmp_path / "model")
     assert described["template"] == "" and len(described["processor"]) == 64
 
 
-def test_metrics_of_the_run_that_trained_the_model_are_taken_and_others_refused(tmp_path):
+def test_metrics_of_the_run_that_trained_the_model_are_taken_and_others_refused(model_folder, tmp_path):
     model, metrics = model_folder(tmp_path / "run/out/model"), tmp_path / "run/out/metrics.json"
     durable.write_json(metrics, {"accuracy": 0.9})
     outs = {f"run/out/{name}": digest for name, digest in (("metrics.json", artifact.sha256(metrics)), ("model", artifact.digest(model)))}
@@ -101,7 +123,7 @@ def test_metrics_of_the_run_that_trained_the_model_are_taken_and_others_refused(
         inputs={"model": str(model), "metrics": str(metrics)},
         out=str(tmp_path / "package"),
         gate={},
-        engine={"_target_": "fmcycle.engine.transformers.Transformers"},
+        engine=ENGINE,
         guardrail={},
     )
     package.run(cfg)
@@ -109,3 +131,13 @@ def test_metrics_of_the_run_that_trained_the_model_are_taken_and_others_refused(
     durable.write_json(metrics, {"accuracy": 0.99})
     with pytest.raises(InputError, match=r"other metric.* was measured"):
         package.run(cfg)
+
+
+def test_a_model_that_gives_no_answer_fails_the_gate_whatever_its_figures(packaged, model_folder, tmp_path, monkeypatch):
+    def silent(folder, served):
+        raise InputError(f"{folder}: the model can't be served: no answer")
+
+    monkeypatch.setattr(package, "probe", silent)
+    verdict = packaged(tmp_path, {"loss": {**BOUND, "max": 2.0}}, {"loss": 1.5})
+    assert not verdict["passed"] and verdict["checks"][0]["passed"] and "no answer" in verdict["checks"][1]["why"]
+    assert not (tmp_path / "package/model").exists()

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
-from fmcycle import artifact
+from fmcycle import artifact, model_store
 from fmcycle.error import InputError
 from fmcycle.stage.select import run
 
@@ -68,7 +68,7 @@ def test_the_sweep_ends_with_its_trials_and_a_whole_model(material, tmp_path):
     assert metrics["score"] == max(metrics["incumbent/score"], metrics["challenger/score"])
     assert best["overrides"] == next(row["overrides"] for row in rows if row["name"] == best["winner"])
     artifact.verify(tmp_path / "out/model")
-    artifact.load_model(tmp_path / "out/model")
+    model_store.load_model(tmp_path / "out/model")
 
 
 def test_a_diverged_trial_is_recorded_and_the_incumbent_stays(material, tmp_path):

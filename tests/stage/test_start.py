@@ -8,7 +8,7 @@ import gguf_file
 import pytest
 import torch
 
-from fmcycle import artifact
+from fmcycle import artifact, model_store
 from fmcycle.error import InputError
 from fmcycle.stage import processor, train
 
@@ -36,7 +36,7 @@ def config(folder: Path, stage: str, model: dict, inputs: dict, steps: int, **pa
 def started(material, tmp_path_factory):
     """(folder, node of the model): processor and pretrain made of a GGUF file."""
     folder = tmp_path_factory.mktemp("started")
-    file = gguf_file.write(folder / "tiny.gguf", *artifact.load_model(material / "model"), licence="mit", cut="gpt-2")
+    file = gguf_file.write(folder / "tiny.gguf", *model_store.load_model(material / "model"), licence="mit", cut="gpt-2")
     node = {"_target_": "fmcycle.processor.pretrained.pretrained", "_partial_": True, "path": str(file)}
     inputs = {"documents": material / "documents.parquet"}
     processor.run(SimpleNamespace(inputs=inputs, out=str(folder / "processor"), processor=node))
@@ -52,7 +52,7 @@ def test_no_steps_write_the_weights_as_they_are_and_measure_them(started, materi
     assert metrics["steps"] == 0 and "train_loss" not in metrics and 0 < metrics["bits_per_byte"] < 8
     artifact.verify(folder / "pretrain/model")
     assert json.loads((folder / "pretrain/curve.json").read_text())["step"] == []
-    (found, spoken), (given, _) = (artifact.load_model(path / "model") for path in (folder / "pretrain", material))
+    (found, spoken), (given, _) = (model_store.load_model(path / "model") for path in (folder / "pretrain", material))
     ids = torch.arange(20)[None]
     assert torch.equal(found(input_ids=ids).logits, given(input_ids=ids).logits)
     assert found.generation_config.eos_token_id == sorted({spoken.eos_token_id, spoken.convert_tokens_to_ids("<|end|>")})
@@ -66,7 +66,7 @@ def test_it_is_fine_tuned_with_no_pretraining(started, material, monkeypatch):
     inputs = {"model": folder / "pretrain/model", "instructions": material / "instructions.parquet"}
     sft = {"_target_": "fmcycle.objective.sft.SFT"}
     train.run(config(folder, "finetune", model, inputs, 6, objective=sft, strategy=LORA, data=table))
-    before, after = (artifact.load_model(folder / stage / "model")[0] for stage in ("pretrain", "finetune"))
+    before, after = (model_store.load_model(folder / stage / "model")[0] for stage in ("pretrain", "finetune"))
     ids = torch.arange(20)[None]
     assert not torch.equal(before(input_ids=ids).logits, after(input_ids=ids).logits)
     assert json.loads((folder / "finetune/curve.json").read_text())["step"] == [1, 2, 3, 4, 5, 6]

@@ -6,7 +6,7 @@ import torch
 import yaml
 from safetensors.torch import load_file, save_file
 
-from fmcycle import artifact
+from fmcycle import artifact, model_store
 from fmcycle.adapter import check_tokens, load, merge, save
 from fmcycle.build import build
 from fmcycle.error import InputError
@@ -18,7 +18,7 @@ IDS = torch.arange(20).view(2, 10)  # special tokens among them
 
 
 def base(material):
-    return artifact.load_model(material / "model")[0]
+    return model_store.load_model(material / "model")[0]
 
 
 def adapted(material):
@@ -88,7 +88,7 @@ def test_an_adapter_goes_on_its_own_base_only_and_with_all_its_weights(material,
 
 
 def test_token_rows_of_another_processor_are_named(material):
-    processor = artifact.load_processor(material / "model")
+    processor = model_store.load_processor(material / "model")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         check_tokens(LORA["peft_config"], processor)

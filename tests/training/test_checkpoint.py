@@ -11,7 +11,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from trained import assert_same, fit, make_model, with_adapter
 
-from fmcycle import artifact
+from fmcycle import artifact, model_store
 from fmcycle.error import InputError, TrainingError
 from fmcycle.objective.sft import SFT
 from fmcycle.processor.bpe import bpe
@@ -144,8 +144,8 @@ def test_a_trained_model_comes_back_with_the_same_logits(tmp_path, tied, adapter
         assert not torch.equal(row, begun)
         if adapter:
             model = model.merge_and_unload()
-        artifact.save_model(model, bpe(["a text of some words"] * 4, vocab_size=280), tmp_path / "model")
-        again, _ = artifact.load_model(tmp_path / "model")
+        model_store.save_model(model, bpe(["a text of some words"] * 4, vocab_size=280), tmp_path / "model")
+        again, _ = model_store.load_model(tmp_path / "model")
         torch.testing.assert_close(again(input_ids=ids).logits, trained, rtol=0, atol=1e-5)
         shared = again.get_input_embeddings().weight is again.get_output_embeddings().weight
         assert shared == tied == again.config.tie_word_embeddings
@@ -154,7 +154,7 @@ def test_a_trained_model_comes_back_with_the_same_logits(tmp_path, tied, adapter
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
     folder = tmp_path_factory.mktemp("saved") / "model"
-    artifact.save_model(make_model(tie_word_embeddings=False), bpe(["a text of some words"] * 4, vocab_size=280), folder)
+    model_store.save_model(make_model(tie_word_embeddings=False), bpe(["a text of some words"] * 4, vocab_size=280), folder)
     return folder
 
 
@@ -174,14 +174,14 @@ def test_a_base_whose_weights_do_not_fit_is_refused_with_their_names(saved, tmp_
         tensors[name] = (tensors[name] * 100).to(torch.int8)
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(InputError, match=name.replace(".", r"\.")):
-        artifact.load_model(folder)
+        model_store.load_model(folder)
 
 
 def test_a_base_in_half_precision_is_trained_in_full(saved, tmp_path):
     folder = shutil.copytree(saved, tmp_path / "model")
     half = {name: tensor.bfloat16() for name, tensor in load_file(folder / "model.safetensors").items()}
     save_file(half, folder / "model.safetensors", metadata={"format": "pt"})
-    model, _ = artifact.load_model(folder)
+    model, _ = model_store.load_model(folder)
     assert {p.dtype for p in model.parameters()} == {torch.float32}
     name = "model.norm.weight"
     assert torch.equal(dict(model.named_parameters())[name], half[name].float())

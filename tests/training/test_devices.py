@@ -188,10 +188,10 @@ def test_two_nodes_by_torchrun_give_the_losses_of_one_process(folder):
 def test_an_adapter_under_fsdp2_holds_half_of_everything_and_merges_to_the_same(tmp_path):
     from trained import without_dropout
 
-    from fmcycle import artifact
+    from fmcycle import model_store
     from fmcycle.processor.bpe import bpe
 
-    artifact.save_model(without_dropout(), bpe(["some text"] * 9, vocab_size=300), tmp_path / "base")
+    model_store.save_model(without_dropout(), bpe(["some text"] * 9, vocab_size=300), tmp_path / "base")
     program = Path(__file__).parents[1] / "adapter_on_two.py"
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tiny.ROOT / "src"), str(program.parent)]), "OMP_NUM_THREADS": "1"}
     for name, devices in (("one", "1"), ("two", "2")):

@@ -3,6 +3,7 @@
 import copy
 import functools
 import importlib.util
+import re
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,9 +11,9 @@ from typing import Any, cast
 
 import yaml
 
-from fmcycle import build
+from fmcycle import build, code_digest
 from fmcycle.build import conf_dir
-from fmcycle.door import code
+from fmcycle.door import hydra_keys
 from fmcycle.door.check import check, suggest
 from fmcycle.error import ConfigError, InputError
 
@@ -28,6 +29,8 @@ MACHINE = (
     "base",
     "minutes",
 )  # how it runs: never part of identity
+PLAIN = re.compile(r"(?!(?i:null|true|false|nan|inf)$)[A-Za-z_/][\w./-]*", re.ASCII)  # a text that needs no quotes in Hydra's grammar
+QUOTED = re.compile(r"(\\*)('|$)")  # what needs a backslash between quotes: a quote, and every backslash right before one
 RAW = "collection"  # the raw data: of identity where it is collected, elsewhere by the content that was made of it
 SHARED = ("model", "processor", "trainer", RAW)  # groups that a stage's inputs are made with
 
@@ -109,28 +112,34 @@ def compose(overrides: list[str]) -> Composed:
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
-    _refuse_doors(overrides)
     try:
         cfg = _hydra_compose(overrides)
     except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
         from fmcycle.door.override import explain
 
-        raise ConfigError(explain(overrides, error, _hydra_compose, conf_dir())) from error
-    hydra = cfg.hydra
-    choices = {key: value for key, value in hydra.runtime.choices.items() if not key.startswith("hydra/")}
-    _contain(hydra.run.dir, "hydra.run.dir")
-    _contain(hydra.sweep.dir, "hydra.sweep.dir")
+        wrong = hydra_keys.asked(overrides)
+        raise ConfigError(wrong + explain(overrides, error, _hydra_compose, conf_dir())) from error
+    hydra = cast(dict, OmegaConf.to_container(cfg.hydra, resolve=False))
+    choices = {key: value for key, value in cfg.hydra.runtime.choices.items() if not key.startswith("hydra/")}
+    _contain(hydra["run"]["dir"], "hydra.run.dir")
+    _contain(hydra["sweep"]["dir"], "hydra.sweep.dir")
+    _contain(str(hydra["launcher"].get("submitit_folder") or ""), "hydra.launcher.submitit_folder")
+    if problems := hydra_keys.asked(overrides) or hydra_keys.composed(hydra, [f"file://{folder}" for folder in package_folders()]):
+        raise ConfigError(problems)
     OmegaConf.set_struct(cfg, False)
     del cfg["hydra"]
     symbolic = copy.deepcopy(cfg)
-    symbolic.inputs = {name: f"<{name}>" for name in cfg.inputs}
+    if OmegaConf.is_dict(cfg.get("inputs")):
+        symbolic.inputs = {name: f"<{name}>" for name in cfg.inputs}
+    _environment_closed()
     try:
         plain = _plain(symbolic)
         given = _plain(cfg)
     except OmegaConfBaseException as error:
-        raise ConfigError([f"{getattr(error, 'full_key', '') or 'config'}: {str(error).splitlines()[0]}"]) from error
-    problems = check(plain, functools.partial(where, choices=choices))
-    if problems:
+        why = error.__cause__ if isinstance(error.__cause__, InputError) else str(error).splitlines()[0]
+        raise ConfigError([f"{getattr(error, 'full_key', '') or 'config'}: {why}"]) from error
+    own = {name: given[name] for name in ("inputs", "out", "base", "minutes") if name in given}
+    if problems := check(plain | own, functools.partial(where, choices=choices)):
         raise ConfigError(problems)
     _contain(given["out"], "out")
     section = {key: value for key, value in plain.items() if key not in MACHINE and (key != RAW or choices["stage"] == "collect")}
@@ -138,10 +147,10 @@ def compose(overrides: list[str]) -> Composed:
         stage=choices["stage"],
         section=section,
         machine={key: plain[key] for key in plain if key in ("trainer", "executor")},
-        inputs=given["inputs"],
+        inputs=given.get("inputs") or {},
         out=given["out"],
         base=given["base"],
-        minutes=given["minutes"],
+        minutes=given.get("minutes", 1),
         choices=choices,
         overrides=list(overrides),
         _raw=cfg,
@@ -164,15 +173,16 @@ def _contain(path: str | None, key: str) -> None:
         raise ConfigError([f"{key}: {path} lies outside the project folder; choose a path inside it (a link inside it may lead elsewhere)"])
 
 
-def _refuse_doors(overrides: list[str]) -> None:
-    doors = [item for item in overrides if item.lstrip("+~").startswith("hydra.searchpath")]
-    if doors:
-        raise ConfigError(
-            [
-                f"{item}: configs come from conf/ and from [tool.fmcycle] packages in pyproject.toml; name the package there"
-                for item in doors
-            ]
-        )
+def _environment_closed() -> None:
+    """Nothing of the environment or of this machine enters a config, an artifact or an address: `oc.env` and `hydra:` are refused."""
+    from omegaconf import OmegaConf
+
+    for name in ("oc.env", "hydra"):
+        OmegaConf.register_new_resolver(name, functools.partial(_not_read, name), replace=True)
+
+
+def _not_read(resolver: str, name: str = "", *_):
+    raise InputError(f"${{{resolver}:{name}}}: a config reads nothing of the environment; write the value, or let the constructor read it")
 
 
 def selection(stage: str, file: str | Path = "params.yaml", model: str | None = None) -> list[str]:
@@ -224,16 +234,16 @@ def flatten(node: dict, prefix: str = "") -> list[str]:
 
 
 def _quoted(value) -> str:
+    """A plain value in Hydra's grammar, to which it is parsed back."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, list):
         return f"[{','.join(map(_quoted, value))}]"
-    plain = str(value)
-    return (
-        plain
-        if not isinstance(value, str) or plain.replace("_", "a").replace("-", "a").replace("/", "a").replace(".", "a").isalnum()
-        else f"'{plain}'"
-    )
+    if isinstance(value, dict):
+        return f"{{{','.join(f'{key}:{_quoted(item)}' for key, item in value.items())}}}"
+    if not isinstance(value, str) or PLAIN.fullmatch(value):
+        return str(value)
+    return "'" + QUOTED.sub(lambda found: 2 * found[1] + (found[2] and rf"\{found[2]}"), value) + "'"
 
 
 @functools.cache
@@ -284,4 +294,4 @@ def pipeline(file: str | Path = "params.yaml") -> dict[str, dict]:
     if problems:
         every = [problem if len(where) == len(stages()) else f"{problem} (stage {', '.join(where)})" for problem, where in problems.items()]
         raise ConfigError(every)
-    return sections | {"code": {stage: code.digest(section) for stage, section in sections.items()}}
+    return sections | {"code": {stage: code_digest.digest(section) for stage, section in sections.items()}}

@@ -2,7 +2,7 @@
 
 import torch
 
-from fmcycle import artifact
+from fmcycle import model_store
 from fmcycle.engine import inputs
 from fmcycle.error import InputError
 from fmcycle.number import PositiveInt
@@ -20,7 +20,7 @@ class Classifier:
     tasks = ("classify",)
 
     def __init__(self, folder: str, batch: PositiveInt = 16):
-        self.model, self.processor = artifact.load_model(folder)
+        self.model, self.processor = model_store.load_model(folder)
         self.batch = batch
         self.takes = (KINDS.get(self.model.main_input_name, "audio"),)
         self.labels = [self.model.config.id2label[index] for index in range(self.model.config.num_labels)]

@@ -2,7 +2,7 @@
 
 import torch
 
-from fmcycle import artifact, media, part
+from fmcycle import media, model_store, part
 from fmcycle.engine import inputs
 from fmcycle.error import InputError
 from fmcycle.number import NonNegativeFloat, PositiveInt
@@ -17,7 +17,7 @@ class Diffusion:
     tasks = ("generate_image",)
 
     def __init__(self, folder: str, steps: PositiveInt = 50, guidance: NonNegativeFloat = 2.0):
-        self.model, self.processor = artifact.load_model(folder)
+        self.model, self.processor = model_store.load_model(folder)
         self.steps, self.guidance = steps, guidance
         self.takes = () if self.model.classes is None and self.model.text_encoder is None else ("text",)
 

@@ -1,13 +1,12 @@
 """Texts or pictures as vectors: an encoder with mean pooling, or a CLIP, which puts both into one space."""
 
-import json
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
 
-from fmcycle import artifact
+from fmcycle import artifact, model_store
 from fmcycle.engine import inputs
 from fmcycle.error import InputError
 from fmcycle.number import PositiveInt
@@ -23,7 +22,7 @@ class Embedding:
     tasks = ("embed",)
 
     def __init__(self, folder: str, pooling: Literal["mean", "cls"] | None = None, batch: PositiveInt = 16):
-        self.model, self.processor = artifact.load_model(folder)
+        self.model, self.processor = model_store.load_model(folder)
         self.pooling, self.batch = pooling or said(Path(folder)), batch
         self.masks = hasattr(self.model.config, "mask_ratio")
         if self.masks:
@@ -82,7 +81,7 @@ def said(folder: Path) -> Literal["mean", "cls"]:
     file = folder / "1_Pooling/config.json"
     if not file.is_file():
         return "mean"
-    modes = [name for name, chosen in json.loads(file.read_text()).items() if name.startswith("pooling_mode_") and chosen]
+    modes = [name for name, chosen in artifact.read_json(file).items() if name.startswith("pooling_mode_") and chosen]
     if modes == ["pooling_mode_cls_token"]:
         return "cls"
     if modes == ["pooling_mode_mean_tokens"]:

@@ -1,10 +1,10 @@
 """Which engine serves a model: by the architecture that its folder names, read without loading it."""
 
-import json
 from pathlib import Path
 
-from fmcycle.artifact import PARTS
+from fmcycle import artifact
 from fmcycle.error import InputError
+from fmcycle.model_store import PARTS
 
 # what the name of an architecture ends in, and the engine of conf/engine that serves it; the first that fits
 ENGINES = {
@@ -39,7 +39,8 @@ def engine_of(folder: str | Path) -> tuple[str, str | None]:
     file = folder / "config.json"
     if not file.is_file():
         raise InputError(f"{file}: not there, so nothing says which model this is")
-    architecture = (json.loads(file.read_text()).get("architectures") or [""])[0]
+    names = artifact.read_json(file).get("architectures")
+    architecture = names[0] if isinstance(names, list) and names and isinstance(names[0], str) else ""
     engine = next((engine for end, engine in ENGINES.items() if architecture.endswith(end)), None)
     if engine == "transformers" and not (folder / "tokenizer_config.json").is_file() and any((folder / name).is_file() for name in PARTS):
         return f"{architecture} over pixels", "pixel"

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from fmcycle import artifact, media, part
+from fmcycle import media, model_store, part
 from fmcycle.error import InputError
 from fmcycle.number import PositiveFloat
 
@@ -19,7 +19,7 @@ class Pixel:
     takes: tuple[str, ...] = ()
 
     def __init__(self, folder: str, temperature: PositiveFloat = 1.0):
-        self.model, self.processor = artifact.load_model(folder)
+        self.model, self.processor = model_store.load_model(folder)
         self.temperature = temperature
         prepare = part.image_processor_of(self.processor)
         self.shape = (prepare.size["height"], prepare.size["width"], media.channels_of(prepare))

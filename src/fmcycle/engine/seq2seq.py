@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from fmcycle import artifact, part
+from fmcycle import model_store, part
 from fmcycle.engine import inputs
 from fmcycle.engine.transformers import Sequence, turns
 from fmcycle.number import PositiveInt
@@ -18,7 +18,7 @@ class Seq2Seq:
     takes = ("text",)
 
     def __init__(self, folder: str, max_tokens: PositiveInt = 256):
-        self.model, self.processor = artifact.load_model(folder)
+        self.model, self.processor = model_store.load_model(folder)
         self.max_tokens = max_tokens
 
     @property

@@ -2,7 +2,7 @@
 
 import torch
 
-from fmcycle import artifact, part
+from fmcycle import model_store, part
 from fmcycle.engine import inputs
 from fmcycle.number import PositiveInt
 
@@ -14,7 +14,7 @@ class Speech:
     takes = ("audio",)
 
     def __init__(self, folder: str, max_tokens: PositiveInt = 224):
-        self.model, self.processor = artifact.load_model(folder)
+        self.model, self.processor = model_store.load_model(folder)
         self.max_tokens = min(max_tokens, self.model.config.max_target_positions - 4)  # beside the tokens that begin a transcript
 
     def warm_up(self) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from fmcycle import artifact, part
+from fmcycle import model_store, part
 from fmcycle.engine import inputs
 from fmcycle.number import PositiveInt
 
@@ -20,7 +20,7 @@ class Transformers:
     """
 
     def __init__(self, folder: str, max_tokens: PositiveInt = 256):
-        self.model, self.processor = artifact.load_model(folder)
+        self.model, self.processor = model_store.load_model(folder)
         self.tokenizer = part.tokenizer_of(self.processor)
         self.max_tokens = max_tokens
         template = getattr(self.processor, "chat_template", None) or self.tokenizer.chat_template

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from fmcycle import artifact
+from fmcycle import model_store
 from fmcycle.evaluation.bits_per_byte import encode, token_losses
 from fmcycle.evaluation.held_out import held_out
 from fmcycle.evaluation.interval import bootstrap, row
@@ -31,7 +31,7 @@ class Fidelity:
 
     @torch.no_grad()
     def __call__(self, model, processor) -> dict[str, float]:
-        reference = artifact.load_model(self.reference)[0].to(model.device)
+        reference = model_store.load_model(self.reference)[0].to(model.device)
         positions = model.config.max_position_embeddings
         texts = [document["text"] for document in held_out(self.documents, self.split, self.limit)]
         sequences = [[processor.eos_token_id, *ids][:positions] for ids in encode(processor, texts)]

@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from fmcycle import artifact
+from fmcycle import model_store
 from fmcycle.evaluation.generate import answers
 from fmcycle.evaluation.held_out import held_out, per_group
 from fmcycle.evaluation.interval import bootstrap, row, wilson
@@ -42,7 +42,7 @@ class Instruction:
             chosen = [index for index, each in enumerate(rows) if each["task"] == task]
             metrics |= self._metrics(f"{task}/", {name: scores[chosen] for name, scores in own.items()})
         if self.reference is not None:
-            other = self._scores(artifact.load_model(self.reference)[0].to(model.device), processor, rows, expected)
+            other = self._scores(model_store.load_model(self.reference)[0].to(model.device), processor, rows, expected)
             metrics |= self._metrics("reference/", other)
             for name in ("rouge_l", "exact_match"):
                 gain = bootstrap(own[name] - other[name], resamples=self.resamples, seed=self.seed)

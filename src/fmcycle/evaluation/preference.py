@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from fmcycle import artifact, part
+from fmcycle import model_store, part
 from fmcycle.evaluation.bits_per_byte import check_context, token_losses
 from fmcycle.evaluation.held_out import held_out
 from fmcycle.evaluation.interval import bootstrap, row, wilson
@@ -38,7 +38,7 @@ class Preference:
         means = sums / np.maximum(tokens, 1)
         metrics = row("preference_accuracy", *wilson(int((means[:, 0] > means[:, 1]).sum()), len(pairs)), len(pairs))
         if self.reference is not None:
-            other, _ = self._log_likelihoods(artifact.load_model(self.reference)[0].to(model.device), processor, pairs)
+            other, _ = self._log_likelihoods(model_store.load_model(self.reference)[0].to(model.device), processor, pairs)
             margin = (sums - other)[:, 0] - (sums - other)[:, 1]
             metrics |= row("reward_accuracy", *wilson(int((margin > 0).sum()), len(pairs)), len(pairs))
             metrics |= row("reward_margin", *bootstrap(margin, resamples=self.resamples, seed=self.seed), len(pairs))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import polars as pl
 
-from fmcycle import artifact
+from fmcycle import model_store
 from fmcycle.error import InputError
 from fmcycle.evaluation.bits_per_byte import check_context, encode, token_losses
 from fmcycle.evaluation.held_out import digest
@@ -35,7 +35,7 @@ class Shift:
 
     def __call__(self, model, processor) -> dict[str, float]:
         texts = {"domain": self.chosen(self.domain, True), "general": self.chosen(self.general, False)}
-        before = artifact.load_model(self.reference)[0].to(model.device)
+        before = model_store.load_model(self.reference)[0].to(model.device)
         metrics: dict[str, float] = {}
         for name, each in texts.items():
             sizes = [len(text.encode()) for text in each]

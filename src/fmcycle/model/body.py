@@ -1,9 +1,8 @@
 """What is trained already in a new model: the body below a new head, or the encoder and the language model of one that sees."""
 
-import json
 from pathlib import Path
 
-from fmcycle import artifact
+from fmcycle import model_store
 from fmcycle.error import InputError
 
 PARTS = {  # of a vision-language model: {place in it: place in the model that the part comes from}
@@ -14,9 +13,9 @@ HEADS = ("pooler",)  # parts below the base that pretraining does not train, or 
 
 
 def architecture(folder: str | Path) -> str | None:
-    """The architecture of the model in `folder`, None where it is none of transformers'."""
+    """The architecture of the model in `folder`, None if it is none of transformers'. Raises InputError for a damaged config."""
     file = Path(folder) / "config.json"
-    return json.loads(file.read_text()).get("architectures", [None])[0] if file.is_file() else None
+    return model_store.architecture(folder).__name__ if file.is_file() else None
 
 
 def same(folder: str | Path, node: dict) -> bool:
@@ -30,7 +29,7 @@ def on_body(fresh, folder: str | Path):
     Raises InputError where a weight of the body is missing there, or has another shape.
     """
     prefix = f"{fresh.base_model_prefix}."
-    given = artifact.load_model(folder)[0].state_dict()
+    given = model_store.load_model(folder)[0].state_dict()
     own = fresh.state_dict()
     body = [name for name in own if name.startswith(prefix) and not name.startswith(tuple(f"{prefix}{head}" for head in HEADS))]
     wrong = [name for name in body if name not in given or given[name].shape != own[name].shape]
@@ -56,7 +55,7 @@ def with_parts(fresh, folders: dict[str, str | Path]):
     """
     own = fresh.state_dict()
     for part, folder in folders.items():
-        given = artifact.load_model(folder)[0].state_dict()
+        given = model_store.load_model(folder)[0].state_dict()
         there = {mine: f"{its}{mine[len(place) :]}" for place, its in PARTS[part].items() for mine in own if mine.startswith(place)}
         wrong = [mine for mine, its in there.items() if its not in given or not fits(own[mine], given[its], part)]
         if wrong or not there:

@@ -1,10 +1,9 @@
 """A model and the processor it will meet: token ids, sizes, and whether a base is the one that was asked for."""
 
 import inspect
-import json
 from pathlib import Path
 
-from fmcycle import pipeline
+from fmcycle import artifact, model_store, pipeline
 from fmcycle.error import InputError
 from fmcycle.part import ends, tokenizer_of
 
@@ -108,11 +107,11 @@ def check_asked(folder: str | Path, node: dict) -> None:
     folder = Path(folder)
     if pipeline.is_pipeline(folder):
         parts = {name: pipeline.folder_of(folder, name) for name in pipeline.NAMES if node.get(name)}
-        have = {name: json.loads((part / "config.json").read_text()) for name, part in parts.items() if part}
+        have = {name: artifact.read_json(part / "config.json") for name, part in parts.items() if part}
         asked, kind = {name: node[name] for name in have}, "Diffusion"
     else:
-        found = json.loads((folder / "config.json").read_text())
-        kind = found["architectures"][0]
+        found = artifact.read_json(folder / "config.json")
+        kind = model_store.architecture(folder).__name__
         asked, have = {"architecture": node["_target_"].rpartition(".")[2], **node}, {"architecture": kind, **found}
     for key, there, value in _differences(asked, have, ""):
         raise InputError(

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from fmcycle import adapter, artifact, weights
+from fmcycle import adapter, artifact, model_store, weights
 from fmcycle.error import InputError
 from fmcycle.model import gguf
 
@@ -25,8 +25,6 @@ def pretrained(
     content digest. licence: an SPDX name; permitted by the stage's licence.Policy, and the one that the file states where it does.
     Under `torch.device("meta")` it has shapes only. Raises InputError for anything else than what was asked for; nothing is unpickled.
     """
-    from safetensors import SafetensorError
-
     place = weights.located(path, package, sha256)
     if (place / ADAPTER).is_file():
         return merged(place, architecture, licence, base)
@@ -34,12 +32,8 @@ def pretrained(
     weights.check_licence(place, licence, said)
     if place.is_file():
         return gguf.load(place, architecture)
-    found = (weights.read_json(place / "config.json").get("architectures") or ["nothing that is named"])[0]
-    check_architecture(place, found, architecture)
-    try:
-        return artifact.load_weights(place)
-    except (OSError, SafetensorError) as error:
-        raise InputError(f"{place}: its weights can't be read ({error}); fetch the folder again") from error
+    check_architecture(place, model_store.architecture(place).__name__, architecture)
+    return model_store.load_weights(place)
 
 
 def check_architecture(place: Path, found: str, architecture: str) -> None:
@@ -52,7 +46,7 @@ def merged(place: Path, architecture: str, licence: str, base: str | None) -> An
     """The adapter in `place` added to the weights of its base: a plain model."""
     import torch
 
-    base = base or weights.read_json(place / ADAPTER).get("base_model_name_or_path")
+    base = base or artifact.read_json(place / ADAPTER).get("base_model_name_or_path")
     if not base or not Path(base).is_dir():
         raise InputError(f"{place} is an adapter: name the folder of the model that it was trained on, model.base=FOLDER")
     model = pretrained(base, architecture, licence)

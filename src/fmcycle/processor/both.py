@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from fmcycle import artifact
+from fmcycle import artifact, model_store
 from fmcycle.number import PositiveInt
 from fmcycle.processor.bpe import bpe
 from fmcycle.processor.image import image
@@ -77,7 +77,7 @@ def llava(
         words = bpe(texts, vocab_size=vocab_size - 1, min_frequency=min_frequency)
     else:
         artifact.verify(Path(tokenizer))
-        words = artifact.load_processor(tokenizer)
+        words = model_store.load_processor(tokenizer)
     words.add_tokens([IMAGE], special_tokens=True)
     return LlavaProcessor(
         image(texts, size=size, channels=channels),

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from fmcycle import artifact, weights
+from fmcycle import artifact, model_store, weights
 from fmcycle.error import InputError
 from fmcycle.number import PositiveInt
 from fmcycle.part import tokenizer_of
@@ -45,10 +45,10 @@ def pretrained(
 def of_folder(place: Path) -> Any:
     """What stands in a folder; as many tokens at most as the model was trained to read."""
     try:
-        processor = artifact.load_processor(place)
+        processor = model_store.load_processor(place)
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"{place}: holds no processor that transformers can read ({error})") from error
-    if (place / SENTENCES).is_file() and (most := weights.read_json(place / SENTENCES).get("max_seq_length")):
+    if (place / SENTENCES).is_file() and (most := artifact.read_json(place / SENTENCES).get("max_seq_length")):
         tokenizer_of(processor).model_max_length = most
     return processor
 

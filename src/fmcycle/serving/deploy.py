@@ -1,15 +1,17 @@
 """Deployment: a package that passed its gate becomes `deployed/<tag>/`, and `deployed.json` names it."""
 
-import json
 import os
+import re
 import shutil
 import time
 from pathlib import Path
 
-from fmcycle import artifact, durable
+from fmcycle import artifact, code_digest, durable, model_store, noun
 from fmcycle.error import GateError, InputError
+from fmcycle.serving.probe import probe
 
-PACKAGED = ("fmcycle.engine.", "fmcycle.guardrail.", "fmcycle.retriever.")  # all that a packaged model may name
+PACKAGED = ("engine", "guardrail")  # all that a packaged model may name: nodes of these nouns
+KINDS: dict[str, type] = dict.fromkeys(("tag", "model", "processor", "template", "config"), str) | {"engine": dict, "guardrail": dict}
 # code, or formats that run code when they are loaded
 EXECUTABLE = {".py", ".pyc", ".so", ".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib"}
 REPAIR = "run `fmcycle deploy`, which copies it from artifacts/package again"
@@ -20,10 +22,10 @@ def gate(package: str | Path = "artifacts/package") -> dict:
     package = Path(package)
     if not (package / "gate.json").is_file():
         raise InputError(f"{package}/gate.json: not there; run `dvc repro package`")
-    artifact.verify(package)
-    verdict = json.loads((package / "gate.json").read_text())
+    artifact.verify(package, whole=True)
+    verdict = artifact.read_json(package / "gate.json", passed=bool, checks=list)
     if not verdict["passed"]:
-        failed = [f"  {check['why']}" for check in verdict["checks"] if not check["passed"]]
+        failed = [f"  {check['why']}" for check in verdict["checks"] if isinstance(check, dict) and check.get("why")]
         raise GateError(f"{package}: refused by {len(failed)} of {len(verdict['checks'])} bounds\n" + "\n".join(failed))
     return verdict
 
@@ -32,15 +34,16 @@ def deploy(package: str | Path = "artifacts/package", root: str | Path = ".") ->
     """Make `package` the deployed model of `root`; return its folder. Deploying it again repairs a damaged copy.
 
     The one before goes to `deployed/old/`, a package that can be deployed again. Raises GateError when the gate refused
-    it, InputError when it is damaged or not what was evaluated; after either, what was deployed before still is.
+    it, InputError when it is damaged, not what was evaluated, or gives no answer; after either, what was deployed before still is.
     """
     package, root = Path(package), Path(root)
     gate(package)
     content = check_package(package)
+    probe(package / "model", {key: content[key] for key in PACKAGED})
     tag, folder = content["tag"], root / "deployed" / content["tag"]
     with durable.lock(root / "deployed" / "current"):
         if not _sound(folder):
-            with artifact.create(folder) as partial:
+            with artifact.create(folder, ours=True) as partial:
                 shutil.copytree(package, partial, dirs_exist_ok=True, copy_function=shutil.copyfile)
                 (partial / artifact.MANIFEST).unlink()
         state = _state(root) or {"current": None, "history": []}
@@ -70,11 +73,11 @@ def refresh(package: str | Path = "artifacts/package", root: str | Path = ".") -
     if not (package / "package.json").is_file():
         return f"{package}: no candidate"
     try:
-        tag = json.loads((package / "package.json").read_text())["tag"]
-        if state and tag in [entry["tag"] for entry in state["history"]]:
+        tag = artifact.read_json(package / "package.json", tag=str)["tag"]
+        if state and tag in [entry.get("tag") for entry in state["history"]]:
             return f"no new candidate: {tag} was deployed before"
         return f"deployed {deploy(package, root).name}"
-    except (GateError, InputError, ValueError, KeyError) as error:
+    except (GateError, InputError) as error:
         return f"candidate not deployed: {error}"
 
 
@@ -86,7 +89,7 @@ def current(root: str | Path = ".") -> tuple[Path, dict]:
         raise InputError(f"{root / 'deployed.json'}: nothing is deployed; run `dvc repro`, then `fmcycle deploy`")
     folder = root / "deployed" / state["current"]
     try:
-        artifact.verify(folder)
+        artifact.verify(folder, whole=True)
         package = check_package(folder)
         if package["tag"] != state["current"]:
             raise InputError(f"{folder}/package.json: it is {package['tag']}, deployed.json says {state['current']}; ")
@@ -96,37 +99,35 @@ def current(root: str | Path = ".") -> tuple[Path, dict]:
 
 
 def check_package(folder: Path) -> dict:
-    """The package.json of `folder`, held against the model in it: digests, allowed names, no code, no pickle."""
-    package = json.loads((folder / "package.json").read_text())
-    artifact.verify(folder / "model")
-    served = {key: package[key] for key in ("engine", "guardrail")}
-    found = artifact.tagged(package | artifact.describe(folder / "model") | {"config": artifact.digest_of(served)})
+    """The package.json of `folder`, held against the model in it: digests, names of engines and guards, their code, no pickle.
+
+    Raises InputError naming the file and the repair.
+    """
+    file = folder / "package.json"
+    package = artifact.read_json(file, **KINDS)
+    artifact.verify(folder / "model", whole=True)
+    served = {key: package[key] for key in PACKAGED}
+    found = artifact.tagged(package | model_store.describe(folder / "model") | {"config": artifact.digest_of(served)})
     for key in ("template", "processor", "model", "config", "tag"):
         if found[key] != package[key]:
             raise InputError(f"{folder}: {key} {found[key][:12]}..., but {package[key][:12]}... was evaluated; run `dvc repro package`")
-    for target in targets(served):
-        if not target.startswith(PACKAGED):
-            allowed = "*, ".join(PACKAGED)
-            raise InputError(f"{folder}/package.json: names {target}; a packaged model may name {allowed}* only; run `dvc repro package`")
-    for file in (folder / "model").rglob("*"):
-        if file.suffix in EXECUTABLE:
-            raise InputError(f"{file}: code or a pickle inside a model, which is never run; remove it and run `dvc repro package`")
+    if problems := [line for key in PACKAGED for line in noun.problems(package[key], key, noun.NOUNS[key])]:
+        raise InputError(f"{file}: {problems[0]}; a packaged model names engines and guards only; run `dvc repro package`")
+    if "_target_" not in package["engine"]:
+        raise InputError(f"{file}: engine names no `_target_`; run `dvc repro package`")
+    known, own = package.get("code", {}), code_digest.own(served)
+    if changed := sorted(name for name in {*own, *known} if own.get(name) != known.get(name)):
+        raise InputError(f"{file}: {changed[0]} is not the code that was packaged; put it back, or run `dvc repro package`")
+    for path in (folder / "model").rglob("*"):
+        if path.suffix in EXECUTABLE:
+            raise InputError(f"{path}: code or a pickle inside a model, which is never run; remove it and run `dvc repro package`")
     return package
-
-
-def targets(node) -> list[str]:
-    """Every `_target_` in a config node."""
-    if isinstance(node, list):
-        return [target for item in node for target in targets(item)]
-    if isinstance(node, dict):
-        return ([node["_target_"]] if "_target_" in node else []) + targets(list(node.values()))
-    return []
 
 
 def _sound(folder: Path) -> bool:
     try:
         return folder.is_dir() and bool(artifact.verify(folder) and check_package(folder))
-    except (InputError, OSError, ValueError, KeyError):
+    except (InputError, OSError):
         return False
 
 
@@ -134,7 +135,8 @@ def _state(root: Path) -> dict | None:
     file = root / "deployed.json"
     if not file.is_file():
         return None
-    try:
-        return json.loads(file.read_text())
-    except ValueError:
-        raise InputError(f"{file}: not readable as JSON; remove it and run `fmcycle deploy`") from None
+    state = artifact.read_json(file)
+    history, tag = state.get("history"), state.get("current")
+    if not isinstance(history, list) or not all(isinstance(entry, dict) for entry in history) or not re.fullmatch("[0-9a-f]{16}", str(tag)):
+        raise InputError(f"{file}: no record of deployments, `current` and `history`; remove it and run `fmcycle deploy`")
+    return state

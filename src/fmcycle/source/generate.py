@@ -8,7 +8,7 @@ import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from fmcycle import artifact
+from fmcycle import artifact, model_store
 from fmcycle.error import InputError
 from fmcycle.number import NonNegativeFloat, NonNegativeInt, PositiveInt
 
@@ -77,7 +77,7 @@ class Model:
         self.loaded: tuple | None = None
 
     def __call__(self, prompts: list[str]) -> list[str]:
-        self.loaded = self.loaded or artifact.load_model(self.folder)
+        self.loaded = self.loaded or model_store.load_model(self.folder)
         return [self.answer(prompt) for prompt in prompts]
 
     def answer(self, prompt: str) -> str:

@@ -58,13 +58,13 @@ def located(composed: Composed) -> dict[str, Path | None]:
 
 def rows_of(cfg, found: dict[str, Path | None]) -> tuple:
     """(rows, what was assumed of them): the real ones where they are there and small, else rows of data.max_length."""
-    from fmcycle import artifact
+    from fmcycle import model_store
     from fmcycle.stage.plan import Rows, columns
 
     source = found.get("model") or found.get("processor")
     small = all(path is None or path.is_dir() or path.stat().st_size < READ for path in found.values())
     if source and small and None not in found.values():
-        return build(cfg.data)("train", artifact.load_processor(source)), ""
+        return build(cfg.data)("train", model_store.load_processor(source)), ""
     length = cfg.data.get("max_length") or 1024
     return Rows(length, columns(cfg)), f"every row has {length} tokens (data.max_length): the data is not read"
 

@@ -4,7 +4,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from fmcycle import artifact, durable
+from fmcycle import artifact, durable, model_store
 from fmcycle.build import build
 
 
@@ -24,7 +24,7 @@ def run(cfg: Config) -> dict[str, float]:
     build(cfg.compress)(source, folder)
     metrics = {"megabytes": megabytes(folder), "reference/megabytes": megabytes(source)}
     if artifact.digest(folder) != artifact.digest(source):
-        model, processor = artifact.load_model(folder)
+        model, processor = model_store.load_model(folder)
         for evaluation in build(cfg.evaluation).values():
             metrics |= evaluation(model, processor)
     return metrics
@@ -47,7 +47,7 @@ def int8(source: Path, folder: Path) -> None:
     """The model with its matrices in 8 bits; see fmcycle.int8. Half the size on disk; its layers multiply integers on the CPU."""
     from fmcycle import int8
 
-    model, processor = artifact.load_model(source)
+    model, processor = model_store.load_model(source)
     with artifact.create(folder) as partial:
         int8.round_weights(model).save_pretrained(partial)
         processor.save_pretrained(partial)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
-from fmcycle import artifact, durable
+from fmcycle import artifact, durable, model_store
 from fmcycle.build import build
 from fmcycle.error import InputError
 from fmcycle.stage import clean
@@ -42,10 +42,10 @@ def run(cfg: Config) -> dict[str, float]:
         raise InputError("inputs.model: name the folder of the model to measure, RUN/out/model or experiment:NAME/model")
     evaluations, sample = build(cfg.evaluation), build(cfg.sample) if cfg.sample else None
     before = {
-        kind: {name.removesuffix(kind): read(path) for name, path in given.items() if name.endswith(kind)}
+        kind: {name.removesuffix(kind): artifact.read_json(path) for name, path in given.items() if name.endswith(kind)}
         for kind in ("_metrics", "_curve")
     }
-    model, processor = artifact.load_model(given["model"])
+    model, processor = model_store.load_model(given["model"])
     found, metrics, files = contaminated(cfg, given)
     for name, evaluation in track(evaluations.items(), description="evaluate"):
         metrics |= checked(name, evaluation(model, processor), metrics)
@@ -76,14 +76,3 @@ def checked(name: str, found: dict[str, float], metrics: dict[str, float]) -> di
     if twice := sorted(set(found) & set(metrics)):
         raise InputError(f"evaluation.{name} gives {twice[0]}, which another evaluation gives too: take one of them out of the list")
     return found
-
-
-def read(path: str) -> dict:
-    """A JSON object. Raises InputError naming the file where it is none."""
-    try:
-        content = json.loads(Path(path).read_text())
-    except ValueError as error:
-        raise InputError(f"{path}: not readable as JSON ({error}); make its stage again") from error
-    if not isinstance(content, dict):
-        raise InputError(f"{path}: holds no JSON object; make its stage again")
-    return content

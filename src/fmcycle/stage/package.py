@@ -1,7 +1,6 @@
 """package: hold the evaluated model against its bounds; on a pass, put the candidate together."""
 
 import difflib
-import json
 import math
 import os
 import shutil
@@ -9,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from fmcycle import artifact, durable
+from fmcycle import artifact, code_digest, durable, model_store
 from fmcycle.build import build
 from fmcycle.engine import fit
 from fmcycle.error import InputError
+from fmcycle.serving.probe import probe
 
 
 @dataclass
@@ -37,7 +37,7 @@ class Bound:
         name = metric if self.of == "value" else f"{metric}/{self.of}"
         value = metrics.get(name)
         check = {"metric": metric, "of": self.of, "min": self.min, "max": self.max, "value": value}
-        if value is None or not math.isfinite(value):
+        if not isinstance(value, int | float) or not math.isfinite(value):
             near = difflib.get_close_matches(name, metrics, 1)
             hint = f"; did you mean {near[0]}?" if near else ""
             return check | {"value": None, "misses_by": None, "passed": False, "why": f"{name} was not measured{hint}"}
@@ -58,15 +58,18 @@ def judge(bounds: dict[str, Bound], metrics: dict[str, float]) -> dict:
 def run(cfg: Config) -> None:
     """Judge `inputs.metrics`; write gate.json, package.json and, on a pass, model/: all that a deployment needs.
 
-    Raises InputError where the metrics were taken of another model than `inputs.model`, or the engine does not serve such a model.
+    The last check is that the engine and the guards answer. Raises InputError if the metrics are of another model than `inputs.model`, or
+    the engine does not serve such a model.
     """
     model, metrics = Path(cfg.inputs["model"]), Path(cfg.inputs["metrics"])
     fit.check(model, cfg.engine["_target_"])
-    described = artifact.describe(model)
+    described = model_store.describe(model)
     _same_as_evaluated(model, described["model"], metrics)
-    verdict = judge(build(cfg.gate), json.loads(metrics.read_text()))
     served = {"engine": cfg.engine, "guardrail": cfg.guardrail}
-    package = artifact.tagged(described | served | {"config": artifact.digest_of(served)})
+    verdict = judge(build(cfg.gate), artifact.read_json(metrics))
+    if verdict["passed"]:
+        verdict = _serves(model, served, verdict)
+    package = artifact.tagged(described | served | {"config": artifact.digest_of(served), "code": code_digest.own(served)})
     with artifact.create(cfg.out) as partial:
         durable.write_json(partial / "gate.json", verdict)
         durable.write_json(partial / "package.json", package)
@@ -74,14 +77,25 @@ def run(cfg: Config) -> None:
             shutil.copytree(model, partial / "model", copy_function=shutil.copyfile)
 
 
+def _serves(model: Path, served: dict, verdict: dict) -> dict:
+    """`verdict` with one more check: the engine and the guards are asked once, as a deployment asks them."""
+    why = ""
+    try:
+        probe(model, served)
+    except InputError as error:
+        why = str(error)
+    check = {"metric": "serves", "of": "value", "min": 1, "max": None, "value": int(not why), "misses_by": int(bool(why))}
+    return {"passed": not why, "checks": [*verdict["checks"], check | {"passed": not why, "why": why}]}
+
+
 def _same_as_evaluated(model: Path, digest: str, metrics: Path) -> None:
     record, trained = metrics.with_name("evaluated.json"), metrics.parent.with_name(f"{metrics.parent.name}.provenance.json")
-    outs = json.loads(trained.read_text())["outs"] if trained.is_file() else {}
+    outs = artifact.read_json(trained, outs=dict)["outs"] if trained.is_file() else {}
     made = {os.path.relpath(path, os.path.commonpath(outs)): found for path, found in outs.items()} if outs else {}
     if "model" in made:  # metrics of the run that trained the model, which measures it at its end
         record, evaluated = trained, made["model"] if made.get("metrics.json") == artifact.sha256(metrics) else "other metrics"
     elif record.is_file():
-        evaluated = json.loads(record.read_text())["model"]
+        evaluated = artifact.read_json(record, model=str)["model"]
     else:
         raise InputError(f"{record}: not there, so nothing says which model the metrics are of; run `dvc repro evaluate`")
     if evaluated != digest:

@@ -13,16 +13,17 @@ from types import SimpleNamespace
 
 import yaml
 
-from fmcycle import artifact, build, durable, lineage
-from fmcycle.door import code
+from fmcycle import artifact, build, code_digest, durable, lineage
 from fmcycle.door.compose import Composed, compose
 from fmcycle.error import InputError
+from fmcycle.stage import outs
 from fmcycle.stage.permit import TABLES, permit
-from fmcycle.stage.require import settle_inputs
+from fmcycle.stage.require import is_path, settle_inputs
 from fmcycle.stage.trace import traced
 from fmcycle.training import rank
 
 PIPELINE = Path("artifacts/config.yaml")
+RAW = ("data", "feedback", "local")  # inputs that may be a person's own files, whatever their names
 
 
 def perform_job(overrides: list[str]) -> int:
@@ -50,14 +51,18 @@ def perform(composed: Composed, needed_by: str | None = None) -> Path:
         die_with_parent()
     if trainer := composed.machine.get("trainer"):
         build.build(trainer).check()
+    if composed.out:
+        outs.apart(Path(composed.out), {name: Path(path) for name, path in composed.inputs.items() if path and is_path(path)})
+        outs.claim(Path(composed.out), composed.stage)
     _permitted(composed)
     inputs = settle_inputs(composed, perform)
     named = _weights(composed.section)
     digests = _verified(inputs | named)
-    code_digest = code.digest(composed.section)
-    identity = lineage.identity(composed.section, code_digest, digests)
+    code = code_digest.digest(composed.section)
+    identity = lineage.identity(composed.section, code, digests)
     runs = Path("runs") / composed.stage / identity[:16]
     out = Path(composed.out) if composed.out else runs / "out"
+    outs.apart(out, inputs | named)
     if composed.out is None and lineage.provenance_file(out).is_file():
         if needed_by is None:
             print(f"{out}: made before with the same identity; delete {runs} to make it again")
@@ -66,7 +71,7 @@ def perform(composed: Composed, needed_by: str | None = None) -> Path:
         _announce(composed, needed_by)
     _same_as_pipeline(composed, out)
     given = {name: {"path": str((inputs | named)[name]), "digest": digest} for name, digest in digests.items()}
-    with durable.lock(out), durable.lock(runs), traced(composed, identity, code_digest, given, out, runs) as done:
+    with durable.lock(out), durable.lock(runs), traced(composed, identity, code, given, out, runs) as done:
         started, clock = datetime.now(UTC), time.monotonic()
         print(f"{composed.stage} -> {out}", flush=True)
         metrics = _run(composed, inputs, out, runs)
@@ -74,7 +79,7 @@ def perform(composed: Composed, needed_by: str | None = None) -> Path:
             durable.write_json(out / "metrics.json", metrics)
         seconds = round(time.monotonic() - clock, 1)
         times = {"start": started.isoformat(timespec="seconds"), "seconds": seconds}
-        lineage.record(out, composed.stage, identity, composed.section, code_digest, given, times)
+        lineage.record(out, composed.stage, identity, composed.section, code, given, times)
         done |= {"metrics": metrics or {}, "seconds": seconds}
         print(f"{composed.stage}: done in {seconds:.0f} s, {out}", flush=True)
     return out
@@ -104,7 +109,7 @@ def _verified(inputs: dict[str, Path | None]) -> dict[str, str]:
     for name, path in inputs.items():
         try:
             if path is not None:
-                digests[name] = artifact.verify(path)
+                digests[name] = artifact.verify(path, raw=name in RAW)
         except InputError as error:
             problems.append(f"{name if '.' in name else f'inputs.{name}'}: {error}")
     if problems:

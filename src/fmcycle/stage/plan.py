@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from fmcycle import artifact
+from fmcycle import model_store
 from fmcycle.build import build
 from fmcycle.data.module import Stream
 from fmcycle.estimate import cost, ledger, pace, peak
@@ -186,7 +186,7 @@ def work(cfg, machine, budget, batch: dict, accumulate: int) -> cost.Cost:
     """The cost of a step of the real recipe on `batch`: model -> strategy -> speed, as stage/train.py makes it, of the config alone."""
     whole = replace(machine, compile=False, strategy="auto")
     base, processor = cfg.inputs.get("model"), cfg.inputs.get("processor")
-    known = artifact.load_processor(processor) if processor and Path(processor).is_dir() else None
+    known = model_store.load_processor(processor) if processor and Path(processor).is_dir() else None
 
     def make():
         begun = like(base) if base and Path(base).is_dir() and same(base, cfg.model) else build(cfg.model)

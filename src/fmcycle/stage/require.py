@@ -27,7 +27,7 @@ def settle_inputs(below: Composed, perform) -> dict[str, Path | None]:
             folders[reference] = perform(stage, needed_by=below.stage)
     settled: dict[str, Path | None] = {}
     for name, value in below.inputs.items():
-        if value is None or _is_path(value):
+        if value is None or is_path(value):
             settled[name] = None if value is None else Path(value)
         else:
             reference, _, rest = value.partition("/")
@@ -37,7 +37,7 @@ def settle_inputs(below: Composed, perform) -> dict[str, Path | None]:
 
 def references(stage: Composed) -> list[str]:
     """What `stage` reads from: "stage:NAME" and "experiment:NAME"."""
-    values = [value for value in stage.inputs.values() if value is not None and not _is_path(value)]
+    values = [value for value in stage.inputs.values() if value is not None and not is_path(value)]
     return list(dict.fromkeys(value.split("/")[0] for value in values))
 
 
@@ -70,7 +70,7 @@ def upstream(reference: str, below: Composed) -> Composed:
     own = [
         f"inputs.{name}={below.inputs[name]}"
         for name in GIVEN_ON
-        if name in composed.inputs and below.inputs.get(name) and (_is_path(below.inputs[name]) or composed.inputs[name] is None)
+        if name in composed.inputs and below.inputs.get(name) and (is_path(below.inputs[name]) or composed.inputs[name] is None)
     ]
     if any(text.startswith("inputs.examples=") for text in own) and "documents" in composed.inputs and not below.inputs.get("documents"):
         own.append("inputs.documents=null")  # examples are read instead
@@ -86,7 +86,7 @@ def changed(group: str, stage: Composed, below: Composed) -> list[str]:
     return [text for text in now if text not in before]
 
 
-def _is_path(value) -> bool:
+def is_path(value) -> bool:
     return value is not None and not str(value).startswith((STAGE, EXPERIMENT))
 
 

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import yaml
 from rich import print as say
 
-from fmcycle import artifact, durable, search
+from fmcycle import artifact, durable, model_store, search
 from fmcycle.build import build
 from fmcycle.error import InputError, Interrupted
 from fmcycle.number import NonNegativeFloat, NonNegativeInt, PositiveInt
@@ -114,7 +114,7 @@ def train(cfg: Config, section: dict, overrides: dict, folder: Path) -> None:
 
 def measured(cfg: Config, evaluations: dict, folder: str | Path) -> dict[str, float]:
     """What the score is made of, with intervals, for the model in `folder`. Raises InputError where the evaluations do not give it."""
-    model, processor = artifact.load_model(folder)
+    model, processor = model_store.load_model(folder)
     metrics: dict[str, float] = {}
     for evaluation in build(evaluations).values():
         metrics |= evaluation(model, processor)

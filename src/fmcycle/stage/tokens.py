@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from fmcycle import artifact, durable
+from fmcycle import artifact, durable, model_store
 from fmcycle.error import InputError
 from fmcycle.number import PositiveInt
 from fmcycle.processor.encode import encoder
@@ -30,12 +30,12 @@ def run(cfg: Config) -> None:
     """Encode inputs.documents with inputs.processor; write <split>/shard-*.npy and their document ids."""
     from fmcycle.data import shard
 
-    processor = artifact.load_processor(cfg.inputs["processor"])
+    processor = model_store.load_processor(cfg.inputs["processor"])
     documents = pl.read_parquet(cfg.inputs["documents"], columns=["id", "text", "split"])
     if not len(documents.filter(pl.col("split") == "train")):
         raise InputError(f"{cfg.inputs['documents']}: no document has split `train`; run `fmcycle curate` on more text")
     with artifact.create(cfg.out) as partial:
-        durable.write_json(partial / ENCODED_BY, {"tokenizer": artifact.tokenizer_digest(cfg.inputs["processor"])})
+        durable.write_json(partial / ENCODED_BY, {"tokenizer": model_store.tokenizer_digest(cfg.inputs["processor"])})
         for split in SPLITS:
             rows = documents.filter(pl.col("split") == split)
             total = shard.write(partial / split, encoded(rows, processor), vocab_size=len(processor), max_tokens=cfg.max_tokens)

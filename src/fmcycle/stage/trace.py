@@ -4,21 +4,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from fmcycle import lineage
-from fmcycle.door import code
+from fmcycle import code_digest, lineage
 from fmcycle.door.compose import MACHINE, Composed, compose, flatten
 from fmcycle.error import Interrupted
 from fmcycle.watching import page, record
 
 
 @contextmanager
-def traced(composed: Composed, identity: str, code_digest: str, inputs: dict, out: Path, runs: Path) -> Iterator[dict]:
+def traced(composed: Composed, identity: str, code: str, inputs: dict, out: Path, runs: Path) -> Iterator[dict]:
     """Write run.json now, and add to it at the end: what is put into the yielded dict, or the error that ended the run.
 
     A run that is killed stays `running` there; nobody holds its lock then, which is how `fmcycle runs` knows.
     """
-    facts = {"stage": composed.stage, "identity": identity, "section": composed.section, "code": code_digest, "inputs": inputs}
-    facts |= {"files": code.files(composed.section), "revision": lineage.revision(), "out": str(out), "differs": differs(composed)}
+    facts = {"stage": composed.stage, "identity": identity, "section": composed.section, "code": code, "inputs": inputs}
+    facts |= {"files": code_digest.files(composed.section), "revision": lineage.revision(), "out": str(out), "differs": differs(composed)}
     record.begin(runs, facts)
     done: dict = {}
     try:

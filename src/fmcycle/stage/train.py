@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fmcycle import artifact, durable
+from fmcycle import artifact, durable, model_store
 from fmcycle.build import build
 from fmcycle.error import InputError
 from fmcycle.stage.tokens import ENCODED_BY
@@ -50,7 +50,7 @@ def run(cfg: Config) -> dict | None:
     budget, machine, data = build(cfg.budget), build(cfg.trainer), build(cfg.data)
     loggers = logger.made(cfg.logger, cfg.runs)
     machine.micro(budget.global_batch)
-    processor = artifact.load_processor(of_one_tokenizer(cfg.inputs))
+    processor = model_store.load_processor(of_one_tokenizer(cfg.inputs))
     train, validation = data("train", processor), data("validation", processor)
     with rank.ahead("plan"):
         account = Account(cfg, budget, machine, train)
@@ -79,7 +79,7 @@ def run(cfg: Config) -> dict | None:
 
 def begin(cfg: Config) -> dict:
     """A run of no steps: the model as it begins is the artifact, measured like any other."""
-    processor = artifact.load_processor(of_one_tokenizer(cfg.inputs))
+    processor = model_store.load_processor(of_one_tokenizer(cfg.inputs))
     return finish(cfg, recipe(cfg, build(cfg.budget), processor, []), processor, {"step": [], "loss": [], "count": [], "skipped": []})
 
 
@@ -100,7 +100,7 @@ def recipe(cfg: Config, budget, processor, classes: list[str]):
         model = on_body(quiet(fit_to(build(cfg.model), processor, classes)), base)
     elif base:
         check_asked(base, cfg.model)
-        model = artifact.load_model(base)[0]
+        model = model_store.load_model(base)[0]
     else:
         model = fit_to(build(cfg.model), processor, classes)
         model = model if has_weights(cfg.model) else quiet(model)
@@ -114,7 +114,7 @@ def of_one_tokenizer(inputs: dict) -> str:
     for name, path in inputs.items():
         record = Path(path or "") / ENCODED_BY
         known = json.loads(record.read_text())["tokenizer"] if path and record.is_file() else None
-        own = artifact.tokenizer_digest(folder)
+        own = model_store.tokenizer_digest(folder)
         if known and own and known != own:
             raise InputError(
                 f"inputs.{name}: {path} was encoded by another tokenizer ({known[:12]}...) than that of {folder} ({own[:12]}...): encode "
@@ -140,7 +140,7 @@ def annotate(cfg: Config, budget, train, validation, columns: dict) -> None:
                 rows,
                 column,
                 function,
-                lambda: artifact.load_model(cfg.inputs["model"])[0],
+                lambda: model_store.load_model(cfg.inputs["model"])[0],
                 indices=indices,
                 key=key | {"split": split},
                 folder=Path(".cache/annotate"),
@@ -153,12 +153,12 @@ def finish(cfg: Config, model, processor, curve: dict) -> dict:
 
     out = Path(cfg.out)
     model = speed.plain(model).eval()
-    if hasattr(model, "merge_and_unload"):
-        from fmcycle.adapter import merge, save
+    if hasattr(model, "get_base_model"):
+        from fmcycle.adapter import merge, merges, save
 
         save(model, out / "adapter")
-        model = merge(model)
-    artifact.save_model(model, processor, out / "model")
+        model = merge(model) if merges(model) else model
+    model_store.save_model(model, processor, out / "model")
     durable.write_json(out / "curve.json", curve)
     metrics = {
         "train_loss": next((loss for loss in reversed(curve["loss"]) if loss is not None), None),

@@ -81,7 +81,7 @@ class SafeCheckpointIO(CheckpointIO):
         tensors: dict[str, torch.Tensor] = {}
         state = flatten(checkpoint, tensors)
         try:
-            with artifact.create(path) as partial:
+            with artifact.create(path, ours=True) as partial:
                 write_tensors(partial / "tensors.safetensors", tensors)
                 durable.write_json(partial / "state.json", state)
         except (OSError, InputError) as error:

@@ -1,6 +1,6 @@
 """What a constructor takes, read without importing it: ours by ast, third-party ones from signature.json.
 
-`python -m fmcycle.door.signature` makes signature.json anew under the lock; a test keeps it true.
+`python -m fmcycle.signature` makes signature.json anew under the lock; a test keeps it true.
 """
 
 import ast
@@ -12,7 +12,7 @@ import math
 import re
 import types
 import typing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -65,31 +65,58 @@ NAMES |= {"int": int, "float": float, "bool": bool, "str": str, "list": list, "d
 
 @dataclass
 class Parameter:
-    """One parameter: its type as a typing object, and whether a value must be given."""
+    """One parameter: its type as a typing object, whether a value must be given, and its annotation as it is written."""
 
     type: Any = Any
     required: bool = False
+    kind: str = ""
 
 
 @dataclass
 class Signature:
-    """The parameters of a constructor; `open` where it takes any further name."""
+    """The parameters of a constructor; `open` if it takes any further name.
+
+    function: is it one; positional: those of its parameters that can be given by place; returns: its annotation; plugs: is a class a
+    dataclass, or callable, or an engine.
+    """
 
     parameters: dict[str, Parameter]
     open: bool = False
+    function: bool = False
+    positional: dict[str, Parameter] = field(default_factory=dict)
+    returns: str = ""
+    plugs: bool = False
 
 
 def parse(annotation: str) -> Any:
-    """The typing object of an annotation's text; Any where it is more than plain types and fmcycle.number."""
+    """The typing object of an annotation's text; Any if it is more than plain types and fmcycle.number. Nothing of it is run."""
     try:
-        return eval(annotation, {"__builtins__": {}}, NAMES)
-    except Exception:  # a class of somebody else's: not ours to check
+        return _type_of(ast.parse(annotation, mode="eval").body)
+    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):  # a class of somebody else's: not ours to check
         return Any
+
+
+def _type_of(node: ast.expr) -> Any:
+    """Raises ValueError for anything but names of NAMES, None, unions, and list, dict and Literal of such."""
+    if isinstance(node, ast.Name) and node.id in NAMES:
+        return NAMES[node.id]
+    if isinstance(node, ast.Constant) and node.value is None:
+        return None
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
+        return _type_of(node.left) | _type_of(node.right)
+    if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name) and node.value.id in ("list", "dict", "Literal"):
+        items = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+        if node.value.id == "Literal":
+            return Literal[tuple(ast.literal_eval(item) for item in items)]
+        return NAMES[node.value.id][tuple(map(_type_of, items))]
+    raise ValueError(ast.unparse(node))
 
 
 def source_file(module: str) -> Path | None:
     """The file of a module of fmcycle or a user's package, found without importing it."""
     package, *rest = module.split(".")
+    if not all(name.isidentifier() for name in (package, *rest)):
+        return None
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         return None
@@ -122,28 +149,33 @@ def _of_node(node, definitions) -> Signature | None:
         return signature
     if not isinstance(node, ast.ClassDef):
         return None
-    for item in node.body:
-        if isinstance(item, ast.FunctionDef) and item.name == "__init__":
-            return _of_function(item, skip=1)
+    methods = {item.name: item for item in node.body if isinstance(item, ast.FunctionDef)}
+    is_dataclass = any(ast.unparse(each).startswith("dataclass") for each in node.decorator_list)
+    plugs = is_dataclass or bool({"__call__", "forward", "warm_up"} & set(methods))
+    if "__init__" in methods:
+        taken = _of_function(methods["__init__"], skip=1)
+        return Signature(taken.parameters, taken.open, plugs=plugs)
     fields = [item for item in node.body if isinstance(item, ast.AnnAssign)]
     fields = [item for item in fields if "init=False" not in (ast.unparse(item.value) if item.value else "")]
-    return Signature({ast.unparse(item.target): Parameter(parse(ast.unparse(item.annotation)), item.value is None) for item in fields})
+    found = {ast.unparse(item.target): _parameter(item.annotation, item.value is None) for item in fields}
+    return Signature(found, plugs=plugs)
 
 
 def _of_function(node: ast.FunctionDef, skip: int = 0) -> Signature:
-    positional = node.args.posonlyargs + node.args.args
-    without_default = len(positional) - len(node.args.defaults)
-    parameters = {}
-    for index, arg in enumerate(positional):
-        if index >= skip:
-            parameters[arg.arg] = Parameter(_annotation(arg), index < without_default)
-    for arg, default in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True):
-        parameters[arg.arg] = Parameter(_annotation(arg), default is None)
-    return Signature(parameters, open=node.args.kwarg is not None)
+    places = node.args.posonlyargs + node.args.args
+    without_default = len(places) - len(node.args.defaults)
+    positional = {arg.arg: _parameter(arg.annotation, index < without_default) for index, arg in enumerate(places) if index >= skip}
+    keywords = {
+        arg.arg: _parameter(arg.annotation, default is None)
+        for arg, default in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
+    }
+    returns = ast.unparse(node.returns) if node.returns else ""
+    return Signature(positional | keywords, node.args.kwarg is not None, True, positional, returns)
 
 
-def _annotation(arg: ast.arg) -> Any:
-    return parse(ast.unparse(arg.annotation)) if arg.annotation else Any
+def _parameter(annotation: ast.expr | None, required: bool) -> Parameter:
+    text = ast.unparse(annotation) if annotation else ""
+    return Parameter(parse(text) if text else Any, required, text)
 
 
 def fault(value, kind) -> str | None:

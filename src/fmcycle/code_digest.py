@@ -5,8 +5,7 @@ import functools
 import hashlib
 from pathlib import Path
 
-from fmcycle import build
-from fmcycle.door import signature
+from fmcycle import build, signature
 
 
 def targets(node) -> set[str]:
@@ -66,3 +65,8 @@ def _reached(section: dict) -> list[tuple[Path, str]]:
         files |= dict.fromkeys(own, module)
         waiting |= imported - seen
     return sorted(files.items(), key=lambda item: (item[1], item[0].name))
+
+
+def own(section: dict) -> dict[str, str]:
+    """`files` without those of fmcycle: the code of the user's packages."""
+    return {name: digest for name, digest in files(section).items() if name.split("/")[0].split(".")[0] != "fmcycle"}

@@ -1,0 +1,125 @@
+"""What a node of a config may build: names of its own noun's rooms, called as that noun is called; told from the source, not imported."""
+
+from dataclasses import dataclass
+
+from fmcycle import build, signature
+
+
+@dataclass(frozen=True)
+class Noun:
+    """What stands below one key of a config.
+
+    rooms: modules or packages of fmcycle that the node itself is built from; parts: those of the nodes inside it;
+    others: how the third-party names begin that it may build.
+    """
+
+    rooms: tuple[str, ...]
+    parts: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
+
+
+ROWS = ("data", "processor", "objective")
+SECTIONS = "candidates"  # {name: a section of train}
+NOUNS = {
+    "budget": Noun(("training.budget",)),
+    "compress": Noun(("stage.compress",)),
+    "curation": Noun(("curation",)),
+    "data": Noun(("data",), ROWS),
+    "engine": Noun(("engine",)),
+    "evaluation": Noun(("evaluation",), ("evaluation", *ROWS)),
+    "executor": Noun(("executor",)),
+    "gate": Noun(("stage.package",)),
+    "guardrail": Noun(("guardrail",)),
+    "licence": Noun(("licence",)),
+    "limit": Noun(("estimate.cost",)),
+    "logger": Noun((), others=("lightning.pytorch.loggers.",)),
+    "model": Noun(("model", "pipeline"), ("model",), ("transformers.", "diffusers.")),
+    "monitor": Noun(("monitor",)),
+    "objective": Noun(("objective",), ("objective",)),
+    "optimizer": Noun(("optimizer",), (), ("torch.optim.",)),
+    "price": Noun(("estimate.cost",)),
+    "processor": Noun(("processor",)),
+    "source": Noun(("source",), ("source",)),
+    "space": Noun(("search",)),
+    "strategy": Noun(("strategy",), (), ("peft.",)),
+    "trainer": Noun(("training.trainer",)),
+}
+NOUNS |= dict.fromkeys(("judge", "confirm", "sample"), NOUNS["evaluation"])
+NOUNS |= dict.fromkeys(("conversation", "contamination", "split"), NOUNS["curation"]) | {"collection": NOUNS["source"]}
+
+ARCHIVES = ("*archives",)  # as many wheels as the source names
+# room -> {positional parameters of its functions, which the stage gives: what they return}; what a config gives stands behind, by keyword
+CALLS: dict[str, dict[tuple[str, ...], str]] = {
+    "compress": {("source", "folder"): "None"},
+    "curation": {("frame",): "pl.DataFrame"},
+    "data": {(): "list"},
+    "objective": {("model", "batch"): "Tensor"},
+    "optimizer": {("model",): "torch.optim.Optimizer"},
+    "processor": {("texts",): "", ("row", "processor"): "dict", ("processor", "messages"): "list[int]"},
+    "source": {("folder",): "None", ARCHIVES: "dict"},
+    "strategy": {("model",): ""},
+}
+AT_ONCE = "model"  # the room whose functions make the thing itself, of what the config gives: those that bear their module's name
+
+
+def problem(target: str, node: dict, noun: Noun | None, inside: bool = False) -> str | None:
+    """Why a node may not build `target`; None if it may. noun: None at the root of a stage; inside: within another node of the noun."""
+    if target.split(".")[0] in build.user_packages():
+        return None
+    if target in build.third_party():
+        return None if noun and target.startswith(noun.others or ("-",)) else _elsewhere(target, noun, inside)
+    module, _, name = target.removeprefix("fmcycle.").rpartition(".")
+    if noun is None:
+        return None if module.startswith("stage.") and name == "run" else f"a stage is fmcycle.stage.NAME.run, not {target}"
+    room = next((room for room in (noun.parts if inside else noun.rooms) if module == room or module.startswith(f"{room}.")), None)
+    if room is None or name.startswith("_"):
+        return _elsewhere(target, noun, inside)
+    found = signature.read(target)
+    return None if found is None else _misused(target, node, room.rpartition(".")[2], found)
+
+
+def _elsewhere(target: str, noun: Noun | None, inside: bool) -> str:
+    rooms = [f"fmcycle.{room}" for room in (noun.parts if inside else noun.rooms)] if noun else []
+    there = [*rooms, *(f"{prefix}*" for prefix in noun.others)] if noun else ["fmcycle.stage.NAME.run"]
+    return (
+        f"nothing may build {target} here; it may be of {', '.join(there)}" if there else f"nothing may be built inside this node: {target}"
+    )
+
+
+def _misused(target: str, node: dict, room: str, found: signature.Signature) -> str | None:
+    """Why `target` is none of what a room offers to configs: an object that is called, or a function with the room's own parameters."""
+    if not found.function:
+        if room == "engine" and not node.get("_partial_"):
+            return f"{target} is given the model's folder by whoever serves it: add _partial_: true"
+        return None if found.plugs else f"{target} is a class of the inside; a config builds dataclasses and what can be called"
+    if room == AT_ONCE:
+        module, _, name = target.rpartition(".")
+        if not module.endswith(f".{name}"):
+            return f"{target} is a function of the inside; configs build functions that bear their module's name"
+        return f"{target} makes the thing itself: take _partial_ out" if node.get("_partial_") else None
+    given = ARCHIVES if found.positional and all(p.kind == "Archive" for p in found.positional.values()) else tuple(found.positional)
+    forms = CALLS.get(room, {})
+    if given not in forms or not (found.returns or forms[given]).startswith(forms[given]):
+        said = " or ".join(f"({', '.join([*form, '*', '...'])}){f' -> {kind}' if kind else ''}" for form, kind in forms.items())
+        wanted = f"configs build functions of the form {said}" if forms else "configs build classes here"
+        return f"{target}({', '.join(found.positional)}) is a function of the inside; {wanted}"
+    if bad := [name for name in node if name in found.positional]:
+        return f"{bad[0]} of {target} is given by the stage, not by a config: take it out"
+    return None if node.get("_partial_") else f"{target} is called by the stage: add _partial_: true"
+
+
+def problems(node, key: str, noun: Noun, inside: bool = False) -> list[str]:
+    """Why the nodes of plain data below `key` may not be built, one line each; names that are not on the list of any config too."""
+    if isinstance(node, list):
+        return [line for index, item in enumerate(node) for line in problems(item, f"{key}.{index}", noun, inside)]
+    if not isinstance(node, dict):
+        return []
+    found, target = [], node.get("_target_")
+    if "_target_" in node:
+        if not isinstance(target, str) or not build.allowed(target):
+            found.append(f"{key}: {target} is not a name that may be built")
+        elif wrong := problem(target, node, noun, inside):
+            found.append(f"{key}: {wrong}")
+        elif target not in build.third_party() and signature.read(target) is None:
+            found.append(f"{key}: there is no {target}")
+    return found + [line for name, item in node.items() for line in problems(item, f"{key}.{name}", noun, inside or "_target_" in node)]

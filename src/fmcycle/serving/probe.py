@@ -1,0 +1,182 @@
+"""Can a packaged model serve? Its engine and guards are asked once, in a process of its own, before it takes another's place."""
+
+import json
+import math
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from fmcycle import media, model_store, part
+from fmcycle.build import build
+from fmcycle.error import InputError, Refused
+
+SECONDS = 300
+SPARE = 8 << 30  # bytes of memory beside the weights
+TASKS = {"chat": "__call__", "completion": "__call__", "embed": "embed", "classify": "classify"}
+TASKS |= {"generate_image": "generate_image", "transcribe": "transcribe"}
+TALKS = ("max_tokens", "positions", "room", "begin")  # what an engine of chats and texts has beside
+HELLO = [{"role": "user", "content": "Hello"}]
+
+
+def probe(folder: str | Path, served: dict, *, seconds: int = SECONDS) -> None:
+    """Load the model in `folder` as `served` {"engine", "guardrail"} says, in a child process, and ask it once.
+
+    Raises InputError with the child's own sentence if it does not answer, takes longer than `seconds`, or more memory than its weights
+    account for.
+    """
+    command = [sys.executable, "-m", "fmcycle.serving.probe", str(folder)]
+    known = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}  # the child finds what this process finds
+    try:
+        done = subprocess.run(command, input=json.dumps(served), capture_output=True, text=True, timeout=seconds, env=known)
+    except subprocess.TimeoutExpired:
+        raise InputError(f"{folder}: the model gave no answer within {seconds} s, so it can't be served") from None
+    if done.returncode:
+        lines = [line for line in done.stderr.strip().splitlines() if line.strip()] or [f"the process ended with {done.returncode}"]
+        raise InputError(f"{folder}: the model can't be served: {lines[-1]}")
+
+
+def ask(folder: str | Path, served: dict) -> None:
+    """What the child does. Raises InputError for an engine without the protocol, and for an answer that is none."""
+    engine = build(served["engine"])(folder=str(folder))
+    name = served["engine"]["_target_"]
+    tasks = getattr(engine, "tasks", None)
+    if not isinstance(tasks, tuple) or not tasks or not set(tasks) <= set(TASKS):
+        raise InputError(f"{name}: `tasks` is {tasks!r}; an engine names what it does: some of {', '.join(TASKS)}")
+    wanted = ["takes", "processor", "warm_up", *(TASKS[task] for task in tasks)]
+    wanted += TALKS if {"chat", "completion"} & set(tasks) else []
+    if missing := [each for each in dict.fromkeys(wanted) if not hasattr(engine, each)]:
+        raise InputError(f"{name}: an engine that does {', '.join(tasks)} has {', '.join(missing)} too")
+    engine.warm_up()
+    finite(getattr(engine, "model", None))
+    asks = {"chat": _chat, "completion": _completion, "embed": _embed, "classify": _classify}
+    asks |= {"generate_image": _generate_image, "transcribe": _transcribe}
+    for task in tasks:
+        asks[task](engine)
+    guards = build(served["guardrail"])
+    for guard in [*guards.get("input", []), *guards.get("output", [])]:
+        try:
+            answer = guard("Hello")
+        except Refused:
+            continue
+        if not isinstance(answer, str):
+            raise InputError(f"{type(guard).__name__}: a guard gives a text or refuses one; this one gave a {type(answer).__name__}")
+
+
+def finite(model: Any) -> None:
+    """Raises InputError if a weight of a torch model is not a finite number."""
+    import torch
+
+    for name, weight in model.named_parameters() if isinstance(model, torch.nn.Module) else ():
+        if not torch.isfinite(weight.float().sum()):
+            raise InputError(f"the weight {name} is not finite")
+
+
+def _chat(engine) -> None:
+    from fmcycle.processor.chat import render
+
+    _tokens(engine, render(engine.processor, HELLO, generation_prompt=True))
+
+
+def _completion(engine) -> None:
+    from fmcycle.processor.chat import plain_ids
+
+    _tokens(engine, engine.begin(plain_ids(engine.processor, "Hello")))
+
+
+def _tokens(engine, ids: list[int]) -> None:
+    if engine.room(ids) < 1:
+        raise InputError(f"a prompt of {len(ids)} tokens leaves no room for an answer in the model's {engine.positions} positions")
+    _finite_row(getattr(engine, "model", None), ids)
+    size = len(part.tokenizer_of(engine.processor))
+    request = {"ids": ids, "images": [], "max_tokens": 2, "stop": sorted(part.ends(engine.processor)), "temperature": 0.0, "seed": 0}
+    for index, token in engine([request]):
+        if index != 0 or not isinstance(token, int) or token < 0:
+            raise InputError(f"the engine gave ({index!r}, {token!r}), which is no token of the request that it was given")
+        if token >= size:
+            raise InputError(f"the engine gave the token {token}, and the processor has {size}")
+
+
+def _finite_row(model: Any, ids: list[int]) -> None:
+    import torch
+
+    if not isinstance(model, torch.nn.Module) or getattr(getattr(model, "config", None), "is_encoder_decoder", False):
+        return
+    with torch.inference_mode():
+        logits = model(input_ids=torch.tensor([ids or [0]])).logits
+    if not torch.isfinite(logits).all():
+        raise InputError("the logits of a first row are not finite")
+
+
+def _embed(engine) -> None:
+    vectors, _ = engine.embed([_item(engine)])
+    if not all(math.isfinite(value) for value in vectors[0]):
+        raise InputError("the vector of a first input is not finite")
+
+
+def _classify(engine) -> None:
+    (answer,) = engine.classify([_item(engine)])
+    if not answer or not all(math.isfinite(value) and -1e-6 <= value <= 1 + 1e-6 for value in answer.values()):
+        raise InputError("the probabilities of a first input are no probabilities")
+
+
+def _item(engine):
+    """A first input of the kind that the engine takes."""
+    return {"text": "Hello", "image": _picture(), "audio": _sound()}[engine.takes[0]]
+
+
+def _picture() -> bytes:
+    import numpy as np
+
+    return media.as_png(np.zeros((3, 32, 32), dtype=np.float32))
+
+
+def _sound() -> bytes:
+    import numpy as np
+
+    return media.as_wav(0.1 * np.sin(np.arange(16_000) * 0.17), 16_000)
+
+
+def _generate_image(engine) -> None:
+    classes = getattr(engine, "classes", None) or [""]
+    try:
+        drawn = engine.generate_image(classes[0], n=1, seed=0, steps=1)
+    except InputError:  # an engine that knows no steps
+        drawn = engine.generate_image(classes[0], n=1, seed=0)
+    media.picture(drawn[0])
+
+
+def _transcribe(engine) -> None:
+    if not isinstance(engine.transcribe(_sound()), str):
+        raise InputError("a transcript is a text")
+
+
+def limit_memory(folder: Path) -> None:
+    """From here on this process may take SPARE and six times the weights; a model that asks for more ends with a MemoryError."""
+    weights = sum(file.stat().st_size for file in folder.rglob("*.safetensors"))
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize() if Path("/proc/self/statm").exists() else 16 << 30
+    resource.setrlimit(resource.RLIMIT_AS, (used + SPARE + 6 * weights,) * 2)
+
+
+def main() -> int:
+    """Probe the folder in the arguments, `served` on standard input; the exit code is 2 with a sentence if it can't serve."""
+    import transformers.models.auto  # noqa: F401  (what is imported is not counted as the model's memory)
+
+    folder = Path(sys.argv[1])
+    limit_memory(folder)
+    try:
+        model_store.load_processor(folder)
+        ask(folder, json.load(sys.stdin))
+    except InputError as error:
+        print(str(error).replace("\n", "; "), file=sys.stderr)
+        return 2
+    except Exception as error:
+        print(f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:300]}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
