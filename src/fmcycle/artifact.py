@@ -19,7 +19,7 @@ def sha256(path: str | Path) -> str:
 
 def digest_of(content) -> str:
     """Hex digest of plain data (dict, list, str, numbers), independent of key order."""
-    return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=False).encode("utf-8", "surrogateescape")).hexdigest()
 
 
 @contextmanager

@@ -22,11 +22,11 @@ def visible(folder: Path) -> Iterator[Path]:
 
 
 def listing(folder: Path) -> dict[str, dict]:
-    """{relative path: {"size", "sha256"}} of every file in `folder` but its manifest; a link to a file counts as the file."""
+    """{relative path: {"size", "sha256"}} of every file in `folder` but our manifest of it; a link to a file counts as the file."""
     return {
         file.relative_to(folder).as_posix(): {"size": file.stat().st_size, "sha256": known.sha256(file)}
         for file in visible(folder)
-        if file.is_file() and file != folder / MANIFEST
+        if file.is_file() and not (file == folder / MANIFEST and is_ours(file))
     }
 
 

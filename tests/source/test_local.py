@@ -1,7 +1,9 @@
 import json
+import os
 
 import pytest
 
+from fmcycle import artifact
 from fmcycle.error import InputError
 from fmcycle.source.local import local, record_of
 from fmcycle.source.reader import read
@@ -46,3 +48,54 @@ def test_two_runs_write_the_same_bytes_and_the_record_says_where_it_is_from(tmp_
     assert set(read(tmp_path / "one").table("documents")["origin"]) == {"proprietary"}
     with pytest.raises(InputError, match=r"inputs\.local=FOLDER"):
         local(tmp_path / "three", path=str(tmp_path / "nowhere"))
+
+
+def odd(folder):
+    """A folder with one good file and everything that a file name or a link can be."""
+    folder.mkdir()
+    (folder / "good.txt").write_text("A good text.")
+    (folder.parent / "elsewhere").mkdir(exist_ok=True)
+    (folder / "loop").symlink_to(folder / "loop")
+    (folder / "round").symlink_to(folder)
+    (folder / "broken.txt").symlink_to(folder / "nowhere.txt")
+    (folder / "far").symlink_to(folder.parent / "elsewhere")
+    (folder / "again.txt").symlink_to(folder / "good.txt")
+    cache = folder.parent / ".dvc/cache/files"
+    cache.mkdir(parents=True, exist_ok=True)
+    (cache / "ab12").write_text("A text in DVC's cache.")
+    (folder / "cached.txt").symlink_to(cache / "ab12")
+    with open(os.fsencode(folder) + b"/caf\xe9.txt", "w") as file:
+        file.write("A text with an old name.")
+    (folder / "manifest.json").write_text('{"name": "A web app", "text": "A text in a manifest."}')
+    return folder
+
+
+def test_odd_names_and_links_end_nothing_and_are_told(tmp_path):
+    found = read(odd(tmp_path / "odd"))
+    assert sorted(found.table("documents")["text"]) == [
+        "A good text.",
+        "A good text.",
+        "A text in DVC's cache.",
+        "A text in a manifest.",
+        "A text with an old name.",
+    ]
+    assert {entry["file"]: entry["reason"].split(" out of ")[0].split(";")[0] for entry in found.quarantine} == {
+        "loop": "a link that leads to itself",
+        "round": "a link to a folder",
+        "far": "a link to a folder",
+        "broken.txt": "No such file or directory",
+    }
+    assert any("caf\\xe9.txt" in name for name in found.table("documents")["id"])
+
+
+def test_they_come_through_collect_and_the_stages_digests(tmp_path, capsys):
+    folder = odd(tmp_path / "odd")
+    (folder / "rows.jsonl").write_text('{"text": "One."}')
+    os.rename(folder / "rows.jsonl", os.fsencode(folder) + b"/r\xf6ws.jsonl")
+    with artifact.create(tmp_path / "sources") as inside:
+        local(inside / "mine", path=str(folder))
+    assert capsys.readouterr().out.count("was left: ") == 4
+    assert len(read(tmp_path / "sources").table("documents")) == 6 and artifact.verify(tmp_path / "sources")
+    before = artifact.verify(folder, raw=True)
+    (folder / "manifest.json").write_text("[]")
+    assert artifact.verify(folder, raw=True) != before

@@ -49,3 +49,33 @@ def test_one_file_is_enough_and_nothing_is_an_error(url, tmp_path):
     for wrong in (f"{url}/nowhere", "nosuchsystem://x/y"):
         with pytest.raises(InputError, match="source other"):
             remote(tmp_path / "other", url=wrong)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "zip://a.txt::file:///tmp/x.zip",
+        "simplecache::memory://far",
+        "git://HEAD@/x",
+        "data:text/plain,hello",
+        "github://a:b@/x",
+        "dir:///x",
+        "reference://x",
+        "tar://x::file://y",
+        "local:///etc",
+        "jupyter://x",
+        "nosuch://x",
+        "/etc/passwd",
+        "https://me:secret@host/x",
+    ],
+)
+def test_chains_passwords_and_other_file_systems_are_refused_in_one_sentence(tmp_path, wrong):
+    with pytest.raises(InputError, match=r"source other: .*correct source\.other\.url") as error:
+        remote(tmp_path / "other", url=wrong)
+    assert "secret" not in str(error.value) and not (tmp_path / "other/licence.json").exists()
+
+
+def test_what_a_file_system_raises_is_one_sentence(tmp_path):
+    for wrong in ("http://127.0.0.1:9/x", "s3://no-such-bucket/x", "sftp://127.0.0.1:9/x", "file:///nowhere/at/all", "hf://x"):
+        with pytest.raises(InputError, match="source other"):
+            remote(tmp_path / "other", url=wrong)

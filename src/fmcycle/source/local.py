@@ -1,5 +1,6 @@
 """A folder of a person's own files as a source, with or without our columns."""
 
+import errno
 import json
 import os
 import shutil
@@ -8,13 +9,15 @@ from collections.abc import Callable, Iterable
 from pathlib import Path, PurePath, PurePosixPath
 from typing import BinaryIO, Literal
 
-from fmcycle import durable
+from fmcycle import durable, manifest
 from fmcycle.error import InputError
 from fmcycle.source import media
 from fmcycle.source.stream import PACKED
 from fmcycle.source.table import ORIGINS
 
 TABULAR = {".jsonl", ".ndjson", ".json", ".parquet", ".csv", ".tsv", ".zip", ".tar", ".tgz"}
+
+OUT = "a link that leads out of"
 
 
 def local(
@@ -26,13 +29,16 @@ def local(
 ) -> None:
     """Take the files under `path` into `folder` byte for byte, with a licence record; `curate` reads and judges them.
 
-    Raises InputError where `path` is no folder, or a link in it leads outside.
+    A link that can't be followed is named and left. Raises InputError if `path` is no folder.
     """
     folder = Path(folder)
     if path is None or not Path(path).is_dir():
         raise InputError(f"source {folder.name}: no folder {path}; name the one of your own files with inputs.local=FOLDER")
     start = Path(path)
-    keep(folder, [file.relative_to(start).as_posix() for file in files(start)], lambda name: (start / name).open("rb"))
+    left = {file: why for file in files(start) if (why := trouble(file, start))}
+    for file, why in left.items():
+        print(f"source {folder.name}: {escaped(str(file))} was left: {why}", flush=True)
+    keep(folder, [file.relative_to(start).as_posix() for file in files(start) if file not in left], lambda name: (start / name).open("rb"))
     write_record(folder, licence, origin)
 
 
@@ -43,13 +49,14 @@ def keep(folder: Path, names: Iterable[str], open_file: Callable[[str], BinaryIO
     told = media.claimed_of_all(names)  # pictures and what is said of them stay together
     small = [name for name in names if name in told or suffix(name) not in TABULAR]
     for name in sorted({*names} - {*small}):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        with open_file(name) as source, open(folder / name, "wb") as target:
+        place = folder / named(name)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with open_file(name) as source, open(place, "wb") as target:
             shutil.copyfileobj(source, target, 1 << 20)
     if small:
         with zipfile.ZipFile(folder / "files.zip", "w") as archive:
             for name in small:
-                entry = zipfile.ZipInfo(name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"))  # dated 1980: no clock
+                entry = zipfile.ZipInfo(named(name))  # dated 1980: no clock
                 entry.compress_type = zipfile.ZIP_STORED if media.is_media(name) else zipfile.ZIP_DEFLATED
                 with open_file(name) as source, archive.open(entry, "w", force_zip64=True) as target:
                     shutil.copyfileobj(source, target, 1 << 20)
@@ -61,21 +68,49 @@ def suffix(name: str) -> str:
     return PurePosixPath(path.stem if path.suffix.lower() in PACKED else name).suffix.lower()
 
 
+def named(name: str) -> str:
+    """The same as a name that files and archives everywhere may have."""
+    return escaped(name).replace("\\x", "%") if escaped(name) != name else name
+
+
+def escaped(name: str) -> str:
+    """A file's name as text: bytes that are no UTF-8 are written out."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 def files(folder: Path) -> list[Path]:
-    """The files under `folder`, sorted, without hidden ones, manifests and licence records."""
+    """The files and links under `folder`, sorted, without hidden ones, our own manifests and licence records.
+
+    Raises InputError for a link that leads out of `folder`: whose file that is, and whether it may be used, is not to be guessed.
+    """
     chosen = []
-    for file in sorted(Path(where, name) for where, _, names in os.walk(folder) for name in names):
-        if is_hidden(file.relative_to(folder)):
-            continue
-        if not file.resolve().is_relative_to(folder.resolve()):
-            raise InputError(f"{file}: a link that leads out of {folder}; copy the file there instead")
-        chosen.append(file)
-    return chosen
+    for where, folders, names in os.walk(folder):
+        links = [name for name in folders if os.path.islink(os.path.join(where, name))]
+        found = (Path(where, name) for name in [*names, *links])
+        chosen += [file for file in found if not is_hidden(file.relative_to(folder)) and not manifest.is_ours(file)]
+    if out := next((file for file in sorted(chosen) if (trouble(file, folder) or "").startswith(OUT)), None):
+        raise InputError(f"{escaped(str(out))}: {trouble(out, folder)}")
+    return sorted(chosen)
+
+
+def trouble(file: Path, folder: Path) -> str | None:
+    """Why a link in `folder` is not followed; None for a file, and for a link to one in `folder` or in DVC's cache."""
+    if not file.is_symlink():
+        return None
+    try:
+        place = Path(os.path.realpath(file, strict=True))
+    except OSError as error:
+        return "a link that leads to itself" if error.errno == errno.ELOOP else error.strerror
+    if place.is_dir():
+        return "a link to a folder; copy the folder there instead"
+    if place.is_relative_to(folder.resolve()) or ".dvc/cache/" in place.as_posix():
+        return None
+    return f"{OUT} {escaped(str(folder))}; copy the file there instead"
 
 
 def is_hidden(inside: PurePath) -> bool:
-    """Is this no data but a hidden file, a manifest or a licence record?"""
-    return any(part.startswith(".") for part in inside.parts) or inside.name in ("manifest.json", "licence.json")
+    """Is this no data but a hidden file or a licence record?"""
+    return any(part.startswith(".") for part in inside.parts) or inside.name == "licence.json"
 
 
 def write_record(folder: Path, licence: str, origin: str, **more) -> None:

@@ -16,7 +16,7 @@ import pyarrow as pa
 import zstandard
 
 from fmcycle.source import delimited, json_lines, json_values, media, packed, parquet, tarred, whole
-from fmcycle.source.local import files, record_of
+from fmcycle.source.local import escaped, files, record_of, trouble
 from fmcycle.source.row import Origin, Read, Record, take, take_frame
 from fmcycle.source.stream import PACKED, Watched, unpacked
 from fmcycle.source.table import SCHEMA
@@ -115,7 +115,7 @@ def state(path: Path) -> tuple[int, int]:
     """(size, time of change) of an ordinary file that can be read, else zeros: `frames` tells why."""
     try:
         found = os.stat(path)
-    except OSError:
+    except (OSError, ValueError):
         return 0, 0
     return (found.st_size, found.st_mtime_ns) if stat.S_ISREG(found.st_mode) and os.access(path, os.R_OK) else (0, 0)
 
@@ -163,13 +163,22 @@ def frames(unit: Unit) -> Iterator[Read]:
     origin = Origin(unit.source, unit.licence, unit.origin, unit.index << 40)
     try:
         if unit.names:
-            for name, records in media.records(list(unit.names), lambda name: (root / name).open("rb")):
-                yield take(records, shown(name), origin)
+            for name, records in media.records(list(unit.names), lambda name: opened(root, name)):
+                yield take(records, escaped(name), origin)
             return
+        if why := trouble(root / unit.file, root):
+            raise ValueError(why)
         with Watched(root / unit.file, unit.size, unit.changed) as stream:
             yield from of_file(cast(BinaryIO, stream), unit, origin)
     except DAMAGE as error:
         yield refused(unit.file, error)
+
+
+def opened(root: Path, name: str) -> BinaryIO:
+    """A file of a folder of pictures. Raises OSError for a link that is not followed."""
+    if why := trouble(root / name, root):
+        raise OSError(why)
+    return (root / name).open("rb")
 
 
 def of_file(stream: BinaryIO, unit: Unit, origin: Origin) -> Iterator[Read]:
@@ -180,7 +189,7 @@ def of_file(stream: BinaryIO, unit: Unit, origin: Origin) -> Iterator[Read]:
     elif suffix in LINES:
         stream.seek(unit.begin)
         for records in json_lines.records(stream, unit.begin, unit.end, unit.first_line):
-            yield take(records, shown(unit.file), origin)
+            yield take(records, escaped(unit.file), origin)
     elif suffix == ".parquet" and unit.end - unit.begin < unit.size:
         for part in parquet.records(stream, unit.begin, unit.end):
             yield read_of(part, unit.file, origin)
@@ -207,7 +216,7 @@ def of_stream(stream: BinaryIO, name: str, origin: Origin) -> Iterator[Read]:
 
 def read_of(part: list[Record] | pl.DataFrame, name: str, origin: Origin) -> Read:
     """Records or columns of a file as rows."""
-    return take_frame(part, shown(name), origin) if isinstance(part, pl.DataFrame) else take(part, shown(name), origin)
+    return take_frame(part, escaped(name), origin) if isinstance(part, pl.DataFrame) else take(part, escaped(name), origin)
 
 
 def of_archive(archive: packed.Packed | tarred.Tarred, name: str, origin: Origin) -> Iterator[Read]:
@@ -223,7 +232,7 @@ def of_archive(archive: packed.Packed | tarred.Tarred, name: str, origin: Origin
         try:
             if names:
                 for claimed, records in media.records(list(names), archive.open):
-                    yield take(records, shown(f"{top}{claimed}"), inside)
+                    yield take(records, escaped(f"{top}{claimed}"), inside)
             elif size:
                 yield from of_stream(archive.open(member), f"{top}{member}", inside)
             else:
@@ -232,13 +241,8 @@ def of_archive(archive: packed.Packed | tarred.Tarred, name: str, origin: Origin
             yield refused(f"{top}{member}", error)
 
 
-def shown(name: str) -> str:
-    """A file's name as text: bytes that are no UTF-8 are written out."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-
-
 def refused(name: str, why: str | BaseException) -> Read:
     """One file, or the rest of it, that could not be read."""
     if isinstance(why, BaseException):
         why = (why.strerror if isinstance(why, OSError) else None) or str(why) or type(why).__name__
-    return Read(quarantine=[{"file": shown(name), "line": None, "reason": why.splitlines()[0]}], read=1)
+    return Read(quarantine=[{"file": escaped(name), "line": None, "reason": why.splitlines()[0]}], read=1)
