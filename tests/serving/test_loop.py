@@ -3,6 +3,8 @@
 import http.client
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -125,7 +127,7 @@ def test_the_entry_imports_no_torch_and_a_bento_is_named_by_content(project_with
     environment = os.environ | {"PYTHONPATH": str(project_with_model / "src")}
     done = subprocess.run([sys.executable, "-c", code], env=environment, cwd=project_with_model, capture_output=True, text=True)
     assert done.stdout.strip() == "False False", done.stderr
-    (project_with_model / "requirements.lock").touch()
+    shutil.copy(ROOT / "requirements.lock", project_with_model)
     environment = os.environ | {"BENTOML_HOME": str(project_with_model / ".cache/bentoml")}
     (project_with_model / ".cache/bentoml").mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "bentoml", "build"]
@@ -133,6 +135,13 @@ def test_the_entry_imports_no_torch_and_a_bento_is_named_by_content(project_with
     bentos = [folder.name for folder in (project_with_model / ".cache/bentoml/bentos/fmcycle").iterdir() if folder.is_dir()]
     assert first.returncode == second.returncode == 0 and len(bentos) == 1, first.stderr + second.stderr
     assert f"fmcycle:{bentos[0]} is built already" in second.stdout
+    environment = project_with_model / f".cache/bentoml/bentos/fmcycle/{bentos[0]}/env"
+    locked, image = (
+        re.findall(r"^[\w.-]+==[^\s;]+|sha256:\w+", file.read_text(), re.M)
+        for file in (ROOT / "requirements.lock", environment / "python/requirements.txt")
+    )
+    assert image[: len(locked)] == locked  # the image installs by the same hashes, and finds them to build source packages too
+    assert "UV_BUILD_CONSTRAINT=/home/bentoml/bento/env/python/requirements.txt" in (environment / "docker/Dockerfile").read_text()
 
 
 @pytest.mark.prove
