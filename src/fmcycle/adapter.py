@@ -129,3 +129,40 @@ def check_tokens(config: dict, processor) -> None:
     if ordinary := [index for index in trained if index not in special]:
         names = ", ".join(map(repr, processor.convert_ids_to_tokens(ordinary)))
         warnings.warn(f"{key} trains {names} too; the special tokens of this processor are {sorted(special)}", stacklevel=2)
+
+
+class Prompted(torch.nn.Module):
+    """A language model behind vectors that training found: a prefix in the cache of every layer, or a prompt before the tokens.
+
+    Called as the model below it is, with or without a cache; logits are of the tokens that were given. peft's own forward puts the vectors
+    in again at each step.
+    """
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+        self.config, self.generation_config = model.config, model.get_base_model().generation_config
+        (self.vectors,) = {config.num_virtual_tokens for config in model.peft_config.values()}
+        self.generate = model.generate
+
+    @property
+    def device(self) -> torch.device:
+        """The device of the model below."""
+        return self.model.get_base_model().device
+
+    def forward(self, input_ids=None, attention_mask=None, past_key_values=None, logits_to_keep=0, **more):
+        """A transformers output; the cache in it holds the vectors."""
+        base = self.model.get_base_model()
+        if attention_mask is not None:
+            ones = attention_mask.new_ones(len(attention_mask), self.vectors)
+            attention_mask = torch.cat([ones, attention_mask], 1)
+        given: dict = {"attention_mask": attention_mask, **more}
+        if past_key_values is not None:
+            return base(input_ids=input_ids, past_key_values=past_key_values, logits_to_keep=logits_to_keep, **given)
+        learned = self.model.get_prompt(batch_size=len(input_ids))
+        if self.model.active_peft_config.peft_type == "PREFIX_TUNING":
+            return base(input_ids=input_ids, past_key_values=learned, logits_to_keep=logits_to_keep, **given)
+        tokens = base.get_input_embeddings()(input_ids)
+        return base(
+            inputs_embeds=torch.cat([learned.to(tokens.dtype), tokens], 1), logits_to_keep=logits_to_keep or tokens.shape[1], **given
+        )

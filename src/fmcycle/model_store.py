@@ -152,7 +152,7 @@ def load_weights(folder: str | Path):
     if (folder / ADAPTER).is_dir() and not shapes:
         from fmcycle import adapter
 
-        model = adapter.load(model, folder / ADAPTER)
+        model = adapter.Prompted(adapter.load(model, folder / ADAPTER))
     return model.eval()
 
 

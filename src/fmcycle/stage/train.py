@@ -154,11 +154,14 @@ def finish(cfg: Config, model, processor, curve: dict) -> dict:
     out = Path(cfg.out)
     model = speed.plain(model).eval()
     if hasattr(model, "get_base_model"):
-        from fmcycle.adapter import merge, merges, save
+        from fmcycle.adapter import Prompted, merge, merges, save
 
         save(model, out / "adapter")
         model = merge(model) if merges(model) else model
-    model_store.save_model(model, processor, out / "model")
+        model_store.save_model(model, processor, out / "model")
+        model = Prompted(model) if hasattr(model, "get_base_model") else model
+    else:
+        model_store.save_model(model, processor, out / "model")
     durable.write_json(out / "curve.json", curve)
     metrics = {
         "train_loss": next((loss for loss in reversed(curve["loss"]) if loss is not None), None),
