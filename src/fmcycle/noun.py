@@ -79,11 +79,10 @@ def problem(target: str, node: dict, noun: Noun | None, inside: bool = False) ->
 
 
 def _elsewhere(target: str, noun: Noun | None, inside: bool) -> str:
-    rooms = [f"fmcycle.{room}" for room in (noun.parts if inside else noun.rooms)] if noun else []
-    there = [*rooms, *(f"{prefix}*" for prefix in noun.others)] if noun else ["fmcycle.stage.NAME.run"]
-    return (
-        f"nothing may build {target} here; it may be of {', '.join(there)}" if there else f"nothing may be built inside this node: {target}"
-    )
+    rooms = [f"fmcycle.{room}" for room in (noun.parts if inside else noun.rooms)] if noun else ["fmcycle.stage.NAME.run"]
+    there = [*rooms, *(f"{prefix}*" for prefix in noun.others if not inside or noun.parts)] if noun else rooms
+    names = f"names of {', '.join(there)}" if there else "nothing"
+    return f"{target} is not for this key, which builds {names}"
 
 
 def _misused(target: str, node: dict, room: str, found: signature.Signature) -> str | None:
