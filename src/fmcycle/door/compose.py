@@ -132,6 +132,8 @@ def compose(overrides: list[str]) -> Composed:
     if OmegaConf.is_dict(cfg.get("inputs")):
         symbolic.inputs = {name: f"<{name}>" for name in cfg.inputs}
     _environment_closed()
+    if keys := _reads_environment(OmegaConf.to_container(cfg, resolve=False)):
+        raise ConfigError([f"{key}: {value}: {CLOSED}" for key, value in keys])
     try:
         plain = _plain(symbolic)
         given = _plain(cfg)
@@ -181,8 +183,19 @@ def _environment_closed() -> None:
         OmegaConf.register_new_resolver(name, functools.partial(_not_read, name), replace=True)
 
 
+CLOSED = "a config reads nothing of the environment; write the value, or let the constructor read it"
+
+
 def _not_read(resolver: str, name: str = "", *_):
-    raise InputError(f"${{{resolver}:{name}}}: a config reads nothing of the environment; write the value, or let the constructor read it")
+    raise InputError(f"${{{resolver}:{name}}}: {CLOSED}")
+
+
+def _reads_environment(node, key: str = "") -> list[tuple[str, str]]:
+    """(dotted key, value) of every text of an unresolved config that asks for the environment."""
+    if isinstance(node, dict | list):
+        items = node.items() if isinstance(node, dict) else enumerate(node)
+        return [found for name, item in items for found in _reads_environment(item, f"{key}.{name}" if key else str(name))]
+    return [(key, node)] if isinstance(node, str) and re.search(r"\$\{\s*(oc\.env|hydra)\s*:", node) else []
 
 
 def selection(stage: str, file: str | Path = "params.yaml", model: str | None = None) -> list[str]:
