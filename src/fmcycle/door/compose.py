@@ -13,7 +13,7 @@ import yaml
 
 from fmcycle import build, code_digest
 from fmcycle.build import conf_dir
-from fmcycle.door import hydra_keys
+from fmcycle.door import environment, hydra_keys
 from fmcycle.door.check import check, suggest
 from fmcycle.error import ConfigError, InputError
 
@@ -131,9 +131,8 @@ def compose(overrides: list[str]) -> Composed:
     symbolic = copy.deepcopy(cfg)
     if OmegaConf.is_dict(cfg.get("inputs")):
         symbolic.inputs = {name: f"<{name}>" for name in cfg.inputs}
-    _environment_closed()
-    if keys := _reads_environment(OmegaConf.to_container(cfg, resolve=False)):
-        raise ConfigError([f"{key}: {value}: {CLOSED}" for key, value in keys])
+    if problems := environment.close(OmegaConf.to_container(cfg, resolve=False)):
+        raise ConfigError(problems)
     try:
         plain = _plain(symbolic)
         given = _plain(cfg)
@@ -173,29 +172,6 @@ def where(key: str, choices: dict) -> str:
 def _contain(path: str | None, key: str) -> None:
     if path and not Path(path).resolve().is_relative_to(Path.cwd()):
         raise ConfigError([f"{key}: {path} lies outside the project folder; choose a path inside it (a link inside it may lead elsewhere)"])
-
-
-def _environment_closed() -> None:
-    """Nothing of the environment or of this machine enters a config, an artifact or an address: `oc.env` and `hydra:` are refused."""
-    from omegaconf import OmegaConf
-
-    for name in ("oc.env", "hydra"):
-        OmegaConf.register_new_resolver(name, functools.partial(_not_read, name), replace=True)
-
-
-CLOSED = "a config reads nothing of the environment; write the value, or let the constructor read it"
-
-
-def _not_read(resolver: str, name: str = "", *_):
-    raise InputError(f"${{{resolver}:{name}}}: {CLOSED}")
-
-
-def _reads_environment(node, key: str = "") -> list[tuple[str, str]]:
-    """(dotted key, value) of every text of an unresolved config that asks for the environment."""
-    if isinstance(node, dict | list):
-        items = node.items() if isinstance(node, dict) else enumerate(node)
-        return [found for name, item in items for found in _reads_environment(item, f"{key}.{name}" if key else str(name))]
-    return [(key, node)] if isinstance(node, str) and re.search(r"\$\{\s*(oc\.env|hydra)\s*:", node) else []
 
 
 def selection(stage: str, file: str | Path = "params.yaml", model: str | None = None) -> list[str]:
