@@ -9,6 +9,10 @@ sys.path.insert(0, str(HERE))
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
 
+from fmcycle import threads  # noqa: E402
+
+threads.settle()
+
 import bentoml  # noqa: E402
 from bentoml._internal import configuration  # noqa: E402
 from bentoml._internal.configuration.containers import BentoMLContainer  # noqa: E402

@@ -45,6 +45,7 @@ FLOOR = {
     "phone",
     "search",
     "signature",
+    "threads",
     "estimate",
     "training",
     "watching",

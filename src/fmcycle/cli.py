@@ -4,6 +4,8 @@ import os
 import sys
 import traceback
 
+from fmcycle import threads
+
 HELP = """fmcycle: from raw documents to a served, watched, improving foundation model.
 
   fmcycle STAGE [override ...]     run a stage by hand: {stages}
@@ -29,6 +31,7 @@ exit codes: 0 done, 1 failed, 2 refused before any work, 3 a gate said no, 75 in
 
 def main() -> None:
     """The console script."""
+    threads.settle()
     sys.exit(run(sys.argv[1:]))
 
 
@@ -94,6 +97,7 @@ def guarded(function, *arguments) -> int:
 
 def experiment(arguments: list[str]) -> int:
     """train.py: a training stage, finetune where none is named."""
+    threads.settle()
     return guarded(_ranks, arguments)
 
 

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 
 import yaml
 
-from fmcycle import artifact, build, code_digest, durable, lineage
+from fmcycle import artifact, build, code_digest, durable, lineage, threads
 from fmcycle.door.compose import Composed, compose
 from fmcycle.error import InputError
 from fmcycle.stage import outs
@@ -73,7 +73,7 @@ def perform(composed: Composed, needed_by: str | None = None) -> Path:
     given = {name: {"path": str((inputs | named)[name]), "digest": digest} for name, digest in digests.items()}
     with durable.lock(out), durable.lock(runs), traced(composed, identity, code, given, out, runs) as done:
         started, clock = datetime.now(UTC), time.monotonic()
-        print(f"{composed.stage} -> {out}", flush=True)
+        print(f"{composed.stage} -> {out}, {threads.settle()}", flush=True)
         metrics = _run(composed, inputs, out, runs)
         if metrics is not None:
             durable.write_json(out / "metrics.json", metrics)
