@@ -116,7 +116,7 @@ def test_the_page_shows_what_was_predicted_beside_what_was(resumed):
 
 
 def test_samples_change_nothing_and_are_the_same_after_a_kill(tmp_path, material):
-    from fmcycle.artifact import load_processor
+    from fmcycle.model_store import load_processor
 
     processor = load_processor(material / "processor")
     plain = fit(tmp_path / "plain")
