@@ -22,6 +22,11 @@ GROUPS = (
     "guardrail",
     "compress",
     "executor",
+    "evaluation",
+    "logger",
+    "monitor",
+    "price",
+    "search",
 )
 
 

@@ -44,22 +44,15 @@ def run(arguments: list[str]) -> int:
         print(HELP.format(stages=" ".join(sorted(file.stem for file in own.glob("*.yaml")))), end="")
         return 0
     verb, *rest = arguments
-    verbs = {
-        "plan": _plan,
-        "compose": _compose,
-        "lineage": _lineage,
-        "runs": _door,
-        "models": _door,
-        "trace": _door,
-        "forget": _door,
-        "gate": _gate,
-        "deploy": _deploy,
-        "feedback": _feedback,
-        "rank": _rank,
-    }
-    if verb in verbs:
-        return guarded(verbs[verb], *([verb] if verbs[verb] is _door else []), rest)
-    return guarded(_stage, verb, rest)
+    from fmcycle.door import verb as verbs
+
+    if verb not in verbs.names():
+        return guarded(_stage, verb, rest)
+    if {"-h", "--help"} & set(rest):
+        print(verbs.usage(verb), end="")
+        return 0
+    own = {"plan": _plan, "rank": _rank}
+    return guarded(own[verb], rest) if verb in own else guarded(verbs.run, verb, rest)
 
 
 def _shipped_stages():
@@ -119,11 +112,13 @@ def _rank(arguments: list[str]) -> int:
 
     import yaml
 
+    from fmcycle.door.verb import parse
     from fmcycle.stage.perform import die_with_parent, join
     from fmcycle.training import rank
 
+    given = parse("rank", arguments)
     die_with_parent()
-    rank.job = Path(arguments[0])
+    rank.job = Path(given.file)
     try:
         with open(rank.job) as file:
             join(yaml.safe_load(file))
@@ -135,42 +130,75 @@ def _rank(arguments: list[str]) -> int:
 def _stage(verb: str, arguments: list[str]) -> int:
     from fmcycle.door.check import suggest
     from fmcycle.door.compose import stages
+    from fmcycle.door.verb import names
     from fmcycle.error import ConfigError
 
     if verb not in stages():
-        verbs = ["plan", "compose", "lineage", "runs", "models", "trace", "forget", "gate", "deploy", "feedback"]
-        raise ConfigError([f"{verb}: no such stage or verb{suggest(verb, [*stages(), *verbs])}"])
+        raise ConfigError([f"{verb}: no such stage or verb{suggest(verb, [*stages(), *names()])}"])
     return _ranks([f"stage={verb}", *arguments])
 
 
 def _plan(arguments: list[str]) -> int:
-    from fmcycle.error import InputError
+    from fmcycle.door.verb import parse
 
-    if not arguments or "=" in arguments[0]:
-        raise InputError("fmcycle plan: name a training stage, as `fmcycle plan pretrain model=llama_medium`")
-    return _hydra([f"stage={arguments[0]}", "plan=true", *arguments[1:]])
+    given = parse("plan", arguments)
+    return _hydra([f"stage={given.stage}", "plan=true", *given.overrides])
 
 
 def _hydra(arguments: list[str]) -> int:
-    from fmcycle.door import command_line, compose
+    from fmcycle.door import command_line, compose, view
 
     flags, overrides = command_line.expand(arguments)
-    form = _form_of_plan(flags)
-    jobs = _jobs(overrides) if "--multirun" in flags else [overrides]
-    if not {"--help", "--hydra-help", "--version", "--info"} & set(flags):
-        problems: dict[str, None] = {}
-        for job in jobs:
-            try:
-                compose.compose(job)
-            except compose.ConfigError as error:
-                problems |= dict.fromkeys(error.problems)
-        if problems:
-            raise compose.ConfigError(list(problems))
-    if form != "false" and "--cfg" not in flags:
+    if "--help" in flags:
+        stage = next((text.split("=", 1)[1] for text in overrides if text.startswith("stage=")), None)
+        print(view.groups(stage, f"fmcycle {stage}" if stage else "python train.py"), end="")
+        return 0
+    form, shown, sweep = _form_of_plan(flags), _value(flags, "--cfg"), "--multirun" in flags
+    jobs = _jobs(overrides) if sweep else [overrides]
+    if not {"--hydra-help", "--version", "--info"} & set(flags):
+        _composed(jobs)
+    if shown == "job":
+        print(view.config(jobs, _value(flags, "--package"), "--resolve" in flags), end="")
+        return 0
+    if form != "false" and shown is None:
         from fmcycle.stage.ask import show
 
         return max(guarded(show, job, form) for job in jobs)
+    if sweep and (shown or {"--hydra-help", "--info", "-i"} & set(flags)):
+        raise compose.ConfigError([f"{' '.join(flags)}: of a sweep `--cfg job` shows every job's config; leave -m out for any other view"])
     return _hand_over(flags, overrides)
+
+
+def _composed(jobs: list[list[str]]) -> None:
+    """Compose every job; raises ConfigError with the problems of all."""
+    from fmcycle.door import compose
+
+    problems: dict[str, None] = {}
+    for job in jobs:
+        try:
+            compose.compose(job)
+        except compose.ConfigError as error:
+            problems |= dict.fromkeys(error.problems)
+    if problems:
+        raise compose.ConfigError(list(problems))
+
+
+def _value(flags: list[str], *names: str) -> str | None:
+    """The value of a flag, `--cfg job` or `--cfg=job`."""
+    for place, flag in enumerate(flags):
+        name, _, value = flag.partition("=")
+        if name in names:
+            return value or next(iter(flags[place + 1 : place + 2]), "")
+    return None
+
+
+def _shown(flags: list[str]) -> str | None:
+    """Which config `--cfg` asks for: job, hydra or all."""
+    from fmcycle.error import ConfigError
+
+    if (asked := _value(flags, "--cfg", "-c")) not in (None, "job", "hydra", "all"):
+        raise ConfigError([f"--cfg: must be job, hydra or all, not {asked or 'nothing'}"])
+    return asked
 
 
 def _form_of_plan(flags: list[str]) -> str:
@@ -198,7 +226,7 @@ def _hand_over(flags: list[str], overrides: list[str]) -> int:
     import hydra
     from hydra.core.hydra_config import HydraConfig
 
-    from fmcycle.door import compose
+    from fmcycle.door import compose, group
     from fmcycle.error import JobError
 
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # our own errors are caught inside; what is left is a bug and shows where
@@ -213,67 +241,9 @@ def _hand_over(flags: list[str], overrides: list[str]) -> int:
         if codes[-1] and os.getpid() != here:  # in a process of submitit's: it reports to the one that waits for it by an exception
             raise JobError(codes[-1], str(HydraConfig.get().launcher.submitit_folder).replace("/%j", ""))
 
-    sys.argv = [sys.argv[0], *flags, compose.search_path(), *overrides]
+    sys.argv = [sys.argv[0], *flags, group.search_path(), *overrides]
     hydra.main(version_base="1.3", config_path=str(compose.conf_dir()), config_name="config")(task)()
     return max(codes, default=0)
-
-
-def _compose(arguments: list[str]) -> int:
-    from pathlib import Path
-
-    from fmcycle import durable
-    from fmcycle.door import compose
-
-    values = dict(text.split("=", 1) for text in arguments)
-    out = values.get("out", "artifacts/config.yaml")
-    import yaml
-
-    from fmcycle.stage import outs
-
-    outs.claim_config(Path(out))
-    durable.write_text(out, yaml.safe_dump(compose.pipeline(values.get("selection", "params.yaml")), sort_keys=True, width=120))
-    print(f"{out}: {len(compose.stages())} stages")
-    return 0
-
-
-def _door(verb: str, arguments: list[str]) -> int:
-    """A verb with a module of its own."""
-    import importlib
-
-    return importlib.import_module(f"fmcycle.door.{verb}").main(arguments)
-
-
-def _lineage(arguments: list[str]) -> int:
-    from fmcycle import lineage
-
-    lineage.show(arguments[0] if arguments else "artifacts/package")
-    return 0
-
-
-def _gate(arguments: list[str]) -> int:
-    from fmcycle.serving.deploy import gate
-
-    package = arguments[0] if arguments else "artifacts/package"
-    gate(package)
-    print(f"{package}: passed its gate; `bentoml serve` serves it")
-    return 0
-
-
-def _deploy(arguments: list[str]) -> int:
-    from fmcycle.serving.deploy import deploy
-
-    print(deploy(arguments[0] if arguments else "artifacts/package"))
-    return 0
-
-
-def _feedback(arguments: list[str]) -> int:
-    from fmcycle.error import InputError
-    from fmcycle.serving.export import export
-
-    if arguments != ["export"]:
-        raise InputError("fmcycle feedback: the one verb is `fmcycle feedback export`")
-    print(export())
-    return 0
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import math
 import re
 import types
 import typing
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -59,8 +60,18 @@ RANGES = {
     "lr|eps|*_eps|*_epsilon": "Positive",
     "weight_decay": "NonNegative",
 }
-NAMES = {name: getattr(number, name) for name in ("PositiveInt", "NonNegativeInt", "PositiveFloat", "NonNegativeFloat", "Fraction")}
-NAMES |= {"int": int, "float": float, "bool": bool, "str": str, "list": list, "dict": dict, "Literal": Literal, "any": Any}
+NAMES = {name: kind for name, kind in vars(number).items() if typing.get_origin(kind) is typing.Annotated}
+NAMES |= {
+    "int": int,
+    "float": float,
+    "bool": bool,
+    "str": str,
+    "list": list,
+    "dict": dict,
+    "Literal": Literal,
+    "any": Any,
+    "Callable": Callable,
+}
 
 
 @dataclass
@@ -180,6 +191,8 @@ def _parameter(annotation: ast.expr | None, required: bool) -> Parameter:
 
 def fault(value, kind) -> str | None:
     """What is wrong with `value` for the type `kind`: "must be a whole number >= 1, not -5"; None where nothing is."""
+    if kind is Callable or typing.get_origin(kind) is Callable:
+        return None if isinstance(value, dict) and "_target_" in value else f"must be a node with a _target_, not {value!r}"
     if kind is Any or (isinstance(value, dict) and "_target_" in value and kind not in (int, float, bool, str)):
         return None
     origin = typing.get_origin(kind)
@@ -195,21 +208,26 @@ def fault(value, kind) -> str | None:
     if origin in (list, dict) and typing.get_args(kind):
         if not isinstance(value, origin):
             return _plain_fault(value, origin)
-        items = value if origin is list else list(value.values())
-        return next((found for item in items if (found := fault(item, typing.get_args(kind)[-1]))), None)
+        items = value.items() if origin is dict else [("", item) for item in value]
+        return next((f"{name} {found}".strip() for name, item in items if (found := fault(item, typing.get_args(kind)[-1]))), None)
     if kind is None or kind is type(None):
         return None if value is None else "must be null"
     return _plain_fault(value, kind)
 
 
+PATH = number.Kind("path")
 WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", list: "a list", dict: "a mapping"}
 
 
-def _plain_fault(value, base, limits: number.Range | None = None) -> str | None:
+def _plain_fault(value, base, limits: number.Range | number.Kind | None = None) -> str | None:
     accepted = (int, float) if base is float else base
     right = isinstance(value, accepted) and not (isinstance(value, bool) and base is not bool)
     if right and isinstance(value, float) and not math.isfinite(value):
         right = False
+    if isinstance(limits, number.Kind):
+        if limits == PATH and not (right and value.strip()):
+            return f"must be a path, not {value!r}"
+        limits = None
     if right and limits:
         right = (limits.low < value if limits.open_low else limits.low <= value) and value <= limits.high
     if right:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from fmcycle import build, noun, signature
 from fmcycle.door.conflict import conflicts
+from fmcycle.door.node import misplaced
 
 
 def suggest(name: str, names) -> str:
@@ -24,6 +25,7 @@ def check(config: dict, where) -> list[str]:
     names: list[str] = []
     values: list[str] = own(config)
     _walk(config, Place(), where, names, values)
+    names += misplaced(config, where)
     if names:
         return names
     return values or conflicts(config)
@@ -90,7 +92,7 @@ def _check_node(node, at: Place, where, names, values) -> None:
             if not known.open:
                 names.append(f"{prefix}{name}: no such key in {where(prefix + name)}{suggest(str(name), known.parameters)}")
             continue
-        wrong = signature.fault(value, known.parameters[name].type) if value is not None or _strict(known.parameters[name]) else None
+        wrong = signature.fault(value, known.parameters[name].type)
         if wrong and value != "???":
             values.append(f"{prefix}{name}: {wrong} ({where(prefix + name)})")
     if not node.get("_partial_"):
@@ -118,7 +120,3 @@ def own(config: dict) -> list[str]:
 
 
 ROOT = ("inputs", "out", "runs", "base", "minutes", "collection")  # every stage's own, given by the door
-
-
-def _strict(parameter) -> bool:
-    return parameter.type is not signature.Any and parameter.required

@@ -1,6 +1,6 @@
 """From the words of a command line to flags and overrides; a flag that is not listed here is refused, so that Hydra never guesses it."""
 
-from fmcycle.door import compose
+from fmcycle.door import compose, group
 from fmcycle.door.check import suggest
 from fmcycle.error import ConfigError
 
@@ -20,14 +20,14 @@ def expand(arguments: list[str]) -> tuple[list[str], list[str]]:
     Raises ConfigError for every flag that is none of FLAGS, written out or as its one short form, and for a value that it does not take.
     """
     flags, overrides = _sorted(arguments)
-    stage = next((text.split("=", 1)[1] for text in reversed(overrides) if text.startswith("stage=")), "finetune")
+    stage = group.stage_of(overrides)
     chosen = [text for text in overrides if text.startswith("selection=")]
     own = [text for text in overrides if not text.startswith("selection=")]
     model = next((text.split("=", 1)[1] for text in reversed(overrides) if text.startswith("model=")), None)
     before = compose.selection(stage, chosen[-1].split("=", 1)[1], model) if chosen else [*compose.brought(model, stage)]
     machine = [text for text in compose.local() if text.split("=")[0].split(".")[0] in compose.stage_groups(stage)]
     mentioned = {text.split("=")[0] for text in own}
-    return flags, [text for text in machine + before if text.split("=")[0] not in mentioned] + own
+    return flags, group.spread([text for text in machine + group.fitting(before, own) if text.split("=")[0] not in mentioned] + own)
 
 
 def _sorted(arguments: list[str]) -> tuple[list[str], list[str]]:

@@ -2,7 +2,6 @@
 
 import copy
 import functools
-import importlib.util
 import re
 import warnings
 from dataclasses import dataclass, field
@@ -11,9 +10,9 @@ from typing import Any, cast
 
 import yaml
 
-from fmcycle import build, code_digest
+from fmcycle import code_digest
 from fmcycle.build import conf_dir
-from fmcycle.door import environment, hydra_keys
+from fmcycle.door import environment, group, hydra_keys
 from fmcycle.door.check import check, suggest
 from fmcycle.error import ConfigError, InputError
 
@@ -35,27 +34,6 @@ RAW = "collection"  # the raw data: of identity where it is collected, elsewhere
 SHARED = ("model", "processor", "trainer", RAW)  # groups that a stage's inputs are made with
 
 
-@functools.cache
-def search_path() -> str:
-    """Hydra's override for the conf/ folders of the user's packages."""
-    folders = [f"'file://{folder}'" for folder in package_folders()]
-    return f"hydra.searchpath=[{','.join(folders)}]"
-
-
-def package_folders() -> list[Path]:
-    """conf/ of each of the user's packages that has one."""
-    folders = []
-    for package in build.user_packages():
-        spec = importlib.util.find_spec(package)
-        if spec is None or not spec.submodule_search_locations:
-            raise InputError(
-                f"pyproject.toml: [tool.fmcycle] packages names {package}, which can't be imported: install it, or take it out"
-            )
-        if (folder := Path(spec.submodule_search_locations[0]) / "conf").is_dir():
-            folders.append(folder)
-    return folders
-
-
 @dataclass
 class Composed:
     """One stage's config: `section` is its identity, `machine` where it runs, `inputs` what it reads."""
@@ -69,11 +47,12 @@ class Composed:
     minutes: float
     choices: dict
     overrides: list[str]
-    _raw: Any = field(repr=False, default=None)
+    supplied: list[str]  # inputs that the stage's yaml does not name, and an evaluation reads
+    raw: Any = field(repr=False, default=None)  # OmegaConf, unresolved
 
     def config(self, **settled) -> dict:
         """The plain config that the stage's run sees, with inputs and out as settled."""
-        raw = copy.deepcopy(self._raw)
+        raw = copy.deepcopy(self.raw)
         for key, value in settled.items():
             raw[key] = value
         return _plain(raw)
@@ -83,7 +62,7 @@ class Composed:
         """The section with its interpolations as they are written: what is chosen once stands in it once."""
         from omegaconf import OmegaConf
 
-        whole = cast(dict, OmegaConf.to_container(self._raw, resolve=False))
+        whole = cast(dict, OmegaConf.to_container(self.raw, resolve=False))
         return {key: value for key, value in whole.items() if key in self.section}
 
 
@@ -101,7 +80,7 @@ def _hydra_compose(overrides: list[str]):
     try:
         with warnings.catch_warnings(), initialize_config_dir(str(conf_dir()), version_base="1.3"):
             warnings.simplefilter("ignore")
-            return compose("config", overrides=[search_path(), *overrides], return_hydra_config=True)
+            return compose("config", overrides=[group.search_path(), *overrides], return_hydra_config=True)
     finally:
         GlobalHydra.instance().hydra = running
 
@@ -112,6 +91,9 @@ def compose(overrides: list[str]) -> Composed:
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
+    overrides = group.spread(overrides)
+    if doubled := group.doubled(overrides):
+        raise ConfigError(doubled)
     try:
         cfg = _hydra_compose(overrides)
     except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
@@ -123,11 +105,13 @@ def compose(overrides: list[str]) -> Composed:
     choices = {key: value for key, value in cfg.hydra.runtime.choices.items() if not key.startswith("hydra/")}
     _contain(hydra["run"]["dir"], "hydra.run.dir")
     _contain(hydra["sweep"]["dir"], "hydra.sweep.dir")
-    _contain(str(hydra["launcher"].get("submitit_folder") or ""), "hydra.launcher.submitit_folder")
-    if problems := hydra_keys.asked(overrides) or hydra_keys.composed(hydra, [f"file://{folder}" for folder in package_folders()]):
+    _contain(hydra["launcher"].get("submitit_folder"), "hydra.launcher.submitit_folder")
+    if problems := hydra_keys.asked(overrides) or hydra_keys.composed(hydra, [f"file://{folder}" for folder in group.package_folders()]):
         raise ConfigError(problems)
     OmegaConf.set_struct(cfg, False)
     del cfg["hydra"]
+    group.drop_unchosen(cfg, choices["stage"], overrides)
+    supplied = group.supply(cfg)
     symbolic = copy.deepcopy(cfg)
     if OmegaConf.is_dict(cfg.get("inputs")):
         symbolic.inputs = {name: f"<{name}>" for name in cfg.inputs}
@@ -137,8 +121,9 @@ def compose(overrides: list[str]) -> Composed:
         plain = _plain(symbolic)
         given = _plain(cfg)
     except OmegaConfBaseException as error:
-        why = error.__cause__ if isinstance(error.__cause__, InputError) else str(error).splitlines()[0]
-        raise ConfigError([f"{getattr(error, 'full_key', '') or 'config'}: {why}"]) from error
+        from fmcycle.door.override import unresolved
+
+        raise ConfigError([unresolved(error, choices)]) from error
     own = {name: given[name] for name in ("inputs", "out", "base", "minutes") if name in given}
     if problems := check(plain | own, functools.partial(where, choices=choices)):
         raise ConfigError(problems)
@@ -154,15 +139,21 @@ def compose(overrides: list[str]) -> Composed:
         minutes=given.get("minutes", 1),
         choices=choices,
         overrides=list(overrides),
-        _raw=cfg,
+        supplied=supplied,
+        raw=cfg,
     )
 
 
 def where(key: str, choices: dict) -> str:
     """The file that a dotted key stands in, by the longest group that holds it."""
-    best = ("", f"conf/stage/{choices.get('stage')}.yaml")
-    for group, option in choices.items():
-        name, _, package = group.partition("@")
+    stage = str(choices.get("stage"))
+    best = ("", f"conf/stage/{stage}.yaml")
+    place, _, node = key.partition(".")
+    listed = group.places(stage).get(place, "")
+    if (option := group.members(listed).get(node.partition(".")[0])) and place not in choices:  # an option of a list
+        best = (place, f"conf/{listed}/{option}.yaml")
+    for each, option in choices.items():
+        name, _, package = each.partition("@")
         package = package or name.replace("/", ".")
         if option and (key == package or key.startswith(package + ".")) and len(package) > len(best[0]):
             best = (package, f"conf/{name}/{option}.yaml")
@@ -170,6 +161,8 @@ def where(key: str, choices: dict) -> str:
 
 
 def _contain(path: str | None, key: str) -> None:
+    if path is not None and not str(path).strip():
+        raise ConfigError([f"{key}: must be a path, not {path!r}"])
     if path and not Path(path).resolve().is_relative_to(Path.cwd()):
         raise ConfigError([f"{key}: {path} lies outside the project folder; choose a path inside it (a link inside it may lead elsewhere)"])
 
@@ -183,16 +176,16 @@ def selection(stage: str, file: str | Path = "params.yaml", model: str | None = 
         raise InputError(f"{file}: not there; `selection` names the file that holds the pipeline's choices, params.yaml")
     chosen = yaml.safe_load(Path(file).read_text()) or {}
     groups = {key: value for key, value in chosen.items() if key not in ("stages", "overrides")}
-    if unknown := [key for key in groups if not (conf_dir() / key).is_dir()]:
-        raise ConfigError([f"{key}: no such group in {file}{suggest(key, _groups())}" for key in unknown])
+    if unknown := [key for key in groups if key not in group.names()]:
+        raise ConfigError([f"{key}: no such group in {file}{suggest(key, group.names())}" for key in unknown])
     for part in ("stages", "overrides"):
         if unknown := [key for key in chosen.get(part) or {} if not (conf_dir() / "stage" / f"{key}.yaml").is_file()]:
             raise ConfigError([f"{part}.{key}: no such stage in {file}{suggest(key, stages())}" for key in unknown])
     own = (chosen.get("stages") or {}).get(stage) or {}
     has = stage_groups(stage)
-    result = [*brought(model or groups.get("model"), stage)]
-    result += [f"{key}={value}" for key, value in groups.items() if key in has and key not in own]
+    result = [f"{key}={value}" for key, value in groups.items() if key in has and key not in own]
     result += flatten(own) + flatten((chosen.get("overrides") or {}).get(stage) or {})
+    result = [*group.fitting([*brought(model or groups.get("model"), stage)], result), *result]
     return list({text.split("=")[0]: text for text in result}.values())
 
 
@@ -200,14 +193,10 @@ def selection(stage: str, file: str | Path = "params.yaml", model: str | None = 
 def brought(model: str | None, stage: str) -> tuple[str, ...]:
     """The overrides that a choice of `model` brings into `stage`: the processor that its yaml overrides, then what conf/start/MODEL.yaml
     holds in the form of params.yaml."""
-    folders = [conf_dir(), *package_folders()]
-    own, start = (
-        next((yaml.safe_load(file.read_text()) or {} for folder in folders if (file := folder / group / f"{model}.yaml").is_file()), {})
-        for group in ("model", "start")
-    )
+    own, start = (group.content(name, str(model)) for name in ("model", group.START))
     chosen = {key: name for item in own.get("defaults", []) if isinstance(item, dict) for key, name in item.items()}
     groups = {key.removeprefix("override /").split("@")[0]: name for key, name in chosen.items() if key.startswith("override ")}
-    found = [f"{group}={name}" for group, name in groups.items() if group in stage_groups(stage)]
+    found = [f"{key}={name}" for key, name in groups.items() if key in stage_groups(stage)]
     return (*found, *(text for part in ("stages", "overrides") for text in flatten((start.get(part) or {}).get(stage) or {})))
 
 
@@ -249,10 +238,6 @@ def stages() -> list[str]:
     return sorted(file.stem for file in (conf_dir() / "stage").glob("*.yaml"))
 
 
-def _groups() -> list[str]:
-    return [folder.name for folder in conf_dir().iterdir() if folder.is_dir()]
-
-
 def local() -> list[str]:
     """Machine settings of the git-ignored local.yaml: trainer, executor, logger and what is below them, nothing that decides a result."""
     file = Path("local.yaml")
@@ -276,11 +261,24 @@ def pipeline(file: str | Path = "params.yaml") -> dict[str, dict]:
     problems: dict[str, list[str]] = {}
     for stage in stages():
         try:
-            sections[stage] = compose([f"stage={stage}", *selection(stage, file)]).section
+            composed = compose([f"stage={stage}", *selection(stage, file)])
+            sections[stage], wrong = composed.section, _unknown_to_dvc(composed)
         except ConfigError as error:
-            for problem in error.problems:
-                problems.setdefault(problem, []).append(stage)
+            wrong = error.problems
+        for problem in wrong:
+            problems.setdefault(problem, []).append(stage)
     if problems:
         every = [problem if len(where) == len(stages()) else f"{problem} (stage {', '.join(where)})" for problem, where in problems.items()]
         raise ConfigError(every)
     return sections | {"code": {stage: code_digest.digest(section) for stage, section in sections.items()}}
+
+
+def _unknown_to_dvc(composed: Composed) -> list[str]:
+    """One line for each input that an evaluation reads and the graph does not give its stage: DVC would not see it change."""
+    graph = yaml.safe_load(Path("dvc.yaml").read_text())["stages"] if composed.supplied and Path("dvc.yaml").is_file() else {}
+    command = graph.get(composed.stage, {}).get("cmd", "")
+    return [
+        f"inputs.{name}: an evaluation reads it and dvc.yaml does not give it: add +inputs.{name}=PATH to the cmd, and PATH to the deps"
+        for name in composed.supplied
+        if command and f"inputs.{name}=" not in command
+    ]

@@ -1,5 +1,10 @@
 """Values that are each right and can't be together."""
 
+from collections.abc import Iterator
+from typing import Any
+
+from fmcycle import signature
+
 
 def _first(node: dict | None, *names):
     return next((node[name] for name in names if node and node.get(name) is not None), None)
@@ -7,7 +12,7 @@ def _first(node: dict | None, *names):
 
 def conflicts(config: dict) -> list[str]:
     """One line for each pair of values that exclude one another. config: a resolved stage config, plain data."""
-    return [problem for rule in (_rank, _positions, _batch, _heads) if (problem := rule(config))]
+    return [problem for rule in (_rank, _positions, _batch, _heads) if (problem := rule(config))] + list(_search(config))
 
 
 def _rank(config):
@@ -56,3 +61,43 @@ def _heads(config):
     if width and heads and width % heads:
         return f"model: width {width} is not divisible by {heads} attention heads: change one of them"
     return None
+
+
+def _search(config) -> Iterator[str]:
+    """What a search could not draw, or not put into a candidate."""
+    entrants, candidates = config.get("entrants"), config.get("candidates")
+    if "space" not in config or not isinstance(entrants, dict) or not isinstance(candidates, dict):
+        return
+    if config.get("incumbent") not in entrants:
+        yield f"incumbent {config.get('incumbent')} is none of the entrants {', '.join(entrants)}: name one of them"
+    for path, draw in _draws(config["space"], ()):
+        key = f"space.{'.'.join(path)}"
+        low, high, values = draw.get("low"), draw.get("high"), draw.get("values")
+        if low is not None and high is not None and low >= high:
+            yield f"{key}: low {low:g} is not below high {high:g}: lower {key}.low or raise {key}.high"
+        if values == []:
+            yield f"{key}.values is empty: name what a trial may choose from, or leave {key} out with ~{key}"
+        drawn = [value for value in (low, high, *(values or ())) if value is not None]
+        for name, candidate in candidates.items():
+            yield from (f"{key}: {fault}" for fault in dict.fromkeys(_unfit(candidate, name, path, value) for value in drawn) if fault)
+
+
+def _draws(space, path: tuple) -> Iterator[tuple[tuple, dict]]:
+    """(path, node) of everything that a trial draws."""
+    if isinstance(space, dict) and "_target_" in space:
+        yield path, space
+    elif isinstance(space, dict):
+        for name, node in space.items():
+            yield from _draws(node, (*path, str(name)))
+
+
+def _unfit(candidate: dict, name: str, path: tuple, value) -> str | None:
+    """Why a candidate can't have `value` at `path`."""
+    node: Any = candidate
+    for part in path[:-1]:
+        node = node.get(part) if isinstance(node, dict) else None
+    if not isinstance(node, dict) or path[-1] not in node:
+        return f"candidates.{name} has no such key; correct it in conf/search"
+    known = signature.read(str(node.get("_target_")))
+    wrong = signature.fault(value, known.parameters[path[-1]].type) if known and path[-1] in known.parameters else None
+    return f"in candidates.{name} it {wrong}" if wrong else None

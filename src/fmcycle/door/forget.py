@@ -11,11 +11,11 @@ import polars as pl
 import yaml
 
 from fmcycle import lineage
+from fmcycle.door import verb
 from fmcycle.error import InputError
 from fmcycle.stage import erase
 
 LIST = Path("erased.jsonl")
-USAGE = "fmcycle forget: say what, as `fmcycle forget --source NAME`, `--match TEXT` or `--regex PATTERN`; --apply takes it out"
 
 
 @dataclass
@@ -33,21 +33,20 @@ class Found:
 
 def main(arguments: list[str]) -> int:
     """The verb. Nothing is changed without --apply."""
-    apply = "--apply" in arguments
-    rest = [text for text in arguments if text != "--apply"]
-    if len(rest) != 2 or rest[0] not in ("--source", "--match", "--regex"):
-        raise InputError(USAGE)
-    found = search(rest[0], rest[1], Path("data"))
+    given = verb.parse("forget", arguments)
+    how = next(name for name in ("source", "match", "regex") if getattr(given, name) is not None)
+    what = getattr(given, how)
+    found = search(how, what, Path("data"))
     if not found.files:
-        print(f"nothing under data/ {'is of the source' if rest[0] == '--source' else 'holds'} {rest[1]}")
+        print(f"nothing under data/ {'is of the source' if how == 'source' else 'holds'} {what}")
         return 0
     holders(found)
-    if rest[0] != "--source":
-        found.held += said(re.compile(rest[1] if rest[0] == "--regex" else re.escape(rest[1]), re.I))
-    for where, what in [*((f"data/{name}", f"{rows:,} rows") for name, rows in found.files.items()), *found.held]:
-        print(f"{where}: {what}")
+    if how != "source":
+        found.held += said(re.compile(what if how == "regex" else re.escape(what), re.I))
+    for where, rows in [*((f"data/{name}", f"{rows:,} rows") for name, rows in found.files.items()), *found.held]:
+        print(f"{where}: {rows}")
     print(f"to make again: {', '.join(reruns(found.tables)) or 'nothing'}")
-    if not apply:
+    if not given.apply:
         print("nothing was changed; --apply takes it out of sources/ and data/")
         return 0
     new = erase.add(LIST, found.sources, found.digests)
@@ -63,13 +62,13 @@ def search(how: str, what: str, folder: Path) -> Found:
     if not folder.is_dir():
         raise InputError(f"{folder}: not there; run `dvc repro data.dvc` or `dvc pull` first")
     try:
-        pattern = re.compile(what if how == "--regex" else re.escape(what), re.I)
+        pattern = re.compile(what if how == "regex" else re.escape(what), re.I)
     except re.error as error:
         raise InputError(f"fmcycle forget --regex {what}: {error}") from None
-    found = Found(sources={what} if how == "--source" else set())
+    found = Found(sources={what} if how == "source" else set())
 
     def judge(rows: pl.DataFrame) -> pl.Series:
-        if how == "--source":
+        if how == "source":
             return rows["source"] == what
         return pl.Series([bool(pattern.search(text)) for text in rows["text"]], dtype=pl.Boolean)
 

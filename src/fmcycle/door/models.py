@@ -9,9 +9,9 @@ import yaml
 
 from fmcycle import wheel
 from fmcycle.build import build, conf_dir
-from fmcycle.door import runs
+from fmcycle.door import runs, verb
 from fmcycle.door.compose import Composed, compose
-from fmcycle.error import ConfigError, InputError
+from fmcycle.error import ConfigError
 
 MISSING = "\u2013"
 FAMILIES = (  # the end of an architecture's name, what it is, what it reads and makes; the first that fits counts
@@ -52,9 +52,7 @@ class Entry:
 
 def main(arguments: list[str]) -> int:
     """The verb: a table, or with `json` one line a model."""
-    if arguments not in ([], ["json"]):
-        raise InputError("fmcycle models: takes nothing, or json: `fmcycle models json`")
-    if arguments:
+    if verb.parse("models", arguments).form:
         for entry in catalog():
             print(json.dumps(asdict(entry)))
     else:

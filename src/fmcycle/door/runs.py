@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 
 from fmcycle import lineage
+from fmcycle.door import verb
 from fmcycle.door.check import suggest
 from fmcycle.error import InputError
 from fmcycle.watching import record
@@ -17,11 +18,12 @@ WIDE = 200  # columns where there is no terminal
 
 def main(arguments: list[str]) -> int:
     """The verb: a table of all runs, or what differs between two."""
-    if len(arguments) not in (0, 2):
-        raise InputError("fmcycle runs: names no run (a table of all), or two (what differs): `fmcycle runs A B`")
+    chosen = verb.parse("runs", arguments).runs
+    if len(chosen) not in (0, 2):
+        raise InputError(f"{verb.usage('runs')}fmcycle runs: names no run (a table of all), or two (what differs), not {len(chosen)}")
     entries = find()
-    if arguments:
-        show(*(named(text, entries) for text in arguments))
+    if chosen:
+        show(*(named(text, entries) for text in chosen))
     else:
         table(entries)
     return 0

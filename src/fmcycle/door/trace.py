@@ -10,13 +10,11 @@ from rich.console import Console
 from fmcycle import lineage
 from fmcycle.build import build
 from fmcycle.curation import corpus, unique
+from fmcycle.door import verb
 from fmcycle.door.forget import descendants
 from fmcycle.error import InputError
 from fmcycle.source import reader
 
-USAGE = (
-    "fmcycle trace: `trace doc ID`, `trace rule NAME` or `trace diff A B`; before them, curate=FOLDER names another than artifacts/curate"
-)
 TABLES = ("documents", "instructions", "preferences", "prompts", "examples", "dropped")
 BASE = ("source", "licence", "group", "domain", "time", "type", "origin", "language", "split")
 SAMPLED = 5
@@ -25,8 +23,9 @@ SHOWN = 300  # characters of a text
 
 def main(arguments: list[str]) -> int:
     """The verb."""
-    chosen = [text for text in arguments if text.startswith("curate=")]
-    rest = [text for text in arguments if text not in chosen]
+    words = verb.parse("trace", arguments).words
+    chosen = [text for text in words if text.startswith("curate=")]
+    rest = [text for text in words if text not in chosen]
     curate = Path(chosen[-1].split("=", 1)[1] if chosen else "artifacts/curate")
     console = Console(highlight=False, markup=False, soft_wrap=True)
     if len(rest) == 2 and rest[0] == "doc":
@@ -36,7 +35,7 @@ def main(arguments: list[str]) -> int:
     elif len(rest) == 3 and rest[0] == "diff":
         lines = diff(Path(rest[1]), Path(rest[2]))
     else:
-        raise InputError(USAGE)
+        raise InputError(f"{verb.usage('trace')}fmcycle trace: says no `doc ID`, `rule NAME` or `diff A B`")
     for line in lines:
         console.print(line)
     return 0

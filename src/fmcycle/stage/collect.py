@@ -1,7 +1,7 @@
 """Raw data from every source into one folder, each with its licence record."""
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
@@ -10,6 +10,7 @@ from rich.console import Console
 from fmcycle import artifact
 from fmcycle.build import build
 from fmcycle.error import InputError
+from fmcycle.number import Node
 from fmcycle.stage.erase import erase, listed
 
 
@@ -19,8 +20,8 @@ class Config:
 
     inputs: dict
     out: str
-    source: dict
-    collection: dict = field(default_factory=dict)
+    source: dict[str, Node]
+    collection: dict[str, Node] | None = None
 
 
 def run(cfg: Config) -> None:

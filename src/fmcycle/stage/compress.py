@@ -6,6 +6,7 @@ from pathlib import Path
 
 from fmcycle import artifact, durable, model_store
 from fmcycle.build import build
+from fmcycle.number import Node
 
 
 @dataclass
@@ -14,8 +15,8 @@ class Config:
 
     inputs: dict
     out: str
-    compress: dict
-    evaluation: dict
+    compress: Node
+    evaluation: dict[str, Node]
 
 
 def run(cfg: Config) -> dict[str, float]:

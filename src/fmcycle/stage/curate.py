@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from typing import Literal
 
 import polars as pl
 from rich.console import Console
@@ -15,7 +16,7 @@ from fmcycle.build import build
 from fmcycle.curation import conversation, corpus, duplicate, media, page, profile
 from fmcycle.curation.unique import Unique
 from fmcycle.error import InputError
-from fmcycle.number import NonNegativeInt
+from fmcycle.number import Node, NonNegativeInt
 from fmcycle.source import croissant, reader, table
 from fmcycle.stage import row_group
 from fmcycle.stage.passes import Step, Work, cut
@@ -36,11 +37,11 @@ class Config:
     inputs: dict
     out: str
     runs: str
-    executor: dict
-    curation: dict
-    conversation: dict
-    order: dict
-    split: dict
+    executor: Node
+    curation: dict[str, Node]
+    conversation: dict[str, Node]
+    order: dict[Literal["curation", "conversation"], list]
+    split: Node
     max_bad_rows: NonNegativeInt | None = None
 
 

@@ -9,6 +9,7 @@ import polars as pl
 from fmcycle import artifact, durable, model_store
 from fmcycle.build import build
 from fmcycle.error import InputError
+from fmcycle.number import Node
 from fmcycle.stage import clean
 
 
@@ -23,10 +24,10 @@ class Config:
     inputs: dict
     out: str
     runs: str
-    evaluation: dict
-    sample: dict | None = None
-    contamination: dict | None = None
-    data: dict | None = None
+    evaluation: dict[str, Node]
+    sample: Node | None = None
+    contamination: Node | None = None
+    data: Node | None = None
 
 
 def run(cfg: Config) -> dict[str, float]:

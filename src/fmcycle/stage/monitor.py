@@ -9,7 +9,7 @@ import polars as pl
 
 from fmcycle import durable
 from fmcycle.build import build
-from fmcycle.number import PositiveInt
+from fmcycle.number import Node, PositiveInt
 from fmcycle.source.feedback import TAUGHT, read
 
 
@@ -19,7 +19,7 @@ class Config:
 
     inputs: dict
     out: str
-    monitor: dict
+    monitor: dict[str, Node]
     fewest: PositiveInt = 30  # interactions below which no difference is looked for
     corrections: PositiveInt = 20  # corrected answers that are worth a retraining by themselves
     rows: PositiveInt = 2000  # of the reference, chosen by a digest of their id

@@ -12,6 +12,7 @@ from fmcycle import artifact, code_digest, durable, model_store
 from fmcycle.build import build
 from fmcycle.engine import fit
 from fmcycle.error import InputError
+from fmcycle.number import Node
 from fmcycle.serving.probe import probe
 
 
@@ -19,9 +20,9 @@ from fmcycle.serving.probe import probe
 class Config:
     inputs: dict
     out: str
-    gate: dict
-    engine: dict
-    guardrail: dict
+    gate: dict[str, Node]
+    engine: Node
+    guardrail: dict[Literal["input", "output"], list[Node]]
 
 
 @dataclass

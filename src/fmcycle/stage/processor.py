@@ -6,6 +6,7 @@ import polars as pl
 
 from fmcycle import artifact
 from fmcycle.build import build
+from fmcycle.number import Node
 from fmcycle.part import tokenizer_of
 
 
@@ -15,7 +16,7 @@ class Config:
 
     inputs: dict
     out: str
-    processor: dict
+    processor: Node
     minutes: float = 0.5
 
 

@@ -13,7 +13,7 @@ from rich import print as say
 from fmcycle import artifact, durable, model_store, search
 from fmcycle.build import build
 from fmcycle.error import InputError, Interrupted
-from fmcycle.number import NonNegativeFloat, NonNegativeInt, PositiveInt
+from fmcycle.number import ExistingPath, Node, NonNegativeFloat, NonNegativeInt, PositiveInt, Section, Space
 
 
 @dataclass
@@ -27,15 +27,15 @@ class Config:
     inputs: dict
     out: str
     runs: str
-    processor: dict
-    model: dict
-    trainer: dict
-    entrants: dict
-    candidates: dict
-    space: dict
-    judge: dict
-    confirm: dict
-    score: dict
+    processor: Node
+    model: Node
+    trainer: Node
+    entrants: dict[str, ExistingPath]
+    candidates: dict[str, Section]
+    space: Space
+    judge: dict[str, Node]
+    confirm: dict[str, Node]
+    score: dict[str, float]
     incumbent: str
     trials: PositiveInt = 4
     seed: NonNegativeInt = 0

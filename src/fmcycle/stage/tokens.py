@@ -8,7 +8,7 @@ import polars as pl
 
 from fmcycle import artifact, durable, model_store
 from fmcycle.error import InputError
-from fmcycle.number import PositiveInt
+from fmcycle.number import Node, PositiveInt
 from fmcycle.processor.encode import encoder
 
 SPLITS = ("train", "validation", "test")
@@ -21,7 +21,7 @@ class Config:
 
     inputs: dict
     out: str
-    processor: dict
+    processor: Node
     max_tokens: PositiveInt = 2**27
     minutes: float = 0.5
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from fmcycle import artifact, durable, model_store
 from fmcycle.build import build
 from fmcycle.error import InputError
+from fmcycle.number import Node
 from fmcycle.stage.tokens import ENCODED_BY
 from fmcycle.training import rank, stop
 
@@ -18,19 +19,19 @@ class Config:
     inputs: dict
     out: str
     runs: str
-    processor: dict
-    model: dict
-    objective: dict
-    strategy: dict
-    data: dict
-    optimizer: dict
-    budget: dict
-    trainer: dict
-    logger: dict = field(default_factory=dict)
-    evaluation: dict = field(default_factory=dict)
-    price: dict = field(default_factory=dict)
-    limit: dict = field(default_factory=dict)
-    licence: dict = field(default_factory=dict)
+    processor: Node
+    model: Node
+    objective: Node
+    strategy: Node
+    data: Node
+    optimizer: Node
+    budget: Node
+    trainer: Node
+    logger: dict[str, Node] = field(default_factory=dict)
+    evaluation: dict[str, Node] = field(default_factory=dict)
+    price: Node = field(default_factory=dict)
+    limit: Node = field(default_factory=dict)
+    licence: Node = field(default_factory=dict)
     minutes: float = 5
 
 
