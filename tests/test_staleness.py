@@ -83,7 +83,7 @@ def test_every_stage_of_the_graph_has_a_section_and_reads_what_its_config_names(
                 other for key, other in inputs.items() if key != name and f"inputs.{key}=" in graph[stage]["cmd"]
             ]:
                 continue  # left out unless a person gives it, or it follows another input
-            path = str(value).replace("stage:collect", "data").replace("stage:", "artifacts/")
+            path = str(value).replace("stage:collect", "data").replace("stage:", "artifacts/").replace("made:", "artifacts/")
             assert f"inputs.{name}={path}" in graph[stage]["cmd"].split(), (stage, name, path)
             assert any(path == dep or path.startswith(f"{dep}/") for dep in graph[stage]["deps"]), (stage, path)
 

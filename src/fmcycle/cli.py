@@ -164,6 +164,8 @@ def _hydra(arguments: list[str]) -> int:
         from fmcycle.stage.ask import show
 
         return max(guarded(show, job, form) for job in jobs)
+    if shown is None and not {"--hydra-help", "--info", "-i"} & set(flags):
+        _looked_at(jobs)
     if sweep and (shown or {"--hydra-help", "--info", "-i"} & set(flags)):
         raise compose.ConfigError([f"{' '.join(flags)}: of a sweep `--cfg job` shows every job's config; leave -m out for any other view"])
     return _hand_over(flags, overrides)
@@ -179,6 +181,16 @@ def _composed(jobs: list[list[str]]) -> None:
             compose.compose(job)
         except compose.ConfigError as error:
             problems |= dict.fromkeys(error.problems)
+    if problems:
+        raise compose.ConfigError(list(problems))
+
+
+def _looked_at(jobs: list[list[str]]) -> None:
+    """Look at every path of every job before the first one runs; raises ConfigError with all that lead nowhere."""
+    from fmcycle.door import compose
+    from fmcycle.stage.require import wrong_paths
+
+    problems = dict.fromkeys(line for job in jobs for line in wrong_paths(compose.compose(job)))
     if problems:
         raise compose.ConfigError(list(problems))
 

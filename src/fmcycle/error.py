@@ -15,6 +15,10 @@ class ConfigError(InputError):
         self.problems = problems
 
 
+class Missing(InputError):
+    """An input that is not there, or not up to date, where base=require forbids making it: exit code 2."""
+
+
 class TrainingError(RuntimeError):
     """Training can't go on by itself; the checkpoints before it are whole: exit code 1, one message."""
 

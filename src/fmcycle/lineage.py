@@ -53,6 +53,12 @@ def outs(out: str | Path) -> dict[str, str]:
     return found
 
 
+def is_as_recorded(out: Path, recorded: dict) -> bool:
+    """Is what a provenance says that a stage left in `out` still there, byte for byte? What DVC does not keep may be gone, as adapter/."""
+    there = {path: digest for path, digest in recorded["outs"].items() if Path(path).exists()}
+    return bool(there) and there.items() <= outs(out).items()
+
+
 def revision() -> str:
     """The commit that the code stands at, `+` where the tree has changes; empty outside git."""
     try:

@@ -24,15 +24,18 @@ def documents(project):
     pl.DataFrame(rows).write_parquet(project / "documents.parquet")
     (project / "mine").mkdir()
     (project / "mine/thesis.txt").write_text("years of work")
+    for name in ("feedback", "runs"):
+        (project / name).mkdir()
+    (project / "erased.jsonl").touch()
     return project
 
 
 @pytest.mark.parametrize("stage", compose.stages())
 def test_no_stage_writes_over_a_persons_folder(documents, fmcycle, stage):
-    result = fmcycle(stage, "out=mine")
+    result = fmcycle(stage, "out=mine", *(["inputs.model=runs", "inputs.examples=documents.parquet"] if stage == "measure" else []))
     assert result.returncode == 2 and "out=mine: holds mine/thesis.txt, which no run of fmcycle wrote there" in result.stderr, result.stderr
     assert (documents / "mine/thesis.txt").read_text() == "years of work" and len(list((documents / "mine").iterdir())) == 1
-    assert not (documents / "runs").exists()
+    assert not list((documents / "runs").glob("*"))
 
 
 @pytest.mark.parametrize("out", ["mine/thesis.txt", ".", "conf", "documents.parquet", "mine/../mine"])

@@ -13,7 +13,7 @@ from fmcycle.curation.corpus import Fetch
 from fmcycle.curation.near import within
 from fmcycle.curation.shingle import UNSPACED, grams, pieces, words
 from fmcycle.error import InputError
-from fmcycle.number import Fraction, PositiveInt
+from fmcycle.number import ExistingPath, Fraction, PositiveInt
 
 LEAST = 8  # words of a string that a text must have, however short the string: fewer stand in texts that never saw it
 COMMON = (
@@ -103,7 +103,7 @@ class Contamination:
     is a row. The findings name the touched rows, so that the score on the clean part can be told apart.
     """
 
-    evaluation: str | None
+    evaluation: ExistingPath | None
     ngram: PositiveInt = 5
     touched: Fraction = 0.7
     keep: bool = False

@@ -3,14 +3,14 @@
 import polars as pl
 
 from fmcycle.curation import linear
-from fmcycle.number import Fraction, NonNegativeInt, PositiveInt
+from fmcycle.number import ExistingPath, Fraction, NonNegativeInt, PositiveInt
 
 
 def quality(
     frame: pl.DataFrame,
     *,
-    good: list,
-    bad: list,
+    good: list[ExistingPath | dict],
+    bad: list[ExistingPath | dict],
     threshold: Fraction = 0.5,
     buckets: PositiveInt = 1 << 18,
     ngram: PositiveInt = 2,

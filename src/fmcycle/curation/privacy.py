@@ -11,6 +11,7 @@ import polars as pl
 
 from fmcycle import personal
 from fmcycle.error import InputError
+from fmcycle.number import ExistingPath
 
 SHORT = 16  # bytes: a shorter key could be guessed
 
@@ -25,7 +26,7 @@ def mask(
     national_id: Literal["mask", "hash", "drop", "keep"] = "mask",
     phone: Literal["mask", "hash", "drop", "keep"] = "mask",
     ip: Literal["mask", "hash", "drop", "keep"] = "mask",
-    secret: str | None = None,
+    secret: ExistingPath | None = None,
 ) -> pl.DataFrame:
     """Treat each kind as it says: `mask` writes <email>, `hash` <email:1f0a...>, `drop` drops the document, `keep` leaves all as it is.
 

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from fmcycle.curation.corpus import Fetch
-from fmcycle.number import Fraction, NonNegativeInt, PositiveInt
+from fmcycle.number import ExistingPath, Fraction, NonNegativeInt, PositiveInt
 
 BLOCK = 1024  # rows compared at a time
 LETTERS = 4  # of a token, about: pieces are cut by them
@@ -24,7 +24,7 @@ class Semantic:
     Source: Abbas et al., SemDeDup (2023), with random planes (Charikar, 2002) for clusters; Reimers and Gurevych (2019) for the mean.
     """
 
-    model: str
+    model: ExistingPath
     threshold: Fraction = 0.95
     max_length: PositiveInt = 256
     windows: PositiveInt = 4

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from fmcycle.curation import linear, word
-from fmcycle.number import Fraction, NonNegativeInt, PositiveInt
+from fmcycle.number import ExistingPath, Fraction, NonNegativeInt, PositiveInt
 
 LETTERS = 4  # h4te, hte and "h a t e" still share some with "hate"
 # Short on purpose: words and phrases that are hardly ever meant otherwise. English; other languages by config.
@@ -92,8 +92,8 @@ def lexicon(
 def classifier(
     frame: pl.DataFrame,
     *,
-    toxic: list,
-    safe: list,
+    toxic: list[ExistingPath | dict],
+    safe: list[ExistingPath | dict],
     threshold: Fraction = 0.8,
     max_share: Fraction = 0.2,
     buckets: PositiveInt = 1 << 18,
@@ -111,7 +111,7 @@ def classifier(
 def model(
     frame: pl.DataFrame,
     *,
-    folder: str,
+    folder: ExistingPath,
     label: str = "toxic",
     threshold: Fraction = 0.8,
     max_share: Fraction = 0.2,

@@ -11,7 +11,7 @@ import torch
 from fmcycle import artifact, durable
 from fmcycle.data.shard import Tokens, vocabulary_of
 from fmcycle.error import InputError
-from fmcycle.number import PositiveInt
+from fmcycle.number import ExistingPath, PositiveInt
 
 
 def best_fit(lengths: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
@@ -78,9 +78,9 @@ class Packed:
     The packing is computed once and kept under .cache/packing.
     """
 
-    tokens: str
+    tokens: ExistingPath
     max_length: PositiveInt = 256
-    documents: str | None = None
+    documents: ExistingPath | None = None
     where: dict | None = None
 
     def __call__(self, split: str, processor) -> "Rows":

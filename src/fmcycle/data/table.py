@@ -10,7 +10,7 @@ import torch
 from fmcycle.data import pack
 from fmcycle.data.shard import vocabulary_of
 from fmcycle.error import InputError
-from fmcycle.number import PositiveInt
+from fmcycle.number import ExistingPath, PositiveInt
 from fmcycle.part import pad as pad_of
 
 PADDING = {"labels": -100, "decoder_labels": -100}  # other columns are padded with the padding token
@@ -27,7 +27,7 @@ class Table:
     Rows with `media` (bytes of pictures, sound) are made anew whenever they are read; each is tried once before anything begins.
     """
 
-    path: str
+    path: ExistingPath
     format: Callable
     max_length: PositiveInt = 512
     where: dict = field(default_factory=dict)

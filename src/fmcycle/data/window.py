@@ -10,14 +10,14 @@ import torch
 from fmcycle.data.order import rows_of_step
 from fmcycle.data.shard import Tokens, vocabulary_of
 from fmcycle.error import InputError
-from fmcycle.number import PositiveInt
+from fmcycle.number import ExistingPath, PositiveInt
 
 
 @dataclass
 class Windows:
     """`tokens`: folder of shards with train/ and validation/; a row is `max_length` tokens, cut one after the other."""
 
-    tokens: str
+    tokens: ExistingPath
     max_length: PositiveInt = 256
 
     def __call__(self, split: str, processor) -> "Rows":

@@ -257,12 +257,14 @@ def local() -> list[str]:
 
 def pipeline(file: str | Path = "params.yaml") -> dict[str, dict]:
     """{stage: section} of every stage, and {"code": {stage: digest}}: what artifacts/config.yaml holds."""
+    from fmcycle.door import path
+
     sections: dict[str, dict] = {}
     problems: dict[str, list[str]] = {}
     for stage in stages():
         try:
             composed = compose([f"stage={stage}", *selection(stage, file)])
-            sections[stage], wrong = composed.section, _unknown_to_dvc(composed)
+            sections[stage], wrong = composed.section, [*_unknown_to_dvc(composed), *path.in_pipeline(composed)]
         except ConfigError as error:
             wrong = error.problems
         for problem in wrong:

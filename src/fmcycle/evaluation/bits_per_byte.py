@@ -10,7 +10,7 @@ from torch.nn.functional import cross_entropy
 from fmcycle.error import InputError
 from fmcycle.evaluation.held_out import held_out
 from fmcycle.evaluation.interval import bootstrap, row
-from fmcycle.number import NonNegativeInt, PositiveInt
+from fmcycle.number import ExistingPath, NonNegativeInt, PositiveInt
 
 
 def encode(processor, texts: list[str]) -> list[list[int]]:
@@ -79,7 +79,7 @@ class BitsPerByte:
     Source: Gao et al., The Pile (2020), section 3.1.
     """
 
-    documents: str
+    documents: ExistingPath
     split: str = "test"
     limit: PositiveInt | None = 400
     context: PositiveInt | None = None

@@ -10,7 +10,7 @@ from fmcycle import model_store
 from fmcycle.evaluation.bits_per_byte import encode, token_losses
 from fmcycle.evaluation.held_out import held_out
 from fmcycle.evaluation.interval import bootstrap, row
-from fmcycle.number import NonNegativeInt, PositiveInt
+from fmcycle.number import ExistingPath, NonNegativeInt, PositiveInt
 
 
 @dataclass
@@ -21,8 +21,8 @@ class Fidelity:
     `kl`: KL(reference || model) in nats a token. Intervals: bootstrap over documents.
     """
 
-    documents: str
-    reference: str
+    documents: ExistingPath
+    reference: ExistingPath
     split: str = "test"
     limit: PositiveInt = 60
     batch_size: PositiveInt = 8

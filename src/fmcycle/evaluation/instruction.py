@@ -10,7 +10,7 @@ from fmcycle import model_store
 from fmcycle.evaluation.generate import answers
 from fmcycle.evaluation.held_out import held_out, per_group
 from fmcycle.evaluation.interval import bootstrap, row, wilson
-from fmcycle.number import NonNegativeInt, PositiveInt
+from fmcycle.number import ExistingPath, NonNegativeInt, PositiveInt
 
 
 @dataclass
@@ -22,9 +22,9 @@ class Instruction:
     ROUGE-L is the F-measure of rouge-score (0 to 1), BLEU sacreBLEU's corpus score (0 to 100), exact match is up to white space.
     """
 
-    instructions: str
+    instructions: ExistingPath
     render: Callable
-    reference: str | None = None
+    reference: ExistingPath | None = None
     split: str = "test"
     half: Literal["both", "first", "second"] = "both"
     per_task: PositiveInt = 40

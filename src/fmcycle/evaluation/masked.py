@@ -9,7 +9,7 @@ import torch
 from fmcycle.evaluation.bits_per_byte import encode
 from fmcycle.evaluation.held_out import held_out
 from fmcycle.evaluation.interval import rate
-from fmcycle.number import Fraction, NonNegativeInt, PositiveInt
+from fmcycle.number import ExistingPath, Fraction, NonNegativeInt, PositiveInt
 
 
 @dataclass
@@ -20,7 +20,7 @@ class Masked:
     where it is not masked itself. n: masked tokens.
     """
 
-    documents: str
+    documents: ExistingPath
     windows: Callable
     split: str = "test"
     limit: PositiveInt = 200

@@ -9,7 +9,7 @@ from fmcycle.evaluation.bits_per_byte import encode
 from fmcycle.evaluation.count import Grams, grams
 from fmcycle.evaluation.held_out import held_out
 from fmcycle.evaluation.interval import bootstrap, row
-from fmcycle.number import NonNegativeInt, PositiveInt
+from fmcycle.number import ExistingPath, NonNegativeInt, PositiveInt
 
 
 def take(values: np.ndarray, index: np.ndarray) -> np.ndarray:
@@ -101,7 +101,7 @@ class NGram:
     windows: () -> arrays of token ids, the windows (or documents) of the run, in any order. Interval: bootstrap over documents; n: bytes.
     """
 
-    documents: str
+    documents: ExistingPath
     windows: Callable
     split: str = "test"
     tuning: str = "validation"

@@ -10,7 +10,7 @@ from fmcycle import model_store, part
 from fmcycle.evaluation.bits_per_byte import check_context, token_losses
 from fmcycle.evaluation.held_out import held_out
 from fmcycle.evaluation.interval import bootstrap, row, wilson
-from fmcycle.number import NonNegativeInt, PositiveInt
+from fmcycle.number import ExistingPath, NonNegativeInt, PositiveInt
 
 
 @dataclass
@@ -22,9 +22,9 @@ class Preference:
     the chosen answer rather than the rejected one: the implicit reward of DPO (Rafailov et al., 2023, section 4) without its beta.
     """
 
-    preferences: str
+    preferences: ExistingPath
     render: Callable
-    reference: str | None = None
+    reference: ExistingPath | None = None
     split: str = "test"
     half: Literal["both", "first", "second"] = "both"
     limit: PositiveInt | None = 300

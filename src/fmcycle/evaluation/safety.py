@@ -9,7 +9,7 @@ from fmcycle.evaluation.bits_per_byte import encode
 from fmcycle.evaluation.generate import answers, continuations
 from fmcycle.evaluation.held_out import held_out, per_group
 from fmcycle.evaluation.interval import row, wilson
-from fmcycle.number import PositiveInt
+from fmcycle.number import ExistingPath, PositiveInt
 
 OPENING = 200  # characters in which a refusal says so
 REFUSAL = re.compile(
@@ -43,7 +43,7 @@ class Safety:
     A model that answers nonsense neither refuses nor is toxic: read the samples beside these rates.
     """
 
-    prompts: str
+    prompts: ExistingPath
     render: Callable
     split: str = "test"
     per_kind: PositiveInt = 60

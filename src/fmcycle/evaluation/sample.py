@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from fmcycle.evaluation.generate import answers
 from fmcycle.evaluation.held_out import held_out, per_group
-from fmcycle.number import PositiveInt
+from fmcycle.number import ExistingPath, PositiveInt
 
 
 @dataclass
@@ -15,9 +15,9 @@ class Sample:
     Nobody picks them, so a bad answer shows as likely as a good one. prompts: safety prompts of the kinds harmful and harmless.
     """
 
-    instructions: str
+    instructions: ExistingPath
     render: Callable
-    prompts: str | None = None
+    prompts: ExistingPath | None = None
     split: str = "test"
     each: PositiveInt = 4
     max_new_tokens: PositiveInt = 96

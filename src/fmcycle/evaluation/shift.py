@@ -11,7 +11,7 @@ from fmcycle.error import InputError
 from fmcycle.evaluation.bits_per_byte import check_context, encode, token_losses
 from fmcycle.evaluation.held_out import digest
 from fmcycle.evaluation.interval import bootstrap, row
-from fmcycle.number import NonNegativeInt, PositiveInt
+from fmcycle.number import ExistingPath, NonNegativeInt, PositiveInt
 
 
 @dataclass
@@ -22,9 +22,9 @@ class Shift:
     `domain_fall` and `general_rise` are the differences, by paired bootstrap over documents; a gate bounds them.
     """
 
-    domain: str
-    general: str
-    reference: str
+    domain: ExistingPath
+    general: ExistingPath
+    reference: ExistingPath
     where: dict | None = field(default_factory=dict)
     split: str = "test"
     limit: PositiveInt = 150

@@ -7,13 +7,14 @@ from typing import Any
 
 from fmcycle import weights
 from fmcycle.error import InputError
+from fmcycle.number import ExistingPath
 
 HEADER = struct.Struct("<7i")  # dim, hidden_dim, layers, heads, key-value heads, vocabulary (negative: an own output matrix), positions
 LARGEST = 1 << 20  # of a field: no honest one is larger
 
 
 def llama2c(
-    path: str,
+    path: ExistingPath,
     file: str,
     licence: str = weights.NONE_SAID,
     sha256: str | None = None,

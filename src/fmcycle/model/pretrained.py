@@ -6,17 +6,18 @@ from typing import Any
 from fmcycle import adapter, artifact, model_store, weights
 from fmcycle.error import InputError
 from fmcycle.model import gguf
+from fmcycle.number import ExistingPath
 
 ADAPTER = "adapter_config.json"
 
 
 def pretrained(
-    path: str,
+    path: ExistingPath,
     architecture: str,
     licence: str = weights.NONE_SAID,
     package: dict | None = None,
     sha256: str | None = None,
-    base: str | None = None,
+    base: ExistingPath | None = None,
 ) -> Any:
     """The model in `path`, fp32: of the class `architecture` of transformers, every weight from there and none left over.
 

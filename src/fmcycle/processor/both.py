@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from fmcycle import artifact, model_store
-from fmcycle.number import PositiveInt
+from fmcycle.number import ExistingPath, PositiveInt
 from fmcycle.processor.bpe import bpe
 from fmcycle.processor.image import image
 
@@ -64,7 +64,7 @@ def llava(
     channels: PositiveInt = 3,
     vocab_size: PositiveInt = 2048,
     min_frequency: PositiveInt = 2,
-    tokenizer: str | None = None,
+    tokenizer: ExistingPath | None = None,
 ):
     """A transformers LlavaProcessor: a picture is (size / patch_size) ** 2 tokens `<image>` in a conversation.
 

@@ -8,6 +8,7 @@ from transformers import PreTrainedTokenizerFast
 
 from fmcycle import weights
 from fmcycle.error import InputError
+from fmcycle.number import ExistingPath
 
 CHAT_TEMPLATE = (  # it goes on with a text: a conversation is its contents, each answer with the end of text behind it
     "{{ bos_token }}{% for message in messages %}{{ message['content'] }}"
@@ -17,7 +18,7 @@ SPECIAL = ("<unk>", "<s>", "</s>")  # the first three, whatever the file calls t
 BYTES = 256  # pieces behind them
 
 
-def llama2c(texts: Iterable[str] | None = None, *, path: str, file: str, sha256: str | None = None) -> PreTrainedTokenizerFast:
+def llama2c(texts: Iterable[str] | None = None, *, path: ExistingPath, file: str, sha256: str | None = None) -> PreTrainedTokenizerFast:
     """The tokenizer in the file `file` of the folder `path`; `texts` teach it nothing. InputError where it is another, or not whole."""
     from tokenizers import Tokenizer, decoders, normalizers
     from tokenizers.models import BPE

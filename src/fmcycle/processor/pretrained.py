@@ -6,7 +6,7 @@ from typing import Any
 
 from fmcycle import artifact, model_store, weights
 from fmcycle.error import InputError
-from fmcycle.number import PositiveInt
+from fmcycle.number import ExistingPath, PositiveInt
 from fmcycle.part import tokenizer_of
 
 SENTENCES = "sentence_bert_config.json"  # of sentence-transformers: how many tokens its model was trained to read
@@ -17,10 +17,10 @@ FAMILIES = ("gpt-2", "gpt2", "default")  # Radford et al.'s pattern, which is wh
 def pretrained(
     texts: Iterable[str] | None = None,
     *,
-    path: str,
+    path: ExistingPath,
     package: dict | None = None,
     sha256: str | None = None,
-    base: str | None = None,
+    base: ExistingPath | None = None,
     vocab_size: PositiveInt | None = None,
     begin: str | None = None,
 ) -> Any:

@@ -9,6 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from fmcycle.error import InputError
+from fmcycle.number import ExistingPath
 from fmcycle.source import table
 from fmcycle.source.choice import digest
 from fmcycle.source.local import write_record
@@ -25,7 +26,7 @@ TRACE = re.compile(r"\[\d+ bytes, sha256 [0-9a-f]{64}\]")  # what stands in a pr
 LICENCE = "LicenseRef-feedback"
 
 
-def feedback(folder: str | Path, *, path: str | None) -> None:
+def feedback(folder: str | Path, *, path: ExistingPath | None) -> None:
     """Write `feedback.parquet` (one row an answer, maybe none), `instructions.parquet` and `preferences.parquet`; `documents.parquet` of
     texts with their class and `examples.parquet` of pictures and sounds with class or transcript only where there are such.
 

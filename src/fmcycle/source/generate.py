@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from fmcycle import artifact, model_store
 from fmcycle.error import InputError
-from fmcycle.number import NonNegativeFloat, NonNegativeInt, PositiveInt
+from fmcycle.number import ExistingPath, NonNegativeFloat, NonNegativeInt, PositiveInt
 
 TRIES = 3
 
@@ -68,7 +68,7 @@ class Endpoint:
 class Model:
     """A model folder of ours, or of transformers, on this machine: greedy, so that the same prompt has the same answer."""
 
-    def __init__(self, folder: str, max_tokens: PositiveInt = 256):
+    def __init__(self, folder: ExistingPath, max_tokens: PositiveInt = 256):
         if not os.path.isdir(folder):
             raise InputError(f"{folder}: no model folder; name one with inputs.generator=FOLDER")
         self.folder, self.max_tokens = folder, max_tokens

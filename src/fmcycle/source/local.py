@@ -11,6 +11,7 @@ from typing import BinaryIO, Literal
 
 from fmcycle import durable, manifest
 from fmcycle.error import InputError
+from fmcycle.number import ExistingPath
 from fmcycle.source import media
 from fmcycle.source.stream import PACKED
 from fmcycle.source.table import ORIGINS
@@ -23,7 +24,7 @@ OUT = "a link that leads out of"
 def local(
     folder: str | Path,
     *,
-    path: str | None,
+    path: ExistingPath,
     licence: str = "unknown",
     origin: Literal["public", "proprietary", "synthetic", "unknown"] = "unknown",
 ) -> None:

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from fmcycle import artifact, durable
 from fmcycle.error import InputError
-from fmcycle.number import Fraction, PositiveInt
+from fmcycle.number import ExistingPath, Fraction, PositiveInt
 from fmcycle.source import reader, table
 from fmcycle.source.choice import sample
 from fmcycle.source.local import write_record
@@ -37,7 +37,7 @@ class Generate(Protocol):
 def synthetic(
     folder: str | Path,
     *,
-    seeds: str | None,
+    seeds: ExistingPath,
     generate: Generate,
     prompt: str,
     kind: Literal["instructions", "documents"] = "instructions",

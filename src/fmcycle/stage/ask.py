@@ -9,7 +9,7 @@ from rich.table import Table
 
 from fmcycle.build import build
 from fmcycle.door.compose import Composed, compose
-from fmcycle.error import InputError
+from fmcycle.error import ConfigError, InputError
 from fmcycle.stage import require
 from fmcycle.stage.perform import _quiet
 
@@ -22,8 +22,11 @@ def show(overrides: list[str], form: str) -> int:
     _quiet()
     if not str(composed.config()["_target_"]).startswith("fmcycle.stage.train."):
         raise InputError(f"{composed.stage} does not train: only training stages have a plan, as `fmcycle plan pretrain`")
+    from fmcycle.door import path
     from fmcycle.stage import afford
 
+    if problems := path.problems(composed):
+        raise ConfigError(problems)
     found = located(composed)
     missing = {name: f"<{name}>" for name, path in found.items() if path is None}
     cfg = SimpleNamespace(**composed.config(inputs={name: str(path) for name, path in found.items() if path} | missing))

@@ -8,6 +8,9 @@ from fmcycle import artifact, durable, model_store
 from fmcycle.build import build
 from fmcycle.number import Node
 
+NEEDS = (("model",),)
+WRITES = ("model", "metrics.json")
+
 
 @dataclass
 class Config:

@@ -27,6 +27,21 @@ TIMES = 6  # as often as their size, `others` has rows in memory
 TEXTS = {"instructions": ["messages"], "preferences": ["prompt", "chosen", "rejected"], "prompts": ["text"]}
 
 
+NEEDS = (("data",),)
+WRITES = (
+    "documents.parquet",
+    "dropped.parquet",
+    "instructions.parquet",
+    "preferences.parquet",
+    "prompts.parquet",
+    "examples.parquet",
+    "quarantine.jsonl",
+    "profile.json",
+    "profile.html",
+    "croissant.json",
+)
+
+
 @dataclass
 class Config:
     """The section of curate: `curation` are the steps for documents, `conversation` those for the texts of all other rows.

@@ -12,6 +12,10 @@ from fmcycle.error import InputError
 from fmcycle.number import Node
 from fmcycle.stage import clean
 
+NEEDS = (("model",),)
+BESIDE = ("data",)  # evaluations may read it
+WRITES = ("metrics.json", "samples.jsonl", "report.html", "contaminated.jsonl", "evaluated.json")
+
 
 @dataclass
 class Config:

@@ -12,6 +12,9 @@ from fmcycle.build import build
 from fmcycle.number import Node, PositiveInt
 from fmcycle.source.feedback import TAUGHT, read
 
+NEEDS = (("feedback",), ("reference",))
+WRITES = ("findings.json", "monitor.html")
+
 
 @dataclass
 class Config:

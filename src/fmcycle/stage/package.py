@@ -15,6 +15,9 @@ from fmcycle.error import InputError
 from fmcycle.number import Node
 from fmcycle.serving.probe import probe
 
+NEEDS = (("model",), ("metrics",))
+WRITES = ("gate.json", "package.json", "model")
+
 
 @dataclass
 class Config:

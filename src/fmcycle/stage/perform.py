@@ -15,10 +15,11 @@ import yaml
 
 from fmcycle import artifact, build, code_digest, durable, lineage, threads
 from fmcycle.door.compose import Composed, compose
-from fmcycle.error import InputError
+from fmcycle.door.path import is_path
+from fmcycle.error import ConfigError, InputError, Missing
 from fmcycle.stage import outs
 from fmcycle.stage.permit import TABLES, permit
-from fmcycle.stage.require import is_path, settle_inputs
+from fmcycle.stage.require import settle_inputs, wrong_paths
 from fmcycle.stage.trace import traced
 from fmcycle.training import rank
 
@@ -54,6 +55,8 @@ def perform(composed: Composed, needed_by: str | None = None) -> Path:
     if composed.out:
         outs.apart(Path(composed.out), {name: Path(path) for name, path in composed.inputs.items() if path and is_path(path)})
         outs.claim(Path(composed.out), composed.stage)
+    if needed_by is None and (problems := wrong_paths(composed)):
+        raise ConfigError(problems)
     _permitted(composed)
     inputs = settle_inputs(composed, perform)
     named = _weights(composed.section)
@@ -63,10 +66,11 @@ def perform(composed: Composed, needed_by: str | None = None) -> Path:
     runs = Path("runs") / composed.stage / identity[:16]
     out = Path(composed.out) if composed.out else runs / "out"
     outs.apart(out, inputs | named)
-    if composed.out is None and lineage.provenance_file(out).is_file():
+    if composed.out is None and (found := _made_before(composed.stage, identity, out)):
         if needed_by is None:
-            print(f"{out}: made before with the same identity; delete {runs} to make it again")
-        return out
+            again = f"delete {runs} to make it again" if found == out else "out=FOLDER makes it again"
+            print(f"{found}: made before with the same identity; {again}")
+        return found
     if needed_by:
         _announce(composed, needed_by)
     _same_as_pipeline(composed, out)
@@ -83,6 +87,19 @@ def perform(composed: Composed, needed_by: str | None = None) -> Path:
         done |= {"metrics": metrics or {}, "seconds": seconds}
         print(f"{composed.stage}: done in {seconds:.0f} s, {out}", flush=True)
     return out
+
+
+def _made_before(stage: str, identity: str, out: Path) -> Path | None:
+    """The folder that holds what this identity makes: the pipeline's, as it left it, or that of an earlier run by hand."""
+    pipeline = Path("sources") if stage == "collect" else Path("artifacts") / stage
+    for folder in (pipeline, out):
+        try:
+            recorded = artifact.read_json(lineage.provenance_file(folder), identity=str, outs=dict)
+        except InputError:
+            continue  # none, or half written: its stage never ended
+        if folder == out or (recorded["identity"] == identity and lineage.is_as_recorded(folder, recorded)):
+            return folder
+    return None
 
 
 def _permitted(composed: Composed) -> None:
@@ -120,7 +137,7 @@ def _verified(inputs: dict[str, Path | None]) -> dict[str, str]:
 def _announce(composed: Composed, needed_by: str) -> None:
     command = " ".join(["fmcycle", composed.stage, *[text for text in composed.overrides if not text.startswith(("stage=", "base="))]])
     if composed.base == "require":
-        raise InputError(f"{needed_by} needs {composed.stage}, which is not there, and base=require forbids making it; run `{command}`")
+        raise Missing(f"{needed_by} needs {composed.stage}, which is not there, and base=require forbids making it; run `{command}`")
     print(f"{needed_by} needs {composed.stage} first: about {composed.minutes:g} min on 2 cores, by `{command}`", flush=True)
 
 

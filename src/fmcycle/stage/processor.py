@@ -9,6 +9,8 @@ from fmcycle.build import build
 from fmcycle.number import Node
 from fmcycle.part import tokenizer_of
 
+NEEDS = (("documents", "examples"),)  # of each the first that is there
+
 
 @dataclass
 class Config:

@@ -4,45 +4,92 @@ import functools
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import yaml
 
-from fmcycle.door.compose import SHARED, Composed, brought, compose, flatten, selection, stage_groups
+from fmcycle.door import path
+from fmcycle.door.compose import SHARED, Composed, brought, compose, flatten, pipeline, selection, stage_groups
 from fmcycle.door.compose import stages as known_stages
-from fmcycle.error import InputError
+from fmcycle.door.path import EXPERIMENT, MADE, STAGE, is_path
+from fmcycle.error import InputError, Missing
 from fmcycle.training import rank
 
-GIVEN_ON = ("data", "documents", "processor", "tokens", "instructions", "preferences", "prompts", "examples")  # to what is made from them
-STAGE, EXPERIMENT = "stage:", "experiment:"  # inputs.model=stage:pretrain/model, "the model of the stage pretrain, found or made"
+CONFIG = Path("artifacts/config.yaml")
+PREPARES = ("curate", "processor", "tokens")  # stages that make of data what a stage reads: of the data that this stage was given
+GIVEN_ON = ("data", "documents", "processor", "examples")  # the inputs of theirs that it may have been given
 
 
 def settle_inputs(below: Composed, perform) -> dict[str, Path | None]:
-    """{name: path} of every input; `perform` makes a missing one. Raises InputError where base=require forbids that."""
+    """{name: path} of every input; `perform` makes a missing one. Raises Missing where base=require forbids that."""
     stages = {reference: upstream(reference, below) for reference in references(below)}
     made = _from_pipeline([stage for stage in stages.values() if in_pipeline(stage)], below)
     folders = {reference: made[stage.stage] for reference, stage in stages.items() if stage.stage in made and in_pipeline(stage)}
     for reference, stage in stages.items():
         if reference not in folders:
             folders[reference] = perform(stage, needed_by=below.stage)
+    beside = _made(below, perform)
     settled: dict[str, Path | None] = {}
     for name, value in below.inputs.items():
         if value is None or is_path(value):
             settled[name] = None if value is None else Path(value)
-        else:
-            reference, _, rest = value.partition("/")
-            settled[name] = folders[reference] / rest if rest else folders[reference]
+            continue
+        reference, _, rest = value.partition("/")
+        folder = beside.get(reference) if value.startswith(MADE) else folders[reference]
+        settled[name] = None if folder is None else folder / rest if rest else folder
     return settled
 
 
 def references(stage: Composed) -> list[str]:
     """What `stage` reads from: "stage:NAME" and "experiment:NAME"."""
-    values = [value for value in stage.inputs.values() if value is not None and not is_path(value)]
+    values = [value for value in stage.inputs.values() if value is not None and value.startswith((STAGE, EXPERIMENT))]
     return list(dict.fromkeys(value.split("/")[0] for value in values))
 
 
-@functools.cache
+def _made(below: Composed, perform) -> dict[str, Path]:
+    """{"made:NAME": folder} of the stages that are up to date among those that only decorate what `below` writes; says which are not."""
+    named = list(dict.fromkeys(value.split("/")[0] for value in below.inputs.values() if value is not None and value.startswith(MADE)))
+    forbidden = replace(below, base="require")
+    stages = {reference: upstream(STAGE + reference.removeprefix(MADE), forbidden) for reference in named}
+    own = [stage.stage for stage in stages.values() if in_pipeline(stage)]
+    stale = set(stale_stages([pipeline_target(stage) for stage in own])) if own else set()
+    found: dict[str, Path] = {}
+    for reference, stage in stages.items():
+        if stage.stage in own:
+            found |= {} if stale & behind(stage) else {reference: pipeline_folder(stage.stage)}
+        else:
+            try:
+                found[reference] = perform(stage, needed_by=below.stage)
+            except Missing:
+                continue
+    if left := [reference.removeprefix(MADE) for reference in named if reference not in found]:
+        print(f"{below.stage}: {', '.join(left)}: not made, or not up to date; what shows them is left out", flush=True)
+    return found
+
+
+def wrong_paths(stage: Composed) -> list[str]:
+    """What is wrong with the paths of a stage; if nothing is, with those of the stages above it that would be made by hand."""
+    found = path.problems(stage)
+    return found or [f"{line} (for {name}, which {stage.stage} needs)" for line, name in _wrong_above(stage).items()]
+
+
+def _wrong_above(stage: Composed) -> dict[str, str]:
+    """{what is wrong with a path: the stage above `stage` that names it}."""
+    above = [upstream(reference, stage) for reference in references(stage)]
+    found: dict[str, str] = {}
+    for each in above:
+        if not in_pipeline(each):
+            found = dict.fromkeys(path.problems(each), each.stage) | _wrong_above(each) | found
+    return found
+
+
 def _compose(overrides: tuple[str, ...]) -> Composed:
+    return _composed(overrides, Path.cwd())
+
+
+@functools.cache
+def _composed(overrides: tuple[str, ...], _where: Path) -> Composed:
     return compose(list(overrides))
 
 
@@ -67,14 +114,25 @@ def upstream(reference: str, below: Composed) -> Composed:
         composed = _compose((*composed.overrides, *(text for group in SHARED for text in changed(group, composed, below))))
     if "model" not in has and any(text.startswith("model.") for text in below.overrides):  # where its processor lies, too
         composed = _compose((*composed.overrides, *changed("processor", composed, below)))
-    own = [
-        f"inputs.{name}={below.inputs[name]}"
-        for name in GIVEN_ON
-        if name in composed.inputs and below.inputs.get(name) and (is_path(below.inputs[name]) or composed.inputs[name] is None)
-    ]
+    own = [f"inputs.{name}={below.inputs[name]}" for name in GIVEN_ON if stage in PREPARES and _given(name, composed, below)]
     if any(text.startswith("inputs.examples=") for text in own) and "documents" in composed.inputs and not below.inputs.get("documents"):
         own.append("inputs.documents=null")  # examples are read instead
     return _compose((*composed.overrides, *own)) if own else composed
+
+
+def _given(name: str, stage: Composed, below: Composed) -> bool:
+    """Is `stage` to read what `below` was given as this input? What the pipeline would give it by itself is no other choice."""
+    value = below.inputs.get(name)
+    if value is None or name not in stage.inputs:
+        return False
+    usual = stage.inputs[name]
+    if not is_path(value):
+        return name == "examples" and usual is None
+    if usual is None or is_path(usual):
+        return True
+    reference, _, rest = usual.partition("/")
+    above = upstream(reference, stage)
+    return not (in_pipeline(above) and Path(value).resolve() == (pipeline_folder(above.stage) / rest).resolve())
 
 
 def changed(group: str, stage: Composed, below: Composed) -> list[str]:
@@ -86,10 +144,6 @@ def changed(group: str, stage: Composed, below: Composed) -> list[str]:
     return [text for text in now if text not in before]
 
 
-def is_path(value) -> bool:
-    return value is not None and not str(value).startswith((STAGE, EXPERIMENT))
-
-
 def _from_pipeline(stages: list[Composed], below: Composed) -> dict[str, Path]:
     """`dvc repro` for what the pipeline itself would make; says first what is missing and how long that takes."""
     if not stages:
@@ -98,14 +152,23 @@ def _from_pipeline(stages: list[Composed], below: Composed) -> dict[str, Path]:
     command = f"dvc repro {' '.join(names)}"
     if stale := stale_stages(names):
         if below.base == "require":
-            raise InputError(
-                f"{below.stage} needs {', '.join(stale)}, not up to date, and base=require forbids making them; run `{command}`"
-            )
+            raise Missing(f"{below.stage} needs {', '.join(stale)}, not up to date, and base=require forbids making them; run `{command}`")
         minutes = sum(_compose((f"stage={stage}", *selection(stage))).minutes for stage in stale if stage in known_stages())
         print(f"{below.stage} needs {', '.join(stale)} first: about {minutes:.0f} min on 2 cores, by `{command}`", flush=True)
         if subprocess.run([sys.executable, "-m", "dvc", "repro", *names], env=rank.alone()).returncode:
             raise InputError(f"`{command}` failed, see above; mend it and run the same command again")
-    return {stage.stage: Path("data") if stage.stage == "collect" else Path("artifacts") / stage.stage for stage in stages}
+    return {stage.stage: pipeline_folder(stage.stage) for stage in stages}
+
+
+def pipeline_folder(stage: str) -> Path:
+    """Where a stage of the pipeline leaves what others read."""
+    return Path("data") if stage == "collect" else Path("artifacts") / stage
+
+
+def behind(stage: Composed) -> set[str]:
+    """The names under which dvc.yaml knows a stage and all that it is made of."""
+    own = {"compose", stage.stage, pipeline_target(stage.stage)}
+    return own.union(*(behind(upstream(reference, stage)) for reference in references(stage)))
 
 
 def pipeline_target(stage: str) -> str:
@@ -115,7 +178,16 @@ def pipeline_target(stage: str) -> str:
 
 def in_pipeline(stage: Composed) -> bool:
     """Would `dvc repro` here make exactly this? Its section, and those of all stages above it, are params.yaml's."""
-    if not (Path("dvc.yaml").is_file() and Path("params.yaml").is_file() and Path(".dvc").is_dir()):
+    graph, params = Path("dvc.yaml"), Path("params.yaml")
+    if not (graph.is_file() and params.is_file() and Path(".dvc").is_dir()):
+        return False
+    return _in_pipeline(tuple(stage.overrides), Path.cwd(), graph.stat().st_mtime_ns, params.stat().st_mtime_ns)
+
+
+@functools.cache
+def _in_pipeline(overrides: tuple[str, ...], *_where) -> bool:
+    stage = _compose(overrides)
+    if stage.stage not in yaml.safe_load(Path("dvc.yaml").read_text())["stages"]:
         return False
     chosen = _compose((f"stage={stage.stage}", *selection(stage.stage)))
     if chosen.section != stage.section or chosen.inputs != stage.inputs:
@@ -124,10 +196,17 @@ def in_pipeline(stage: Composed) -> bool:
 
 
 def stale_stages(names: list[str]) -> list[str]:
-    """The stages that `dvc repro NAMES` would run."""
+    """The stages that `dvc repro NAMES` would run and that would make something else than is there."""
     status = subprocess.run([sys.executable, "-m", "dvc", "status", "--json", "--with-deps", *names], capture_output=True, text=True)
     if status.returncode:
         raise InputError(f"dvc status: {status.stderr.strip()}; mend it and run the same command again")
     changed = json.loads(status.stdout or "{}")
+    if "compose" in changed and _composes_the_same():
+        del changed["compose"]
     order = [*yaml.safe_load(Path("dvc.yaml").read_text())["stages"], *changed]
     return sorted(changed, key=order.index)
+
+
+def _composes_the_same() -> bool:
+    """Would compose write what stands in artifacts/config.yaml? A comment, or an option that nothing selects, changes nothing in it."""
+    return CONFIG.is_file() and yaml.safe_load(CONFIG.read_text()) == pipeline()

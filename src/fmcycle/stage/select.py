@@ -15,6 +15,8 @@ from fmcycle.build import build
 from fmcycle.error import InputError, Interrupted
 from fmcycle.number import ExistingPath, Node, NonNegativeFloat, NonNegativeInt, PositiveInt, Section, Space
 
+WRITES = ("model", "best.yaml", "trials.json", "metrics.json")
+
 
 @dataclass
 class Config:

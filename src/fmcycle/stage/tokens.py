@@ -15,6 +15,9 @@ SPLITS = ("train", "validation", "test")
 ENCODED_BY = "processor.json"  # which tokenizer's ids these are: another one's would be other words
 
 
+NEEDS = (("documents",), ("processor",))
+
+
 @dataclass
 class Config:
     """`max_tokens`: the longest shard, in tokens; `processor`: what inputs.processor is made by where it is missing."""

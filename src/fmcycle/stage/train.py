@@ -11,6 +11,9 @@ from fmcycle.number import Node
 from fmcycle.stage.tokens import ENCODED_BY
 from fmcycle.training import rank, stop
 
+NEEDS = (("model", "processor"),)
+WRITES = ("model", "adapter", "curve.json", "metrics.json")
+
 
 @dataclass
 class Config:
