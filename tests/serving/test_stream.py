@@ -57,3 +57,31 @@ def test_a_guard_that_can_not_hold_back_keeps_all_until_the_end():
     assert pieces[:-1] == [""] * (len(pieces) - 1) and pieces[-1] == "a harmless answer"
     with pytest.raises(Refused):
         told("about a bomb", [Refuse(patterns=["bomb"])])
+
+
+@pytest.mark.parametrize("text", ["A tree 🌳 and 世界", "世界世界世界世界世界世界世界世界", "é" * 40])
+@pytest.mark.parametrize("size", [1, 2, 4, 5])
+def test_an_end_in_the_middle_of_a_character_leaves_that_character_out(text, size):
+    """`size`: bytes of a token; tokens of some sizes end in the middle of a character many times in a row."""
+    content = text.encode()
+    tokens = [content[start : start + size] for start in range(0, len(content), size)]
+    for end in range(len(tokens) + 1):
+        stream = TextStream(Pieces(tokens), [Mask()], [])
+        out = "".join([*map(stream.push, range(end)), stream.finish()])
+        assert out == stream.raw == b"".join(tokens[:end]).decode(errors="ignore")
+
+
+class Pieces:
+    """A processor whose ids are numbers of pieces of bytes."""
+
+    def __init__(self, pieces):
+        self.pieces = pieces
+
+    def decode(self, ids, **_):
+        return b"".join(self.pieces[each] for each in ids).decode("utf-8", errors="replace")
+
+
+def test_bytes_that_never_become_a_character_do_not_hold_back_what_follows():
+    stream = TextStream(Pieces([b"\x80", b"end"]), [], [])
+    out = "".join([*(stream.push(0) for _ in range(500)), stream.push(1), stream.finish()])
+    assert out.endswith("end") and len(stream.ids) < 65

@@ -4,16 +4,33 @@ import base64
 import binascii
 import hashlib
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 Text = Annotated[str, StringConstraints(max_length=200_000)]
+Neutral = dict[str, tuple[Any, ...]]
 DATA_URL = re.compile(r"data:image/(?:png|jpeg|webp|gif|bmp);base64,", re.ASCII)
 
 
 class Closed(BaseModel):
+    """No field but those named. `neutral` lists OpenAI's other fields with the values that ask for nothing; null always is one."""
+
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+    neutral: ClassVar[Neutral] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _asks(cls, given):
+        if not isinstance(given, dict):
+            return given
+        return {name: value for name, value in given.items() if not _among(value, cls.neutral.get(name))}
+
+
+def _among(value: Any, neutral: tuple[Any, ...] | None) -> bool:
+    if neutral is None:
+        return False
+    return value is None or any(type(value) is type(each) and value == each for each in neutral)  # 0 is not False
 
 
 class TextPart(Closed):
@@ -40,6 +57,8 @@ class ImagePart(Closed):
 
 
 class Message(Closed):
+    neutral: ClassVar[Neutral] = {"refusal": (), "annotations": ([],), "audio": (), "function_call": (), "tool_calls": ([],)}
+
     role: Literal["system", "user", "assistant"]
     content: Text | list[Annotated[TextPart | ImagePart, Field(discriminator="type")]]
     name: None = None
@@ -94,12 +113,29 @@ class Sampling(Closed):
 class Chat(Sampling):
     """POST /v1/chat/completions."""
 
+    neutral: ClassVar[Neutral] = dict.fromkeys(("audio", "moderation", "prediction", "verbosity", "web_search_options"), ()) | {
+        "function_call": ("none", "auto"),
+        "functions": ([],),
+        "logit_bias": ({},),
+        "modalities": (["text"],),
+        "parallel_tool_calls": (True, False),
+        "prompt_cache_options": (),
+        "prompt_cache_retention": (),
+        "reasoning_effort": ("none",),
+        "service_tier": ("auto", "default"),
+        "tool_choice": ("none", "auto"),
+        "tools": ([],),
+        "top_logprobs": (0,),
+    }
+
     messages: Annotated[list[Message], Field(min_length=1, max_length=1000)]
     max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
     response_format: Plain | None = None
     logprobs: Literal[False] | None = None
     store: Literal[False] | None = None
     metadata: dict[str, str] | None = None
+    safety_identifier: Text | None = None
+    prompt_cache_key: Text | None = None
 
     @model_validator(mode="after")
     def _order(self):
@@ -107,7 +143,8 @@ class Chat(Sampling):
             raise ValueError("messages: a system message may only be the first")
         if self.messages[-1].role != "user":
             raise ValueError("messages: the last must be the user's")
-        if any(not message.plain()["content"].strip() and not message.images() for message in self.messages):
+        empty = (message for message in self.messages if not message.plain()["content"].strip() and not message.images())
+        if any(message.role != "assistant" for message in empty):  # an answer may be empty, and comes back in the history
             raise ValueError("messages: a content is empty")
         if any(message.images() for message in self.messages if message.role != "user"):
             raise ValueError("messages: pictures may stand in the user's messages only")
@@ -121,11 +158,12 @@ class Chat(Sampling):
 class Completion(Sampling):
     """POST /v1/completions: the model goes on with a text, without a template."""
 
+    neutral: ClassVar[Neutral] = {"logit_bias": ({},), "suffix": ("",)}
+
     prompt: Annotated[Text, Field(min_length=1)]
     echo: Literal[False] | None = None
     best_of: Annotated[int, Field(ge=1, le=1)] | None = None
     logprobs: None = None
-    suffix: None = None
 
     def limit(self) -> int | None:
         """How many tokens the answer may have; 16 where the client does not say, as OpenAI has it."""

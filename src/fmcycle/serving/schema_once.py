@@ -1,10 +1,10 @@
 """What a client may ask that is answered in one piece: vectors, classes, pictures, transcripts."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from fmcycle.serving.schema import Closed, Text, decoded
+from fmcycle.serving.schema import Closed, Neutral, Text, decoded
 
 INPUTS = 256  # texts or files in one request
 
@@ -45,7 +45,7 @@ class Inputs(Closed):
 class Embeddings(Inputs):
     """POST /v1/embeddings."""
 
-    encoding_format: Literal["float", "base64"] = "float"
+    encoding_format: Literal["float", "base64"] | None = None
     dimensions: None = None
 
 
@@ -55,6 +55,17 @@ class Classify(Inputs):
 
 class Images(Closed):
     """POST /v1/images/generations; seed, steps and guidance are not OpenAI's."""
+
+    neutral: ClassVar[Neutral] = {
+        "background": ("auto",),
+        "moderation": ("auto",),
+        "output_compression": (),
+        "partial_images": (0,),
+        "quality": ("auto",),
+        "safety_identifier": (),
+        "stream": (False,),
+        "style": (),
+    }
 
     model: str = ""
     prompt: Annotated[str, Field(max_length=10_000)]
@@ -69,10 +80,9 @@ class Images(Closed):
 
 
 class Transcription(Closed):
-    """The fields beside the file of POST /v1/audio/transcriptions."""
+    """The fields beside the file of POST /v1/audio/transcriptions: texts, as a form has them."""
+
+    neutral: ClassVar[Neutral] = {"language": ("",), "prompt": ("",), "temperature": ("0", "0.0"), "stream": ("false",)}
 
     model: str = ""
     response_format: Literal["json", "text"] = "json"
-    language: None = None
-    prompt: None = None
-    temperature: None = None

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 PENDING = "�"  # what a decoder gives for bytes that are no whole character yet
+LONGEST = 64  # ids that may stay open: bytes that never become a character must not be decoded for ever
 
 
 class TextStream:
@@ -14,7 +15,8 @@ class TextStream:
 
     def __init__(self, processor, guards: list[Callable[[str], str]], stops: list[str]):
         self.processor, self.guards, self.stops = processor, guards, stops
-        self.ids: list[int] = []  # not decoded yet
+        self.ids: list[int] = []  # since the last end of a token that was the end of a character too
+        self.whole = ""  # their whole characters, which are in `raw`
         self.raw = ""  # what the model said
         self.sent = ""  # what went out
         self.stopped = False  # a stop string was found
@@ -23,10 +25,9 @@ class TextStream:
         """Take one more id; return the text that may go out now. Raises Refused where a guard does."""
         self.ids.append(token)
         text = self.processor.decode(self.ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-        if text.endswith(PENDING) and len(self.ids) < 8:
-            return ""
-        self.ids = []
-        self.raw += text
+        whole = text.rstrip(PENDING) if len(self.ids) < LONGEST else text
+        self.raw += whole[len(self.whole) :]
+        self.ids, self.whole = ([], "") if whole == text else (self.ids, whole)
         found = [place for stop in self.stops if (place := self.raw.find(stop)) >= 0]
         if found:
             self.raw, self.stopped = self.raw[: min(found)], True
@@ -34,9 +35,7 @@ class TextStream:
         return self._release(len(self.raw) - self._held())
 
     def finish(self) -> str:
-        """The rest, once the answer is complete."""
-        if not self.stopped and self.ids:
-            self.raw += self.processor.decode(self.ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        """The rest, once the answer is complete; without the character in whose middle it ended."""
         return self._release(len(self.raw))
 
     def _release(self, end: int) -> str:

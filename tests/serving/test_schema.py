@@ -1,0 +1,89 @@
+"""What a client may say: the server's own messages come back, values that ask for nothing pass, and what asks for something is refused."""
+
+import pytest
+
+HELLO = {"role": "user", "content": "What is a bucket?"}
+
+
+def chat(served, **more):
+    return served("decoder").http.post("/v1/chat/completions", json={"messages": [HELLO], "max_tokens": 4, **more})
+
+
+@pytest.mark.parametrize("form", ["object", "dump", "wire"])
+def test_the_message_that_the_server_gave_may_be_appended_to_the_history(served, form):
+    client, messages = served("decoder").openai, [HELLO]
+    message = client.chat.completions.create(model="fmcycle", messages=messages, max_tokens=4).choices[0].message
+    dumped = message.model_dump() if form == "dump" else message.model_dump(exclude_unset=True)
+    messages += [message if form == "object" else dumped, HELLO]
+    assert client.chat.completions.create(model="fmcycle", messages=messages, max_tokens=4).id
+
+
+def test_an_empty_answer_may_be_appended_too(served):
+    assert chat(served, messages=[HELLO, {"role": "assistant", "content": "", "refusal": None}, HELLO]).status_code == 200
+    assert chat(served, messages=[{"role": "user", "content": ""}]).status_code == 400
+
+
+NEUTRAL = {
+    "tools": [None, []],
+    "tool_choice": [None, "none", "auto"],
+    "functions": [None, []],
+    "function_call": [None, "none"],
+    "logit_bias": [None, {}],
+    "parallel_tool_calls": [None, False, True],
+    "logprobs": [None, False],
+    "top_logprobs": [None, 0],
+    "service_tier": [None, "auto", "default"],
+    "modalities": [None, ["text"]],
+    "response_format": [None, {"type": "text"}],
+    "store": [None, False],
+    "n": [None, 1],
+    **{key: [None] for key in ("audio", "prediction", "reasoning_effort", "verbosity", "web_search_options", "stop", "user", "seed")},
+    "safety_identifier": [None, "a"],
+    "prompt_cache_key": [None, "a"],
+}
+
+
+@pytest.mark.parametrize("name", NEUTRAL)
+def test_a_field_that_asks_for_nothing_passes(served, name):
+    for value in NEUTRAL[name]:
+        assert chat(served, **{name: value}).status_code == 200, value
+
+
+ASKS = {
+    "tools": [{"type": "function", "function": {"name": "f"}}],
+    "tool_choice": "required",
+    "functions": [{"name": "f"}],
+    "logit_bias": {"1": 5},
+    "logprobs": True,
+    "top_logprobs": 3,
+    "parallel_tool_calls": 0,
+    "service_tier": "flex",
+    "modalities": ["text", "audio"],
+    "audio": {"voice": "alloy", "format": "wav"},
+    "prediction": {"type": "content", "content": "x"},
+    "reasoning_effort": "high",
+    "store": True,
+    "n": 2,
+}
+
+
+@pytest.mark.parametrize("name", ASKS)
+def test_a_field_that_asks_for_what_the_server_does_not_do_is_refused_by_name(served, name):
+    answer = chat(served, **{name: ASKS[name]})
+    assert answer.status_code == 400 and answer.json()["error"]["param"].startswith(name)
+
+
+def test_what_another_model_called_or_refused_is_no_history_here(served):
+    call = {"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    for more in ({"tool_calls": [call]}, {"refusal": "no"}, {"audio": {"id": "a"}}, {"function_call": {"name": "f", "arguments": ""}}):
+        answer = chat(served, messages=[HELLO, {"role": "assistant", "content": "x", **more}, HELLO])
+        assert answer.status_code == 400 and next(iter(more)) in answer.json()["error"]["message"]
+
+
+def test_neutral_values_pass_on_the_other_routes(served):
+    for family, path, body in (
+        ("decoder", "/v1/completions", {"prompt": "The", "max_tokens": 2, "suffix": None, "logit_bias": {}, "best_of": 1, "echo": False}),
+        ("encoder", "/v1/embeddings", {"input": "x", "encoding_format": None, "dimensions": None, "user": None}),
+        ("diffusion", "/v1/images/generations", {"prompt": "cat", "quality": "auto", "style": None, "stream": False, "background": "auto"}),
+    ):
+        assert served(family).http.post(path, json=body).status_code == 200, path
