@@ -144,6 +144,16 @@ def server(start):
     return start()
 
 
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory):
+    """A running `Cluster`."""
+    from cluster import Cluster
+
+    cluster = Cluster(tmp_path_factory.mktemp("postgres"))
+    yield cluster
+    cluster.stop()
+
+
 GUARDS = {
     "input": [{"_target_": "fmcycle.guardrail.refuse.Refuse", "patterns": ["dog"]}],
     "output": [{"_target_": "fmcycle.guardrail.pii.Mask"}],

@@ -3,9 +3,7 @@
 import hashlib
 import json
 import os
-import shutil
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -16,7 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 from fmcycle.error import InputError
-from fmcycle.serving.store import ANSWERS, FEEDBACK, KeyReused, SeveralInputs, Store, UnknownAnswer
+from fmcycle.serving.store import ANSWERS, FEEDBACK, KeyReused, SeveralInputs, Store, StoreDown, UnknownAnswer
 
 SAID = {"rating": 1, "comment": "", "corrected": "", "preferred": "", "role": "user"}
 
@@ -28,40 +26,9 @@ def answer(name, **changes):
     return row | {"latency": 0.5, "refused": False} | changes
 
 
-@pytest.fixture(scope="module")
-def postgres(tmp_path_factory):
-    """The URL of a PostgreSQL cluster of this test's own, on loopback."""
-    found = [Path(name) for name in (shutil.which("initdb"), *map(str, Path("/usr/lib/postgresql").glob("*/bin/initdb"))) if name]
-    if not found:
-        pytest.skip("no PostgreSQL here: install it to run this test")
-    try:
-        import psycopg  # noqa: F401
-    except ImportError:
-        pytest.skip("no psycopg here: install fmcycle[postgres] to run this test")
-    binaries, folder = found[0].resolve().parent, tmp_path_factory.mktemp("postgres")
-    user = {}
-    if os.getuid() == 0:  # PostgreSQL refuses to run as root
-        import pwd
-
-        entry = pwd.getpwnam("postgres")
-        user = {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
-        for place in (folder, *list(folder.parents)[:2]):
-            place.chmod(0o755)
-        os.chown(folder, entry.pw_uid, entry.pw_gid)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    run = {"check": True, "cwd": folder, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, **user}
-    subprocess.run([binaries / "initdb", "-D", "data", "-A", "trust", "-U", "fmcycle", "-E", "UTF8", "--no-sync"], **run)
-    options = f"-h 127.0.0.1 -p {port} -k {folder}"
-    subprocess.run([binaries / "pg_ctl", "-D", "data", "-w", "-l", "log", "-o", options, "start"], **run)
-    yield f"postgresql://fmcycle@127.0.0.1:{port}/postgres"
-    subprocess.run([binaries / "pg_ctl", "-D", "data", "-m", "immediate", "stop"], **run)
-
-
 @pytest.fixture(params=["sqlite", "postgres"])
 def store(request, tmp_path):
-    url = f"sqlite:///{tmp_path}/store/feedback.db" if request.param == "sqlite" else request.getfixturevalue("postgres")
+    url = f"sqlite:///{tmp_path}/store/feedback.db" if request.param == "sqlite" else request.getfixturevalue("postgres").url
     store = Store(url)
     with store.engine.begin() as connection:
         for table in ("feedback", "answers", "media"):
@@ -120,6 +87,42 @@ def test_a_store_of_before_takes_files_too(tmp_path):
     store = Store(f"sqlite:///{tmp_path}/a.db")
     store.add_answer(answer("ans-1"), [b"bytes"])
     assert store.media(hashlib.sha256(b"bytes").hexdigest()) == b"bytes"
+
+
+@pytest.mark.parametrize("url", ["nonsense", "sqlite:////proc/none/a.db", "postgresql://u:secret@127.0.0.1:1/x", "nosuch://x/y"])
+def test_a_store_that_can_not_be_opened_is_named_without_its_password(url):
+    with pytest.raises(InputError, match="FMCYCLE_STORE") as refused:
+        Store(url)
+    assert "secret" not in str(refused.value) and "\n" not in str(refused.value)
+
+
+def test_an_answer_that_was_kept_may_be_kept_again(store):
+    for _ in range(2):
+        store.add_answer(answer("ans-1"))
+    assert len(list(store.interactions())) == 1
+
+
+def test_nothing_is_acknowledged_into_a_file_that_was_removed(tmp_path):
+    store = Store(f"sqlite:///{tmp_path}/a.db")
+    store.add_answer(answer("ans-1"))
+    (tmp_path / "a.db").unlink()
+    with pytest.raises(UnknownAnswer):
+        store.add_feedback("ans-1", "t", SAID)
+    store.add_answer(answer("ans-2"))
+    assert [row["answer_id"] for row in Store(f"sqlite:///{tmp_path}/a.db").interactions()] == ["ans-2"]
+
+
+def test_a_full_store_says_so_and_takes_what_fits_later(tmp_path):
+    store = Store(f"sqlite:///{tmp_path}/a.db")
+    store.add_answer(answer("ans-1"))
+    with store.engine.connect() as connection:
+        pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
+        connection.exec_driver_sql(f"PRAGMA max_page_count={pages + 1}")
+    with pytest.raises(StoreDown, match="full"):
+        store.add_answer(answer("ans-2", answer="x" * 100_000))
+    store.engine.dispose()  # the bound is of the connection
+    store.add_answer(answer("ans-2", answer="x" * 100_000))
+    assert len(list(store.interactions())) == 2
 
 
 def test_sqlite_writes_ahead_and_waits_for_the_disk(tmp_path):

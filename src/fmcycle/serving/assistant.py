@@ -14,6 +14,7 @@ from fmcycle.build import build
 from fmcycle.error import InputError, Refused
 from fmcycle.processor.chat import plain_ids, render
 from fmcycle.serving import telemetry
+from fmcycle.serving.keeper import Keeper
 from fmcycle.serving.refusal import ApiError
 from fmcycle.serving.schema import Chat, Completion, trace
 from fmcycle.serving.store import Store
@@ -40,7 +41,7 @@ class Assistant:
         self.engine = build(package["engine"])(folder=str(Path(folder) / "model"))
         guards = build(package["guardrail"])
         self.before, self.after = guards.get("input", []), guards.get("output", [])
-        self.package, self.store = package, store
+        self.package, self.store, self.keeper = package, store, Keeper(store)
         self.tokenizer = part.tokenizer_of(self.engine.processor)
 
     @property
@@ -95,14 +96,15 @@ class Assistant:
                 raise ApiError(400, f"messages: picture {number + 1} is {error}", "invalid_image", "messages") from None
 
     def keep(self, name: str, kind: str, prompt: list[dict[str, str]], answer: str, media: Sequence[bytes] = (), **row) -> None:
-        """Put an answer into the store, with the files that its prompt names, and count it.
+        """Give an answer to the keeper, with the files that its prompt names, and count it.
 
-        row: created (datetime), finish, prompt_tokens, answer_tokens, latency (seconds).
+        row: created (datetime), finish, prompt_tokens, answer_tokens, latency (seconds); wait (is it to be on disk when this returns?).
         """
-        created, finish = row.pop("created"), row["finish"]
+        created, finish, wait = row.pop("created"), row["finish"], row.pop("wait", True)
         told = {"answer_id": name, "time": created.isoformat(timespec="microseconds"), "kind": kind, "prompt": prompt, "answer": answer}
         made = {key: self.package[key] for key in ("model", "processor", "config")}
-        self.store.add_answer(told | made | row | {"refused": finish == "content_filter", "latency": round(row["latency"], 4)}, media)
+        row |= {"refused": finish == "content_filter", "latency": round(row["latency"], 4)}
+        self.keeper.answer(told | made | row, media, wait=wait)
         telemetry.ANSWERS.labels(finish=finish).inc()
         telemetry.TOKENS.labels(kind="prompt").inc(row["prompt_tokens"])
         telemetry.TOKENS.labels(kind="answer").inc(row["answer_tokens"])
@@ -111,7 +113,7 @@ class Assistant:
 
 @dataclass
 class Answer:
-    """One answer in the making: iterate over its pieces of text once; it is in the store before the last one is out."""
+    """One answer in the making: iterate over its pieces of text once. Before that ends it is in the store, if the store is there."""
 
     assistant: Assistant
     request: Chat | Completion
@@ -124,14 +126,20 @@ class Answer:
     tokens: int = 0
 
     def __iter__(self) -> Iterator[str]:
-        clock = time.monotonic()
+        clock, heard = time.monotonic(), True
         try:
             for piece in self._pieces(clock):
                 self.text += piece
                 if piece:
                     yield piece
+        except GeneratorExit:
+            heard = False  # nobody waits for the store either
+            raise
+        except Exception:
+            self.finish = "error"
+            raise
         finally:
-            self._keep(time.monotonic() - clock)
+            self._keep(time.monotonic() - clock, wait=heard)
 
     def _pieces(self, clock: float) -> Iterator[str]:
         try:
@@ -157,12 +165,12 @@ class Answer:
         self.finish = "length" if self.tokens >= self.sampling["max_tokens"] and not stream.stopped else "stop"
         yield rest
 
-    def _keep(self, latency: float) -> None:
+    def _keep(self, latency: float, wait: bool) -> None:
         images = self.sampling["images"]
         kind = ("image_chat" if images else "chat") if isinstance(self.request, Chat) else "completion"
         seen = [{"role": "user", "content": trace(image)} for image in images]
         tokens = {"prompt_tokens": len(self.sampling["ids"]), "answer_tokens": self.tokens}
-        row: dict = {"created": self.created, "finish": self.finish, "latency": latency, **tokens}
+        row: dict = {"created": self.created, "finish": self.finish, "latency": latency, "wait": wait, **tokens}
         self.assistant.keep(self.id, kind, [*seen, *self.prompt], self.text, **row)
 
     def usage(self) -> dict[str, int]:

@@ -4,6 +4,8 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -12,6 +14,7 @@ from fmcycle.artifact import digest_of
 from fmcycle.error import InputError
 
 DEFAULT = "store/feedback.db"
+AWAY = {"connect_timeout": 2, "keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3}  # how PostgreSQL is missed, seconds
 metadata = sa.MetaData()
 
 ANSWERS = sa.Table(
@@ -51,6 +54,17 @@ MEDIA = sa.Table(
     sa.Column("sha256", sa.String(64), primary_key=True),
     sa.Column("content", sa.LargeBinary, nullable=False),
 )
+PROBE = sa.Table(
+    "probe",  # one row, written to know whether anything can be
+    metadata,
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("time", sa.String(32), nullable=False),
+)
+NEVER = (sa.exc.IntegrityError, sa.exc.DataError, sa.exc.NotSupportedError)  # what a row is refused for, now and later
+
+
+class StoreDown(Exception):
+    """The store can't be written at the moment: locked, full, away. The message says why, and holds nothing that a user wrote."""
 
 
 class UnknownAnswer(KeyError):
@@ -68,35 +82,71 @@ class KeyReused(ValueError):
 class Store:
     """Answers and feedback. What a method has returned from is on disk."""
 
-    def __init__(self, url: str | None = None):
-        """`url`: SQLAlchemy's; else the environment's FMCYCLE_STORE, else SQLite at store/feedback.db."""
-        url = url or os.environ.get("FMCYCLE_STORE") or f"sqlite:///{DEFAULT}"
-        place = sa.engine.make_url(url)
-        if place.drivername == "postgresql":
-            place = place.set(drivername="postgresql+psycopg")
-        lite = place.drivername.startswith("sqlite")
-        if lite and place.database and place.database != ":memory:":
-            Path(place.database).parent.mkdir(parents=True, exist_ok=True)
-        self.engine = sa.create_engine(place, connect_args={"timeout": 30} if lite else {}, pool_pre_ping=not lite)
-        if lite:
-            sa.event.listen(self.engine, "connect", _durable)
+    def __init__(self, url: str | None = None, *, folder: str | Path = ".", patience: float = 30):
+        """`url`: SQLAlchemy's; else the environment's FMCYCLE_STORE, else SQLite at store/feedback.db in `folder`.
+
+        patience: seconds to wait for another process that writes. Raises InputError where there is no store and none can be made.
+        """
+        url = url or os.environ.get("FMCYCLE_STORE") or f"sqlite:///{Path(folder) / DEFAULT}"
+        where = "FMCYCLE_STORE"
         try:
-            metadata.create_all(self.engine)
-        except sa.exc.DBAPIError as error:
+            place = sa.engine.make_url(url)
             where = place.render_as_string(hide_password=True)
-            raise InputError(f"{where}: the feedback store can't be opened ({error.orig}); name another with FMCYCLE_STORE=URL") from error
+            if place.drivername == "postgresql":
+                place = place.set(drivername="postgresql+psycopg")
+            lite = place.drivername.startswith("sqlite")
+            self.file = Path(place.database) if lite and place.database and place.database != ":memory:" else None
+            self.opened: tuple[int, int] | None = None  # the file that the connections are of
+            self.engine = sa.create_engine(place, connect_args={"timeout": patience} if lite else AWAY, pool_pre_ping=not lite)
+            if lite:
+                sa.event.listen(self.engine, "connect", self._durable)
+            if self.file:
+                self.file.parent.mkdir(parents=True, exist_ok=True)
+            metadata.create_all(self.engine)
+        except (sa.exc.SQLAlchemyError, ImportError, OSError) as error:
+            why = str(getattr(error, "orig", error)).partition("\n")[0]
+            raise InputError(f"{where}: the feedback store can't be opened ({why}); name another with FMCYCLE_STORE=URL") from error
+
+    @contextmanager
+    def _writing(self) -> Iterator[sa.Connection]:
+        """A transaction that is on disk when this is left. Raises StoreDown, or one of NEVER."""
+        try:
+            if self.file and self.opened and _identity(self.file) != self.opened:  # moved or removed: what is written there is lost
+                self.engine.dispose()
+                metadata.create_all(self.engine)
+            with self.engine.begin() as connection:
+                yield connection
+        except NEVER:
+            raise
+        except (sa.exc.DBAPIError, sa.exc.TimeoutError) as error:
+            raise StoreDown(str(getattr(error, "orig", error)).partition("\n")[0][:200]) from error
+
+    def probe(self) -> None:
+        """Write a row that says nothing. Raises StoreDown."""
+        row = {"number": 1, "time": datetime.now(UTC).isoformat(timespec="seconds")}
+        with self._writing() as connection:
+            if not connection.execute(PROBE.update(), row).rowcount:
+                connection.execute(PROBE.insert(), row)
 
     def add_answer(self, row: dict, media: Iterable[bytes] = ()) -> None:
-        """Keep one answer. row: the columns of `answers`, `prompt` as a list of messages; media: the files that these name."""
+        """Keep one answer, once. row: the columns of `answers`, `prompt` as a list of messages; media: the files that these name.
+
+        Raises StoreDown.
+        """
         for content in media:
             self._add_media(content)
-        with self.engine.begin() as connection:
-            connection.execute(ANSWERS.insert(), row | {"prompt": json.dumps(row["prompt"], ensure_ascii=False)})
+        try:
+            with self._writing() as connection:
+                connection.execute(ANSWERS.insert(), row | {"prompt": json.dumps(row["prompt"], ensure_ascii=False)})
+        except sa.exc.IntegrityError:  # kept before, by an attempt that was cut off before it heard so
+            with self._writing() as connection:
+                if connection.scalar(sa.select(ANSWERS.c.answer_id).where(ANSWERS.c.answer_id == row["answer_id"])) is None:
+                    raise
 
     def _add_media(self, content: bytes) -> None:
         row = {"sha256": hashlib.sha256(content).hexdigest(), "content": content}
         try:
-            with self.engine.begin() as connection:
+            with self._writing() as connection:
                 if connection.scalar(sa.select(MEDIA.c.sha256).where(MEDIA.c.sha256 == row["sha256"])) is None:
                     connection.execute(MEDIA.insert(), row)
         except sa.exc.IntegrityError:  # another request has kept the same file meanwhile
@@ -110,11 +160,11 @@ class Store:
     def add_feedback(self, answer_id: str, time: str, said: dict, key: str | None = None) -> tuple[int, bool]:
         """(number of the row, was it new). said: {"rating", "comment", "corrected", "preferred", "role"}.
 
-        The same `key` with the same content is the row that is there already. Raises UnknownAnswer, SeveralInputs, KeyReused.
+        The same `key` with the same content is the row that is there already. Raises UnknownAnswer, SeveralInputs, KeyReused, StoreDown.
         """
         content = digest_of([answer_id, said])
         try:
-            with self.engine.begin() as connection:
+            with self._writing() as connection:
                 known = sa.select(ANSWERS.c.kind, ANSWERS.c.prompt).where(ANSWERS.c.answer_id == answer_id)
                 if (answer := connection.execute(known).one_or_none()) is None:
                     raise UnknownAnswer(answer_id)
@@ -126,7 +176,7 @@ class Store:
                 assert key_of_row is not None
                 return key_of_row[0], True
         except sa.exc.IntegrityError:
-            with self.engine.connect() as connection:
+            with self._writing() as connection:
                 there = connection.execute(sa.select(FEEDBACK.c.number, FEEDBACK.c.content).where(FEEDBACK.c.key == key)).one()
             if there.content != content:
                 raise KeyReused(key) from None
@@ -147,9 +197,17 @@ class Store:
         """Give the connections back."""
         self.engine.dispose()
 
+    def _durable(self, connection, _record) -> None:
+        cursor = connection.cursor()
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+        self.opened = _identity(self.file) if self.file else None
 
-def _durable(connection, _record) -> None:
-    cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
+
+def _identity(file: Path) -> tuple[int, int] | None:
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

@@ -9,3 +9,6 @@ FIRST_TOKEN = Histogram("fmcycle_first_token_seconds", "Time from a request to i
 FEEDBACK = Counter("fmcycle_feedback", "Feedback rows, by rating", ["rating"])
 REJECTED = Counter("fmcycle_rejected", "Requests that were refused, by status", ["status"])
 BUSY = Gauge("fmcycle_answers_in_progress", "Answers being made or waiting", multiprocess_mode="livesum")
+WRITABLE = Gauge("fmcycle_store_writable", "1 while the feedback store takes what is written", multiprocess_mode="livemin")
+UNKEPT = Gauge("fmcycle_answers_unkept", "Answers that wait in memory for the store", multiprocess_mode="livesum")
+LOST = Counter("fmcycle_answers_lost", "Answers that went out and were never kept: the store was away too long, or refused them")

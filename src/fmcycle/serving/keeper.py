@@ -1,0 +1,175 @@
+"""What keeps answers and feedback: one thread writes to the store, so that no answer waits for a disk that is full or a lock."""
+
+import logging
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from fmcycle.serving import telemetry
+from fmcycle.serving.shell import place
+from fmcycle.serving.store import Store, StoreDown
+
+log = logging.getLogger("bentoml.serve")
+PATIENCE = 1.5  # seconds that anybody waits for the store
+RETRY = 1.0  # seconds between two attempts while answers wait for it
+FRESH = 1.0  # seconds that a verdict on the store holds
+ANSWERS, BYTES = 1000, 64 << 20  # of answers that wait in memory; beyond them the newest is lost
+
+
+@dataclass(eq=False)
+class Unkept:
+    """An answer on its way to the store."""
+
+    row: dict
+    media: Sequence[bytes]
+    size: int
+    tried: threading.Event = field(default_factory=threading.Event)
+
+
+class Keeper:
+    """Answers are kept as soon as the store takes them, feedback at once or not at all.
+
+    While the store is away answers wait here, in memory and within bounds, and are written in their order when it is back.
+    """
+
+    def __init__(self, store: Store):
+        self.store = store
+        self.trouble = ""  # why the last attempt failed; nothing if it did not
+        self.tried = 0.0  # when that was
+        self.waiting: deque[Unkept] = deque()
+        self.size = 0
+        self.lock = threading.Lock()
+        self.calls: queue.SimpleQueue[tuple[Callable, Future]] = queue.SimpleQueue()
+        telemetry.WRITABLE.set(1)
+        threading.Thread(target=self._work, name="keeper", daemon=True).start()
+
+    def answer(self, row: dict, media: Sequence[bytes] = (), *, wait: bool = True) -> None:
+        """Keep an answer; with `wait` it is on disk when this returns, unless the store is away."""
+        size = len(row["answer"]) + sum(len(each["content"]) for each in row["prompt"]) + sum(map(len, media)) + 500
+        entry = Unkept(row, media, size)
+        with self.lock:
+            full = len(self.waiting) >= ANSWERS or self.size + size > BYTES
+            if not full:
+                self.waiting.append(entry)
+                self.size += size
+        if full:
+            return self._lost("the store has been away too long")
+        telemetry.UNKEPT.set(len(self.waiting))
+        if not self.trouble or len(self.waiting) == 1:  # else the thread tries again by itself
+            self._call(self._flush)
+        if wait and not self.trouble:
+            entry.tried.wait(PATIENCE)
+        return None
+
+    def feedback(self, *said) -> tuple[int, bool]:
+        """`Store.add_feedback` within `PATIENCE`. Raises StoreDown too where it takes longer."""
+        return self._within(partial(self._add_feedback, *said))
+
+    def check(self) -> str:
+        """Why the store can't be written now; nothing where it can. Writes to know it, at most once a second."""
+        if time.monotonic() - self.tried > FRESH:
+            with suppress(StoreDown):
+                self._within(self._probe)
+        return self.trouble
+
+    def close(self, seconds: float = 5) -> None:
+        """Write what waits, for at most `seconds`, and say what stays behind."""
+        with suppress(TimeoutError):
+            self._call(self._flush).result(seconds)
+        if self.waiting:
+            log.error("%d answers were not kept: %s", len(self.waiting), self.trouble or "the store takes too long")
+
+    def _within(self, call: Callable) -> Any:
+        future = self._call(call)
+        try:
+            return future.result(PATIENCE)
+        except TimeoutError:
+            future.cancel()
+            self._down(f"no answer within {PATIENCE:g} s")
+            raise StoreDown(self.trouble) from None
+
+    def _call(self, call: Callable) -> Future:
+        future: Future = Future()
+        self.calls.put((call, future))
+        return future
+
+    def _work(self) -> None:
+        while True:
+            try:
+                call, future = self.calls.get(timeout=RETRY if self.waiting else None)
+            except queue.Empty:
+                self._flush()
+                continue
+            if future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(call())
+                except Exception as error:
+                    future.set_exception(error)
+
+    def _flush(self) -> bool:
+        """Write the answers that wait, oldest first; False where the store does not take one."""
+        while self.waiting:
+            entry = self.waiting[0]
+            try:
+                self.store.add_answer(entry.row, entry.media)
+                self._up()
+            except StoreDown as error:
+                self._down(str(error))
+                with self.lock:
+                    for each in self.waiting:
+                        each.tried.set()
+                return False
+            except Exception as error:  # this one it will never take
+                self._lost(place(error))
+            with self.lock:
+                self.waiting.popleft()
+                self.size -= entry.size
+            telemetry.UNKEPT.set(len(self.waiting))
+            entry.tried.set()
+        return True
+
+    def _add_feedback(self, *said) -> tuple[int, bool]:
+        if not self._flush():
+            raise StoreDown(self.trouble)
+        return self._watched(partial(self.store.add_feedback, *said))
+
+    def _probe(self) -> None:
+        if self._flush():
+            self._watched(self.store.probe)
+
+    def _watched(self, call: Callable) -> Any:
+        try:
+            result = call()
+        except StoreDown as error:
+            self._down(str(error))
+            raise
+        except (LookupError, ValueError):  # the store has looked
+            self._up()
+            raise
+        self._up()
+        return result
+
+    def _up(self) -> None:
+        if self.trouble:
+            log.warning("the feedback store is written again; %d answers that waited are next", len(self.waiting))
+        self._verdict("")
+
+    def _down(self, why: str) -> None:
+        if not self.trouble:
+            log.error("the feedback store can't be written (%s): answers wait in memory, feedback is refused with 503", why)
+        self._verdict(why)
+
+    def _verdict(self, trouble: str) -> None:
+        self.trouble, self.tried = trouble, time.monotonic()
+        telemetry.WRITABLE.set(0 if trouble else 1)
+
+    def _lost(self, why: str) -> None:
+        telemetry.LOST.inc()
+        log.error("an answer went out and is not kept: %s", why)
