@@ -145,13 +145,13 @@ def server(start):
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory):
+def postgres():
     """A running `Cluster`."""
-    from cluster import Cluster
+    from stores import Cluster
 
-    cluster = Cluster(tmp_path_factory.mktemp("postgres"))
+    cluster = Cluster()
     yield cluster
-    cluster.stop()
+    cluster.remove()
 
 
 GUARDS = {

@@ -1,37 +1,24 @@
 """A store that is locked, full or away: answers wait and are kept later, feedback is kept or refused, and nobody waits long."""
 
 import signal
-import subprocess
-import sys
 import time
 from contextlib import contextmanager
 
 import pytest
 from prometheus_client import REGISTRY
+from stores import locked
 
 from fmcycle.serving import keeper as module
 from fmcycle.serving.keeper import Keeper
 from fmcycle.serving.store import Store, StoreDown, UnknownAnswer
 
 SAID = {"rating": 1, "comment": "", "corrected": "", "preferred": "", "role": "user"}
-LOCK = "import sqlite3, sys; sqlite3.connect(sys.argv[1], isolation_level=None).execute('BEGIN EXCLUSIVE'); print(1, flush=True); input()"
 
 
 def answer(name, **changes):
     row = {"answer_id": name, "time": f"2026-01-01T00:00:{name[-2:]}", "kind": "chat", "answer": "Yes.", "finish": "stop"}
     row |= {"prompt": [{"role": "user", "content": "?"}], "model": "m", "processor": "p", "config": "c", "prompt_tokens": 3}
     return row | {"answer_tokens": 2, "latency": 0.5, "refused": False} | changes
-
-
-@contextmanager
-def locked(path):
-    """Another process holds the store's file."""
-    other = subprocess.Popen([sys.executable, "-c", LOCK, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    other.stdout.readline()
-    try:
-        yield
-    finally:
-        other.communicate("\n")
 
 
 @pytest.fixture

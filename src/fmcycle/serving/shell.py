@@ -1,11 +1,12 @@
-"""The thin ASGI shell in front of the service: sizes, slow bodies, load, and no user's text in a log."""
+"""The thin ASGI shell in front of the routes: who may ask, sizes, slow bodies, load, and no user's text in a log."""
 
 import asyncio
 import json
 import logging
 import traceback
 
-from fmcycle.serving import telemetry
+from fmcycle.serving import access, telemetry
+from fmcycle.serving.arrival import EXCESS, Arrivals, too_large
 from fmcycle.serving.refusal import ApiError
 
 log = logging.getLogger("bentoml.serve")
@@ -14,43 +15,64 @@ FILES = {FORM, "/classify"}  # may be larger: sound
 
 
 class Shell:
-    """Refuses what is too large, too slow or too much, in OpenAI's error form; logs a failure by its place only."""
+    """Refuses who may not ask, and what is too large, too slow or too much, in OpenAI's error form; logs a failure by its place only."""
 
-    def __init__(self, app, *, body_bytes: int = 1 << 20, file_bytes: int = 8 << 20, body_seconds: float = 10, in_flight: int = 32):
-        self.app, self.body_bytes, self.file_bytes, self.body_seconds, self.in_flight = app, body_bytes, file_bytes, body_seconds, in_flight
+    def __init__(
+        self,
+        app,
+        *,
+        allowed: access.Access | None = None,
+        body_bytes: int = 1 << 20,
+        file_bytes: int = 8 << 20,
+        body_seconds: float = 10,
+        in_flight: int = 32,
+    ):
+        self.app, self.body_bytes, self.file_bytes, self.in_flight = app, body_bytes, file_bytes, in_flight
+        self.allowed = allowed or access.Access()
+        self.arrivals = Arrivals(body_seconds)
         self.busy = 0
         self.mean = 1.0  # seconds an answer takes, a running mean: what Retry-After says
 
     async def __call__(self, scope, receive, send):
-        if scope["type"] != "http" or scope["method"] != "POST":
+        if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        started = False
+        started, origin = False, None
 
         async def sending(message):
             nonlocal started
             started = True
+            if origin and message["type"] == "http.response.start":
+                message = message | {"headers": [*message.get("headers", []), *access.shared(origin, scope)]}
             await send(message)
 
         try:
-            if self.busy >= self.in_flight:
-                seconds = max(1, round(self.mean))
-                message = f"{self.busy} requests are being answered; try again in {seconds} s"
-                raise ApiError(429, message, "overloaded", headers={"retry-after": str(seconds)})
-            await self._pass(scope, receive, sending)
+            origin = self.allowed.check(scope)
+            if origin and access.preflight(scope):
+                await sending({"type": "http.response.start", "status": 204, "headers": []})
+                await sending({"type": "http.response.body"})
+            elif scope["method"] == "POST":
+                await self._pass(scope, receive, sending)
+            else:
+                await self.app(scope, receive, sending)
         except ApiError as error:
-            await refuse(error, send)
+            await refuse(error, sending)
         except Exception as error:
-            log.error("%s %s failed: %s", scope["method"], scope["path"], place(error))
+            log.error("%s %r failed: %s", scope["method"], scope["path"][:80], place(error))
             if not started:
-                await refuse(ApiError(500, "the service failed; its log says where", "internal_error"), send)
+                await refuse(ApiError(500, "the service failed; its log says where", "internal_error"), sending)
 
     async def _pass(self, scope, receive, send) -> None:
+        """Answer a request whose body is here; until it is, the request takes no place among those being answered."""
         loop = asyncio.get_running_loop()
+        body = await self.arrivals.body(receive, self._limit(scope))
+        if self.busy >= self.in_flight:
+            seconds = max(1, round(self.mean))
+            message = f"{self.busy} requests are being answered; try again in {seconds} s"
+            raise ApiError(429, message, "overloaded", headers={"retry-after": str(seconds)})
         self.busy += 1
         telemetry.BUSY.inc()
         try:
-            body, begun = await self._body(scope, receive), loop.time()
-            given = False
+            begun, given = loop.time(), False
 
             async def replay():
                 nonlocal given
@@ -65,33 +87,16 @@ class Shell:
             self.busy -= 1
             telemetry.BUSY.dec()
 
-    async def _body(self, scope, receive) -> bytes:
-        headers, form = dict(scope["headers"]), scope["path"] == FORM
-        limit = self.file_bytes if scope["path"] in FILES else self.body_bytes
-        kind = "multipart/form-data" if form else "application/json"
+    def _limit(self, scope) -> int:
+        """How many bytes the body may have. Raises ApiError for what the headers already say is wrong."""
+        headers = dict(scope["headers"])
+        kind = "multipart/form-data" if scope["path"] == FORM else "application/json"
         if headers.get(b"content-type", b"").split(b";")[0].strip().lower() != kind.encode():
             raise ApiError(415, f"the body must be {kind}: set the Content-Type header", "unsupported_media_type")
-        too_large = ApiError(413, f"the body exceeds {limit} bytes", "body_too_large")
-        declared = headers.get(b"content-length", b"0")
-        if declared.isdigit() and int(declared) > 16 * self.body_bytes + limit:
-            raise too_large
-        parts, size = [], 0
-        try:
-            async with asyncio.timeout(self.body_seconds):
-                while True:
-                    message = await receive()
-                    if message["type"] == "http.disconnect":
-                        raise ApiError(400, "the connection ended before the body did", "incomplete_body")
-                    size += len(message.get("body", b""))
-                    if size <= limit:
-                        parts.append(message.get("body", b""))
-                    ended = not message.get("more_body")
-                    if size > limit and (ended or size > 16 * self.body_bytes + limit):
-                        raise too_large  # what is a little too large is read to its end, so that the sender hears why
-                    if ended:
-                        return b"".join(parts)
-        except TimeoutError:
-            raise ApiError(408, f"the body did not arrive within {self.body_seconds:g} s", "body_too_slow") from None
+        limit, declared = self.file_bytes if scope["path"] in FILES else self.body_bytes, headers.get(b"content-length", b"0")
+        if declared.isdigit() and (len(declared) > 15 or int(declared) > limit + EXCESS):
+            raise too_large(limit)
+        return limit
 
 
 def place(error: BaseException) -> str:
@@ -103,6 +108,8 @@ def place(error: BaseException) -> str:
 async def refuse(error: ApiError, send) -> None:
     """Send `error` as the whole response."""
     telemetry.REJECTED.labels(status=str(error.status)).inc()
-    headers = [(b"content-type", b"application/json"), *[(key.encode(), value.encode()) for key, value in error.headers.items()]]
+    body = json.dumps(error.body).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    headers += [(key.encode(), value.encode()) for key, value in error.headers.items()]
     await send({"type": "http.response.start", "status": error.status, "headers": headers})
-    await send({"type": "http.response.body", "body": json.dumps(error.body).encode()})
+    await send({"type": "http.response.body", "body": body})

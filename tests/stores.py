@@ -1,4 +1,4 @@
-"""A PostgreSQL cluster of the tests' own on loopback, that can be stopped, frozen and started again."""
+"""Stores that go away: a file that another process locks, and a PostgreSQL that is stopped, frozen and started again."""
 
 import contextlib
 import os
@@ -6,33 +6,48 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
+import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 import pytest
 
+LOCK = "import sqlite3, sys; sqlite3.connect(sys.argv[1], isolation_level=None).execute('BEGIN EXCLUSIVE'); print(1, flush=True); input()"
+
+
+@contextmanager
+def locked(path):
+    """Another process holds an SQLite file."""
+    other = subprocess.Popen([sys.executable, "-c", LOCK, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    other.stdout.readline()
+    try:
+        yield
+    finally:
+        other.communicate("\n")
+
 
 class Cluster:
-    """A running cluster in `folder`; `url` is SQLAlchemy's."""
+    """A running PostgreSQL cluster of the tests' own on loopback; `url` is SQLAlchemy's."""
 
-    def __init__(self, folder: Path):
+    def __init__(self):
         found = [Path(name) for name in (shutil.which("initdb"), *map(str, Path("/usr/lib/postgresql").glob("*/bin/initdb"))) if name]
         if not found:
             pytest.skip("no PostgreSQL here: install it to run this test")
         pytest.importorskip("psycopg", reason="no psycopg here: install fmcycle[postgres] to run this test")
-        self.binaries, self.folder, user = found[0].resolve().parent, folder, {}
+        # not below pytest's folder: another pytest that starts takes that away from the user `postgres`
+        self.binaries, self.folder, user = found[0].resolve().parent, Path(tempfile.mkdtemp(prefix="fmcycle-postgres-")), {}
         if os.getuid() == 0:  # PostgreSQL refuses to run as root
             import pwd
 
             entry = pwd.getpwnam("postgres")
             user = {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
-            for place in (folder, *list(folder.parents)[:2]):
-                place.chmod(0o755)
-            os.chown(folder, entry.pw_uid, entry.pw_gid)
+            os.chown(self.folder, entry.pw_uid, entry.pw_gid)
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
-        self.run = {"check": True, "cwd": folder, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, **user}
+        self.run = {"check": True, "cwd": self.folder, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, **user}
         subprocess.run([self.binaries / "initdb", "-D", "data", "-A", "trust", "-U", "fmcycle", "-E", "UTF8", "--no-sync"], **self.run)
         self.start()
         self.url = f"postgresql://fmcycle@127.0.0.1:{self.port}/postgres"
@@ -46,6 +61,10 @@ class Cluster:
         master, *others = self.processes()
         master.send_signal(signal.SIGQUIT)
         psutil.wait_procs([master, *others], timeout=20)
+
+    def remove(self) -> None:
+        self.stop()
+        shutil.rmtree(self.folder)
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal to all its processes."""

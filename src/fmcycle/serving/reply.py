@@ -1,0 +1,107 @@
+"""How an answer goes out: in one piece, or piece by piece as server-sent events; both from a thread that holds one of the slots."""
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing, asynccontextmanager
+
+from fastapi import Request
+from fastapi.responses import JSONResponse, StreamingResponse
+from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
+from starlette.responses import Response
+
+from fmcycle.serving.assistant import Answer, Assistant
+from fmcycle.serving.refusal import ApiError
+from fmcycle.serving.schema import Chat, Completion
+from fmcycle.serving.shell import place
+
+log = logging.getLogger("bentoml.serve")
+WAIT = 300  # seconds for a slot
+
+
+@asynccontextmanager
+async def _slot(request: Request):
+    """One of the slots in which answers are made. Raises ApiError 503 where none gets free for long."""
+    try:
+        async with asyncio.timeout(WAIT):
+            await request.app.state.slots.acquire()
+    except TimeoutError:
+        raise ApiError(503, f"no answer could begin within {WAIT} s", "overloaded", headers={"retry-after": "60"}) from None
+    try:
+        yield
+    finally:
+        request.app.state.slots.release()
+
+
+async def whole(request: Request, work: Callable[[], dict], form: Callable[[dict], Response] = JSONResponse) -> Response:
+    """What `work` makes of a request in one piece; `form` writes it down, which takes a while for many vectors."""
+    async with _slot(request):
+        return await run_in_threadpool(lambda: form(work()))
+
+
+async def said(request: Request, assistant: Assistant, asked: Chat | Completion) -> Response:
+    """An answer of words in OpenAI's form, streamed if the request says so."""
+    answer = await run_in_threadpool(assistant.ask, asked)
+    chat, pieces = isinstance(asked, Chat), _pieces(request, answer)
+    if asked.stream:
+        events = _events(answer, pieces, chat, bool(asked.stream_options and asked.stream_options.include_usage))
+        return StreamingResponse(events, media_type="text/event-stream", headers={"cache-control": "no-store", "x-accel-buffering": "no"})
+    async with aclosing(pieces):
+        async for _ in pieces:
+            if await request.is_disconnected():
+                break
+    words = {"message": {"role": "assistant", "content": answer.text, "refusal": None}} if chat else {"text": answer.text}
+    choice = {"index": 0, "finish_reason": answer.finish, "logprobs": None, **words}
+    return JSONResponse(_head(answer, "chat.completion" if chat else "text_completion") | {"choices": [choice], "usage": answer.usage()})
+
+
+async def _pieces(request: Request, answer: Answer) -> AsyncGenerator[str, None]:
+    """The pieces of an answer, made in a thread; leaving this stops the engine and keeps what was said."""
+    async with _slot(request):
+        pieces = iter(answer)
+        try:
+            async for piece in iterate_in_threadpool(pieces):
+                yield piece
+        finally:
+            pieces.close()  # type: ignore[attr-defined]
+
+
+async def _events(answer: Answer, pieces: AsyncGenerator[str, None], chat: bool, with_usage: bool) -> AsyncGenerator[str, None]:
+    """Server-sent events in OpenAI's form. The last is always [DONE]; before it stands the end of the answer, or an error."""
+    head = _head(answer, "chat.completion.chunk" if chat else "text_completion")
+
+    def event(delta: dict, text: str, finish: str | None) -> str:
+        choice = {"index": 0, "finish_reason": finish, "logprobs": None, **({"delta": delta} if chat else {"text": text})}
+        return _data(head | {"choices": [choice]})
+
+    try:
+        if chat:
+            yield event({"role": "assistant", "content": ""}, "", None)
+        async with aclosing(pieces):
+            async for piece in pieces:
+                yield event({"content": piece}, piece, None)
+        yield event({}, "", answer.finish)
+        if with_usage:
+            yield _data(head | {"choices": [], "usage": answer.usage()})
+    except ApiError as error:
+        yield _data(error.body)
+    except Exception as error:
+        log.error("a stream failed: %s", place(error))
+        yield _data(ApiError(500, "the service failed in the middle of the answer; its log says where", "internal_error").body)
+    yield "data: [DONE]\n\n"
+
+
+def _data(content: dict) -> str:
+    return f"data: {json.dumps(content, ensure_ascii=False)}\n\n"
+
+
+def _head(answer: Answer, kind: str) -> dict:
+    package = answer.assistant.package
+    return {
+        "id": answer.id,
+        "object": kind,
+        "created": int(answer.created.timestamp()),
+        "model": answer.assistant.name,
+        "system_fingerprint": package["config"][:16],
+    }
