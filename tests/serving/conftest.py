@@ -84,19 +84,32 @@ def project_with_model(tmp_path_factory, tiny_model):
     return root
 
 
+@pytest.fixture
+def deployed(project_with_model, tmp_path):
+    """A project of one test's own, with a deployed model."""
+    from fmcycle.serving import deploy
+
+    root = tmp_path / "project"
+    for name in ("src", "artifacts"):
+        shutil.copytree(project_with_model / name, root / name)
+    shutil.copy(project_with_model / "bentofile.yaml", root)
+    deploy.deploy(root / "artifacts/package", root)
+    return root
+
+
 class Server:
     """`bentoml serve` in a process group of its own, with what it logged."""
 
-    def __init__(self, root: Path, *arguments: str, **environment: str):
+    def __init__(self, root: Path, *arguments: str, cwd: Path | None = None, program=("-m", "bentoml", "serve"), **environment: str):
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         self.url, self.log = f"http://127.0.0.1:{self.port}", root / f"server-{self.port}.log"
         variables = os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "BENTOML_HOME": str(root / ".cache/bentoml")} | environment
         variables.pop("PYTHONPATH", None)
-        command = [sys.executable, "-m", "bentoml", "serve", *arguments, "--port", str(self.port)]
+        command = [sys.executable, *program, *arguments, "--port", str(self.port)]
         with open(self.log, "w") as log:
-            self.process = subprocess.Popen(command, cwd=root, env=variables, stdout=log, stderr=log)
+            self.process = subprocess.Popen(command, cwd=cwd or root, env=variables, stdout=log, stderr=log)
 
     def wait(self, seconds: float = 300):
         """Until /readyz says so. Fails with the log."""
@@ -125,17 +138,23 @@ class Server:
 
 
 @pytest.fixture(scope="session")
-def start(project_with_model):
-    """Start another server over the tiny model; each is ended at the end."""
-    running = []
+def running():
+    """`Server`, whose servers are ended at the end."""
+    servers = []
 
-    def start():
-        running.append(Server(project_with_model))
-        return running[-1].wait()
+    def run(*arguments, **options):
+        servers.append(Server(*arguments, **options))
+        return servers[-1]
 
-    yield start
-    for server in running:
+    yield run
+    for server in servers:
         server.stop()
+
+
+@pytest.fixture(scope="session")
+def start(project_with_model, running):
+    """Start another server over the tiny model."""
+    return lambda: running(project_with_model).wait()
 
 
 @pytest.fixture(scope="session")

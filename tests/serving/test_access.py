@@ -35,7 +35,7 @@ def test_what_is_no_address_is_refused_with_one(host):
 
 def client(base="http://127.0.0.1:3000", **allowed):
     app = FastAPI()
-    app.add_middleware(Shell, allowed=Access(**{name: frozenset(value) for name, value in allowed.items()}))
+    app.add_middleware(Shell, paths=["/x"], allowed=Access(**{name: frozenset(value) for name, value in allowed.items()}))
 
     @app.get("/x")
     @app.post("/x")

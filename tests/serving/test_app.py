@@ -4,7 +4,11 @@ import json
 import time
 
 import pytest
+from starlette.testclient import TestClient
 from stores import locked
+
+from fmcycle.serving import app as routes
+from fmcycle.serving import shell
 
 HELLO = {"messages": [{"role": "user", "content": "What is a bucket?"}], "max_tokens": 4}
 PATHS = {
@@ -117,3 +121,36 @@ def test_an_answer_that_ends_in_the_middle_of_a_character_is_whole_in_the_store(
         monkeypatch.setattr(type(server.assistant.engine), "__call__", lambda self, requests, end=end: (yield from tokens[:end]))
         said = server.http.post("/v1/chat/completions", json=HELLO).json()["choices"][0]["message"]["content"]
         assert said == server.kept()[-1]["answer"] and "�" not in said and "A 🌳".startswith(said)
+
+
+def test_an_answer_that_does_not_begin_has_an_end_and_gives_its_slot_back(served, monkeypatch):
+    server = served("decoder")
+    monkeypatch.setattr(shell, "ANSWER", 0.5)
+    monkeypatch.setattr(server.assistant, "engine", Slow(server.assistant.engine))
+    answer = server.http.post("/v1/chat/completions", json=HELLO)
+    assert answer.status_code == 504 and answer.json()["error"]["code"] == "answer_too_slow"
+    streamed = events(server.http.post("/v1/chat/completions", json=HELLO | {"stream": True}).text)
+    assert streamed[-1] == "[DONE]" and json.loads(streamed[-2])["choices"][0]["finish_reason"], "what has begun may take its time"
+    assert not server.app.state.slots.locked()
+
+
+class Slow(Broken):
+    """An engine that takes its time."""
+
+    def __call__(self, requests):
+        for token in range(5, 11):
+            time.sleep(0.2)
+            yield 0, token
+
+
+def test_what_bentoml_would_count_log_or_stumble_over_does_not_reach_it():
+    seen = []
+
+    async def app(scope, receive, send):
+        seen.append(scope["path"])
+
+    client = TestClient(routes.Front(routes.create(), app))
+    for path in ("/made/up", "/v1/models/made-up", "/%0alog line", "/metrics/x"):
+        assert client.get(path).status_code in (404, 503)
+    assert client.post("/classify", content=b"{}", headers={"content-type": b"\xff"}).status_code == 415
+    assert not seen

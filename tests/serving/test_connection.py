@@ -20,7 +20,7 @@ def live(monkeypatch):
     monkeypatch.setattr(connection, "HEAD_SECONDS", SECONDS)
     monkeypatch.setattr(connection, "READ_SECONDS", SECONDS)
     app = FastAPI()
-    app.add_middleware(Shell)
+    app.add_middleware(Shell, paths=["/echo", "/sleep", "/talk"])
     app.state.talking = 0
 
     @app.post("/echo")

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sys
+from typing import Any, ClassVar
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -19,8 +20,14 @@ PIECE = 16 << 10  # bytes that the parser gets at once: it bounds headers only b
 class Connection(H11Protocol):
     """uvicorn's protocol with ends: `uvicorn.config.HTTP_PROTOCOLS` names it. WebSockets are not spoken: an upgrade is a plain request."""
 
+    front: ClassVar[Any] = None  # (app) -> app: what stands before all that BentoML does
     late: asyncio.TimerHandle | None = None  # ends the connection unless a request's headers are here before
     unread: asyncio.TimerHandle | None = None  # ends it unless the client reads
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        if self.front:
+            self.app = self.front(self.app)
 
     def connection_made(self, transport) -> None:  # type: ignore[override]
         super().connection_made(transport)

@@ -3,7 +3,11 @@
 import asyncio
 import json
 import logging
+import math
 import traceback
+from collections.abc import Collection
+
+import anyio
 
 from fmcycle.serving import access, telemetry
 from fmcycle.serving.arrival import EXCESS, Arrivals, too_large
@@ -11,16 +15,21 @@ from fmcycle.serving.refusal import ApiError
 
 log = logging.getLogger("bentoml.serve")
 FORM = "/v1/audio/transcriptions"  # takes a multipart form, as OpenAI has it; every other path takes JSON
+ANSWER = 600  # seconds until an answer begins to go out; a thread that makes one is waited for, as it can't be stopped
 FILES = {FORM, "/classify"}  # may be larger: sound
 
 
 class Shell:
-    """Refuses who may not ask, and what is too large, too slow or too much, in OpenAI's error form; logs a failure by its place only."""
+    """Refuses who may not ask, and what is too large, too slow or too much, in OpenAI's error form; logs a failure by its place only.
+
+    paths: those that take a body.
+    """
 
     def __init__(
         self,
         app,
         *,
+        paths: Collection[str],
         allowed: access.Access | None = None,
         body_bytes: int = 1 << 20,
         file_bytes: int = 8 << 20,
@@ -28,7 +37,7 @@ class Shell:
         in_flight: int = 32,
     ):
         self.app, self.body_bytes, self.file_bytes, self.in_flight = app, body_bytes, file_bytes, in_flight
-        self.allowed = allowed or access.Access()
+        self.paths, self.allowed = paths, allowed or access.Access()
         self.arrivals = Arrivals(body_seconds)
         self.busy = 0
         self.mean = 1.0  # seconds an answer takes, a running mean: what Retry-After says
@@ -50,7 +59,7 @@ class Shell:
             if origin and access.preflight(scope):
                 await sending({"type": "http.response.start", "status": 204, "headers": []})
                 await sending({"type": "http.response.body"})
-            elif scope["method"] == "POST":
+            elif scope["method"] == "POST" and scope["path"] in self.paths:
                 await self._pass(scope, receive, sending)
             else:
                 await self.app(scope, receive, sending)
@@ -81,7 +90,14 @@ class Shell:
                 given = True
                 return {"type": "http.request", "body": body, "more_body": False}
 
-            await self.app(scope, replay, send)
+            async def sending(message):
+                limit.deadline = math.inf  # what has begun may take its time
+                await send(message)
+
+            with anyio.move_on_after(ANSWER) as limit:
+                await self.app(scope, replay, sending)
+            if limit.cancelled_caught:
+                raise ApiError(504, f"no answer began within {ANSWER} s", "answer_too_slow")
             self.mean += 0.1 * (loop.time() - begun - self.mean)
         finally:
             self.busy -= 1

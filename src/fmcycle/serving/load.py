@@ -1,0 +1,69 @@
+"""The deployed model, loaded and asked once; run as a program it tries that in a process of its own, before any server starts."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fmcycle.error import InputError
+
+if TYPE_CHECKING:
+    from fmcycle.serving.assistant import Assistant
+
+PATIENCE = 0.7  # seconds that a running server waits for another process that writes to the store
+
+
+def load(root: Path, home: Path, patience: float = PATIENCE) -> Assistant:
+    """The assistant over what is deployed in `root`, warmed up. home: where the store is by default.
+
+    Raises InputError, with one sentence, whatever the cause.
+    """
+    where = str(root / "deployed")
+    try:
+        from fmcycle.serving import deploy  # in here: where memory is short these end it too
+        from fmcycle.serving.assistant import Assistant
+
+        folder, package = deploy.current(root)
+        where = str(folder)
+        assistant = Assistant(folder, package, _store(home, patience))
+        assistant.engine.warm_up()
+        return assistant
+    except InputError:
+        raise
+    except MemoryError as error:
+        raise InputError(f"{where}: there is not enough memory to serve this model") from error
+    except Exception as error:
+        from fmcycle.serving.shell import place
+
+        why, back = str(error).strip().partition("\n")[0][:300], "go back to another with `fmcycle deploy deployed/old/TAG`"
+        raise InputError(f"{where}: this model can't be served: {why} ({place(error)}); {back}") from error
+
+
+def _store(home: Path, patience: float):
+    """The store, which can be written."""
+    from fmcycle.serving.store import Store, StoreDown
+
+    store = Store(folder=home, patience=patience)
+    try:
+        store.probe()
+    except StoreDown as error:
+        where = store.engine.url.render_as_string(hide_password=True)
+        raise InputError(f"{where}: the feedback store can't be written ({error}); name another with FMCYCLE_STORE=URL") from error
+    return store
+
+
+def main() -> None:
+    """usage: python -m fmcycle.serving.load ROOT HOME; the sentence that says why not goes to standard output."""
+    code = 0
+    try:
+        load(Path(sys.argv[1]), Path(sys.argv[2]), patience=5)
+    except InputError as error:
+        print(error, flush=True)
+        code = error.exit_code
+    os._exit(code)  # what libraries do at the end may fail too where memory is short
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,20 @@
+"""Deployed packages that are whole and consistent, and wrong in one thing."""
+
+import json
+import shutil
+from pathlib import Path
+
+from fmcycle import artifact, durable
+
+
+def repackaged(project: Path, **changes) -> None:
+    """Another package in the place of what is deployed, whole and consistent: only `changes` of it are wrong."""
+    folder = next((project / "deployed").glob("*/package.json")).parent
+    durable.write_json(folder / "model/manifest.json", artifact.listing(folder / "model"))
+    package = json.loads((folder / "package.json").read_text()) | changes
+    package |= artifact.describe(folder / "model") | {"config": artifact.digest_of({key: package[key] for key in ("engine", "guardrail")})}
+    durable.write_json(folder / "package.json", artifact.tagged(package))
+    durable.write_json(folder / "manifest.json", artifact.listing(folder))
+    shutil.rmtree(project / "artifacts")
+    shutil.move(folder, folder.with_name(artifact.tagged(package)["tag"]))
+    durable.write_json(project / "deployed.json", {"current": artifact.tagged(package)["tag"], "history": []})
