@@ -102,6 +102,8 @@ def bodies(route: str) -> dict[str, bytes]:
         "one long unknown field": f'{head},"{"temperature" * 80_000}":1}}'.encode(),
         "a field 150,000 times": (head + ',"a":1' * 150_000 + "}").encode(),
         "a field twice": f'{head},"{field}":"x","{field}":"x"}}'.encode(),
+        "half a surrogate twice": f'{head},"{HALF}":1,"{HALF}":1}}'.encode(),
+        "a NUL twice": f'{head},"{NUL}":1,"{NUL}":1}}'.encode(),
         "a field twice inside": f'{head},"metadata":{{"a":"1","\\u0061":"2"}}}}'.encode(),
     }
     return made | BODIES

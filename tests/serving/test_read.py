@@ -84,3 +84,12 @@ def test_a_field_that_stands_twice_in_a_form_is_named(served):
 def test_no_message_repeats_a_long_name(served):
     error = chat(served, f',"{"secret" * 1000}":1')
     assert len(error["message"]) < 200 and len(error["param"]) < 100
+
+
+def test_texts_of_1_mb_beyond_the_context_are_told_so_without_reading_them_all(served):
+    for text in ("a" * 199_000, "word " * 39_000, "世" * 66_000, "\U0001f333 " * 30_000, "<|end|>" * 28_000):
+        messages = [{"role": ("user", "assistant")[number % 2], "content": text} for number in range(3)]
+        content = json.dumps({"messages": messages}, ensure_ascii=False).encode()
+        assert told(served("decoder").http, "/v1/chat/completions", content)["code"] == "context_length_exceeded"
+        content = json.dumps({"prompt": text}).encode()
+        assert told(served("decoder").http, "/v1/completions", content)["code"] == "context_length_exceeded"

@@ -68,6 +68,7 @@ def test_a_port_that_is_none(deployed):
     refused(deployed, "port 99999", "--port N", arguments=["--port", "99999"])
 
 
+@pytest.mark.prove
 def test_a_worker_that_can_not_load_what_was_tried_ends_the_server(deployed):
     file = deployed / "src/fmcycle/serving/load.py"
     only_here = 'import os\n    if "BENTOML_RUNNER_MAP" in os.environ:\n        raise InputError("there is no memory left")\n    '

@@ -24,11 +24,12 @@ def texts(model: Any, processor: Any, items: list[str]) -> tuple[dict[str, torch
     Raises InputError for a text that is longer than the model reads.
     """
     tokenizer = part.tokenizer_of(processor)
-    rows = [tokenizer(text, split_special_tokens=True)["input_ids"] for text in items]
-    limit, longest = positions(model, tokenizer), max(map(len, rows))
-    if longest > limit:
-        raise InputError(f"a text of {longest} tokens; this model reads {limit}: shorten it")
-    padding = part.pad(processor)
+    limit, rows = positions(model, tokenizer), []
+    for text in items:
+        rows.append(tokenizer(text, split_special_tokens=True)["input_ids"])
+        if len(rows[-1]) > limit:  # before the next is read: a request may hold 1 MB of them
+            raise InputError(f"a text of {len(rows[-1])} tokens; this model reads {limit}: shorten it")
+    padding, longest = part.pad(processor), max(map(len, rows))
     ids = torch.tensor([row + [padding] * (longest - len(row)) for row in rows])
     mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in rows])
     return {"input_ids": ids, "attention_mask": mask}, sum(map(len, rows))

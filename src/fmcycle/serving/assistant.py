@@ -22,6 +22,8 @@ from fmcycle.serving.stream import TextStream
 
 SAMPLING = ("temperature", "top_p", "seed", "presence_penalty", "frequency_penalty")
 
+FAR = 32  # characters for each token of the context: above them a text is counted in pieces first
+PIECE = 4096  # characters
 
 CAN = {  # an engine's tasks in words
     "chat": "chats at /v1/chat/completions",
@@ -66,6 +68,7 @@ class Assistant:
             seen = [message.images() for message in request.messages]
             images = [image for each in seen for image in each]
             self._check(images)
+            self._check_length([message["content"] for message in prompt], "messages")
             told = [message | {"images": len(each)} for message, each in zip(prompt, seen, strict=True)]
             try:
                 ids = render(self.engine.processor, told, generation_prompt=True)
@@ -74,6 +77,7 @@ class Assistant:
         else:
             self.need("completion", request.model)
             prompt = [{"role": "user", "content": request.prompt}]
+            self._check_length([request.prompt], "prompt")
             ids = self.engine.begin(plain_ids(self.tokenizer, request.prompt))
         free, wanted = self.engine.room(ids), request.limit()
         if free < 1 or (wanted or 1) > free:
@@ -85,6 +89,18 @@ class Assistant:
         stop = sorted(part.ends(self.engine.processor))
         sampling = {"ids": ids, "images": images, "max_tokens": min(wanted or self.engine.max_tokens, free), "stop": stop, **options}
         return Answer(self, request, prompt, sampling)
+
+    def _check_length(self, texts: list[str], param: str) -> None:
+        """Refuse what is far beyond the context by its first tokens: the rest of 1 MB would keep a thread busy for seconds."""
+        limit, count = self.engine.positions, 0
+        if sum(map(len, texts)) <= FAR * limit:
+            return
+        for text in texts:
+            for start in range(0, len(text), PIECE):
+                count += len(plain_ids(self.tokenizer, text[start : start + PIECE])) - 1  # a cut may make one more
+                if count > limit:
+                    message = f"more than {limit} tokens of prompt exceed the model's context of {limit}: shorten the prompt"
+                    raise ApiError(400, message, "context_length_exceeded", param)
 
     def _check(self, images: list[bytes]) -> None:
         if images and "image" not in self.engine.takes:

@@ -1,6 +1,7 @@
 """A connection that can't be held open by saying little: headers, idle time and what a client does not read have ends."""
 
 import asyncio
+import http
 import json
 import sys
 from typing import Any, ClassVar
@@ -100,6 +101,7 @@ class Connection(H11Protocol):
             return self.transport.abort()
         body = json.dumps(error.body).encode()
         headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)), (b"connection", b"close")]
-        for event in (h11.Response(status_code=error.status, headers=headers), h11.Data(data=body), h11.EndOfMessage()):
+        start = h11.Response(status_code=error.status, headers=headers, reason=http.HTTPStatus(error.status).phrase.encode())
+        for event in (start, h11.Data(data=body), h11.EndOfMessage()):
             self.transport.write(self.conn.send(event) or b"")
         return self.transport.close()

@@ -15,6 +15,7 @@ from fmcycle.serving.refusal import ApiError
 
 DEPTH = 32  # of lists and objects in each other; what a request may hold needs 7
 VALUES = 20_000  # in a body; a conversation of 1,000 messages with parts has 11,000
+DIGITS = 100  # of a whole number
 PROBLEMS = 20  # said of one body
 NAME = 64  # characters that are said of a name that the client chose
 PARTS = 16  # of a form
@@ -27,7 +28,7 @@ def read(schema: type[BaseModel], body: bytes) -> Any:
     """`body` as `schema`. Raises ApiError 400 that names the field and says what is wrong with it."""
     _check_values(body)
     try:
-        content = json.loads(body.decode("utf-8"), parse_constant=_not_finite, object_pairs_hook=_once)
+        content = json.loads(body.decode("utf-8"), parse_int=_whole, parse_constant=_not_finite, object_pairs_hook=_once)
     except UnicodeDecodeError as error:
         raise ApiError(400, f"the body is not UTF-8 (byte {error.start})", "invalid_encoding") from None
     except json.JSONDecodeError as error:
@@ -146,11 +147,19 @@ def _once(pairs: list[tuple[str, Any]]) -> dict:
     return found
 
 
+def _whole(digits: str) -> int:
+    if len(digits) > DIGITS:
+        raise ValueError(f"a number has more than {DIGITS} digits")
+    return int(digits)
+
+
 def _not_finite(name: str):
     raise ValueError(f"{name} is not a number that JSON has")
 
 
 def _short(name: str) -> str:
+    """A name that the client chose, as it may be said: short, and in letters that can be encoded."""
+    name = name[: NAME + 1].encode("utf-8", "replace").decode()
     return name if len(name) <= NAME else f"{name[:NAME]}..."
 
 
