@@ -144,7 +144,7 @@ async def _feedback(request: Request):
     except KeyReused:
         raise ApiError(409, "this Idempotency-Key came with other content before: use a new key", "key_reused", "Idempotency-Key") from None
     except StoreDown:
-        message = "the feedback store can't be written now, and nothing was kept: send the same again"
+        message = "the feedback store can't be written now: send the same again, with an Idempotency-Key so that it is one row"
         raise ApiError(503, message, "store_unavailable", headers={"retry-after": "2"}) from None
     if new:
         telemetry.FEEDBACK.labels(rating=str(said.rating)).inc()

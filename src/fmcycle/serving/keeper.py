@@ -55,14 +55,14 @@ class Keeper:
         size = len(row["answer"]) + sum(len(each["content"]) for each in row["prompt"]) + sum(map(len, media)) + 500
         entry = Unkept(row, media, size)
         with self.lock:
-            full = len(self.waiting) >= ANSWERS or self.size + size > BYTES
+            first, full = not self.waiting, len(self.waiting) >= ANSWERS or self.size + size > BYTES
             if not full:
                 self.waiting.append(entry)
                 self.size += size
         if full:
             return self._lost("the store has been away too long")
         telemetry.UNKEPT.set(len(self.waiting))
-        if not self.trouble or len(self.waiting) == 1:  # else the thread tries again by itself
+        if first or not self.trouble:  # else the thread tries again by itself
             self._call(self._flush)
         if wait and not self.trouble:
             entry.tried.wait(PATIENCE)
