@@ -129,7 +129,7 @@ class Server:
         workers = psutil.Process(self.process.pid).children(recursive=True)
         self.process.send_signal(how)
         if how == signal.SIGTERM:
-            psutil.wait_procs(workers, timeout=15)
+            psutil.wait_procs([*workers, self.process], timeout=15)
         for worker in workers:
             with contextlib.suppress(psutil.NoSuchProcess):
                 worker.kill()
