@@ -4,7 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
-from fmcycle import artifact, durable
+from fmcycle import artifact, durable, model_store
 
 
 def repackaged(project: Path, **changes) -> None:
@@ -12,7 +12,9 @@ def repackaged(project: Path, **changes) -> None:
     folder = next((project / "deployed").glob("*/package.json")).parent
     durable.write_json(folder / "model/manifest.json", artifact.listing(folder / "model"))
     package = json.loads((folder / "package.json").read_text()) | changes
-    package |= artifact.describe(folder / "model") | {"config": artifact.digest_of({key: package[key] for key in ("engine", "guardrail")})}
+    package |= model_store.describe(folder / "model") | {
+        "config": artifact.digest_of({key: package[key] for key in ("engine", "guardrail")})
+    }
     durable.write_json(folder / "package.json", artifact.tagged(package))
     durable.write_json(folder / "manifest.json", artifact.listing(folder))
     shutil.rmtree(project / "artifacts")

@@ -28,9 +28,12 @@ def third_party() -> dict[str, dict]:
 
 @functools.cache
 def user_packages() -> tuple[str, ...]:
-    """Packages that configs may name besides fmcycle: `[tool.fmcycle] packages` of the pyproject.toml in the working folder."""
-    file = Path("pyproject.toml")
-    if not file.is_file():
+    """Packages that configs may name besides fmcycle: `[tool.fmcycle] packages` of the pyproject.toml in the working folder.
+
+    A Bento, which serves from any folder, has it beside its src/.
+    """
+    file = next((file for file in (Path("pyproject.toml"), Path(__file__).parents[2] / "pyproject.toml") if file.is_file()), None)
+    if file is None:
         return ()
     return tuple(tomllib.loads(file.read_text()).get("tool", {}).get("fmcycle", {}).get("packages", ()))
 

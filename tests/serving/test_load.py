@@ -57,7 +57,7 @@ def test_weights_that_fit_nothing(deployed):
 def test_a_file_that_no_library_reads(deployed, name, content):
     (model_of(deployed) / name).write_text(content)
     repackaged(deployed)
-    refused(deployed, r"deployed/.*can't be served.*fmcycle deploy")
+    refused(deployed, r"deployed/.*(can't be read|names no model|config)")
 
 
 def test_too_little_memory(deployed):

@@ -53,7 +53,7 @@ def test_what_is_deployed_can_not_be_read(deployed):
     folder = next((deployed / "deployed").glob("*/package.json")).parent
     durable.write_json(folder / "manifest.json", artifact.listing(folder))
     shutil.rmtree(deployed / "artifacts")
-    refused(deployed, "what is deployed can't be read")
+    refused(deployed, "package.json: holds no JSON object")
 
 
 @pytest.mark.prove

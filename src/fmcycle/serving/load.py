@@ -16,7 +16,7 @@ PATIENCE = 0.7  # seconds that a running server waits for another process that w
 
 
 def load(root: Path, home: Path, patience: float = PATIENCE) -> Assistant:
-    """The assistant over what is deployed in `root`, warmed up. home: where the store is by default.
+    """The assistant over what is deployed in `root`, asked once. home: where the store is by default.
 
     Raises InputError, with one sentence, whatever the cause.
     """
@@ -24,11 +24,12 @@ def load(root: Path, home: Path, patience: float = PATIENCE) -> Assistant:
     try:
         from fmcycle.serving import deploy  # in here: where memory is short these end it too
         from fmcycle.serving.assistant import Assistant
+        from fmcycle.serving.probe import answers
 
         folder, package = deploy.current(root)
         where = str(folder)
         assistant = Assistant(folder, package, _store(home, patience))
-        assistant.engine.warm_up()
+        answers(assistant.engine, [*assistant.before, *assistant.after])
         return assistant
     except InputError:
         raise

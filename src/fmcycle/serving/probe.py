@@ -39,9 +39,14 @@ def probe(folder: str | Path, served: dict, *, seconds: int = SECONDS) -> None:
 
 
 def ask(folder: str | Path, served: dict) -> None:
-    """What the child does. Raises InputError for an engine without the protocol, and for an answer that is none."""
-    engine = build(served["engine"])(folder=str(folder))
-    name = served["engine"]["_target_"]
+    """What the child does: build engine and guards, and ask them."""
+    engine, guards = build(served["engine"])(folder=str(folder)), build(served["guardrail"])
+    answers(engine, [*guards.get("input", []), *guards.get("output", [])])
+
+
+def answers(engine: Any, guards: list) -> None:
+    """Warm an engine up and ask it once. Raises InputError if it lacks a part of the protocol, or if an answer is none."""
+    name = type(engine).__name__
     tasks = getattr(engine, "tasks", None)
     if not isinstance(tasks, tuple) or not tasks or not set(tasks) <= set(TASKS):
         raise InputError(f"{name}: `tasks` is {tasks!r}; an engine names what it does: some of {', '.join(TASKS)}")
@@ -55,8 +60,7 @@ def ask(folder: str | Path, served: dict) -> None:
     asks |= {"generate_image": _generate_image, "transcribe": _transcribe}
     for task in tasks:
         asks[task](engine)
-    guards = build(served["guardrail"])
-    for guard in [*guards.get("input", []), *guards.get("output", [])]:
+    for guard in guards:
         try:
             answer = guard("Hello")
         except Refused:

@@ -1,7 +1,6 @@
 """What is checked before a worker starts, in the process that starts it; whatever is wrong ends it with exit code 2 and one sentence."""
 
 import atexit
-import json
 import logging
 import os
 import re
@@ -57,7 +56,7 @@ def settle(root: Path) -> dict:
         log.warning("candidate not deployed: %s", error)
     try:
         folder, package = deploy.current(root)
-    except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
+    except OSError as error:
         raise InputError(f"{root / 'deployed'}: what is deployed can't be read ({error!r}); run `fmcycle deploy`") from error
     log.info("fmcycle:%s is deployed, in %s", package["tag"], folder)
     return package
