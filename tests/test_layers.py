@@ -49,6 +49,7 @@ FLOOR = {
     "estimate",
     "training",
     "watching",
+    "vouched",
     "weights",
     "wheel",
 }

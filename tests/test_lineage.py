@@ -1,3 +1,5 @@
+import subprocess
+
 from fmcycle import artifact, lineage
 
 
@@ -22,3 +24,19 @@ def test_the_way_back_from_an_artifact_to_what_it_was_made_from(tmp_path, monkey
     lineage.show("artifacts/pretrain")
     shown = capsys.readouterr().out
     assert shown.index("pretrain") < shown.index("documents: artifacts/curate") < shown.index("curate identity identity-cur")
+
+
+def test_a_revision_tells_of_changed_code_and_not_of_what_stages_write(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert lineage.revision() == ""
+    files = ("code.py", "dvc.lock", "artifacts/curate.provenance.json", "sources.provenance.json")
+    (tmp_path / "artifacts").mkdir()
+    for name in files:
+        (tmp_path / name).write_text("before")
+    for command in ("init -q", "add -A", "-c user.name=t -c user.email=t@localhost commit -q -m t"):
+        subprocess.run(["git", *command.split()], check=True)
+    for name in files[1:]:
+        (tmp_path / name).write_text("after")
+    assert len(lineage.revision()) == 40
+    (tmp_path / "code.py").write_text("after")
+    assert lineage.revision().endswith("+")

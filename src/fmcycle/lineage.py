@@ -1,13 +1,18 @@
 """Who was made from what: provenance beside every stage's out, and the way back from it."""
 
+import hashlib
 import os
 import platform
 import subprocess
+import sys
 from importlib.metadata import version
 from pathlib import Path
 
-from fmcycle import artifact, durable, manifest
+from fmcycle import artifact, durable, manifest, vouched
 from fmcycle.error import InputError
+
+WIDE = 400  # columns where there is no terminal: nothing is cut off
+EMPTY = hashlib.sha256().hexdigest()  # of an empty file, which many a stage leaves
 
 
 def identity(section: dict, code: str, inputs: dict[str, str]) -> str:
@@ -60,34 +65,89 @@ def is_as_recorded(out: Path, recorded: dict) -> bool:
 
 
 def revision() -> str:
-    """The commit that the code stands at, `+` where the tree has changes; empty outside git."""
+    """The commit that the code stands at, `+` where the tree has changes besides what stages write; empty outside git."""
+    written = [":!artifacts", ":!*.provenance.json", ":!dvc.lock", ":!data.dvc"]
     try:
         head = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
-        changed = subprocess.run(["git", "status", "--porcelain", "-uno"], capture_output=True, text=True, check=True).stdout.strip()
+        changed = subprocess.run(["git", "status", "--porcelain", "-uno", "--", ".", *written], capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):
         return ""
-    return head + ("+" if changed else "")
+    return head + ("+" if changed.stdout.strip() else "")
 
 
-def find(roots=("artifacts", "runs", ".")) -> dict[str, list[dict]]:
-    """{content digest: provenances of the stages that left it} of everything recorded below `roots`."""
+def recorded(roots=("artifacts", "runs", ".")) -> list[dict]:
+    """Every provenance below `roots`, and beside what runs/ says that a run by hand left elsewhere."""
+    files = [file for root in roots for file in sorted(Path(root).glob("*.provenance.json" if root == "." else "**/*.provenance.json"))]
+    for run in sorted(Path("runs").glob("*/*/run.json")):
+        if (out := read(run).get("out")) and provenance_file(out).is_file():
+            files.append(provenance_file(out))
+    entries = {file.resolve(): read(file) for file in files}
+    return [entry for entry in entries.values() if "outs" in entry]
+
+
+def read(file: Path) -> dict:
+    """A provenance, or another JSON object; {} if the file is half-written: its stage never ended."""
+    kinds = {"outs": dict, "inputs": dict, "stage": str, "identity": str, "code": str} if file.name.endswith(".provenance.json") else {}
+    try:
+        return artifact.read_json(file, **kinds)
+    except InputError:
+        return {}
+
+
+def entries() -> tuple[list[dict], list[str]]:
+    """(every origin that is known here: the recorded ones, then dvc.lock's where a stage has no record of the version that the lock names;
+    outs of the pipeline that are here and of which neither tells)."""
+    found, locked = recorded(), vouched.stages()
+    silent = [stage for stage in locked if not any(tells(entry, stage, locked[stage]) for entry in found)]
+    told, other = vouched.records(list(locked) if silent else [])
+    known = {digest for entry in found for digest in entry["outs"].values()}
+    return [*found, *told], [out for out in other if artifact.digest(out) not in known]
+
+
+def tells(entry: dict, stage: str, locked: dict) -> bool:
+    """Is a record that of the version of a stage which dvc.lock names? Where its outs are not here, by its section and code."""
+    here = [out for out in vouched.outs(stage, locked) if Path(out).exists()]
+    if entry["stage"] != stage or any(artifact.digest(out) not in entry["outs"].values() for out in here):
+        return False
+    params = locked["params"][vouched.CONFIG]
+    return bool(here) or (entry["section"] == params.get(stage) and entry["code"] == params.get(f"code.{stage}"))
+
+
+def find() -> dict[str, list[dict]]:
+    """{content digest: origins of it} of everything that is known here. Raises InputError for an artifact of which nothing tells."""
+    found, unknown = entries()
+    if unknown:
+        raise InputError(untold(unknown))
     known: dict[str, list[dict]] = {}
-    for root in roots:
-        pattern = "*.provenance.json" if root == "." else "**/*.provenance.json"
-        for file in sorted(Path(root).glob(pattern)):
-            try:
-                entry = artifact.read_json(file, outs=dict, inputs=dict, stage=str, identity=str, code=str, revision=str)
-            except InputError:
-                continue  # a half-written one: its stage never ended
-            for digest in set(entry["outs"].values()):
-                known.setdefault(digest, []).append(entry)
+    for entry in found:
+        for digest in set(entry["outs"].values()):
+            known.setdefault(digest, []).append(entry)
     return known
 
 
+def untold(paths: list[str]) -> str:
+    """What is said of artifacts of unknown origin."""
+    named = sorted({"/".join(Path(path).parts[:2]) for path in paths})
+    return (
+        f"{', '.join(paths)}: neither a provenance beside it nor dvc.lock tells what this version was made of; run "
+        f"`dvc checkout --force {' '.join(named)}`, or `dvc repro`, and then the same command again"
+    )
+
+
 def origin(path: str, digest: str, known: dict[str, list[dict]]) -> dict | None:
-    """Who made `path`: the stage that left these bytes there, else one that left the same bytes elsewhere."""
-    entries = known.get(digest, [])
-    return next((entry for entry in entries if entry["outs"].get(path) == digest), entries[0] if entries else None)
+    """Who made `path`: the stage that left these bytes there, or the same bytes elsewhere, or in whose out it lies."""
+    same = known.get(digest, [])
+    if own := [entry for entry in same if entry["outs"].get(path) == digest] or (same if digest != EMPTY else []):
+        return own[0]
+    if Path(path).exists() and artifact.digest(path) != digest:
+        return None  # an earlier version
+    every = [entry for some in known.values() for entry in some]
+    for folder in (Path(path), *Path(path).parents):
+        if (folder / artifact.MANIFEST).is_file() and (entries := known.get(artifact.digest(folder), [])):
+            return entries[0]
+        if holds := [entry for entry in every if folder.as_posix() in entry["outs"] and not folder.exists()]:
+            return holds[0]
+    return None
 
 
 def show(path: str | Path) -> None:
@@ -104,18 +164,25 @@ def show(path: str | Path) -> None:
     seen: set[str] = set()
     for name, digest in members.items():
         _branch(tree, name, digest, known, seen)
-    Console(soft_wrap=True).print(tree)
+    Console(soft_wrap=True, width=None if sys.stdout.isatty() else WIDE).print(tree)
 
 
 def _branch(tree, path: str, digest: str, known: dict[str, list[dict]], seen: set[str]) -> None:
     entry = origin(path, digest, known)
     if entry is None:
+        if Path(path).parts[:1] != ("artifacts",):
+            return  # a person's own
+        if not Path(path).exists() or artifact.digest(path) == digest:
+            raise InputError(f"{path}: nothing here tells what it was made of: `git pull` brings its provenance, `dvc repro` makes it anew")
+        record = provenance_file(Path(*Path(path).parts[:2]))
+        tree.add(f"[yellow]an earlier version, whose record may stand in git's history: git log -p {record}[/]")
         return
     key = entry["identity"]
     if key in seen:
         tree.add(f"{entry['stage']} [dim](above)[/]")
         return
     seen.add(key)
-    node = tree.add(f"{entry['stage']} [dim]identity {key[:12]}, code {entry['code'][:12]}, revision {entry['revision'][:8] or 'none'}[/]")
+    told = "as dvc.lock has it" if "lock" in entry else f"identity {key[:12]}"
+    node = tree.add(f"{entry['stage']} [dim]{told}, code {entry['code'][:12]}, revision {entry['revision'][:8] or 'none'}[/]")
     for name, given in sorted(entry["inputs"].items()):
         _branch(node.add(f"{name}: {given['path']} [dim]{given['digest'][:12]}[/]"), given["path"], given["digest"], known, seen)

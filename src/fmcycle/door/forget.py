@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 import yaml
 
-from fmcycle import lineage
+from fmcycle import artifact, lineage, vouched
 from fmcycle.door import verb
 from fmcycle.error import InputError
 from fmcycle.stage import erase
@@ -94,22 +94,68 @@ def take(found: Found, file: str, tables: dict[str, pl.DataFrame], meant: dict[s
 
 
 def holders(found: Found) -> None:
-    """Curated tables, token shards, and everything made from them, wherever it was recorded."""
-    known = lineage.find()
-    entries = {entry["identity"]: entry for some in known.values() for entry in some}.values()
-    digests: set[str] = set()
-    for entry in entries:
-        for out, digest in entry["outs"].items():
-            path = Path(out)
-            if path.suffix == ".parquet" and path.is_file() and (rows := held_in(path, found.ids)):
-                found.held.append((out, f"{rows:,} rows"))
-                digests |= {digest} if path.stem != "dropped" and entry["stage"] == "curate" else set()
-                found.tables |= {out} if entry["stage"] == "curate" and path.stem != "dropped" else set()
-    for entry in descendants(digests | found.tables, list(entries), paths=True):
-        models = [out for out in entry["outs"] if Path(out, "manifest.json").is_file() or out.endswith("/package")]
-        found.held += [(out, f"made by {entry['stage']} from what holds it") for out in models]
+    """Curated tables, token shards, and everything made from them: what is here is looked at, what dvc.lock names besides is listed.
+
+    Raises InputError where nothing tells what an artifact that is here was made of: the list would be too short.
+    """
+    entries, unknown = lineage.entries()
+    if unknown:
+        raise InputError(lineage.untold(unknown))
+    outs = {out: entry["stage"] for entry in entries for out in entry["outs"]}
+    reached: set[str] = set()
+    for file in tables(outs):
+        if rows := held_in(file, found.ids):
+            found.held.append((str(file), f"{rows:,} rows"))
+            if file.stem != "dropped":
+                around = [str(parent) for parent in (file, *file.parents) if str(parent) in outs or parent == file]
+                reached |= {*around, artifact.digest(file)}
+                found.tables |= {str(file)}
+    gone = vouched.missing()
+    for out, stage in gone.items():
+        if stage in ("curate", "collect"):
+            found.held.append((out, f"not here, so what it holds can't be told before `dvc pull {pulled(out, stage)}`"))
+            found.tables |= {path for path in (out, *outs) if path == out or path.startswith(f"{out}/")}
+    for entry in descendants(reached | found.tables, entries, paths=True):
+        for out in sorted(filter(may_hold, entry["outs"])):
+            away = "; not here, but dvc.lock names it" if out in gone else ""
+            if away or Path(out).exists():
+                found.held.append((out, f"made by {entry['stage']} from what holds it{away}"))
+    found.held = list(dict.fromkeys(found.held))
+    served(found, entries)
+
+
+def may_hold(out: str) -> bool:
+    """Is an out one that texts, or weights that learned them, stand in? Figures and curves hold neither."""
+    return Path(out, "manifest.json").is_file() or not Path(out).suffix or (Path(out).suffix in (".jsonl", ".html") and not inside(out))
+
+
+def inside(out: str) -> bool:
+    """Is an out a file of an artifact folder, which is named as a whole?"""
+    return any((parent / "manifest.json").is_file() for parent in Path(out).parents)
+
+
+def tables(outs: dict[str, str]) -> list[Path]:
+    """Every Parquet file that a stage left, but the raw data: below artifacts/ and runs/, and wherever an origin names one."""
+    below = [file for root in ("artifacts", "runs") for file in sorted(Path(root).rglob("*.parquet"))]
+    named = [Path(out) for out in sorted(outs) if out.endswith(".parquet") and Path(out).parts[0] not in ("data", "sources")]
+    return list(dict.fromkeys([*below, *filter(Path.is_file, named)]))
+
+
+def pulled(out: str, stage: str) -> str:
+    """The name under which `dvc pull` knows an out."""
+    return "data.dvc" if out == "data" else stage
+
+
+def served(found: Found, entries: list[dict]) -> None:
+    """The deployed model, where it was made of what holds it, or nothing tells what it was made of."""
     current = Path("deployed.json")
-    if current.is_file() and any(out.endswith("package") for out, _ in found.held):
+    if not current.is_file():
+        return
+    tag = json.loads(current.read_text()).get("current")
+    package = Path("deployed") / str(tag) / "package.json"
+    model = json.loads(package.read_text()).get("model") if package.is_file() else None
+    makers = [out for entry in entries for out, digest in entry["outs"].items() if digest == model]
+    if not makers or {out for out, _ in found.held} & {*makers, "artifacts/package"}:
         found.held.append((str(current), "the deployed model stays until a new package passes its gate"))
 
 
@@ -137,12 +183,12 @@ def descendants(reached: set[str], entries: list[dict], *, paths: bool = False) 
 
     paths: what read a path that one of them wrote counts too, though other bytes stood there by then.
     """
-    reached, made = set(reached), []
+    reached, made = set(reached) - {lineage.EMPTY}, []
     while fresh := [
         e for e in entries if e not in made and any(reached & {given["digest"], given["path"]} for given in e["inputs"].values())
     ]:
         made += fresh
-        reached |= {text for entry in fresh for out in entry["outs"].items() for text in (out if paths else out[1:])}
+        reached |= {text for entry in fresh for out in entry["outs"].items() for text in (out if paths else out[1:])} - {lineage.EMPTY}
     return made
 
 

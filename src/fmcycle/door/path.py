@@ -93,11 +93,12 @@ def _not_there(composed, paths: dict[str, str]) -> list[str]:
             lines.append(f"{key}: names nothing: give {key}=[PATH]")
         elif not Path(path).exists():
             near = nearest(path) or usual(composed.stage, key)
-            lines.append(f"{key}: {path} is not there; {f'did you mean {near}?' if near else _repair(Path(path))}")
+            lines.append(f"{key}: {path} is not there; {f'did you mean {near}?' if near else repair(Path(path))}")
     return lines
 
 
-def _repair(path: Path) -> str:
+def repair(path: Path) -> str:
+    """The command that brings what is not there, if one does."""
     if path.parts[:1] == ("artifacts",) and len(path.parts) > 1:
         return f"run `dvc repro {path.parts[1]}` or `dvc pull {path.parts[1]}`, or name another"
     return "run `dvc repro data.dvc` or `dvc pull data.dvc`" if path.parts[:1] == ("data",) else "name one that is"

@@ -1,13 +1,12 @@
 """`fmcycle trace`: a document's way from its source into the models, what a rule removed, and what differs between two data versions."""
 
 import hashlib
-import json
 from pathlib import Path
 
 import polars as pl
 from rich.console import Console
 
-from fmcycle import lineage
+from fmcycle import artifact, lineage, vouched
 from fmcycle.build import build
 from fmcycle.curation import corpus, unique
 from fmcycle.door import verb
@@ -43,17 +42,20 @@ def main(arguments: list[str]) -> int:
 
 def document(name: str, curate: Path) -> list[str]:
     """Source file and place, every step's verdict, shards, models. Raises InputError where no table has a row of this id."""
+    if not curate.is_dir():
+        raise InputError(f"{curate}: not there; run `dvc pull curate` or `dvc repro curate`, or name another with curate=FOLDER")
     held = [(table, row) for table in TABLES for row in rows(curate, table, pl.col("id") == name)]
     if not held:
         raise InputError(
             f"{name}: no row of {curate} has this id; `fmcycle trace rule NAME` shows ids, or name its folder with curate=FOLDER"
         )
     table, row = held[0]
-    made = recorded(curate)
-    place = found_in(name, Path(made["inputs"]["data"]["path"])) if made else None
+    made = origin(curate)
+    place = found_in(name, Path(made["inputs"]["data"]["path"]))
     lines = [f"{name}: in {curate / table}.parquet", "  " + ", ".join(f"{key} {row[key]}" for key in BASE if row.get(key))]
-    lines.append(f"source       {place[0]}" if place else "source       the raw data is not here as it was read")
-    if made and place and (table == "documents" or (table == "dropped" and row["domain"] not in TABLES)):
+    why = "run `dvc pull data.dvc`" if not Path(made["inputs"]["data"]["path"]).exists() else "it is another version"
+    lines.append(f"source       {place[0]}" if place else f"source       the raw data is not here as it was read: {why}")
+    if place and (table == "documents" or (table == "dropped" and row["domain"] not in TABLES)):
         steps = made["section"]["curation"]
         lines += verdicts({name: steps[name] for name in made["section"]["order"]["curation"]}, place[1], row)
     elif row.get("reason"):
@@ -70,10 +72,15 @@ def rows(curate: Path, table: str, condition: pl.Expr) -> list[dict]:
     return pl.scan_parquet(file).filter(condition).collect().to_dicts() if file.is_file() else []
 
 
-def recorded(out: Path) -> dict | None:
-    """The provenance of an out, where it stands beside it."""
-    file = lineage.provenance_file(out)
-    return json.loads(file.read_text()) if file.is_file() else None
+def origin(curate: Path) -> dict:
+    """What the curation in a folder was made of. Raises InputError where nothing here tells it."""
+    entries, unknown = lineage.entries()
+    of_folder = [entry for entry in entries if any(Path(out).parent == curate for out in entry["outs"])]
+    held = {out: artifact.digest(out) for out in (str(curate / f"{table}.parquet") for table in TABLES) if Path(out).is_file()}
+    same = [entry for entry in of_folder if all(entry["outs"].get(out, digest) == digest for out, digest in held.items())]
+    if same or (of_folder and not vouched.stages()):
+        return (same or of_folder)[0]
+    raise InputError(lineage.untold(unknown or [str(curate)]))
 
 
 def found_in(name: str, data: Path) -> tuple[str, pl.DataFrame] | None:
@@ -126,27 +133,33 @@ def same(one: pl.DataFrame, other: pl.DataFrame) -> bool:
     return one["text"][0] == other["text"][0]
 
 
-def shards(name: str, made: dict | None, curate: Path) -> list[str]:
+def shards(name: str, made: dict, curate: Path) -> list[str]:
     """Where the token shards that were made from this curation hold the document."""
-    found = []
+    found, gone = [], vouched.missing()
     for entry in made_from(made, curate, "documents"):
-        if entry["stage"] == "tokens":
-            for file in sorted({Path(out) for out in entry["outs"] if out.endswith(".parquet") and Path(out).is_file()}):
-                for row in pl.scan_parquet(file).filter(pl.col("id") == name).collect().to_dicts():
-                    found.append(f"{file.with_suffix('.npy')}: tokens {row['start']:,} to {row['start'] + row['length']:,}")
-    return found
+        if entry["stage"] != "tokens":
+            continue
+        for file in sorted({Path(out) for out in entry["outs"] if out.endswith(".parquet") and Path(out).is_file()}):
+            for row in pl.scan_parquet(file).filter(pl.col("id") == name).collect().to_dicts():
+                found.append(f"{file.with_suffix('.npy')}: tokens {row['start']:,} to {row['start'] + row['length']:,}")
+        found += [f"{out}: not here, so where it stands can't be told before `dvc pull tokens`" for out in entry["outs"] if out in gone]
+    return list(dict.fromkeys(found))
 
 
-def models(made: dict | None, curate: Path, table: str, split: str | None) -> list[str]:
+def models(made: dict, curate: Path, table: str, split: str | None) -> list[str]:
     """Every model made from the table, and whether it was trained on the row's split."""
-    how = "trained on its table" if split == "train" else f"its table was read, but {split} is never trained on"
-    outs = {(out, e["stage"], e["identity"]) for e in made_from(made, curate, table) for out in e["outs"] if out.endswith("/model")}
-    return [f"{out} ({stage} {identity[:12]}): {how}" for out, stage, identity in sorted(outs) if Path(out).exists()]
+    how, gone = "trained on its table" if split == "train" else f"its table was read, but {split} is never trained on", vouched.missing()
+    found: dict[str, str] = {}
+    for entry in made_from(made, curate, table):
+        for out in (out for out in entry["outs"] if out.endswith("/model") and (Path(out).exists() or out in gone)):
+            identity = "as dvc.lock has it" if "lock" in entry else entry["identity"][:12]
+            found.setdefault(out, f"{out} ({entry['stage']} {identity}): {how}{'; not here' if out in gone else ''}")
+    return [found[out] for out in sorted(found)]
 
 
-def made_from(made: dict | None, curate: Path, table: str) -> list[dict]:
+def made_from(made: dict, curate: Path, table: str) -> list[dict]:
     """The provenances of what was made from a table of this curation."""
-    digest = made["outs"].get(f"{curate}/{table}.parquet") if made else None
+    digest = made["outs"].get(f"{curate}/{table}.parquet")
     entries = {entry["identity"]: entry for some in lineage.find().values() for entry in some}
     return descendants({digest}, list(entries.values())) if digest else []
 

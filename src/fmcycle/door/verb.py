@@ -95,6 +95,7 @@ def run(verb: str, arguments: list[str]) -> int:
     if verb == "lineage":
         from fmcycle import lineage
 
+        there(given.path)
         lineage.show(given.path)
     elif verb == "gate":
         from fmcycle.serving.deploy import gate
@@ -110,6 +111,17 @@ def run(verb: str, arguments: list[str]) -> int:
 
         print(export())
     return 0
+
+
+def there(path: str) -> None:
+    """Raise InputError for a path that leads nowhere, with the nearest that is there."""
+    from pathlib import Path
+
+    from fmcycle.door.path import nearest, repair
+
+    if not Path(path).exists():
+        near = nearest(path)
+        raise InputError(f"{path} is not there; {f'did you mean {near}?' if near else repair(Path(path))}")
 
 
 def compose(settings: dict[str, str]) -> int:
