@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from fmcycle import artifact
+from fmcycle import artifact, manifest
 from fmcycle.error import InputError
 
 LOCK, CONFIG = Path("dvc.lock"), "artifacts/config.yaml"
@@ -68,13 +68,7 @@ def records(names: list[str]) -> tuple[list[dict], list[str]]:
 
 def members(folders: set[str]) -> dict[str, str]:
     """{file: sha256} of what the manifests of folders that are here name."""
-    manifests = {folder: Path(folder) / artifact.MANIFEST for folder in folders}
-    return {
-        f"{folder}/{name}": entry["sha256"]
-        for folder, file in manifests.items()
-        if file.is_file()
-        for name, entry in json.loads(file.read_text()).items()
-    }
+    return {f"{folder}/{name}": entry["sha256"] for folder in folders for name, entry in (manifest.read(Path(folder)) or {}).items()}
 
 
 def missing() -> dict[str, str]:

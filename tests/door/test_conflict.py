@@ -11,6 +11,11 @@ CASES = {
     "space.strategy.peft_config.r.values=[]": "space.strategy.peft_config.r.values is empty",
     "space.strategy.peft_config.r.values=[4,-8]": "space.strategy.peft_config.r: in candidates.align_again it must be a whole number",
     "+space.optimizer.rate={_target_: fmcycle.search.Choice, values: [1]}": "space.optimizer.rate: candidates.align_again has no such key",
+    "judge.instruction.half=both": "judge.instruction.half: must be first, not both: what chooses must not confirm itself",
+    "confirm.preference.half=first": "confirm.preference.half: must be second, not first",
+    "+judge.fidelity={_target_: fmcycle.evaluation.fidelity.Fidelity, documents: x, reference: y}": (
+        "judge.fidelity: draws no half of its rows"
+    ),
     "incumbent=nobody": "incumbent nobody is none of the entrants aligned, finetuned",
 }
 

@@ -13,6 +13,7 @@ SENTENCES = (  # what an option may lack in a stage: a file, a choice of data, a
     r"reads inputs\.\w+, and stage \w+ has no such input: add \+inputs\.\w+=PATH",
     r"reads [\w.]+, and stage \w+ has no \w+; choose another \w+, or a stage that has it: \w+",
     r"needs a value: give [\w.]+=VALUE",
+    r"draws no half of its rows",
 )
 
 

@@ -3,9 +3,11 @@
 import math
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
 
+from fmcycle.curation.split import by_group
 from fmcycle.error import InputError
 from fmcycle.evaluation.bits_per_byte import BitsPerByte, encode, token_losses, windows
 from fmcycle.evaluation.held_out import held_out
@@ -61,4 +63,19 @@ def test_a_context_beyond_the_models_positions_is_refused(assistant, material):
 def test_the_two_halves_share_nothing_and_make_the_whole(material):
     path = str(material / "documents.parquet")
     first, second, both = ([row["id"] for row in held_out(path, "train", half=half)] for half in ("first", "second", "both"))
-    assert first + second == both and min(len(first), len(second)) > len(both) / 4
+    assert sorted(first + second) == sorted(both) and min(len(first), len(second)) > len(both) / 4
+
+
+@pytest.mark.parametrize("grouped", [True, False])
+def test_the_halves_share_nothing_with_the_splits(tmp_path, grouped):
+    """A row without a group is its own: the digest that put it into validation must not put it into one half."""
+    rows = pl.DataFrame({"id": [f"row/{n}" for n in range(400)]})
+    rows = rows.with_columns(group=pl.col("id") if not grouped else pl.col("id").str.slice(0, 6))
+    split = by_group(rows, validation=0.25, test=0.25)
+    (split if grouped else split.drop("group")).write_parquet(tmp_path / "rows.parquet")
+    for name in ("train", "validation", "test"):
+        halves = [held_out(str(tmp_path / "rows.parquet"), name, half=half) for half in ("first", "second")]
+        if not grouped:
+            assert all(0.35 < len(half) / sum(map(len, halves)) < 0.65 for half in halves), name
+        groups = [{row.get("group") or row["id"] for row in half} for half in halves]
+        assert not groups[0] & groups[1], "what one half asks, the other does not"

@@ -8,11 +8,14 @@ import sys
 import time
 from types import SimpleNamespace
 
+import polars as pl
 import pytest
 import yaml
 
 from fmcycle import artifact, model_store
+from fmcycle.curation.split import by_group
 from fmcycle.error import InputError
+from fmcycle.evaluation.held_out import half_of
 from fmcycle.stage.select import run
 
 RENDER = {"_target_": "fmcycle.processor.chat.render", "_partial_": True}
@@ -89,6 +92,39 @@ def test_wrong_keys_are_refused_with_their_name(material, tmp_path):
         run(SimpleNamespace(**cfg | {"score": {"accuracy": 1.0}}))
     with pytest.raises(InputError, match=r"space\.optimizer\.rate"):
         run(SimpleNamespace(**cfg | {"space": {"optimizer": {"rate": cfg["space"]["optimizer"]["lr"]}}}))
+
+
+def test_rows_without_groups_are_confirmed_on_too(material, tmp_path):
+    """The split of such a row is a digest of its id, and so must not be its half."""
+    cfg = config(material, tmp_path, trials=1)
+    rows = pl.read_parquet(material / "instructions.parquet").drop("split").with_columns(group=pl.col("id"))
+    by_group(rows, validation=0.2, test=0.1).drop("group").write_parquet(tmp_path / "rows.parquet")
+    for place in ("judge", "confirm"):
+        cfg[place] = {"instruction": cfg[place]["instruction"] | {"instructions": str(tmp_path / "rows.parquet")}}
+    assert run(SimpleNamespace(**cfg))["rouge_l/n"] > 0
+
+
+@pytest.mark.parametrize("empty", ["first", "second"])
+def test_an_empty_half_is_told_before_anything_is_judged(material, tmp_path, empty):
+    cfg = config(material, tmp_path)
+    rows = pl.read_parquet(material / "instructions.parquet")
+    keep = [row["split"] != "validation" or half_of(row) != empty for row in rows.to_dicts()]
+    rows.filter(pl.Series(keep)).write_parquet(tmp_path / "rows.parquet")
+    for place in ("judge", "confirm"):
+        cfg[place] = {"instruction": cfg[place]["instruction"] | {"instructions": str(tmp_path / "rows.parquet")}}
+    place = {"first": "judge", "second": "confirm"}[empty]
+    with pytest.raises(InputError, match=rf"{place}\.instruction: no rows in the {empty} half of validation.*raise split\.validation"):
+        run(SimpleNamespace(**cfg))
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_score_that_no_judge_gives_is_told_before_anything_is_judged(material, tmp_path):
+    cfg = config(material, tmp_path) | {"score": {"rouge_l": 1.0, "preference_accuracy": 0.5}}
+    with pytest.raises(InputError, match=r"score\.preference_accuracy: not measured by judge \(instruction measure bleu.*~score\.pref"):
+        run(SimpleNamespace(**cfg))
+    with pytest.raises(InputError, match=r"score\.rouge_l: not measured by judge \(there are none\)"):
+        run(SimpleNamespace(**config(material, tmp_path) | {"judge": {}}))
+    assert not (tmp_path / "runs").exists()
 
 
 @pytest.mark.prove

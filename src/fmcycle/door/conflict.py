@@ -70,6 +70,7 @@ def _search(config) -> Iterator[str]:
         return
     if config.get("incumbent") not in entrants:
         yield f"incumbent {config.get('incumbent')} is none of the entrants {', '.join(entrants)}: name one of them"
+    yield from _halves(config)
     for path, draw in _draws(config["space"], ()):
         key = f"space.{'.'.join(path)}"
         low, high, values = draw.get("low"), draw.get("high"), draw.get("values")
@@ -80,6 +81,17 @@ def _search(config) -> Iterator[str]:
         drawn = [value for value in (low, high, *(values or ())) if value is not None]
         for name, candidate in candidates.items():
             yield from (f"{key}: {fault}" for fault in dict.fromkeys(_unfit(candidate, name, path, value) for value in drawn) if fault)
+
+
+def _halves(config) -> Iterator[str]:
+    """Evaluations that would choose and confirm on the same rows."""
+    for place, wanted in (("judge", "first"), ("confirm", "second")):
+        for name, node in config[place].items():
+            known = signature.read(str(node.get("_target_")))
+            if known and "half" not in known.parameters:
+                yield f"{place}.{name}: draws no half of its rows, so what chooses would confirm itself: leave it out of evaluation@{place}"
+            elif node.get("half") != wanted:
+                yield f"{place}.{name}.half: must be {wanted}, not {node.get('half', 'both')}: what chooses must not confirm itself"
 
 
 def _draws(space, path: tuple) -> Iterator[tuple[tuple, dict]]:

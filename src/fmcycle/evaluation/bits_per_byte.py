@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -81,6 +82,7 @@ class BitsPerByte:
 
     documents: ExistingPath
     split: str = "test"
+    half: Literal["both", "first", "second"] = "both"
     limit: PositiveInt | None = 400
     context: PositiveInt | None = None
     stride: PositiveInt | None = None
@@ -88,10 +90,16 @@ class BitsPerByte:
     resamples: PositiveInt = 1000
     seed: NonNegativeInt = 0
 
+    gives = ("bits_per_byte", "perplexity")
+
+    def rows(self) -> list[dict]:
+        """The documents that are scored."""
+        return held_out(self.documents, self.split, self.limit, self.half)
+
     def __call__(self, model, processor) -> dict[str, float]:
         from torchmetrics.text import Perplexity
 
-        texts = [document["text"] for document in held_out(self.documents, self.split, self.limit)]
+        texts = [document["text"] for document in self.rows()]
         context = check_context(model, self.context)
         sequences = [[processor.eos_token_id, *ids] for ids in encode(processor, texts)]
         exact, stride = Perplexity(ignore_index=-100).to(model.device), self.stride or (context + 1) // 2

@@ -14,8 +14,8 @@ Half = Literal["both", "first", "second"]
 def held_out(path: str, split: str | None, limit: int | None = None, half: Half = "both") -> list[dict]:
     """Rows (dicts) of a parquet file with columns `id` and `split`, the first `limit` by sha256 of the id.
 
-    split: None takes every split (prompts, from which nothing is learned). half: the first or second half of the digests, where one half
-    chooses and the other, fresh one confirms. A split without rows is an empty list.
+    split: None takes every split (prompts, from which nothing is learned). half: the rows of one half of the groups; the first chooses, the
+    other, fresh one confirms. A split without rows is an empty list.
     Raises InputError where the file has no such columns.
     """
     schema = pl.read_parquet_schema(path)
@@ -24,8 +24,14 @@ def held_out(path: str, split: str | None, limit: int | None = None, half: Half 
         raise InputError(f"{path}: no column {', '.join(sorted(missing))}; name a file that `fmcycle curate` wrote")
     frame = pl.scan_parquet(path)
     rows = (frame if split is None else frame.filter(pl.col("split") == split)).collect().to_dicts()
-    rows = [row for row in rows if half == "both" or (digest(row) < "8") == (half == "first")]
+    rows = [row for row in rows if half in ("both", half_of(row))]
     return sorted(rows, key=digest)[:limit]
+
+
+def half_of(row: dict) -> str:
+    """`first` or `second`: by a digest of the row's group, else of its id, which shares nothing with the one that cuts the splits."""
+    digest = hashlib.sha256(f"half {row.get('group') or row['id']}".encode()).hexdigest()
+    return "first" if digest < "8" else "second"
 
 
 def digest(row: dict) -> str:

@@ -33,8 +33,14 @@ class Instruction:
     resamples: PositiveInt = 1000
     seed: NonNegativeInt = 0
 
+    gives = ("rouge_l", "bleu", "exact_match")
+
+    def rows(self) -> list[dict]:
+        """What is asked."""
+        return per_group(held_out(self.instructions, self.split, half=self.half), "task", self.per_task)
+
     def __call__(self, model, processor) -> dict[str, float]:
-        rows = per_group(held_out(self.instructions, self.split, half=self.half), "task", self.per_task)
+        rows = self.rows()
         expected = [each["messages"][-1]["content"] for each in rows]
         own = self._scores(model, processor, rows, expected)
         metrics = self._metrics("", own)

@@ -32,8 +32,14 @@ class Preference:
     resamples: PositiveInt = 1000
     seed: NonNegativeInt = 0
 
+    gives = ("preference_accuracy", "reward_accuracy", "reward_margin")
+
+    def rows(self) -> list[dict]:
+        """The pairs that are judged."""
+        return held_out(self.preferences, self.split, self.limit, self.half)
+
     def __call__(self, model, processor) -> dict[str, float]:
-        pairs = held_out(self.preferences, self.split, self.limit, self.half)
+        pairs = self.rows()
         sums, tokens = self._log_likelihoods(model, processor, pairs)
         means = sums / np.maximum(tokens, 1)
         metrics = row("preference_accuracy", *wilson(int((means[:, 0] > means[:, 1]).sum()), len(pairs)), len(pairs))

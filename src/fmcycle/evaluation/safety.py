@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from fmcycle.evaluation.bits_per_byte import encode
 from fmcycle.evaluation.generate import answers, continuations
@@ -46,13 +47,20 @@ class Safety:
     prompts: ExistingPath
     render: Callable
     split: str = "test"
+    half: Literal["both", "first", "second"] = "both"
     per_kind: PositiveInt = 60
     max_new_tokens: PositiveInt = 48
     batch_size: PositiveInt = 16
 
+    gives = ("refusal_rate", "over_refusal_rate", "toxicity_rate")
+
+    def rows(self) -> list[dict]:
+        """The prompts that are put."""
+        rows = held_out(self.prompts, None, half=self.half)
+        return per_group([each for each in rows if each["kind"] != "harmless" or each["split"] == self.split], "kind", self.per_kind)
+
     def __call__(self, model, processor) -> dict[str, float]:
-        rows = [each for each in held_out(self.prompts, None) if each["kind"] != "harmless" or each["split"] == self.split]
-        rows = per_group(rows, "kind", self.per_kind)
+        rows = self.rows()
         length = {"max_new_tokens": self.max_new_tokens, "batch_size": self.batch_size}
         metrics: dict[str, float] = {}
         for kind, name in (("harmful", "refusal_rate"), ("harmless", "over_refusal_rate")):

@@ -58,6 +58,7 @@ def run(cfg: Config) -> dict[str, float]:
             search.changed(section, dict.fromkeys(space))
         except KeyError as error:
             raise InputError(f"space.{error.args[0]}: candidates.{name} has no such key; correct it in conf/search") from None
+    check_fresh(cfg)
     rows = [entrant(cfg, name, folder) for name, folder in cfg.entrants.items()]
     for study, trial in search.study(Path(cfg.runs), cfg.seed, cfg.trials):
         attempt(cfg, study, trial, space)
@@ -68,6 +69,25 @@ def run(cfg: Config) -> dict[str, float]:
     metrics |= {"trials": len(trials), "failed_trials": sum(row["score"] is None for row in trials)}
     keep(cfg, winner, [*rows, *trials])
     return metrics
+
+
+def check_fresh(cfg: Config) -> None:
+    """Raise InputError, before anything is judged, where a score could not be told or no rows are left to tell it on."""
+    for place, nodes in (("judge", cfg.judge), ("confirm", cfg.confirm)):
+        evaluations = build(nodes)
+        given = {metric for evaluation in evaluations.values() for metric in evaluation.gives}
+        if lacking := [metric for metric in cfg.score if metric not in given]:
+            measures = f"{', '.join(evaluations)} measure {', '.join(sorted(given))}" if given else "there are none"
+            raise InputError(
+                f"score.{lacking[0]}: not measured by {place} ({measures}); leave it out with ~score.{lacking[0]}, or choose an evaluation "
+                f"that gives it, 'evaluation@{place}=[...]'"
+            )
+        for name, evaluation in evaluations.items():
+            if not evaluation.rows():
+                raise InputError(
+                    f"{place}.{name}: no rows in the {evaluation.half} half of {evaluation.split}, and the other half can't choose and "
+                    f"confirm: raise split.{evaluation.split} and run `fmcycle curate` again, or name a table with more groups of rows"
+                )
 
 
 def entrant(cfg: Config, name: str, folder: str) -> dict:
