@@ -111,7 +111,7 @@ def _probe(model) -> dict[str, torch.Tensor]:
 
 def _divergence(first: torch.Tensor, second: torch.Tensor) -> float:
     """The largest Kullback-Leibler divergence over all positions, in nats."""
-    p, q = F.log_softmax(first.double(), -1), F.log_softmax(second.double(), -1)
+    p, q = (F.log_softmax(logits.cpu().double(), -1) for logits in (first, second))
     return float((p.exp() * (p - q)).sum(-1).max())
 
 
@@ -149,6 +149,11 @@ class Prompted(torch.nn.Module):
     def device(self) -> torch.device:
         """The device of the model below."""
         return self.model.get_base_model().device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type of the weights of the model below."""
+        return self.model.get_base_model().dtype
 
     def forward(self, input_ids=None, attention_mask=None, past_key_values=None, logits_to_keep=0, **more):
         """A transformers output; the cache in it holds the vectors."""

@@ -1,4 +1,4 @@
-"""What a batch holds for a transformers model's forward."""
+"""What a batch holds for a transformers model's forward, and where it lies."""
 
 from typing import Any
 
@@ -12,3 +12,11 @@ def given(model: Any, batch: dict) -> dict:
     if "input_ids" in found and "attention_mask" not in found and pad is not None:
         found["attention_mask"] = (found["input_ids"] != pad).long()
     return found
+
+
+def placed(model: Any, batch: Any) -> Any:
+    """`batch` (a tensor, or dicts of them) on the device of `model`, its floating numbers in the model's type, where it says of them."""
+    if isinstance(batch, dict):
+        return {name: placed(model, value) for name, value in batch.items()}
+    kind = getattr(model, "dtype", None) if batch.is_floating_point() else None
+    return batch.to(device=getattr(model, "device", None), dtype=kind)

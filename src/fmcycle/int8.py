@@ -63,7 +63,7 @@ def round_weights(model):
 
 
 def run_in_integers(model):
-    """Let every Linear of a model with weights on the grid multiply integers; for inference on the CPU."""
+    """Let every Linear of a model with weights on the grid multiply integers; for inference on the CPU, which alone has the product."""
     for name, module in list(model.named_modules()):
         if isinstance(module, nn.Linear):
             parent, _, last = name.rpartition(".")

@@ -102,9 +102,9 @@ def _not_floats(folder: Path) -> dict[str, str]:
     return found
 
 
-def load_model(folder: str | Path):
+def load_model(folder: str | Path, device=None, dtype=None):
     """(model, processor) of a model folder, as `load_weights` and `load_processor` have them; `verify` it first."""
-    return load_weights(folder), load_processor(folder)
+    return load_weights(folder, device, dtype), load_processor(folder)
 
 
 def architecture(folder: str | Path):
@@ -123,10 +123,11 @@ def architecture(folder: str | Path):
     return found
 
 
-def load_weights(folder: str | Path):
-    """The model of a model folder, in evaluation mode, fp32, on the CPU; `verify` it first.
+def load_weights(folder: str | Path, device=None, dtype=None):
+    """The model of a model folder, in evaluation mode, on `device` (None: the CPU) in `dtype` (None: fp32); `verify` it first.
 
-    One that `compress=int8` made multiplies integers. Under `torch.device("meta")` it has shapes only, and is checked all the same.
+    One that `compress=int8` made multiplies integers, and stays on the CPU. Under `torch.device("meta")` it has shapes only, and is
+    checked all the same.
     Raises InputError when a weight is missing or unexpected: never a silent random init; and for a folder that holds an adapter beside
     its weights, which transformers would put on without a word.
     """
@@ -137,23 +138,40 @@ def load_weights(folder: str | Path):
     folder = Path(folder)
     shapes = torch.empty(0).is_meta
     if pipeline.is_pipeline(folder):
-        return pipeline.load(folder, weights=not shapes).eval()
+        parts = pipeline.load(folder, weights=not shapes).eval()
+        return parts if shapes else place(parts, device, dtype)
     kind = architecture(folder)
     if (folder / "adapter_config.json").exists():
         raise InputError(f"{folder}/adapter_config.json: an adapter beside whole weights; give it a folder of its own, and name that")
     for file in sorted(folder.glob("*.index.json")):
         artifact.indexed(file)
     _check_fits(folder, kind)  # before memory is taken for what may not fit
-    options = {"device_map": "meta"} if shapes else {"dtype": torch.float32}
+    integers, adapted = (not shapes and found for found in (int8.compressed(folder), (folder / ADAPTER).is_dir()))
+    options = {"device_map": "meta"} if shapes else {"dtype": torch.float32 if integers or adapted else dtype or torch.float32}
     with library(f"{folder}: its weights"), torch.device("cpu"):
         model = kind.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False, **options)
-    if not shapes and int8.compressed(folder):
+    if integers:
         model = int8.run_in_integers(model)
-    if (folder / ADAPTER).is_dir() and not shapes:
+        if device is not None and torch.device(device).type != "cpu":
+            print(f"{folder} multiplies 8-bit integers, which runs on the CPU: it stays there, in fp32", flush=True)
+    if adapted:
         from fmcycle import adapter
 
         model = adapter.Prompted(adapter.load(model, folder / ADAPTER))
-    return model.eval()
+    return model.eval() if shapes or integers else place(model.eval(), device, dtype)
+
+
+def place(model, device=None, dtype=None):
+    """`model` on `device` (None: the CPU), its weights in `dtype` (None: fp32).
+
+    Buffers keep their type: the frequencies of rotary embeddings need theirs.
+    """
+    import torch
+
+    for parameter in model.parameters():
+        if parameter.is_floating_point():
+            parameter.data = parameter.data.to(dtype or torch.float32)
+    return model.to(device or "cpu")
 
 
 def _check_fits(folder: Path, kind) -> None:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from fmcycle import artifact, durable, model_store
 from fmcycle.error import InputError
+from fmcycle.given import placed
 
 INDEX = "model_index.json"
 LIBRARIES = ("diffusers", "transformers")
@@ -36,6 +37,11 @@ class Diffusion(nn.Module):
     def device(self) -> torch.device:
         """Where the weights are."""
         return next(self.parameters()).device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type of the weights."""
+        return next(self.parameters()).dtype
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -80,18 +86,20 @@ class Diffusion(nn.Module):
         """Samples (count, C, H, W) in [-1, 1] by DDIM (Song et al., 2021) in `steps` steps.
 
         condition: {"labels": (count,)} or {"input_ids": (count, L)} or {}; guidance 1: no guidance, more: closer to the condition.
+        generator: of the CPU.
         """
         from diffusers import DDIMScheduler
 
         schedule = DDIMScheduler.from_config(self.scheduler.config, clip_sample=True)
         schedule.set_timesteps(steps)
-        x = torch.randn(count, *self.shape, generator=generator, device=self.device)
+        x = torch.randn(count, *self.shape, generator=generator).to(self.device)  # drawn on the CPU: the same picture on every device
+        condition = placed(self, condition)
         free = self.nothing(condition)
         for t in schedule.timesteps:
             at = torch.full((count,), int(t), device=self.device)
-            predicted = self(x, at, **condition)
+            predicted = self(x.to(self.dtype), at, **condition).float()
             if condition and guidance != 1:
-                without = self(x, at, **free)
+                without = self(x.to(self.dtype), at, **free).float()
                 predicted = without + guidance * (predicted - without)
             # the noise is told anew from the clipped picture: guided far off, the two would drift apart, the more steps the further
             x = schedule.step(predicted, t, x, use_clipped_model_output=True).prev_sample

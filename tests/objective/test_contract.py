@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import diffusers
+import elsewhere
 import pytest
 import torch
 import transformers
@@ -10,6 +11,7 @@ import yaml
 from transformers import LlamaConfig, LlamaForCausalLM, LlamaForSequenceClassification
 
 from fmcycle.build import build
+from fmcycle.given import placed
 from fmcycle.pipeline import Diffusion
 from fmcycle.training import speed
 
@@ -100,4 +102,19 @@ def test_fused_equals_plain(file):
         out = objective(model, batch_of(name))
         out["loss"].backward()
         found.append([out["loss"].detach(), *(p.grad for p in model.parameters() if p.grad is not None)])
+    torch.testing.assert_close(found[0], found[1], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_it_computes_elsewhere_what_it_computes_here(file):
+    name, objective = file.stem, build(yaml.safe_load(file.read_text()))
+    found = []
+    with elsewhere.device() as there:
+        for device in ("cpu", there):
+            model = speed.fuse(model_of(name)).to(device)
+            torch.manual_seed(3)
+            out = objective(model, placed(model, batch_of(name)))
+            assert out["loss"].device.type == torch.device(device).type
+            out["loss"].backward()
+            found.append([out["loss"].detach().cpu(), *(p.grad.cpu() for p in model.parameters() if p.grad is not None)])
     torch.testing.assert_close(found[0], found[1], rtol=1e-4, atol=1e-5)

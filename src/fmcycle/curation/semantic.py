@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 
 from fmcycle.curation.corpus import Fetch
+from fmcycle.given import placed
 from fmcycle.number import ExistingPath, Fraction, NonNegativeInt, PositiveInt
 
 BLOCK = 1024  # rows compared at a time
@@ -103,11 +104,12 @@ def of_pieces(texts: list[str], model: str, max_length: int, batch_size: int) ->
         chosen = order[begin : begin + batch_size]
         batch = processor([texts[place] for place in chosen], truncation=True, max_length=max_length, padding=True, return_tensors="pt")
         with torch.inference_mode():
-            hidden = encoder(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).last_hidden_state
-        weight = batch["attention_mask"].unsqueeze(-1).to(hidden.dtype)
+            read = placed(encoder, {name: batch[name] for name in ("input_ids", "attention_mask")})
+            hidden = encoder(**read).last_hidden_state
+        weight = read["attention_mask"].unsqueeze(-1).to(hidden.dtype)
         mean = (hidden * weight).sum(1) / weight.sum(1).clamp(min=1)
         # what two batches differ in by rounding is rounded away
-        found[chosen] = torch.nn.functional.normalize(mean.float(), dim=-1).numpy().round(5)
+        found[chosen] = torch.nn.functional.normalize(mean.float(), dim=-1).cpu().numpy().round(5)
     return found
 
 

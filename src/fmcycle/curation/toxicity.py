@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 
 from fmcycle.curation import linear, word
+from fmcycle.given import placed
 from fmcycle.number import ExistingPath, Fraction, NonNegativeInt, PositiveInt
 
 LETTERS = 4  # h4te, hte and "h a t e" still share some with "hate"
@@ -150,7 +151,8 @@ def probability(lines: pl.Series, *, folder: str, label: str, batch: int) -> np.
     for start in range(0, len(lines), batch):
         read = tokenizer(lines[start : start + batch].to_list(), truncation=True, max_length=256, padding=True, return_tensors="pt")
         with torch.inference_mode():
-            found.append(network(**read).logits.softmax(-1)[:, int(names[label.lower()])].double().numpy())
+            logits = network(**placed(network, dict(read))).logits.float()
+            found.append(logits.softmax(-1)[:, int(names[label.lower()])].cpu().double().numpy())
     return np.concatenate(found) if found else np.array([])
 
 

@@ -8,6 +8,7 @@ import torch
 
 from fmcycle import artifact, durable
 from fmcycle.data.order import rows_of_step
+from fmcycle.given import placed
 
 
 def annotate(
@@ -15,7 +16,7 @@ def annotate(
 ) -> None:
     """Give `rows` the column `function(model, batch) -> (B,)` at `indices`; elsewhere it is NaN, so that a use of it is seen.
 
-    model: () -> model, called only where nothing is kept; `key`: what the column depends on (digests and settings).
+    model: () -> model, called only where nothing is kept; `key`: what the column depends on (digests, settings, device and precision).
     """
     file = Path(folder) / f"{artifact.digest_of(key | {'column': column, 'indices': artifact.digest_of(indices.tolist())})}.npy"
     if not file.is_file():
@@ -34,7 +35,8 @@ def computed(rows, function: Callable, model, indices: np.ndarray, batch: int) -
     order = np.argsort(rows.lengths[indices], kind="stable")
     for begin in range(0, len(order), batch):
         places = order[begin : begin + batch]
-        values[places] = function(model, rows.collate([rows[int(index)] for index in indices[places]])).float().cpu().numpy()
+        read = placed(model, rows.collate([rows[int(index)] for index in indices[places]]))
+        values[places] = function(model, read).float().cpu().numpy()
     return values
 
 

@@ -5,6 +5,7 @@ import torch
 from fmcycle import model_store
 from fmcycle.engine import inputs
 from fmcycle.error import InputError
+from fmcycle.given import placed
 from fmcycle.number import PositiveInt
 
 KINDS = {"input_ids": "text", "pixel_values": "image"}  # every other main input is a sound's
@@ -19,8 +20,8 @@ class Classifier:
 
     tasks = ("classify",)
 
-    def __init__(self, folder: str, batch: PositiveInt = 16):
-        self.model, self.processor = model_store.load_model(folder)
+    def __init__(self, folder: str, batch: PositiveInt = 16, *, device=None, dtype=None):
+        self.model, self.processor = model_store.load_model(folder, device, dtype)
         self.batch = batch
         self.takes = (KINDS.get(self.model.main_input_name, "audio"),)
         self.labels = [self.model.config.id2label[index] for index in range(self.model.config.num_labels)]
@@ -48,7 +49,7 @@ class Classifier:
             given, _ = inputs.texts(self.model, self.processor, items)
         else:
             given = (inputs.pictures if self.takes == ("image",) else inputs.sounds)(self.processor, items)
-        logits = self.model(**given).logits.float()
+        logits = self.model(**placed(self.model, given)).logits.float()
         several = self.model.config.problem_type == "multi_label_classification"
         probabilities = torch.sigmoid(logits) if several else torch.softmax(logits, -1)
         return [dict(zip(self.labels, row, strict=True)) for row in probabilities.tolist()]

@@ -16,8 +16,8 @@ class Diffusion:
 
     tasks = ("generate_image",)
 
-    def __init__(self, folder: str, steps: PositiveInt = 50, guidance: NonNegativeFloat = 2.0):
-        self.model, self.processor = model_store.load_model(folder)
+    def __init__(self, folder: str, steps: PositiveInt = 50, guidance: NonNegativeFloat = 2.0, *, device=None, dtype=None):
+        self.model, self.processor = model_store.load_model(folder, device, dtype)
         self.steps, self.guidance = steps, guidance
         self.takes = () if self.model.classes is None and self.model.text_encoder is None else ("text",)
 
@@ -44,7 +44,7 @@ class Diffusion:
         asked = {"steps": steps or self.steps, "guidance": self.guidance if guidance is None else guidance}
         generator = torch.Generator().manual_seed(seed)
         images = self.model.sample(n, self._condition(prompt.strip(), n), generator=generator, **asked)
-        return [media.as_png(image) for image in images.float().numpy()]
+        return [media.as_png(image) for image in images.float().cpu().numpy()]
 
     def _condition(self, prompt: str, n: int) -> dict[str, torch.Tensor]:
         if self.model.classes is not None:

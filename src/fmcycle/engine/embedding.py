@@ -9,6 +9,7 @@ import torch
 from fmcycle import artifact, model_store
 from fmcycle.engine import inputs
 from fmcycle.error import InputError
+from fmcycle.given import placed
 from fmcycle.number import PositiveInt
 
 
@@ -21,8 +22,8 @@ class Embedding:
 
     tasks = ("embed",)
 
-    def __init__(self, folder: str, pooling: Literal["mean", "cls"] | None = None, batch: PositiveInt = 16):
-        self.model, self.processor = model_store.load_model(folder)
+    def __init__(self, folder: str, pooling: Literal["mean", "cls"] | None = None, batch: PositiveInt = 16, *, device=None, dtype=None):
+        self.model, self.processor = model_store.load_model(folder, device, dtype)
         self.pooling, self.batch = pooling or said(Path(folder)), batch
         self.masks = hasattr(self.model.config, "mask_ratio")
         if self.masks:
@@ -46,14 +47,15 @@ class Embedding:
                 part_of = chosen[start : start + self.batch]
                 found, read = (self._texts if kind is str else self._pictures)([items[index] for index in part_of])
                 tokens += read
-                for index, vector in zip(part_of, torch.nn.functional.normalize(found.float(), dim=-1).numpy(), strict=True):
+                for index, vector in zip(part_of, torch.nn.functional.normalize(found.float(), dim=-1).cpu().numpy(), strict=True):
                     vectors[index] = vector
         return np.stack(vectors), tokens
 
     def _texts(self, texts: list) -> tuple[torch.Tensor, int]:
         if "text" not in self.takes:
             raise InputError("this model reads pictures, not texts")
-        given, tokens = inputs.texts(self.model, self.processor, texts)
+        read, tokens = inputs.texts(self.model, self.processor, texts)
+        given = placed(self.model, read)
         if "image" in self.takes:
             return self.model.get_text_features(**given).pooler_output, tokens
         return self._pooled(self.model.base_model(**given).last_hidden_state, given["attention_mask"]), tokens
@@ -61,14 +63,14 @@ class Embedding:
     def _pictures(self, images: list) -> tuple[torch.Tensor, int]:
         if "image" not in self.takes:
             raise InputError("this model reads texts, not pictures")
-        given: dict[str, Any] = inputs.pictures(self.processor, images)
+        given: dict[str, Any] = placed(self.model, inputs.pictures(self.processor, images))
         if "text" in self.takes:
             return self.model.get_image_features(**given).pooler_output, 0
         if self.masks:
             patches = self.model.base_model.embeddings.patch_embeddings.num_patches
-            given["noise"] = torch.arange(float(patches)).expand(len(images), -1)
+            given["noise"] = torch.arange(float(patches), device=self.model.device).expand(len(images), -1)
         hidden = self.model.base_model(**given).last_hidden_state
-        return self._pooled(hidden, torch.ones(hidden.shape[:2])), 0
+        return self._pooled(hidden, hidden.new_ones(hidden.shape[:2])), 0
 
     def _pooled(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         if self.pooling == "cls":

@@ -18,8 +18,8 @@ class Pixel:
     tasks = ("generate_image",)
     takes: tuple[str, ...] = ()
 
-    def __init__(self, folder: str, temperature: PositiveFloat = 1.0):
-        self.model, self.processor = model_store.load_model(folder)
+    def __init__(self, folder: str, temperature: PositiveFloat = 1.0, *, device=None, dtype=None):
+        self.model, self.processor = model_store.load_model(folder, device, dtype)
         self.temperature = temperature
         prepare = part.image_processor_of(self.processor)
         self.shape = (prepare.size["height"], prepare.size["width"], media.channels_of(prepare))
@@ -52,9 +52,9 @@ class Pixel:
         """Levels (n, count), each drawn from what the model expects after those before it."""
         ids, cache, drawn = torch.full((n, 1), self.start), None, []
         for _ in range(count):
-            out = self.model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
+            out = self.model(input_ids=ids.to(self.model.device), past_key_values=cache, use_cache=True, logits_to_keep=1)
             cache = out.past_key_values
-            chances = torch.softmax(out.logits[:, -1, : self.start].float() / self.temperature, -1)
+            chances = torch.softmax(out.logits[:, -1, : self.start].float().cpu() / self.temperature, -1)  # drawn the same on every device
             ids = torch.multinomial(chances, 1, generator=generator)
             drawn.append(ids)
         return torch.cat(drawn, 1).numpy()

@@ -8,6 +8,7 @@ import torch
 from fmcycle import model_store, part
 from fmcycle.engine import inputs
 from fmcycle.engine.transformers import Sequence, turns
+from fmcycle.given import placed
 from fmcycle.number import PositiveInt
 
 
@@ -17,8 +18,8 @@ class Seq2Seq:
     tasks = ("completion",)
     takes = ("text",)
 
-    def __init__(self, folder: str, max_tokens: PositiveInt = 256):
-        self.model, self.processor = model_store.load_model(folder)
+    def __init__(self, folder: str, max_tokens: PositiveInt = 256, *, device=None, dtype=None):
+        self.model, self.processor = model_store.load_model(folder, device, dtype)
         self.max_tokens = max_tokens
 
     @property
@@ -50,7 +51,7 @@ class Seq2Seq:
 
         def forward(ids: torch.Tensor, cache: Any):
             if not read:
-                read.append(self.model.get_encoder()(input_ids=torch.tensor([prompt])))
-            return self.model(encoder_outputs=read[0], decoder_input_ids=ids, past_key_values=cache, use_cache=True)
+                read.append(self.model.get_encoder()(input_ids=placed(self.model, torch.tensor([prompt]))))
+            return self.model(encoder_outputs=read[0], decoder_input_ids=placed(self.model, ids), past_key_values=cache, use_cache=True)
 
         return forward

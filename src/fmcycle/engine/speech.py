@@ -4,6 +4,7 @@ import torch
 
 from fmcycle import model_store, part
 from fmcycle.engine import inputs
+from fmcycle.given import placed
 from fmcycle.number import PositiveInt
 
 
@@ -13,8 +14,8 @@ class Speech:
     tasks = ("transcribe",)
     takes = ("audio",)
 
-    def __init__(self, folder: str, max_tokens: PositiveInt = 224):
-        self.model, self.processor = model_store.load_model(folder)
+    def __init__(self, folder: str, max_tokens: PositiveInt = 224, *, device=None, dtype=None):
+        self.model, self.processor = model_store.load_model(folder, device, dtype)
         self.max_tokens = min(max_tokens, self.model.config.max_target_positions - 4)  # beside the tokens that begin a transcript
 
     def warm_up(self) -> None:
@@ -23,6 +24,6 @@ class Speech:
     @torch.inference_mode()
     def transcribe(self, wav: bytes) -> str:
         """The text. Raises InputError for bytes that are no WAV, or more of it than the model hears at once."""
-        features = inputs.sounds(self.processor, [wav])
+        features = placed(self.model, inputs.sounds(self.processor, [wav]))
         ids = self.model.generate(**features, do_sample=False, num_beams=1, max_new_tokens=self.max_tokens)
         return part.tokenizer_of(self.processor).decode(ids[0], skip_special_tokens=True).strip()

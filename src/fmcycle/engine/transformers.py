@@ -1,4 +1,4 @@
-"""The reference engine: transformers with a KV cache, every sequence by itself, on the CPU."""
+"""The reference engine: transformers with a KV cache, every sequence by itself."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -7,6 +7,7 @@ import torch
 
 from fmcycle import model_store, part
 from fmcycle.engine import inputs
+from fmcycle.given import placed
 from fmcycle.number import PositiveInt
 
 
@@ -19,8 +20,8 @@ class Transformers:
     Several threads may each run a stream of their own.
     """
 
-    def __init__(self, folder: str, max_tokens: PositiveInt = 256):
-        self.model, self.processor = model_store.load_model(folder)
+    def __init__(self, folder: str, max_tokens: PositiveInt = 256, *, device=None, dtype=None):
+        self.model, self.processor = model_store.load_model(folder, device, dtype)
         self.tokenizer = part.tokenizer_of(self.processor)
         self.max_tokens = max_tokens
         template = getattr(self.processor, "chat_template", None) or self.tokenizer.chat_template
@@ -52,11 +53,11 @@ class Transformers:
 
     def _reader(self, images: list[bytes] | None) -> Callable:
         """(ids, cache) -> output; the pictures are seen at the first step."""
-        pixels = inputs.pictures(self.processor, images) if images else {}
+        pixels = placed(self.model, inputs.pictures(self.processor, images)) if images else {}
 
         def forward(ids: torch.Tensor, cache: Any):
             seen = pixels if cache is None else {}
-            return self.model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1, **seen)
+            return self.model(input_ids=placed(self.model, ids), past_key_values=cache, use_cache=True, logits_to_keep=1, **seen)
 
         return forward
 
@@ -74,7 +75,7 @@ def turns(sequences: list["Sequence"]) -> Iterator[tuple[int, int]]:
 
 
 class Sequence:
-    """One answer in the making: its cache, its generator and what it has said.
+    """One answer in the making: its cache, its generator and what it has said; but for the cache all of it on the CPU.
 
     forward: (ids (1, T), cache or None) -> a transformers output with `logits` and `past_key_values`.
     """
@@ -95,7 +96,7 @@ class Sequence:
             return None
         out = self.forward(self.input, self.cache)
         self.cache = out.past_key_values
-        token = choose(out.logits[0, -1].float(), self.counts, self.request, self.generator)
+        token = choose(out.logits[0, -1].float().cpu(), self.counts, self.request, self.generator)  # drawn the same on every device
         self.counts[token] += 1
         self.left -= 1
         self.input = torch.tensor([[token]])

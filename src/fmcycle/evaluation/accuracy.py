@@ -9,7 +9,7 @@ import torch
 from fmcycle.error import InputError
 from fmcycle.evaluation.baseline import baselines
 from fmcycle.evaluation.interval import rate
-from fmcycle.given import given
+from fmcycle.given import given, placed
 from fmcycle.number import NonNegativeInt, PositiveInt
 
 
@@ -56,6 +56,5 @@ class Accuracy:
         found = []
         for begin in range(0, len(held_out), self.batch_size):
             batch = rows.collate(held_out[begin : begin + self.batch_size])
-            inputs = {name: value.to(model.device) for name, value in given(model, batch).items()}
-            found.append(model(**inputs).logits.argmax(-1).cpu().numpy())
+            found.append(model(**placed(model, given(model, batch))).logits.argmax(-1).cpu().numpy())
         return np.concatenate(found)

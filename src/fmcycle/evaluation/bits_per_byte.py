@@ -54,7 +54,7 @@ def token_losses(model, sequences: list[list[int]], *, context: int, stride: int
             ids[place, :length] = torch.tensor(sequences[index][start:end])
             targets[place, first - 1 - start : length - 1] = ids[place, first - start : length]
         logits, targets = model(input_ids=ids[:, :-1].to(model.device), use_cache=False).logits.float(), targets.to(model.device)
-        nats = cross_entropy(logits.transpose(1, 2), targets, reduction="none").double().cpu().numpy()
+        nats = cross_entropy(logits.transpose(1, 2), targets, reduction="none").cpu().double().numpy()
         if observe is not None:
             observe(logits, targets)
         for place, (_, index, start, end, first) in enumerate(batch):

@@ -58,7 +58,7 @@ class Drawn:
                 chosen = [rows[int(places[index % len(places)])] for index, places in enumerate(of_class)]
                 condition = {"input_ids": rows.collate(chosen)["input_ids"]}
             made = model.sample(len(part), condition, steps=self.steps, guidance=self.guidance, generator=generator)
-            drawn.append(made.flatten(1).cpu().numpy())
+            drawn.append(made.flatten(1).float().cpu().numpy())
         return asked, np.concatenate(drawn)
 
 

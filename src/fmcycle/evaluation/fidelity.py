@@ -31,7 +31,7 @@ class Fidelity:
 
     @torch.no_grad()
     def __call__(self, model, processor) -> dict[str, float]:
-        reference = model_store.load_model(self.reference)[0].to(model.device)
+        reference = model_store.load_model(self.reference, model.device, model.dtype)[0]
         positions = model.config.max_position_embeddings
         texts = [document["text"] for document in held_out(self.documents, self.split, self.limit)]
         sequences = [[processor.eos_token_id, *ids][:positions] for ids in encode(processor, texts)]

@@ -48,7 +48,8 @@ class Instruction:
             chosen = [index for index, each in enumerate(rows) if each["task"] == task]
             metrics |= self._metrics(f"{task}/", {name: scores[chosen] for name, scores in own.items()})
         if self.reference is not None:
-            other = self._scores(model_store.load_model(self.reference)[0].to(model.device), processor, rows, expected)
+            reference = model_store.load_model(self.reference, model.device, model.dtype)[0]
+            other = self._scores(reference, processor, rows, expected)
             metrics |= self._metrics("reference/", other)
             for name in ("rouge_l", "exact_match"):
                 gain = bootstrap(own[name] - other[name], resamples=self.resamples, seed=self.seed)

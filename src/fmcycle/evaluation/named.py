@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from fmcycle.evaluation.interval import rate
+from fmcycle.given import placed
 from fmcycle.number import PositiveInt
 from fmcycle.part import ends, tokenizer_of
 
@@ -52,8 +53,7 @@ class Named:
             for begin in range(0, len(places), self.batch_size):
                 part = places[begin : begin + self.batch_size]
                 given = [{name: row[name] for name in SEEN if name in row} | ask(row) for row in (held_out[place] for place in part)]
-                batch = {name: values.to(model.device) for name, values in rows.collate(given).items()}
-                made = model.generate(**batch, max_new_tokens=self.max_new_tokens, do_sample=False)
+                made = model.generate(**placed(model, rows.collate(given)), max_new_tokens=self.max_new_tokens, do_sample=False)
                 for place, ids in zip(part, made.tolist(), strict=True):
                     found[place] = until(ids[len(prompt(held_out[place])) :], stop)
         return found

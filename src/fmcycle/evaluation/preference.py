@@ -44,7 +44,8 @@ class Preference:
         means = sums / np.maximum(tokens, 1)
         metrics = row("preference_accuracy", *wilson(int((means[:, 0] > means[:, 1]).sum()), len(pairs)), len(pairs))
         if self.reference is not None:
-            other, _ = self._log_likelihoods(model_store.load_model(self.reference)[0].to(model.device), processor, pairs)
+            reference = model_store.load_model(self.reference, model.device, model.dtype)[0]
+            other, _ = self._log_likelihoods(reference, processor, pairs)
             margin = (sums - other)[:, 0] - (sums - other)[:, 1]
             metrics |= row("reward_accuracy", *wilson(int((margin > 0).sum()), len(pairs)), len(pairs))
             metrics |= row("reward_margin", *bootstrap(margin, resamples=self.resamples, seed=self.seed), len(pairs))

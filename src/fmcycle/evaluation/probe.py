@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from fmcycle.evaluation.interval import bootstrap, rate, row
+from fmcycle.given import placed
 from fmcycle.number import NonNegativeInt, PositiveInt
 
 
@@ -50,9 +51,10 @@ class Probe:
             encoder.config.mask_ratio, masked = 0.0, encoder.config.mask_ratio
         try:
             for begin in range(0, len(pictures), self.batch_size):
-                part = torch.from_numpy(pictures[begin : begin + self.batch_size]).to(model.device)
+                part = placed(model, torch.from_numpy(pictures[begin : begin + self.batch_size]))
                 count = (part.shape[-1] // encoder.config.patch_size) ** 2  # of which a masked autoencoder else shuffles the order
-                order = {"noise": torch.arange(count).float().expand(len(part), -1)} if hasattr(encoder.config, "mask_ratio") else {}
+                noise = torch.arange(count, device=part.device).float().expand(len(part), -1)
+                order = {"noise": noise} if hasattr(encoder.config, "mask_ratio") else {}
                 hidden = encoder(pixel_values=part, **order).last_hidden_state
                 kept = hidden[:, 1:].flatten(1) if self.patches else torch.cat([hidden[:, 0], hidden[:, 1:].mean(1)], 1)
                 found.append(kept.float().cpu().numpy())

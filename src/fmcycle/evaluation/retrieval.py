@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from fmcycle.evaluation.interval import rate
-from fmcycle.given import given
+from fmcycle.given import given, placed
 from fmcycle.number import PositiveInt
 
 
@@ -43,7 +43,7 @@ class Retrieval:
         pictures, texts = [], []
         for begin in range(0, len(held_out), self.batch_size):
             batch = rows.collate(held_out[begin : begin + self.batch_size])
-            out = model(**{name: value.to(model.device) for name, value in given(model, batch).items()})
+            out = model(**placed(model, given(model, batch)))
             pictures.append(out.image_embeds.float().cpu().numpy())
             texts.append(out.text_embeds.float().cpu().numpy())
         return np.concatenate(pictures), np.concatenate(texts)

@@ -35,7 +35,7 @@ class Shift:
 
     def __call__(self, model, processor) -> dict[str, float]:
         texts = {"domain": self.chosen(self.domain, True), "general": self.chosen(self.general, False)}
-        before = model_store.load_model(self.reference)[0].to(model.device)
+        before = model_store.load_model(self.reference, model.device, model.dtype)[0]
         metrics: dict[str, float] = {}
         for name, each in texts.items():
             sizes = [len(text.encode()) for text in each]

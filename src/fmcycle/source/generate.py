@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from fmcycle import artifact, model_store
 from fmcycle.error import InputError
+from fmcycle.given import placed
 from fmcycle.number import ExistingPath, NonNegativeFloat, NonNegativeInt, PositiveInt
 
 TRIES = 3
@@ -87,5 +88,6 @@ class Model:
             prompt = processor.apply_chat_template([{"role": "user", "content": prompt}], add_generation_prompt=True, tokenize=False)
         room = max(1, model.config.max_position_embeddings - self.max_tokens)
         ids = processor(prompt, return_tensors="pt", add_special_tokens=not processor.chat_template)["input_ids"][:, :room]
-        out = model.generate(input_ids=ids, max_new_tokens=self.max_tokens, do_sample=False, pad_token_id=processor.eos_token_id or 0)
+        ids, pad = placed(model, ids), processor.eos_token_id or 0
+        out = model.generate(input_ids=ids, max_new_tokens=self.max_tokens, do_sample=False, pad_token_id=pad)
         return processor.decode(out[0, ids.shape[1] :], skip_special_tokens=True)
