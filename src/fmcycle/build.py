@@ -2,11 +2,14 @@
 
 import functools
 import importlib
+import importlib.util
 import json
 import tomllib
 from pathlib import Path
 
-from fmcycle.error import ConfigError
+import yaml
+
+from fmcycle.error import ConfigError, InputError
 
 SIGNATURES = Path(__file__).with_name("signature.json")  # third-party constructors that a config may name, and their parameters
 
@@ -36,6 +39,32 @@ def user_packages() -> tuple[str, ...]:
     if file is None:
         return ()
     return tuple(tomllib.loads(file.read_text()).get("tool", {}).get("fmcycle", {}).get("packages", ()))
+
+
+def package_folders() -> list[Path]:
+    """conf/ of each of the user's packages that has one."""
+    folders = []
+    for package in user_packages():
+        spec = importlib.util.find_spec(package)
+        if spec is None or not spec.submodule_search_locations:
+            raise InputError(
+                f"pyproject.toml: [tool.fmcycle] packages names {package}, which can't be imported: install it, or take it out"
+            )
+        if (folder := Path(spec.submodule_search_locations[0]) / "conf").is_dir():
+            folders.append(folder)
+    return folders
+
+
+def local() -> dict:
+    """What local.yaml of the working folder says of this machine; empty where there is none."""
+    file = Path("local.yaml")
+    try:
+        found = (yaml.safe_load(file.read_text()) or {}) if file.is_file() else {}
+    except yaml.YAMLError as error:
+        raise ConfigError([f"local.yaml: no YAML ({' '.join(str(error).split())[:200]}); correct it"]) from error
+    if not isinstance(found, dict):
+        raise ConfigError(["local.yaml: must hold key: value, as `trainer: gpu`"])
+    return {str(key): value for key, value in found.items()}
 
 
 def allowed(target: str) -> bool:

@@ -26,8 +26,9 @@ def provenance_file(out: str | Path) -> Path:
     return out.with_name(f"{out.name}.provenance.json")
 
 
-def record(out: str | Path, stage: str, identity: str, section: dict, code: str, inputs: dict, times: dict) -> None:
-    """Write the provenance of `out`. inputs: {name: {"path", "digest"}}; times: {"start": ISO, "seconds": s}."""
+def record(out: str | Path, stage: str, identity: str, section: dict, code: str, inputs: dict, times: dict, computes: str = "") -> None:
+    """Write the provenance of `out`. inputs: {name: {"path", "digest"}}; times: {"start": ISO, "seconds": s}; computes: on what, in which
+    type, where the stage has a trainer."""
     packages = ("torch", "lightning", "transformers", "tokenizers", "peft", "polars", "optuna", "bentoml")
     durable.write_json(
         provenance_file(out),
@@ -40,7 +41,7 @@ def record(out: str | Path, stage: str, identity: str, section: dict, code: str,
             "outs": outs(out),
             "revision": revision(),
             "versions": {"python": platform.python_version()} | {name: version(name) for name in packages},
-            "host": {"machine": platform.machine(), "cores": os.cpu_count()},
+            "host": {"machine": platform.machine(), "cores": os.cpu_count()} | ({"computes": computes} if computes else {}),
             "times": times,
         },
     )

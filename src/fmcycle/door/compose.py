@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import yaml
 
-from fmcycle import code_digest
+from fmcycle import build, code_digest
 from fmcycle.build import conf_dir
 from fmcycle.door import environment, group, hydra_keys
 from fmcycle.door.check import check, suggest
@@ -31,7 +31,7 @@ MACHINE = (
 PLAIN = re.compile(r"(?!(?i:null|true|false|nan|inf)$)[A-Za-z_/][\w./-]*", re.ASCII)  # a text that needs no quotes in Hydra's grammar
 QUOTED = re.compile(r"(\\*)('|$)")  # what needs a backslash between quotes: a quote, and every backslash right before one
 RAW = "collection"  # the raw data: of identity where it is collected, elsewhere by the content that was made of it
-SHARED = ("model", "processor", "trainer", RAW)  # groups that a stage's inputs are made with
+SHARED = ("model", "processor", RAW)  # groups that a stage's inputs are made with, on the machine that it has itself
 
 
 @dataclass
@@ -56,6 +56,12 @@ class Composed:
         for key, value in settled.items():
             raw[key] = value
         return _plain(raw)
+
+    @property
+    def tracked(self) -> dict:
+        """The section as the pipeline knows it: no trainer was chosen, and so no precision that a budget takes over from one."""
+        own = [text for text in self.overrides if text.lstrip("+~").split("=")[0].split(".")[0] != "trainer"]
+        return self.section if own == self.overrides else compose(own).section
 
     @property
     def written(self) -> dict:
@@ -106,7 +112,7 @@ def compose(overrides: list[str]) -> Composed:
     _contain(hydra["run"]["dir"], "hydra.run.dir")
     _contain(hydra["sweep"]["dir"], "hydra.sweep.dir")
     _contain(hydra["launcher"].get("submitit_folder"), "hydra.launcher.submitit_folder")
-    if problems := hydra_keys.asked(overrides) or hydra_keys.composed(hydra, [f"file://{folder}" for folder in group.package_folders()]):
+    if problems := hydra_keys.asked(overrides) or hydra_keys.composed(hydra, [f"file://{folder}" for folder in package_folders()]):
         raise ConfigError(problems)
     OmegaConf.set_struct(cfg, False)
     del cfg["hydra"]
@@ -240,11 +246,8 @@ def stages() -> list[str]:
 
 def local() -> list[str]:
     """Machine settings of the git-ignored local.yaml: trainer, executor, logger and what is below them, nothing that decides a result."""
-    file = Path("local.yaml")
-    if not file.is_file():
-        return []
-    settings = yaml.safe_load(file.read_text()) or {}
-    if wrong := [key for key in settings if str(key).split(".")[0] not in ("trainer", "executor", "logger")]:
+    settings = build.local()
+    if wrong := [key for key in settings if key.split(".")[0] not in ("trainer", "executor", "logger")]:
         raise ConfigError(
             [
                 f"local.yaml: {key} is not a machine setting; it may hold trainer, executor, logger and their keys, "

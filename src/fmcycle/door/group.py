@@ -1,16 +1,14 @@
 """The groups of a stage: which nodes a choice of options stands for, and what is written for options that were not chosen."""
 
 import functools
-import importlib.util
 import re
 import typing
 from pathlib import Path
 
 import yaml
 
-from fmcycle import build, signature
-from fmcycle.build import conf_dir
-from fmcycle.error import InputError
+from fmcycle import signature
+from fmcycle.build import conf_dir, package_folders
 from fmcycle.number import Node
 
 START = "start"  # conf/start: what a model brings; chosen with the model, never by itself
@@ -23,20 +21,6 @@ def search_path() -> str:
     """Hydra's override for the conf/ folders of the user's packages."""
     folders = [f"'file://{folder}'" for folder in package_folders()]
     return f"hydra.searchpath=[{','.join(folders)}]"
-
-
-def package_folders() -> list[Path]:
-    """conf/ of each of the user's packages that has one."""
-    folders = []
-    for package in build.user_packages():
-        spec = importlib.util.find_spec(package)
-        if spec is None or not spec.submodule_search_locations:
-            raise InputError(
-                f"pyproject.toml: [tool.fmcycle] packages names {package}, which can't be imported: install it, or take it out"
-            )
-        if (folder := Path(spec.submodule_search_locations[0]) / "conf").is_dir():
-            folders.append(folder)
-    return folders
 
 
 def folders() -> list[Path]:

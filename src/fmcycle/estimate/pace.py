@@ -126,6 +126,12 @@ def capacity(device: torch.device) -> int:
     return memory.free() + peak.memory(device)
 
 
+def forget(device: torch.device) -> None:
+    """Of a GPU, count the most bytes from here on: what was computed there before is no part of the run."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+
+
 def highest(device: torch.device) -> int:
     """The most bytes that this process has had: of the GPU, or resident."""
     if device.type == "cuda":

@@ -52,6 +52,7 @@ class Account:
 
         def make(model):
             self.start = self._seconds()
+            pace.forget(next(model.parameters()).device)
             return make_optimizer(model)
 
         return make

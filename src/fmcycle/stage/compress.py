@@ -7,6 +7,7 @@ from pathlib import Path
 from fmcycle import artifact, durable, model_store
 from fmcycle.build import build
 from fmcycle.number import Node
+from fmcycle.stage.machine import machine_of
 
 NEEDS = (("model",),)
 WRITES = ("model", "metrics.json")
@@ -14,12 +15,16 @@ WRITES = ("model", "metrics.json")
 
 @dataclass
 class Config:
-    """`compress`: (model folder, new folder) -> None; `evaluation`: what the new model is measured by, where it differs from the old."""
+    """`compress`: (model folder, new folder) -> None; `evaluation`: what the new model is measured by, where it differs from the old.
+
+    trainer: the device and the precision that it is measured on.
+    """
 
     inputs: dict
     out: str
     compress: Node
     evaluation: dict[str, Node]
+    trainer: dict | None = None
 
 
 def run(cfg: Config) -> dict[str, float]:
@@ -28,7 +33,8 @@ def run(cfg: Config) -> dict[str, float]:
     build(cfg.compress)(source, folder)
     metrics = {"megabytes": megabytes(folder), "reference/megabytes": megabytes(source)}
     if artifact.digest(folder) != artifact.digest(source):
-        model, processor = model_store.load_model(folder)
+        machine = machine_of(cfg)
+        model, processor = model_store.load_model(folder, machine.device, machine.dtype)
         for evaluation in build(cfg.evaluation).values():
             metrics |= evaluation(model, processor)
     return metrics

@@ -11,6 +11,7 @@ from fmcycle.build import build
 from fmcycle.error import InputError
 from fmcycle.number import Node
 from fmcycle.stage import clean
+from fmcycle.stage.machine import machine_of
 
 NEEDS = (("model",),)
 BESIDE = ("data",)  # evaluations may read it
@@ -22,7 +23,7 @@ class Config:
     """`evaluation`: {name: (model, processor) -> metrics}; `sample`: (model, processor) -> rows; `contamination`: which rows a text holds.
 
     inputs beside model: what the evaluations name; and for the page, `<stage>_metrics` and `<stage>_curve`: files of the stages before.
-    data: what the evaluations of stage=measure read.
+    data: what the evaluations of stage=measure read. trainer: the device and the precision that are computed on.
     """
 
     inputs: dict
@@ -32,6 +33,7 @@ class Config:
     sample: Node | None = None
     contamination: Node | None = None
     data: Node | None = None
+    trainer: dict | None = None
 
 
 def run(cfg: Config) -> dict[str, float]:
@@ -50,7 +52,8 @@ def run(cfg: Config) -> dict[str, float]:
         kind: {name.removesuffix(kind): artifact.read_json(path) for name, path in given.items() if name.endswith(kind)}
         for kind in ("_metrics", "_curve")
     }
-    model, processor = model_store.load_model(given["model"])
+    machine = machine_of(cfg)
+    model, processor = model_store.load_model(given["model"], machine.device, machine.dtype)
     found, metrics, files = contaminated(cfg, given)
     for name, evaluation in track(evaluations.items(), description="evaluate"):
         metrics |= checked(name, evaluation(model, processor), metrics)

@@ -18,6 +18,7 @@ from fmcycle.door.compose import Composed, compose
 from fmcycle.door.path import is_path
 from fmcycle.error import ConfigError, InputError, Missing
 from fmcycle.stage import outs
+from fmcycle.stage.machine import said, trains
 from fmcycle.stage.permit import TABLES, permit
 from fmcycle.stage.require import settle_inputs, wrong_paths
 from fmcycle.stage.trace import traced
@@ -50,8 +51,11 @@ def perform(composed: Composed, needed_by: str | None = None) -> Path:
     """
     if os.environ.get("DVC_STAGE"):
         die_with_parent()
-    if trainer := composed.machine.get("trainer"):
-        build.build(trainer).check()
+    machine = build.build(composed.machine["trainer"]) if "trainer" in composed.machine else None
+    if machine:
+        machine.check(trains(composed.section))
+        if needed_by is None and (line := said(machine, composed.section, composed.written)):
+            print(line, flush=True)
     if composed.out:
         outs.apart(Path(composed.out), {name: Path(path) for name, path in composed.inputs.items() if path and is_path(path)})
         outs.claim(Path(composed.out), composed.stage)
@@ -83,7 +87,8 @@ def perform(composed: Composed, needed_by: str | None = None) -> Path:
             durable.write_json(out / "metrics.json", metrics)
         seconds = round(time.monotonic() - clock, 1)
         times = {"start": started.isoformat(timespec="seconds"), "seconds": seconds}
-        lineage.record(out, composed.stage, identity, composed.section, code, given, times)
+        computes = machine.computes if machine else ""
+        lineage.record(out, composed.stage, identity, composed.section, code, given, times, computes)
         done |= {"metrics": metrics or {}, "seconds": seconds}
         print(f"{composed.stage}: done in {seconds:.0f} s, {out}", flush=True)
     return out
@@ -155,16 +160,16 @@ def _run(composed: Composed, inputs: dict, out: Path, runs: Path):
     settled = {name: None if path is None else str(path) for name, path in inputs.items()}
     config = composed.config(inputs=settled, out=str(out), runs=str(runs))
     durable.write_text(runs / "config.yaml", yaml.safe_dump(config, sort_keys=True, width=120))
-    with rank.shared(runs / "config.yaml", config) if "trainer" in config else nullcontext():
+    with rank.shared(runs / "config.yaml", config) if trains(config) else nullcontext():
         target = config.pop("_target_")
         return build.resolve(target)(SimpleNamespace(**config))
 
 
 def _same_as_pipeline(composed: Composed, out: Path) -> None:
-    """In the pipeline the section that runs is the section that DVC tracked."""
+    """In the pipeline the section that runs is the section that DVC tracked, whatever machine runs it."""
     if out.parts[0] not in ("artifacts", "sources") or composed.base != "require":
         return
-    if not PIPELINE.is_file() or yaml.safe_load(PIPELINE.read_text()).get(composed.stage) != composed.section:
+    if not PIPELINE.is_file() or yaml.safe_load(PIPELINE.read_text()).get(composed.stage) != composed.tracked:
         raise InputError(
             f"{PIPELINE}: does not hold this {composed.stage} section; run `dvc repro {composed.stage}`, or choose another out="
         )

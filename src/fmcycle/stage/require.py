@@ -10,7 +10,7 @@ from pathlib import Path
 import yaml
 
 from fmcycle.door import path
-from fmcycle.door.compose import SHARED, Composed, brought, compose, flatten, pipeline, selection, stage_groups
+from fmcycle.door.compose import SHARED, Composed, brought, compose, flatten, local, pipeline, selection, stage_groups
 from fmcycle.door.compose import stages as known_stages
 from fmcycle.door.path import EXPERIMENT, MADE, STAGE, is_path
 from fmcycle.error import InputError, Missing
@@ -98,11 +98,12 @@ def upstream(reference: str, below: Composed) -> Composed:
     the model, processor, trainer, raw data, and the data that it was given."""
     if reference.startswith(EXPERIMENT):
         named = f"experiment={reference.removeprefix(EXPERIMENT)}"
-        trainer = [f"trainer={below.choices['trainer']}"] if "trainer" in stage_groups(_compose((named,)).stage) else []
+        trainer = machine(below) if "trainer" in stage_groups(_compose((named,)).stage) else []
         return _compose((named, *trainer, f"base={below.base}"))
     stage = reference.removeprefix(STAGE)
     shared = [f"{group}={below.choices[group]}" for group in SHARED if below.choices.get(group)]
     shared += [text for text in below.overrides if text.lstrip("+~").split(".")[0] in SHARED and "." in text.split("=")[0]]
+    shared += machine(below)
     model = below.choices.get("model")
     chosen = selection(stage, model=model) if Path("params.yaml").is_file() else [*brought(model, stage)]
     has = stage_groups(stage)
@@ -133,6 +134,14 @@ def _given(name: str, stage: Composed, below: Composed) -> bool:
     reference, _, rest = usual.partition("/")
     above = upstream(reference, stage)
     return not (in_pipeline(above) and Path(value).resolve() == (pipeline_folder(above.stage) / rest).resolve())
+
+
+def machine(below: Composed) -> list[str]:
+    """The overrides of the trainer that `below` was given; where it has none, as package has not, those of local.yaml."""
+    if not below.choices.get("trainer"):
+        return [text for text in local() if text.split("=")[0].split(".")[0] == "trainer"]
+    own = [text for text in below.overrides if text.lstrip("+~").startswith("trainer.")]
+    return [f"trainer={below.choices['trainer']}", *own]
 
 
 def changed(group: str, stage: Composed, below: Composed) -> list[str]:
@@ -190,7 +199,7 @@ def _in_pipeline(overrides: tuple[str, ...], *_where) -> bool:
     if stage.stage not in yaml.safe_load(Path("dvc.yaml").read_text())["stages"]:
         return False
     chosen = _compose((f"stage={stage.stage}", *selection(stage.stage)))
-    if chosen.section != stage.section or chosen.inputs != stage.inputs:
+    if chosen.section != stage.tracked or chosen.inputs != stage.inputs:
         return False
     return all(in_pipeline(upstream(name, stage)) for name in references(stage))
 

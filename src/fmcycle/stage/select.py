@@ -14,6 +14,7 @@ from fmcycle import artifact, durable, model_store, search
 from fmcycle.build import build
 from fmcycle.error import InputError, Interrupted
 from fmcycle.number import ExistingPath, Node, NonNegativeFloat, NonNegativeInt, PositiveInt, Section, Space
+from fmcycle.stage.machine import machine_of
 
 WRITES = ("model", "best.yaml", "trials.json", "metrics.json")
 
@@ -91,8 +92,8 @@ def check_fresh(cfg: Config) -> None:
 
 
 def entrant(cfg: Config, name: str, folder: str) -> dict:
-    """The row of a model that is judged as it is; kept in cfg.runs, so that it is judged once."""
-    file = Path(cfg.runs) / f"entrant-{name}.json"
+    """The row of a model that is judged as it is; kept in cfg.runs, so that it is judged once on a device and in a precision."""
+    file = Path(cfg.runs) / f"entrant-{name}-{machine_of(cfg).computes}.json"
     if not file.is_file():
         metrics = measured(cfg, cfg.judge, folder)
         durable.write_json(file, {"name": name, "overrides": {}, "score": score(cfg, metrics), "metrics": metrics})
@@ -136,7 +137,8 @@ def train(cfg: Config, section: dict, overrides: dict, folder: Path) -> None:
 
 def measured(cfg: Config, evaluations: dict, folder: str | Path) -> dict[str, float]:
     """What the score is made of, with intervals, for the model in `folder`. Raises InputError where the evaluations do not give it."""
-    model, processor = model_store.load_model(folder)
+    machine = machine_of(cfg)
+    model, processor = model_store.load_model(folder, machine.device, machine.dtype)
     metrics: dict[str, float] = {}
     for evaluation in build(evaluations).values():
         metrics |= evaluation(model, processor)

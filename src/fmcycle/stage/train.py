@@ -2,12 +2,14 @@
 
 import json
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from fmcycle import artifact, durable, model_store
 from fmcycle.build import build
 from fmcycle.error import InputError
 from fmcycle.number import Node
+from fmcycle.stage.machine import machine_of
 from fmcycle.stage.tokens import ENCODED_BY
 from fmcycle.training import rank, stop
 
@@ -60,7 +62,7 @@ def run(cfg: Config) -> dict | None:
         account = Account(cfg, budget, machine, train)
     machine = account.machine
     with rank.ahead("annotate"):
-        annotate(cfg, budget, train, validation, getattr(data, "annotate", {}))
+        annotate(cfg, budget, machine, train, validation, getattr(data, "annotate", {}))
     module = Module(
         make_model=lambda: recipe(cfg, budget, processor, getattr(train, "classes", [])),
         objective=build(cfg.objective),
@@ -71,7 +73,8 @@ def run(cfg: Config) -> dict | None:
         processor=processor,
     )
     trainer = machine.lightning(budget, Path(cfg.runs), logger=loggers)
-    fit(trainer, module, Data(train, validation, budget, machine))
+    with machine.products(budget.precision):
+        fit(trainer, module, Data(train, validation, budget, machine))
     account.ended(module, trainer)
     model = machine.whole(module)
     if not trainer.is_global_zero:
@@ -127,13 +130,24 @@ def of_one_tokenizer(inputs: dict) -> str:
     return folder
 
 
-def annotate(cfg: Config, budget, train, validation, columns: dict) -> None:
-    """Columns that the model in inputs.model computes once for the rows that this run reads."""
+def annotate(cfg: Config, budget, machine, train, validation, columns: dict) -> None:
+    """Columns that the model in inputs.model computes once for the rows that this run reads, as a training step would compute them."""
+    import torch
+
     from fmcycle.data.annotate import annotate, needed
     from fmcycle.data.order import held_out
 
+    def load():
+        kind = torch.bfloat16 if budget.precision == "bf16-true" else torch.float32
+        return model_store.load_model(cfg.inputs["model"], machine.device, kind)[0]
+
+    def as_trained(function, model, batch):
+        with machine.computing(budget.precision):
+            return function(model, batch)
+
     inputs = {name: artifact.digest(path) for name, path in cfg.inputs.items() if path}
-    key = {"inputs": inputs, "data": {name: value for name, value in cfg.data.items() if name != "path"}}
+    data = {name: value for name, value in cfg.data.items() if name != "path"}
+    key = {"inputs": inputs, "data": data, "computed": {"device": machine.device.type, "precision": budget.precision}}
     for column, function in columns.items():
         wanted = [
             (train, "train", needed(train, budget)),
@@ -143,8 +157,8 @@ def annotate(cfg: Config, budget, train, validation, columns: dict) -> None:
             annotate(
                 rows,
                 column,
-                function,
-                lambda: model_store.load_model(cfg.inputs["model"])[0],
+                partial(as_trained, function),
+                load,
                 indices=indices,
                 key=key | {"split": split},
                 folder=Path(".cache/annotate"),
@@ -155,8 +169,8 @@ def finish(cfg: Config, model, processor, curve: dict) -> dict:
     """Write the artifacts and the curve; returns the metrics, those of cfg.evaluation with them."""
     from fmcycle.training import speed
 
-    out = Path(cfg.out)
-    model = speed.plain(model).eval()
+    out, machine = Path(cfg.out), machine_of(cfg)
+    model = speed.plain(model).eval()  # Lightning left it on the CPU
     if hasattr(model, "get_base_model"):
         from fmcycle.adapter import Prompted, merge, merges, save
 
@@ -175,6 +189,7 @@ def finish(cfg: Config, model, processor, curve: dict) -> dict:
     } | {name: values[-1] for name, values in curve.items() if name.startswith("validation_") and name != "validation_step"}
     if not curve["step"]:
         del metrics["train_loss"]
+    model = model_store.place(model, machine.device, machine.dtype)
     for node in getattr(cfg, "evaluation", {}).values():
         metrics |= build(node)(model, processor)
     return metrics

@@ -1,7 +1,7 @@
-"""Where training runs: devices, micro-batch, workers, compile. Never part of a run's identity."""
+"""Where and how a stage computes: device, precision, micro-batch, workers, compile. Never part of a run's identity."""
 
 import logging
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +15,7 @@ from fmcycle.training import rank
 class Machine:
     """`micro_batch`: rows that one device takes at a time, null: all that it gets of a step, fit: as many of them as its memory holds.
 
+    `precision`: what the budgets of conf/budget take over, where it becomes part of identity, and what evaluations and engines compute in.
     `threads` null: as many as torch takes.
 
     `gradient_checkpointing`: layers are computed again in the backward instead of kept: less memory, a third more time.
@@ -26,6 +27,7 @@ class Machine:
     devices: PositiveInt = 1
     num_nodes: PositiveInt = 1
     strategy: Literal["auto", "ddp", "fsdp"] = "auto"
+    precision: Literal["32-true", "bf16-mixed", "bf16-true"] = "32-true"
     micro_batch: PositiveInt | Literal["fit"] | None = None
     workers: NonNegativeInt = 0
     threads: PositiveInt | None = None
@@ -40,9 +42,56 @@ class Machine:
         """Devices over all nodes."""
         return self.devices * self.num_nodes
 
-    def check(self) -> None:
-        """Raises InputError where this machine, or what started the ranks, has not the devices that are asked for."""
-        rank.check_world(self.devices, self.num_nodes)
+    @property
+    def device(self):
+        """The torch.device that one process computes on: of the accelerators that torch sees here, else the CPU."""
+        import torch
+
+        if self.accelerator != "cpu" and torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if self.accelerator != "cpu" and torch.backends.mps.is_available() else "cpu")
+
+    @property
+    def dtype(self):
+        """The torch.dtype of models that are not trained."""
+        import torch
+
+        return torch.float32 if self.precision == "32-true" else torch.bfloat16
+
+    @property
+    def computes(self) -> str:
+        """The device and the type in one word, for what is kept of them: cpu-float32."""
+        return f"{self.device.type}-{str(self.dtype).removeprefix('torch.')}"
+
+    def computing(self, precision: str):
+        """The context in which a model of `precision` computes what a training step of it would."""
+        import torch
+
+        return torch.autocast(self.device.type, torch.bfloat16) if precision == "bf16-mixed" else nullcontext()
+
+    def slow(self, precision: str, key: str = "trainer.precision") -> str:
+        """What to say where fp32 is asked of a GPU, `key` being what changes it; empty where it is not."""
+        if precision != "32-true" or self.accelerator == "cpu" or self.device.type == "cpu":  # in this order: the CPU needs no torch
+            return ""
+        return f"fp32 on a GPU, several times slower there than bf16: {key}=bf16-mixed changes it"
+
+    @contextmanager
+    def products(self, precision: str):
+        """The context in which a model of `precision` is trained: beside half precision, products of fp32 may be TF32 on a GPU."""
+        import torch
+
+        before = torch.get_float32_matmul_precision()
+        if self.device.type == "cuda" and precision != "32-true":
+            torch.set_float32_matmul_precision("high")
+        try:
+            yield
+        finally:
+            torch.set_float32_matmul_precision(before)
+
+    def check(self, trains: bool = True) -> None:
+        """Raises InputError where this machine, or what started the ranks of a training, has not the devices that are asked for."""
+        if trains:
+            rank.check_world(self.devices, self.num_nodes)
         if self.accelerator == "cpu":
             return
         import torch
