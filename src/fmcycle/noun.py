@@ -47,6 +47,7 @@ NOUNS = {
 NOUNS |= dict.fromkeys(("judge", "confirm", "sample"), NOUNS["evaluation"])
 NOUNS |= dict.fromkeys(("conversation", "contamination", "split"), NOUNS["curation"]) | {"collection": NOUNS["source"]}
 
+SERVED = ("folder", "device", "dtype")  # what an engine is given beside what its config says
 ARCHIVES = ("*archives",)  # as many wheels as the source names
 # room -> {positional parameters of its functions, which the stage gives: what they return}; what a config gives stands behind, by keyword
 CALLS: dict[str, dict[tuple[str, ...], str]] = {
@@ -90,6 +91,8 @@ def _misused(target: str, node: dict, room: str, found: signature.Signature) -> 
     if not found.function:
         if room == "engine" and not node.get("_partial_"):
             return f"{target} is given the model's folder by whoever serves it: add _partial_: true"
+        if room == "engine" and (bad := [name for name in SERVED if name in node]):
+            return f"{bad[0]} of {target} is given by whoever serves it, not by a config: take it out"
         return None if found.plugs else f"{target} is a class of the inside; a config builds dataclasses and what can be called"
     if room == AT_ONCE:
         module, _, name = target.rpartition(".")

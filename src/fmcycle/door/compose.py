@@ -11,7 +11,7 @@ from typing import Any, cast
 import yaml
 
 from fmcycle import build, code_digest
-from fmcycle.build import conf_dir
+from fmcycle.build import conf_dir, package_folders
 from fmcycle.door import environment, group, hydra_keys
 from fmcycle.door.check import check, suggest
 from fmcycle.error import ConfigError, InputError

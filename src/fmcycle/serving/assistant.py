@@ -13,7 +13,7 @@ from fmcycle import media, part
 from fmcycle.build import build
 from fmcycle.error import InputError, Refused
 from fmcycle.processor.chat import plain_ids, render
-from fmcycle.serving import telemetry
+from fmcycle.serving import place, telemetry
 from fmcycle.serving.keeper import Keeper
 from fmcycle.serving.refusal import ApiError
 from fmcycle.serving.schema import Chat, Completion, trace
@@ -40,7 +40,7 @@ class Assistant:
 
     def __init__(self, folder: str | Path, package: dict, store: Store):
         """`folder`: a deployed package, already verified; `package`: its package.json."""
-        self.engine = build(package["engine"])(folder=str(Path(folder) / "model"))
+        self.engine = place.engine(package["engine"], Path(folder) / "model")
         guards = build(package["guardrail"])
         self.before, self.after = guards.get("input", []), guards.get("output", [])
         self.package, self.store, self.keeper = package, store, Keeper(store)

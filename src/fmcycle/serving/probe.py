@@ -12,6 +12,7 @@ from typing import Any
 from fmcycle import media, model_store, part
 from fmcycle.build import build
 from fmcycle.error import InputError, Refused
+from fmcycle.serving import place
 
 SECONDS = 300
 SPARE = 8 << 30  # bytes of memory beside the weights
@@ -40,7 +41,7 @@ def probe(folder: str | Path, served: dict, *, seconds: int = SECONDS) -> None:
 
 def ask(folder: str | Path, served: dict) -> None:
     """What the child does: build engine and guards, and ask them."""
-    engine, guards = build(served["engine"])(folder=str(folder)), build(served["guardrail"])
+    engine, guards = place.engine(served["engine"], folder), build(served["guardrail"])
     answers(engine, [*guards.get("input", []), *guards.get("output", [])])
 
 
@@ -109,7 +110,7 @@ def _finite_row(model: Any, ids: list[int]) -> None:
     if not isinstance(model, torch.nn.Module) or getattr(getattr(model, "config", None), "is_encoder_decoder", False):
         return
     with torch.inference_mode():
-        logits = model(input_ids=torch.tensor([ids or [0]])).logits
+        logits = model(input_ids=torch.tensor([ids or [0]]).to(next(model.parameters(), torch.empty(0)).device)).logits
     if not torch.isfinite(logits).all():
         raise InputError("the logits of a first row are not finite")
 
@@ -157,9 +158,15 @@ def _transcribe(engine) -> None:
         raise InputError("a transcript is a text")
 
 
-def limit_memory(folder: Path) -> None:
-    """From here on this process may take SPARE and six times the weights; a model that asks for more ends with a MemoryError."""
+def limit_memory(folder: Path, device: Any) -> None:
+    """From here on this process may take SPARE and six times the weights, of a GPU too; a model that asks for more ends with an error."""
+    import torch
+
     weights = sum(file.stat().st_size for file in folder.rglob("*.safetensors"))
+    if device.type == "cuda":  # its driver reserves addresses of many times its memory: they are not the model's
+        torch.zeros(1, device=device)
+        whole = torch.cuda.mem_get_info(device)[1]
+        torch.cuda.set_per_process_memory_fraction(min(1.0, (SPARE + 6 * weights) / whole), device)
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize() if Path("/proc/self/statm").exists() else 16 << 30
     resource.setrlimit(resource.RLIMIT_AS, (used + SPARE + 6 * weights,) * 2)
 
@@ -169,8 +176,8 @@ def main() -> int:
     import transformers.models.auto  # noqa: F401  (what is imported is not counted as the model's memory)
 
     folder = Path(sys.argv[1])
-    limit_memory(folder)
     try:
+        limit_memory(folder, place.machine().device)
         model_store.load_processor(folder)
         ask(folder, json.load(sys.stdin))
     except InputError as error:

@@ -13,7 +13,7 @@ import bentoml
 
 from fmcycle import artifact
 from fmcycle.error import InputError
-from fmcycle.serving import start
+from fmcycle.serving import place, start
 
 FILES = 4096  # that a worker may have open: more connections than it keeps may come at once
 log = logging.getLogger("bentoml.serve")
@@ -35,6 +35,7 @@ def version(project: Path, name: str) -> str:
     """The version of the Bento `name`: a digest of code, requirements and deployed model. Ends well where that is built already."""
     files = [file for file in sorted((project / "src").rglob("*")) if file.is_file() and "__pycache__" not in file.parts]
     files += [file for name in ("bentofile.yaml", "requirements.lock") if (file := project / name).is_file()]
+    files += sorted((project / "conf/trainer").glob("*.yaml"))
     content = {file.relative_to(project).as_posix(): artifact.sha256(file) for file in files}
     with start.refusing():
         tag = start.settle(project)["tag"]
@@ -81,6 +82,8 @@ def create(root: Path):
             gc.collect()
             gc.freeze()  # what is here now stays: a collection that looks through all of it holds every request up
             app.state.assistant = assistant
+            if said := place.machine().slow(place.machine().precision):
+                log.warning(said)
             start.can_serve()
             log.info("ready: %s", assistant.name)
 

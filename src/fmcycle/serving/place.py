@@ -1,0 +1,50 @@
+"""Where a served model computes: the trainer of local.yaml, read as plain yaml, for nothing here has Hydra."""
+
+import inspect
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from fmcycle import build, signature
+from fmcycle.error import InputError
+
+CPU = "cpu"
+
+
+def machine() -> Any:
+    """The machine that local.yaml of the working folder names; the CPU where it names none.
+
+    Raises InputError for a trainer that conf/trainer does not have, a key or a value that it can't have, and a device that is not there.
+    """
+    settings = build.local()
+    named = settings.get("trainer") or CPU
+    own = named if isinstance(named, dict) else {}  # keys below one another mean what dotted ones do
+    own = own | {key.removeprefix("trainer."): value for key, value in settings.items() if key.startswith("trainer.")}
+    node = _option(CPU if isinstance(named, dict) else str(named)) | own
+    known = signature.read(node["_target_"])
+    for key, value in node.items():
+        if known and key not in known.parameters and key != "_target_":
+            raise InputError(f"local.yaml: trainer.{key}: there is no such key; it has {', '.join(known.parameters)}")
+        if known and key != "_target_" and (wrong := signature.fault(value, known.parameters[key].type)):
+            raise InputError(f"local.yaml: trainer.{key}: {wrong}")
+    made = build.build(node)
+    made.check(trains=False)
+    return made
+
+
+def _option(name: str) -> dict:
+    """conf/trainer/NAME.yaml of the project, or of a package of the user's; for the CPU it need not be there."""
+    folders = [build.conf_dir(), *build.package_folders()]
+    files = [file for folder in folders if (file := folder / f"trainer/{name}.yaml").is_file()]
+    if not files and name != CPU:
+        raise InputError(f"local.yaml: trainer {name}: there is no conf/trainer/{name}.yaml; name one that is there, or take it out")
+    return yaml.safe_load(files[0].read_text()) if files else {"_target_": "fmcycle.training.trainer.Machine"}
+
+
+def engine(node: dict, folder: str | Path) -> Any:
+    """The engine that `node` names over the model in `folder`, on this machine; one that takes no device and dtype is built without."""
+    make, here = build.build(node), machine()
+    taken = inspect.signature(make).parameters
+    given = {name: value for name, value in (("device", here.device), ("dtype", here.dtype)) if name in taken}
+    return make(folder=str(folder), **given)
