@@ -10,6 +10,7 @@ from fmcycle.error import InputError
 from fmcycle.training import attention, dense, low_rank
 
 CHUNK = 256  # rows of logits that exist at a time: few enough to stay in a processor's cache
+FAR_CHUNK = 2**25  # logits that exist at a time elsewhere: enough to keep a GPU busy, 128 MB in fp32
 
 
 def fuse(model: nn.Module) -> nn.Module:
@@ -84,7 +85,8 @@ class LinearCrossEntropy(torch.autograd.Function):
     """sum(cross_entropy(hidden @ weight.T, targets)) whose gradients are made in the forward, chunk by chunk.
 
     hidden (N, D), weight (V, D), targets (N,). Where only the rows `places` (k,) of the weight are trained, `trained` (k, D) is what gets
-    their gradient. Source: the idea of Liger Kernel (Hsu et al., 2024), section 3.2.
+    their gradient. Under autocast on a GPU products are in half precision, sums of them in that of the weights. Source: the idea of Liger
+    Kernel (Hsu et al., 2024), section 3.2.
     """
 
     @staticmethod
@@ -93,20 +95,22 @@ class LinearCrossEntropy(torch.autograd.Function):
         grad_weight = torch.zeros_like(weight) if ctx.needs_input_grad[1] else None
         grad_trained = torch.zeros_like(trained) if ctx.needs_input_grad[2] else None
         loss = torch.zeros((), dtype=torch.float32, device=hidden.device)
-        for begin in range(0, len(hidden), CHUNK):
-            part, target = hidden[begin : begin + CHUNK], targets[begin : begin + CHUNK]
-            log_p = (part @ weight.T).float().log_softmax(-1)
+        rows, kind = _chunk(hidden, weight)
+        factor = weight.to(kind)
+        for begin in range(0, len(hidden), rows):
+            part, target = hidden[begin : begin + rows].to(kind), targets[begin : begin + rows]
+            log_p = (part @ factor.T).float().log_softmax(-1)
             loss -= log_p.gather(-1, target[:, None]).sum()
             if any(ctx.needs_input_grad):
                 grad = log_p.exp_()
                 grad.scatter_add_(-1, target[:, None], grad.new_full((len(target), 1), -1.0))
-                grad = grad.to(weight.dtype)
+                grad = grad.to(kind)
                 if grad_hidden is not None:
-                    torch.mm(grad, weight, out=grad_hidden[begin : begin + CHUNK])
+                    _into(grad_hidden[begin : begin + rows], grad, factor)
                 if grad_weight is not None:
-                    grad_weight.addmm_(grad.T, part)
+                    _added(grad_weight, grad.T, part)
                 if grad_trained is not None:
-                    grad_trained.addmm_(grad[:, places].T, part)
+                    _added(grad_trained, grad[:, places].T, part)
         ctx.save_for_backward(grad_hidden, grad_weight, grad_trained)
         return loss
 
@@ -114,3 +118,27 @@ class LinearCrossEntropy(torch.autograd.Function):
     def backward(ctx, upstream):
         grads = [grad if grad is None else grad * upstream for grad in ctx.saved_tensors]
         return *grads, None, None
+
+
+def _chunk(hidden: Tensor, weight: Tensor) -> tuple[int, torch.dtype]:
+    """(rows of logits at a time, the type of their products)."""
+    kind = hidden.device.type
+    if kind == "cpu":
+        return CHUNK, weight.dtype
+    return max(CHUNK, FAR_CHUNK // len(weight)), torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else weight.dtype
+
+
+def _into(out: Tensor, a: Tensor, b: Tensor) -> None:
+    """a @ b in place of what `out` holds."""
+    if out.dtype == a.dtype:
+        torch.mm(a, b, out=out)
+    else:
+        out.copy_(a @ b)
+
+
+def _added(out: Tensor, a: Tensor, b: Tensor) -> None:
+    """a @ b on top of what `out` holds."""
+    if out.dtype == a.dtype:
+        out.addmm_(a, b)
+    else:
+        out.add_(a @ b)
