@@ -15,6 +15,7 @@ from fmcycle.door.compose import compose, pipeline, selection, stage_groups, sta
 from fmcycle.error import InputError
 from fmcycle.stage import compress, evaluate, perform, require, select, train
 from fmcycle.stage.machine import said
+from fmcycle.stage.trace import differs
 from fmcycle.training.trainer import Machine
 
 RENDER = {"_target_": "fmcycle.processor.chat.render", "_partial_": True}
@@ -44,6 +45,11 @@ def test_another_machine_is_the_same_section_but_for_the_precision_of_a_budget(s
         assert pinned.tracked == pinned.section or len(budgets) > 1
 
 
+def test_what_differs_of_a_run_names_the_precision():
+    assert differs(compose(["stage=finetune", "trainer=gpu"])) == {"budget.precision": "bf16-mixed"}
+    assert not differs(compose(["stage=finetune", "trainer.compile=true"]))
+
+
 def test_evaluate_measure_and_compress_are_among_them():
     assert {"evaluate", "measure", "compress", "select", "pretrain", "finetune", "align", "continue"} == set(WITH)
 
@@ -63,6 +69,10 @@ def test_the_pipeline_is_the_same_on_every_machine(project):
         composed = compose([*own, *overrides])
         perform._same_as_pipeline(composed, Path("artifacts/pretrain"))
         assert require.in_pipeline(composed)
+    chosen = yaml.safe_load((project / "params.yaml").read_text())
+    (project / "params.yaml").write_text(yaml.safe_dump(chosen | {"trainer": "gpu"}))
+    assert pipeline() == yaml.safe_load((project / "artifacts/config.yaml").read_text())
+    assert require.in_pipeline(compose(own))
     other = compose([*own, "trainer=gpu", "budget.precision=bf16-true"])
     with pytest.raises(InputError, match="does not hold this pretrain section"):
         perform._same_as_pipeline(other, Path("artifacts/pretrain"))

@@ -60,5 +60,7 @@ def test_a_stage_that_does_not_train_asks_nothing_of_other_processes(monkeypatch
     for name, value in {"TORCHELASTIC_RUN_ID": "a", "RANK": "0", "WORLD_SIZE": "2"}.items():
         monkeypatch.setenv(name, value)
     Machine().check(trains=False)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    Machine(accelerator="gpu", devices=8).check(trains=False)  # one is enough to evaluate on
     with pytest.raises(InputError, match="torchrun started 2 processes"):
         Machine().check()

@@ -267,7 +267,7 @@ def pipeline(file: str | Path = "params.yaml") -> dict[str, dict]:
     for stage in stages():
         try:
             composed = compose([f"stage={stage}", *selection(stage, file)])
-            sections[stage], wrong = composed.section, [*_unknown_to_dvc(composed), *path.in_pipeline(composed)]
+            sections[stage], wrong = composed.tracked, [*_unknown_to_dvc(composed), *path.in_pipeline(composed)]
         except ConfigError as error:
             wrong = error.problems
         for problem in wrong:

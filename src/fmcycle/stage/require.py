@@ -199,7 +199,7 @@ def _in_pipeline(overrides: tuple[str, ...], *_where) -> bool:
     if stage.stage not in yaml.safe_load(Path("dvc.yaml").read_text())["stages"]:
         return False
     chosen = _compose((f"stage={stage.stage}", *selection(stage.stage)))
-    if chosen.section != stage.tracked or chosen.inputs != stage.inputs:
+    if chosen.tracked != stage.tracked or chosen.inputs != stage.inputs:
         return False
     return all(in_pipeline(upstream(name, stage)) for name in references(stage))
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from fmcycle import code_digest, lineage
 from fmcycle.door.compose import MACHINE, Composed, compose, flatten
@@ -41,6 +42,13 @@ def differs(composed: Composed) -> dict[str, str]:
     chosen = {group: option for group, option in composed.choices.items() if option and option != default.choices.get(group)}
     chosen = {group: option for group, option in chosen.items() if group not in MACHINE}
     below = tuple(f"{group.partition('@')[2] or group}." for group in chosen)
-    same = set(flatten(default.written))
-    keys = [text for text in flatten(composed.written) if text not in same and not text.startswith(below)]
+    same = set(flatten(_told(default.written, default.section)))
+    keys = [text for text in flatten(_told(composed.written, composed.section)) if text not in same and not text.startswith(below)]
     return chosen | dict(text.split("=", 1) for text in keys)
+
+
+def _told(written: Any, section: Any) -> Any:
+    """`written`, with the values of `section` where it takes them over from the trainer, which is not in it."""
+    if isinstance(written, dict):
+        return {name: _told(value, section[name]) for name, value in written.items()}
+    return section if isinstance(written, str) and "trainer." in written else written

@@ -101,7 +101,7 @@ class Machine:
             raise InputError(
                 "trainer.accelerator is gpu and torch sees none on this machine: choose trainer=cpu, or trainer.accelerator=cpu"
             )
-        if found and self.devices > found:
+        if trains and found and self.devices > found:
             raise InputError(f"trainer.devices is {self.devices}, this machine has {found}: choose trainer.devices={found}")
 
     def micro(self, global_batch: int) -> int:
