@@ -3,10 +3,11 @@
 import pytest
 
 from fmcycle import build, code_digest, signature
-from fmcycle.door import compose
+from fmcycle.door import compose, group
 
 STAGES = compose.stages()
 EXPERIMENTS = sorted(file.stem for file in (compose.conf_dir() / "experiment").glob("*.yaml"))
+PROCESSORS = group.options("processor")
 GROUPS = (
     "model",
     "objective",
@@ -66,3 +67,36 @@ def test_every_option_fits_a_stage_and_names_real_constructors(option):
             assert callable(build.resolve(target)) and signature.read(target)
         return
     pytest.fail("\n".join(tried))
+
+
+@pytest.mark.prove
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_option_of_every_group_of_a_stage_builds(stage, tmp_path):
+    """What composes is built, a model by its shapes alone; what wants a path that is not here is refused where paths are looked at."""
+    import torch
+
+    from fmcycle.door import path
+    from fmcycle.watching import logger
+
+    for place, name in group.places(stage).items():
+        written = name if place == name else f"{name}@{place}"
+        others = PROCESSORS if (stage, name) == ("pretrain", "model") else []  # where a model of pictures or sound is at home
+        for option in group.options(name):
+            choice = [f"stage={stage}", *(compose.brought(option, stage) if name == "model" else ()), f"{written}={option}"]
+            composed = next(filter(None, (tried([*choice, *each]) for each in ([], *([f"processor={other}"] for other in others)))), None)
+            if composed is None or path.problems(composed):
+                continue
+            node = composed.config()
+            for part in place.split(".") if name != "search" else ["space"]:
+                node = node[part]
+            with torch.device("meta") if name == "model" else torch.device("cpu"):
+                made = logger.made(node, tmp_path) if name == "logger" else build.build(node)
+            assert made is not None, (written, option)
+
+
+def tried(overrides: list[str]):
+    """The composed config, or None where the choices do not go together."""
+    try:
+        return compose.compose(overrides)
+    except compose.ConfigError:
+        return None

@@ -1,7 +1,8 @@
 import pytest
 
+from fmcycle.artifact import load_processor
 from fmcycle.error import InputError
-from fmcycle.processor.bpe import bpe
+from fmcycle.processor.bpe import CHAT_TEMPLATE, bpe
 from fmcycle.processor.chat import instruction, labelled, preference, render
 
 TALK = [
@@ -94,3 +95,15 @@ def test_formats_are_rows_of_ids(processor):
     for side, answer in (("chosen", "Yes."), ("rejected", "No.")):
         kept = [label for label in pair[side]["labels"] if label != -100]
         assert processor.decode(kept) == f"{answer}<|end|>"
+
+
+def test_a_processor_without_a_template_is_told_which_file_it_lacks(tmp_path):
+    made = bpe(["What does it do?"] * 10, vocab_size=300)
+    made.chat_template = None
+    made.save_pretrained(tmp_path / "model")
+    (tmp_path / "model/chat_template.jinja").unlink(missing_ok=True)
+    found = load_processor(tmp_path / "model")
+    with pytest.raises(InputError, match=rf"{tmp_path}/model: .*write the template .* as {tmp_path}/model/chat_template\.jinja"):
+        render(found, TALK)
+    (tmp_path / "model/chat_template.jinja").write_text(CHAT_TEMPLATE)
+    assert render(load_processor(tmp_path / "model"), TALK[1:3])

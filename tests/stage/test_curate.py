@@ -1,5 +1,7 @@
 import inspect
 import json
+import re
+from pathlib import Path
 from types import SimpleNamespace
 
 import polars as pl
@@ -7,10 +9,12 @@ import pytest
 import yaml
 
 from fmcycle import artifact, build
+from fmcycle.door.compose import compose
 from fmcycle.error import InputError
 from fmcycle.source import feedback as feedback_source
 from fmcycle.source.table import SCHEMA
 from fmcycle.stage import curate
+from fmcycle.stage.perform import perform
 
 GOOD = "The operation puts a message into the queue of the account and returns the digest of its body to the caller."
 COPY = GOOD.replace("The operation puts", "THE OPERATION  puts")
@@ -193,3 +197,40 @@ def test_a_corpus_step_among_the_conversations_finds_and_drops(run, root, tmp_pa
     assert pl.read_parquet(gone / "instructions.parquet").height == 285
     dropped = pl.read_parquet(gone / "dropped.parquet")
     assert set(dropped["reason"]) == {"n-gram tied to its label"} and set(dropped["step"]) == {"instructions"}
+
+
+STEPS = sorted(file.stem for file in (Path(__file__).parents[2] / "conf/curation").glob("*.yaml"))
+
+
+def curated_with(written: str, monkeypatch, folder) -> Path:
+    """What curate writes of `data` with a choice of steps, as the command line makes it."""
+    monkeypatch.chdir(folder)
+    return perform(compose(["stage=curate", "inputs.data=data", written]))
+
+
+@pytest.mark.parametrize("written", ["curation=burst", "curation=[web,burst,cap]", "curation=[]", "curation@conversation=[]"])
+def test_any_list_of_steps_runs(written, data, tmp_path, monkeypatch):
+    out = curated_with(written, monkeypatch, tmp_path)
+    assert (out / "documents.parquet").is_file() and (out / "profile.json").is_file()
+
+
+@pytest.mark.prove
+@pytest.mark.parametrize("place", ["curation", "curation@conversation"])
+@pytest.mark.parametrize("option", STEPS)
+def test_every_option_runs_for_documents_and_conversations_or_says_what_it_lacks(option, place, data, tmp_path, monkeypatch):
+    try:
+        curated_with(f"{place}={option}", monkeypatch, tmp_path)
+    except InputError as error:
+        assert all(re.search("names nothing: give|is not there; name one that is", line) for line in str(error).splitlines()), error
+
+
+def test_a_step_that_drops_judges_a_conversation_as_a_whole(run, data, root, tmp_path):
+    steps = yaml.safe_load((root / "conf/curation/conversation.yaml").read_text())
+    policy = {"_target_": "fmcycle.curation.licence.policy", "_partial_": True, "allow": ["permissive"]}
+    fineweb = yaml.safe_load((root / "conf/curation/fineweb.yaml").read_text())
+    kept = pl.read_parquet(run(data, "kept") / "instructions.parquet")
+    folder = run(data, "gone", conversation=steps | {"licence": policy})
+    gone = pl.read_parquet(folder / "dropped.parquet").filter(pl.col("step") == "instructions", pl.col("reason") == "licence")
+    assert len(kept) and set(gone["id"]) == set(kept["id"]) and pl.read_parquet(folder / "instructions.parquet").is_empty()
+    short = pl.read_parquet(run(data, "short", conversation=fineweb) / "dropped.parquet").filter(pl.col("step") == "instructions")
+    assert set(short["reason"]) & {"too short", "unsure language", "another language"}

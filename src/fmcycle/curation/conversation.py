@@ -1,26 +1,50 @@
-"""Steps for texts, applied to the turns of conversations."""
+"""Steps for texts, applied to conversations: to each turn what they change, to the whole what they drop."""
 
 from collections.abc import Callable
 
 import polars as pl
 
 Step = Callable[[pl.DataFrame], pl.DataFrame]
+VERDICT = ("reason", "rule", "value")
+ABOUT = ("licence", "source", "type", "language")  # of a row, which a step may ask for
+
+
+def plain(frame: pl.DataFrame) -> pl.DataFrame:
+    """A step's result without its verdict and what it counted, for the next step."""
+    return frame.select(pl.exclude(*VERDICT, "^count:.*$"))
 
 
 def rewrite(frame: pl.DataFrame, column: str, steps: list[Step]) -> pl.DataFrame:
     """Run steps that change a frame's `text` over `column`: strings, or lists of {role, content} of which each content is a text."""
     if frame.is_empty():
         return frame
+    about = [name for name in ABOUT if name in frame.columns]
     if frame.schema[column] == pl.String:
-        texts = frame.select(pl.col(column).alias("text"))
+        texts = frame.select(pl.col(column).alias("text"), *about)
         for step in steps:
-            texts = step(texts)
+            texts = plain(step(texts))
         return frame.with_columns(texts["text"].alias(column))
-    turns = frame.select(pl.int_range(pl.len()).alias("row"), column).explode(column).unnest(column).rename({"content": "text"})
+    turns = frame.select(pl.int_range(pl.len()).alias("row"), column, *about).explode(column).unnest(column).rename({"content": "text"})
     for step in steps:
-        turns = step(turns)
+        turns = plain(step(turns))
     messages = turns.group_by("row", maintain_order=True).agg(pl.struct("role", pl.col("text").alias("content")).alias(column))
     return frame.with_columns(messages.sort("row")[column])
+
+
+def dropped(shown: pl.DataFrame, steps: list[Step]) -> pl.DataFrame:
+    """The rows of `shown`, whole conversations as `text`, that one of the steps drops, with its verdict; none where no step ever does."""
+    found = [shown.clear().with_columns(pl.lit(None, pl.String).alias(name) for name in VERDICT)]
+    first, drops = shown.head(1), False
+    for step in steps:
+        judged = step(first)
+        first, drops = plain(judged), drops or "reason" in judged.columns
+    for step in steps if drops else ():
+        judged = step(shown)
+        if "reason" in judged.columns:
+            found.append(judged.filter(pl.col("reason").is_not_null()).select(found[0].columns))
+            judged = judged.filter(pl.col("reason").is_null())
+        shown = plain(judged)
+    return pl.concat(found)
 
 
 def as_text(frame: pl.DataFrame) -> pl.Series:

@@ -23,7 +23,11 @@ def frame(processor, messages: list[dict], *, generation_prompt: bool = False) -
     tokenizer = tokenizer_of(processor)
     template = getattr(processor, "chat_template", None) or getattr(tokenizer, "chat_template", None)
     if not template:
-        raise InputError("the processor has no chat template: choose processor=bpe, or one that has chat_template.jinja")
+        folder = getattr(tokenizer, "name_or_path", "") or "the model's folder"
+        raise InputError(
+            f"{folder}: its tokenizer has no chat template, and so no form for a conversation: write the template that its model was made "
+            f"for as {folder}/chat_template.jinja, or begin with a model that has one"
+        )
     roles = tuple(message["role"] for message in messages)
     return [list(ids) for ids in _frame(tokenizer, template, roles, generation_prompt)]
 

@@ -221,8 +221,9 @@ def lost(work: Work, shards: list[dict], asked: pl.Series) -> pl.Series:
 def rows(name: str, frame: pl.DataFrame, steps: dict, dropped: pl.Series) -> tuple[pl.DataFrame, pl.DataFrame, dict]:
     """(kept, dropped in the columns of documents, findings) of another table: texts cleaned, copies out, and what asks about a dropped
     document; then the corpus steps, which see a row's `text`, `prompt` and `answer`."""
+    maps = [step for step in steps.values() if not corpus.is_corpus(step)]
     for column in TEXTS[name]:
-        frame = conversation.rewrite(frame, column, [step for step in steps.values() if not corpus.is_corpus(step)])
+        frame = conversation.rewrite(frame, column, maps)
     base: dict = {column: pl.lit(table.DEFAULT.get(column, ""), pl.String) for column in table.SCHEMA["documents"]}
     own = {column: pl.col(column) for column in base if column in frame.columns}
     shown = frame.select(**base | own | {"text": conversation.as_text(frame), "domain": pl.lit(name)})
@@ -232,6 +233,8 @@ def rows(name: str, frame: pl.DataFrame, steps: dict, dropped: pl.Series) -> tup
         shown = duplicate.drop(shown, orphan, "its document was dropped", "document is kept", frame["document"])
     copies = duplicate.exact(shown.filter(pl.col("reason").is_null()).drop(VERDICT)).filter(pl.col("reason").is_not_null())
     gone = pl.concat([shown.filter(pl.col("reason").is_not_null()), copies.select(shown.columns)])
+    left = shown.filter(~pl.col("id").is_in(gone["id"].implode())).drop(VERDICT)
+    gone = pl.concat([gone, conversation.dropped(left, maps).select(gone.columns)])
     found: dict = {}
     for step in filter(corpus.is_corpus, steps.values()):
         left = shown.filter(~pl.col("id").is_in(gone["id"].implode())).drop(VERDICT)
