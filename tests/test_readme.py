@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from fmcycle import cli
-from fmcycle.door import command_line, compose
+from fmcycle.door import command_line, compose, group
 from fmcycle.error import ConfigError
 
 ROOT = Path(__file__).parents[1]
@@ -140,6 +140,64 @@ def test_the_examples_of_contributing_build(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env={"PYTHONPATH": "src"}, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+CHOICE = re.compile(r"(?<![\w.@/-])~?\+?([a-z_]+)(?:@[\w.]+)?=(\[[\w, ]*\]|[A-Za-z]\w*(?:,\w+)*)(?![\w.*])")
+HEADED = re.compile(r"^\| (`\w+=`|experiment|option) \|[^\n]*\n\| ---[^\n]*\n((?:\|[^\n]*\n)+)", re.M)
+
+
+def chosen(text: str) -> set[tuple[str, str]]:
+    """(group, option) of every choice in the code of a page: `strategy=lora`, 'evaluation=[a,b]', -m strategy=lora,full."""
+    blocks = [block for kind, block in BLOCK.findall(text) if kind != "refused" and "no such option" not in block]
+    code = "\n".join([*re.findall(r"`([^`\n]+)`", text), *blocks])
+    found = [(name, option.strip()) for name, value in CHOICE.findall(code) for option in value.strip("[]").split(",")]
+    return {(name, option) for name, option in found if name in group.names() and option and not option.isupper()}
+
+
+def listed(text: str) -> dict[str, set[str]]:
+    """{group: options} of the tables of a page whose first column is headed `experiment`, `engine=` and so on."""
+    found: dict[str, set[str]] = {}
+    for head, rows in HEADED.findall(text):
+        name = {"option": "evaluation"}.get(head.strip("`="), head.strip("`="))
+        if name in group.names():
+            cells = [line.split("|")[1] for line in rows.splitlines()]
+            found.setdefault(name, set()).update(word for cell in cells for word in re.findall(r"[a-z]\w+", cell.replace("then", "")))
+    return found
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_option_that_a_page_names_is_there(page):
+    added = {(Path(name).parts[1], Path(name).stem) for name, _ in NAMED.findall(page.read_text()) if name.startswith("conf/")}
+    own = {("objective", "hinge"), ("curation", "mine")}  # a reader's, in the examples of config.md and curation.md
+    text = re.sub(r"(?m)^\$ .*lama_small.*$|^    .*$", "", page.read_text())
+    wrong = {(name, option) for name, option in chosen(text) - added - own if option not in group.options(name)}
+    assert not wrong
+    for name, options in listed(page.read_text()).items():
+        assert options <= set(group.options(name)), f"the table of {name}"
+
+
+def test_tables_of_options_are_complete():
+    tables = {page.name: listed(page.read_text()) for page in PAGES}
+    for page, name in (("evaluation.md", "evaluation"), ("serving.md", "engine"), ("options.md", "")):
+        for each in [name] if name else []:
+            assert tables[page][each] == set(group.options(each)), each
+    training = (ROOT / "docs/training.md").read_text()
+    rows = {line.split("|")[1].strip(" `"): line.split("|")[3] for line in training.splitlines() if line.startswith("| `")}
+    assert len(rows) > 5
+    for name, options in rows.items():
+        assert set(re.findall(r"`(\w+)`", options)) == set(group.options(name)), name
+    page = (ROOT / "docs/options.md").read_text()
+    assert not [f"{name}={option}" for name in group.names() for option in group.options(name) if f"`{option}`" not in page]
+
+
+def test_no_page_denies_what_is_there():
+    """What a page says is not here names no option of a group."""
+    nouns = ("objective", "strategy", "data", "evaluation", "executor", "engine", "compress")
+    words = {option for name in nouns for option in group.options(name)} - {"text", "local", "pair"}
+    for page in PAGES:
+        text = page.read_text()
+        sections = [*re.findall(r"(?m)^## Not here yet\n+((?:.+\n?)+)", text), *re.findall(r"there is no (\w+) path", text)]
+        assert not set(re.findall(r"\w+", " ".join(sections).lower())) & words, page.name
 
 
 def test_the_feedback_store_is_where_the_page_says():
