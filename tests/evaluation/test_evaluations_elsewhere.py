@@ -135,16 +135,19 @@ CASES = [(option, *case) for option, cases in TRIED.items() for case in cases]
 
 
 @pytest.mark.parametrize(("option", "family", "data", "smaller"), CASES, ids=lambda case: case if isinstance(case, str) else "")
-def test_an_evaluation_finds_elsewhere_what_it_finds_here(option, family, data, smaller, folder, tables):
+def test_an_evaluation_finds_elsewhere_what_it_finds_here(option, family, data, smaller, folder, tables, monkeypatch):
+    loaded, load = [], model_store.load_model
+    monkeypatch.setattr(model_store, "load_model", lambda *where: loaded.append(where[1:]) or load(*where))
     for name, evaluation in evaluations(option, data, smaller, folder(family), tables).items():
         wanted = evaluation(*model_store.load_model(folder(family)))
         assert any("/" not in key for key in wanted), wanted
         with elsewhere.device() as device:
             found = evaluation(*model_store.load_model(folder(family), device))
         assert found == pytest.approx(wanted, abs=2e-4), name
+        assert all(torch.device(where[0]).type == "elsewhere" for where in loaded[-1:]), loaded  # a reference model too
         with elsewhere.device() as device:
             half = evaluation(*model_store.load_model(folder(family), device, torch.bfloat16))
-        assert half.keys() == wanted.keys()
+        assert half.keys() == wanted.keys() and loaded[-1][1] == torch.bfloat16
         assert all(half[key] == wanted[key] for key in half if key.endswith("/n"))
 
 

@@ -8,9 +8,10 @@ from types import SimpleNamespace
 import elsewhere
 import numpy as np
 import pytest
+import torch
 import yaml
 
-from fmcycle import lineage
+from fmcycle import lineage, model_store
 from fmcycle.door.compose import compose, pipeline, selection, stage_groups, stages
 from fmcycle.error import InputError
 from fmcycle.stage import compress, evaluate, perform, require, select, train
@@ -128,12 +129,15 @@ def nodes(material, **fields) -> dict:
     return {"instruction": {"_target_": "fmcycle.evaluation.instruction.Instruction", **common, **fields}, "bits": bits}
 
 
-def everywhere(monkeypatch, run) -> list:
-    """What `run(name)` gives here and elsewhere."""
-    here = run("here")
+def everywhere(monkeypatch, run) -> tuple:
+    """(what `run(name)` gives here, what it gives elsewhere, the devices that models were put on there)."""
+    here, place, put = run("here"), model_store.place, []
     with elsewhere.device() as device, monkeypatch.context() as patch:
         patch.setattr(Machine, "device", device)
-        return [here, run("there")]
+        patch.setattr(
+            model_store, "place", lambda model, *where: put.append(where[0] and torch.device(where[0]).type) or place(model, *where)
+        )
+        return here, run("there"), put
 
 
 def test_evaluate_and_compress_find_elsewhere_what_they_find_here(material, tmp_path, monkeypatch):
@@ -144,15 +148,20 @@ def test_evaluate_and_compress_find_elsewhere_what_they_find_here(material, tmp_
         given = {"inputs": {"model": model}, "out": str(tmp_path / name), "runs": str(tmp_path / f"{name}-runs")}
         return evaluate.run(SimpleNamespace(**given, evaluation=nodes(material, reference=model), sample=sample, contamination=None))
 
+    def halved(source, folder):
+        found, processor = model_store.load_model(source)
+        model_store.save_model(found.half(), processor, folder)
+
     def compressed(name):
         fidelity = {"_target_": "fmcycle.evaluation.fidelity.Fidelity", "documents": documents, "reference": model, "limit": 4}
-        node = {"_target_": "fmcycle.stage.compress.int8", "_partial_": True}
-        given = {"inputs": {"model": model}, "out": str(tmp_path / f"int8-{name}"), "compress": node, "evaluation": {"fidelity": fidelity}}
+        node = {"_target_": "fmcycle.stage.compress.none", "_partial_": True}
+        given = {"inputs": {"model": model}, "out": str(tmp_path / f"half-{name}"), "compress": node, "evaluation": {"fidelity": fidelity}}
         return compress.run(SimpleNamespace(**given))
 
-    for run in (measured, compressed):
-        here, there = everywhere(monkeypatch, run)
-        assert there == pytest.approx(here, abs=1e-3)
+    monkeypatch.setattr(compress, "none", halved)
+    for run, models in ((measured, ["elsewhere"] * 2), (compressed, [None, *["elsewhere"] * 2])):  # each beside its reference
+        here, there, put = everywhere(monkeypatch, run)
+        assert there == pytest.approx(here, abs=1e-3) and put == models
 
 
 def aligning(material, folder, **budget) -> SimpleNamespace:
@@ -180,8 +189,9 @@ def aligning(material, folder, **budget) -> SimpleNamespace:
 
 def test_training_annotates_and_measures_where_the_machine_says(material, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    here, there = everywhere(monkeypatch, lambda name: train.run(aligning(material, tmp_path / name)))
+    here, there, put = everywhere(monkeypatch, lambda name: train.run(aligning(material, tmp_path / name)))
     assert there == pytest.approx(here, abs=2e-3)
+    assert put == ["elsewhere", "elsewhere", None, "elsewhere"]  # two columns, the base that is trained, what is measured
     kept = [np.frombuffer(file.read_bytes(), np.float32) for file in sorted(Path(".cache/annotate").iterdir())]
     assert len(kept) == 4  # train and validation, kept apart for each device
     sizes = sorted(kept, key=lambda values: (len(values), values[0]))
@@ -230,8 +240,8 @@ def test_select_judges_where_the_machine_says(material, tmp_path, monkeypatch):
         )
 
     monkeypatch.chdir(tmp_path)
-    here, there = everywhere(monkeypatch, run)
-    assert there == pytest.approx(here, abs=1e-3)
+    here, there, put = everywhere(monkeypatch, run)
+    assert there == pytest.approx(here, abs=1e-3) and put.count("elsewhere") >= 4  # judged twice, confirmed
     assert [file.name for file in tmp_path.glob("runs-*/entrant-*")] and (
         tmp_path / "runs-there/entrant-before-elsewhere-float32.json"
     ).is_file()
