@@ -121,8 +121,8 @@ def dispatched(func, args: tuple, kwargs: dict):
     there = bool(far) if asked is None else is_there(asked)
     moves = func._overloadpacket in (ATEN._to_copy, ATEN.copy_)
     if far and not moves:
-        near = [leaf for leaf in _compared(func, args, kwargs) if not isinstance(leaf, Far) and leaf.ndim and leaf.device.type == "cpu"]
-        if near:
+        near = [leaf for leaf in _compared(func, args, kwargs) if _is_near(leaf) and leaf.ndim]
+        if near or any(_is_near(leaf) for leaf in tree_leaves(_changed(func, args, kwargs))):
             raise RuntimeError(f"{func}: expected all tensors to be on the same device, but found at least two devices, {NAME}:0 and cpu")
     if there and kwargs.get("generator") is not None:
         raise RuntimeError(f"{func}: expected a '{NAME}' device type for generator but found '{kwargs['generator'].device}'")
@@ -148,6 +148,16 @@ def is_there(place) -> bool:
 def held(x):
     """The CPU tensor in a tensor from elsewhere; anything else as it is."""
     return x.inner if isinstance(x, Far) else x
+
+
+def _is_near(x) -> bool:
+    return isinstance(x, torch.Tensor) and not isinstance(x, Far) and x.device.type == "cpu"
+
+
+def _changed(func, args: tuple, kwargs: dict) -> list:
+    """What the operation writes into, where not even a number may lie elsewhere."""
+    written = [(place, each.name) for place, each in enumerate(func._schema.arguments) if each.alias_info and each.alias_info.is_write]
+    return [args[place] if place < len(args) else kwargs.get(name) for place, name in written]
 
 
 def _compared(func, args: tuple, kwargs: dict) -> list:

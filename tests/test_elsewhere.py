@@ -23,7 +23,13 @@ def test_the_device_refuses_what_a_gpu_refuses():
     with elsewhere.device() as device:
         there, here = torch.ones(2, 3, device=device), torch.ones(2, 3)
         assert there.device.type == "elsewhere" and (there * 2 + here[0, 0]).cpu().equal(3 * here)
-        for wrong in (lambda: there + here, lambda: here @ there.T, lambda: torch.cat([there, here]), lambda: here[there.long()]):
+        for wrong in (
+            lambda: there + here,
+            lambda: here @ there.T,
+            lambda: torch.cat([there, here]),
+            lambda: here[there.long()],
+            lambda: here[0, 0].add_(there.sum()),
+        ):
             with pytest.raises(RuntimeError, match="same device"):
                 wrong()
         for wrong in (there.numpy, lambda: np.asarray(there)):
