@@ -1,3 +1,4 @@
+import elsewhere
 import pytest
 import torch
 import torch.nn.functional as F
@@ -40,3 +41,13 @@ def test_without_a_compiler_compile_is_refused_before_anything_is_trained(monkey
     monkeypatch.setattr(config, "force_disable_caches", True)
     with pytest.raises(InputError, match=r"trainer\.compile=false"):
         speed.check_compiler("cpu")
+
+
+def test_elsewhere_the_loss_takes_larger_pieces_in_the_precision_that_is_asked_for():
+    with elsewhere.device() as device:
+        for place, rows in (("cpu", speed.CHUNK), (device, speed.FAR_CHUNK // 1000)):
+            hidden, weight = torch.zeros(4, 8, device=place), torch.zeros(1000, 8, device=place)
+            assert speed._chunk(hidden, weight) == (rows, torch.float32)
+            with torch.autocast(torch.device(place).type, torch.bfloat16):
+                kind = torch.float32 if place == "cpu" else torch.bfloat16
+                assert speed._chunk(hidden, weight) == (rows, kind)

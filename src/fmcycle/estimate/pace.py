@@ -56,11 +56,12 @@ def rates(device: torch.device, precision: str) -> dict[str, float]:
     best = known.get(key, {})
     now = {"bytes": _bandwidth(device, 2**24, 1), "near": _bandwidth(device, 2**15, 100), "calls": _calls(device)}
     now["functions"] = _functions(device)
-    now["flops"] = peak.peak(device, precision) if device.type == "cuda" else _products()
+    on_gpu = device.type == "cuda"  # whose rate of products is a data sheet's, another for each precision, and is not kept
+    now |= {} if on_gpu else {"flops": _products()}
     now = {what: max(best.get(what, 0.0), rate) for what, rate in now.items()}  # the best ever: a busy moment makes no machine slower
     if now != best:
         durable.write_json(CACHE, known | {key: now})
-    return now
+    return now | ({"flops": peak.peak(device, precision)} if on_gpu else {})
 
 
 def seconds(work: dict[str, float], rate: dict[str, float], *, compiled: bool) -> float:
@@ -122,7 +123,7 @@ def _calls(device: torch.device) -> float:
 def capacity(device: torch.device) -> int:
     """Bytes that this process can have at most now: of the GPU, or of free memory and its own, within its control group."""
     if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device)
     return memory.free() + peak.memory(device)
 
 
