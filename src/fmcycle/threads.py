@@ -5,7 +5,7 @@ from pathlib import Path
 
 # turns of libgomp's loop before a waiting thread sleeps; 300,000 by default, some ms: beside one other busy process two threads on two
 # cores then spend their slices waiting for each other. benchmarks/busy.py measures it.
-SPIN = "10000"
+SPIN = "1000"
 CGROUPS = ("/sys/fs/cgroup/cpu.max", "/sys/fs/cgroup/cpu/cpu.cfs_quota_us")
 
 

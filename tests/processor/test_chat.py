@@ -1,7 +1,7 @@
 import pytest
 
-from fmcycle.artifact import load_processor
 from fmcycle.error import InputError
+from fmcycle.model_store import load_processor
 from fmcycle.processor.bpe import CHAT_TEMPLATE, bpe
 from fmcycle.processor.chat import instruction, labelled, preference, render
 

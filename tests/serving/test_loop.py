@@ -122,20 +122,19 @@ def test_a_corrupt_deployed_model_refuses_to_start_while_the_old_server_answers(
         weights.write_bytes(good)
 
 
-def test_the_entry_imports_no_torch_and_a_bento_is_named_by_content(project_with_model, monkeypatch):
+def test_the_entry_imports_no_torch_and_a_bento_is_named_by_content(project_with_model, tmp_path):
     code = "import sys, bento_entry; print('torch' in sys.modules, 'transformers' in sys.modules)"
     environment = os.environ | {"PYTHONPATH": str(project_with_model / "src")}
     done = subprocess.run([sys.executable, "-c", code], env=environment, cwd=project_with_model, capture_output=True, text=True)
     assert done.stdout.strip() == "False False", done.stderr
     shutil.copy(ROOT / "requirements.lock", project_with_model)
-    environment = os.environ | {"BENTOML_HOME": str(project_with_model / ".cache/bentoml")}
-    (project_with_model / ".cache/bentoml").mkdir(parents=True, exist_ok=True)
+    environment = os.environ | {"BENTOML_HOME": str(tmp_path)}
     command = [sys.executable, "-m", "bentoml", "build"]
     first, second = (subprocess.run(command, env=environment, cwd=project_with_model, capture_output=True, text=True) for _ in range(2))
-    bentos = [folder.name for folder in (project_with_model / ".cache/bentoml/bentos/fmcycle").iterdir() if folder.is_dir()]
+    bentos = [folder.name for folder in (tmp_path / "bentos/fmcycle").iterdir() if folder.is_dir()]
     assert first.returncode == second.returncode == 0 and len(bentos) == 1, first.stderr + second.stderr
     assert f"fmcycle:{bentos[0]} is built already" in second.stdout
-    environment = project_with_model / f".cache/bentoml/bentos/fmcycle/{bentos[0]}/env"
+    environment = tmp_path / f"bentos/fmcycle/{bentos[0]}/env"
     locked, image = (
         re.findall(r"^[\w.-]+==[^\s;]+|sha256:\w+", file.read_text(), re.M)
         for file in (ROOT / "requirements.lock", environment / "python/requirements.txt")
