@@ -35,7 +35,8 @@ def _reached_from(module: str) -> tuple[frozenset[str], frozenset[Path]]:
             names.update(f"{node.module}.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and "." in node.value and len(node.value) < 80:
             data = file.parent / node.value
-            if "/" not in node.value and data.is_file() and data != build.SIGNATURES:  # permits names, computes nothing
+            computes = data.suffix != ".py" and data != build.SIGNATURES  # source counts when it is imported; that list only permits
+            if "/" not in node.value and computes and data.is_file():
                 files.add(data)
     return frozenset(name for name in names if name.split(".")[0] in packages), frozenset(files)
 
@@ -62,7 +63,7 @@ def _reached(section: dict) -> list[tuple[Path, str]]:
         module = waiting.pop()
         seen.add(module)
         imported, own = _reached_from(module)
-        files |= dict.fromkeys(own, module)
+        files |= {file: min(module, files.get(file, module)) for file in own}  # the same, whichever of two modules comes first
         waiting |= imported - seen
     return sorted(files.items(), key=lambda item: (item[1], item[0].name))
 
