@@ -91,10 +91,10 @@ def annotated(rows, machine, budget, node: dict):
     import numpy as np
 
     from fmcycle.data.annotate import computed
-    from fmcycle.objective.dpo import reference_margin
+    from fmcycle.objective.dpo import DPO
 
     with machine.computing(budget.precision):
-        rows.annotations["reference_margin"] = computed(rows, reference_margin, made(node, machine.device), np.arange(len(rows)), 8)
+        rows.annotations["reference_margin"] = computed(rows, DPO.reference_margin, made(node, machine.device), np.arange(len(rows)), 8)
     return rows
 
 

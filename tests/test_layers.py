@@ -27,6 +27,7 @@ FLOOR = {
     "code_digest",
     "durable",
     "error",
+    "example",
     "given",
     "int8",
     "known",
@@ -86,6 +87,15 @@ def test_the_floor_stands_on_itself():
 def test_nouns_never_import_each_other_nor_what_is_above():
     wrong = {str(file): imports(file) - FLOOR - {noun} for noun in NOUNS for file in files(noun) if imports(file) - FLOOR - {noun}}
     assert not wrong
+
+
+def test_samples_are_made_for_samples_alone():
+    """Nothing but a function `example` imports what makes them, so that no run waits for it or is another one because of it."""
+    for file in SOURCE.rglob("*.py"):
+        tree = ast.parse(file.read_text())
+        inside = {id(each) for node in ast.walk(tree) if getattr(node, "name", "") == "example" for each in ast.walk(node)}
+        found = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and id(node) not in inside]
+        assert not [node for node in found if node.module == "fmcycle.example" or "example" in [each.name for each in node.names]], file
 
 
 def test_serving_knows_no_hydra_and_no_stage():

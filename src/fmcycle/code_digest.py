@@ -3,6 +3,7 @@
 import ast
 import functools
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 
 from fmcycle import build, signature
@@ -18,6 +19,15 @@ def targets(node) -> set[str]:
     return own.union(*map(targets, node.values()))
 
 
+def _without_samples(tree: ast.AST) -> Iterator[ast.AST]:
+    """All that stands in `tree` but the functions named `example`, which make samples: no stage calls them."""
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        waiting += [each for each in ast.iter_child_nodes(node) if not (isinstance(each, ast.FunctionDef) and each.name == "example")]
+
+
 @functools.cache
 def _reached_from(module: str) -> tuple[frozenset[str], frozenset[Path]]:
     """(modules that `module` imports anywhere in its text, files it is made of: its source and the data files it names)."""
@@ -27,7 +37,7 @@ def _reached_from(module: str) -> tuple[frozenset[str], frozenset[Path]]:
     packages = ("fmcycle", *build.user_packages())
     names: set[str] = set()
     files = {file}
-    for node in ast.walk(ast.parse(file.read_text())):
+    for node in _without_samples(ast.parse(file.read_text())):
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:

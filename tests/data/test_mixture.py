@@ -126,8 +126,7 @@ def test_columns_are_computed_for_the_rows_that_a_mixture_needs(tmp_path, materi
     half = pl.read_parquet(material / "preferences.parquet").with_row_index()
     for name, keep in (("even", 0), ("odd", 1)):
         half.filter(pl.col("index") // 2 % 2 == keep).write_parquet(tmp_path / f"{name}.parquet")
-    columns = {"size": lambda model, batch: batch["chosen"]["input_ids"].shape[1] * model(batch)}
-    tables = {name: Table(str(tmp_path / f"{name}.parquet"), preference, max_length=128, annotate=columns) for name in ("even", "odd")}
+    tables = {name: Table(str(tmp_path / f"{name}.parquet"), preference, max_length=128) for name in ("even", "odd")}
     data = Mixture({name: {"data": table, "share": 1} for name, table in tables.items()}, 128)
     rows, budget = data("train", processor), Budget(max_steps=3, global_batch=4)
     indices = needed(rows, budget)
@@ -142,7 +141,10 @@ def test_columns_are_computed_for_the_rows_that_a_mixture_needs(tmp_path, materi
 
             return torch.ones(len(batch["chosen"]["input_ids"]))
 
-    annotate(rows, "size", data.annotate["size"], Ones, indices=indices, key={}, folder=tmp_path / "kept", batch=1)
+    def size(model, batch):
+        return batch["chosen"]["input_ids"].shape[1] * model(batch)
+
+    annotate(rows, "size", size, Ones, indices=indices, key={}, folder=tmp_path / "kept", batch=1)
     batch = rows.collate([rows[int(indices[0])]])
     assert batch["size"].tolist() == [batch["chosen"]["input_ids"].shape[1]]
     outside = next(index for index in range(len(rows)) if index not in set(indices))

@@ -10,7 +10,7 @@ from fmcycle.data.annotate import annotate, needed
 from fmcycle.data.table import Table
 from fmcycle.error import InputError
 from fmcycle.media import as_png
-from fmcycle.objective.dpo import reference_margin
+from fmcycle.objective.dpo import DPO
 from fmcycle.processor.chat import instruction, preference
 from fmcycle.processor.image import image, pixels
 from fmcycle.training.budget import Budget
@@ -54,10 +54,10 @@ def test_an_annotation_is_computed_once_and_equals_the_model(material, tmp_path)
         return model_store.load_model(material / "model")[0]
 
     for _ in range(2):
-        annotate(rows, "reference_margin", reference_margin, model, indices=indices, key={"model": "m"}, folder=tmp_path)
+        annotate(rows, "reference_margin", DPO.reference_margin, model, indices=indices, key={"model": "m"}, folder=tmp_path)
     assert len(loads) == 1
     with torch.no_grad():
-        expected = reference_margin(model(), rows.collate([rows[5]]))
+        expected = DPO.reference_margin(model(), rows.collate([rows[5]]))
     torch.testing.assert_close(torch.tensor([rows[5]["reference_margin"]]), expected, rtol=1e-4, atol=1e-4)
     assert np.isnan(rows[0]["reference_margin"])
 

@@ -3,7 +3,7 @@ import math
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from fmcycle.objective.dpo import DPO, logps, reference_margin
+from fmcycle.objective.dpo import DPO, logps
 
 
 def model_and_batch():
@@ -22,7 +22,7 @@ def model_and_batch():
 
 def test_the_loss_is_log_2_when_policy_equals_reference():
     model, batch = model_and_batch()
-    batch["reference_margin"] = reference_margin(model, batch).detach()
+    batch["reference_margin"] = DPO.reference_margin(model, batch).detach()
     out = DPO()(model, batch)
     assert math.isclose(float(out["loss"]) / out["count"], math.log(2), rel_tol=1e-5)
 
@@ -30,7 +30,7 @@ def test_the_loss_is_log_2_when_policy_equals_reference():
 def test_swapping_the_answers_mirrors_the_margin():
     model, batch = model_and_batch()
     swapped = {"chosen": batch["rejected"], "rejected": batch["chosen"]}
-    torch.testing.assert_close(reference_margin(model, batch), -reference_margin(model, swapped))
+    torch.testing.assert_close(DPO.reference_margin(model, batch), -DPO.reference_margin(model, swapped))
 
 
 def test_full_smoothing_turns_the_preference_round():

@@ -168,7 +168,6 @@ def aligning(material, folder, **budget) -> SimpleNamespace:
     """A section of align over the small model, whose pairs get the reference's margin."""
     table = {"_target_": "fmcycle.data.table.Table", "path": str(material / "preferences.parquet"), "max_length": 128}
     table["format"] = {"_target_": "fmcycle.processor.chat.preference", "_partial_": True}
-    table["annotate"] = {"reference_margin": {"_target_": "fmcycle.objective.dpo.reference_margin", "_partial_": True}}
     lora = {"_target_": "peft.get_peft_model", "_partial_": True}
     (folder / "runs").mkdir(parents=True)
     return SimpleNamespace(

@@ -50,7 +50,6 @@ def lifecycle(folder: Path, material: Path) -> dict:
     sft = {"_target_": "fmcycle.objective.sft.SFT"}
     found["finetune"] = train.run(config(folder, "finetune", inputs, objective=sft, strategy=LORA, data=table))
     table = table | {"path": str(material / "preferences.parquet"), "format": {"_target_": f"{CHAT}.preference", "_partial_": True}}
-    table["annotate"] = {"reference_margin": {"_target_": "fmcycle.objective.dpo.reference_margin", "_partial_": True}}
     inputs = {"model": folder / "finetune/model", "preferences": material / "preferences.parquet"}
     dpo = {"_target_": "fmcycle.objective.dpo.DPO"}
     found["align"] = train.run(config(folder, "align", inputs, objective=dpo, strategy=LORA, data=table))

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from fmcycle.data.order import shuffled
+from fmcycle.data.protocol import Annotated, Dense, Even
 from fmcycle.error import InputError
 from fmcycle.number import NonNegativeFloat, PositiveInt
 
@@ -31,11 +32,6 @@ class Mixture:
         tempered = {name: (rows, share * (tokens[name] / largest) ** self.temperature) for name, (rows, share) in parts.items()}
         return Rows(tempered, self.max_length)
 
-    @property
-    def annotate(self) -> dict:
-        """The columns that the parts' data wants computed."""
-        return {name: function for part in self._checked().values() for name, function in getattr(part["data"], "annotate", {}).items()}
-
     def _checked(self) -> dict:
         for name, part in self.parts.items():
             share = part.get("share") if isinstance(part, dict) else None
@@ -55,7 +51,7 @@ class Rows:
         whole = sum(share for _, share in parts.values())
         self.shares = np.array([share / whole for _, share in parts.values()])
         self.firsts = np.cumsum([0, *(len(rows) for rows in self.parts)])
-        self.annotations: dict[str, np.ndarray] = {}
+        self._columns: dict[str, np.ndarray] = {}
         self.length = max_length
         self._lines: tuple[int, list[Line]] | None = None
         self._check(max_length)
@@ -65,7 +61,7 @@ class Rows:
     def _check(self, max_length: int) -> None:
         kinds = {}
         for name, rows in zip(self.names, self.parts, strict=True):
-            longest = getattr(rows, "length", None) or int(rows.lengths.max())
+            longest = rows.length if isinstance(rows, Even) else int(rows.lengths.max())
             if longest > max_length or (rows.lengths is None and longest < max_length):
                 raise InputError(f"data.parts.{name}: its rows have {longest} tokens, data.max_length is {max_length}: make it the same")
             kinds[name] = (sorted(rows.collate([rows[0]])), longest if rows.lengths is None else "any")
@@ -83,6 +79,13 @@ class Rows:
     def __len__(self) -> int:
         return int(self.firsts[-1])
 
+    @property
+    def annotations(self) -> dict[str, np.ndarray]:
+        """Columns that a model computes; a mixture of parts that take none has no such attribute."""
+        if not all(isinstance(rows, Annotated) for rows in self.parts):
+            raise AttributeError("a part of the mixture takes no column")
+        return self._columns
+
     def part_of(self, index: int) -> int:
         """The number of the part that row `index` belongs to."""
         return int(np.searchsorted(self.firsts, index, side="right")) - 1
@@ -90,7 +93,7 @@ class Rows:
     def __getitem__(self, index: int):
         number = self.part_of(index)
         row = self.parts[number][index - int(self.firsts[number])]
-        return row | {name: float(column[index]) for name, column in self.annotations.items()} if self.annotations else row
+        return row | {name: float(column[index]) for name, column in self._columns.items()} if self._columns else row
 
     def collate(self, rows: list) -> dict:
         """As the parts do it: they are of one kind."""
@@ -195,4 +198,4 @@ class Line:
 
 def token_mean(rows) -> float:
     """Tokens of a row, on average."""
-    return getattr(rows, "row_tokens", None) or (rows.length if rows.lengths is None else float(np.mean(rows.lengths)))
+    return rows.row_tokens if isinstance(rows, Dense) else rows.length if rows.lengths is None else float(np.mean(rows.lengths))

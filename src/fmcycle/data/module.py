@@ -8,13 +8,14 @@ import torch
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from fmcycle.data.order import held_out, rows_of_step
+from fmcycle.data.protocol import Reported, Rows
 from fmcycle.training import stop
 
 
 class Stream(IterableDataset):
     """Micro-batches of one rank from optimizer step `start` on; the union over ranks and micro-batches of a step never changes."""
 
-    def __init__(self, rows, *, seed: int, global_batch: int, micro: int, rank: int, world: int, start: int):
+    def __init__(self, rows: Rows, *, seed: int, global_batch: int, micro: int, rank: int, world: int, start: int):
         self.rows, self.seed, self.global_batch, self.micro = rows, seed, global_batch, micro
         self.rank, self.world, self.start = rank, world, start
 
@@ -39,15 +40,15 @@ class Stream(IterableDataset):
 
 
 class Data(pl.LightningDataModule):
-    """`train`, `validation`: rows with __len__, __getitem__, lengths and collate; `budget` and `machine` say how they are cut."""
+    """`train`, `validation`: the rows of either split; `budget` and `machine` say how they are cut."""
 
-    def __init__(self, train, validation, budget, machine):
+    def __init__(self, train: Rows, validation: Rows, budget, machine):
         super().__init__()
         self.train, self.validation, self.budget, self.machine = train, validation, budget, machine
 
     def train_dataloader(self) -> DataLoader:
         assert self.trainer is not None
-        if hasattr(self.train, "report") and self.trainer.is_global_zero:
+        if isinstance(self.train, Reported) and self.trainer.is_global_zero:
             print(self.train.report(self.budget), flush=True)
         stream = Stream(
             self.train,

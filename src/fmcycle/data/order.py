@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from fmcycle.data.protocol import Ordered, Rows
+
 
 def shuffled(position: np.ndarray, size: int, key: tuple[int, ...]) -> np.ndarray:
     """Where the permutation of 0..size-1 named by `key` sends each position; nothing of its size is ever in memory.
@@ -39,12 +41,12 @@ def step_rows(seed: int, step: int, global_batch: int, size: int) -> np.ndarray:
     return rows
 
 
-def rows_of_step(rows, seed: int, step: int, global_batch: int) -> np.ndarray:
+def rows_of_step(rows: Rows, seed: int, step: int, global_batch: int) -> np.ndarray:
     """Rows (global_batch,) of optimizer step `step`, in the order that `rows` brings with it (a mixture), else shuffled."""
-    return rows.step(seed, step, global_batch) if hasattr(rows, "step") else step_rows(seed, step, global_batch, len(rows))
+    return rows.step(seed, step, global_batch) if isinstance(rows, Ordered) else step_rows(seed, step, global_batch, len(rows))
 
 
-def held_out(rows, count: int) -> np.ndarray:
+def held_out(rows: Rows, count: int) -> np.ndarray:
     """The rows of a validation split that are looked at: the first `count`; of a mixture, in its shares."""
     count = min(count, len(rows))
-    return rows.step(0, 0, count) if hasattr(rows, "step") else np.arange(count)
+    return rows.step(0, 0, count) if isinstance(rows, Ordered) else np.arange(count)

@@ -22,8 +22,8 @@ class Table:
 
     Rows longer than `max_length` tokens are left out: a cut answer would teach to stop early. `where`: column to the values that
     stay. `classes`: a column whose values in the train split, sorted, are the classes; their numbers become `labels`, and a row of
-    another split of a class that is not among them is left out. `annotate`: column to (model, batch) -> (B,), what a model computes once
-    for the rows that are trained on. `packed`: as many conversations as `max_length` holds make one row, and none sees another.
+    another split of a class that is not among them is left out. `packed`: as many conversations as `max_length` holds make one row, and
+    none sees another.
     Rows with `media` (bytes of pictures, sound) are made anew whenever they are read; each is tried once before anything begins.
     """
 
@@ -31,7 +31,6 @@ class Table:
     format: Callable
     max_length: PositiveInt = 512
     where: dict = field(default_factory=dict)
-    annotate: dict = field(default_factory=dict)
     packed: bool = False
     classes: str | None = None
 
@@ -66,7 +65,7 @@ class Table:
             return Media(frame[kept], make, np.array([row["tokens"] for row in made]), pad, names)
         if not self.packed:
             return Rows(made, pad, names)
-        if self.annotate or any(set(row) != {"input_ids", "labels"} for row in made):
+        if any(set(row) != {"input_ids", "labels"} for row in made):
             raise InputError("data.packed: only rows of input_ids and labels can share one; take data.packed=false for pairs and columns")
         return Packed(made, self.max_length, pad)
 

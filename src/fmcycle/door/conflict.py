@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from fmcycle import signature
+from fmcycle.objective import column
 
 
 def _first(node: dict | None, *names):
@@ -12,7 +13,8 @@ def _first(node: dict | None, *names):
 
 def conflicts(config: dict) -> list[str]:
     """One line for each pair of values that exclude one another. config: a resolved stage config, plain data."""
-    return [problem for rule in (_rank, _positions, _batch, _heads) if (problem := rule(config))] + list(_search(config))
+    rules = (_rank, _positions, _batch, _heads, column.problem)
+    return [problem for rule in rules if (problem := rule(config))] + list(_search(config))
 
 
 def _rank(config):
@@ -71,6 +73,7 @@ def _search(config) -> Iterator[str]:
     if config.get("incumbent") not in entrants:
         yield f"incumbent {config.get('incumbent')} is none of the entrants {', '.join(entrants)}: name one of them"
     yield from _halves(config)
+    yield from (f"candidates.{name}.{wrong}" for name, section in candidates.items() if (wrong := column.problem(section)))
     for path, draw in _draws(config["space"], ()):
         key = f"space.{'.'.join(path)}"
         low, high, values = draw.get("low"), draw.get("high"), draw.get("values")

@@ -45,3 +45,8 @@ def _word_start(text: str, end: int) -> int:
     while end > 0 and not text[end - 1].isspace():
         end -= 1
     return end
+
+
+def example() -> dict:
+    """A text with an address in it."""
+    return {"text": "Write to jane.doe@example.com and she will answer."}

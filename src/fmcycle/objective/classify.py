@@ -15,3 +15,14 @@ class Classify:
         logits = model(**given(model, batch)).logits
         correct = (logits.argmax(-1) == batch["labels"]).sum()
         return {"loss": F.cross_entropy(logits.float(), batch["labels"], reduction="sum"), "count": len(logits), "accuracy": correct}
+
+
+def example() -> dict:
+    """Texts of three classes."""
+    import torch
+    from transformers import LlamaConfig, LlamaForSequenceClassification
+
+    from fmcycle.example import SIZES, TOKENS, tokens
+
+    model = LlamaForSequenceClassification(LlamaConfig(**SIZES, **TOKENS | {"num_labels": 3}))
+    return {"model": model, "batch": {"input_ids": tokens()["input_ids"], "labels": torch.arange(8) % 3}}

@@ -40,3 +40,14 @@ def pooled(model, side: dict) -> Tensor:
     hidden = model(**inputs).last_hidden_state
     mask = inputs["attention_mask"][:, :, None].to(hidden.dtype) if "attention_mask" in inputs else torch.ones_like(hidden[:, :, :1])
     return F.normalize((hidden * mask).sum(1) / mask.sum(1).clamp(min=1), dim=-1)
+
+
+def example() -> dict:
+    """Pictures with their captions."""
+    from transformers import CLIPConfig, CLIPModel
+
+    from fmcycle.example import SIZES, pictures, tokens
+
+    text, vision = {**SIZES, "vocab_size": 64, "eos_token_id": 3}, {**SIZES, "image_size": 8, "patch_size": 4, "num_channels": 1}
+    model = CLIPModel(CLIPConfig(text_config=text, vision_config=vision, projection_dim=16))
+    return {"model": model, "batch": {"pixel_values": pictures(), "input_ids": tokens()["input_ids"]}}

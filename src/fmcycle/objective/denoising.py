@@ -1,6 +1,7 @@
 """Take the noise out of pictures: diffusion."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -39,3 +40,16 @@ class Denoising:
 def wants(model, name: str) -> bool:
     """Is the model conditioned by this?"""
     return (model.text_encoder is not None) if name == "input_ids" else (model.text_encoder is None and model.classes is not None)
+
+
+def example() -> dict:
+    """Pictures of three classes."""
+    import diffusers
+
+    from fmcycle.example import pictures
+    from fmcycle.pipeline import Diffusion
+
+    sizes: dict[str, Any] = {"sample_size": 8, "in_channels": 1, "out_channels": 1, "layers_per_block": 1, "num_class_embeds": 4}
+    sizes |= {"down_block_types": ["DownBlock2D"], "up_block_types": ["UpBlock2D"], "block_out_channels": [8], "norm_num_groups": 4}
+    unet: Any = diffusers.UNet2DModel(**sizes)
+    return {"model": Diffusion(unet, diffusers.DDPMScheduler()), "batch": {"pixel_values": pictures(), "labels": torch.arange(8) % 3}}

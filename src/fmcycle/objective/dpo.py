@@ -17,6 +17,8 @@ class DPO:
     chosen answer's own negative log-likelihood a token, which keeps it likely (Pang et al., 2024, eq. 1).
     """
 
+    columns = ("reference_margin",)
+
     beta: PositiveFloat = 0.1
     smoothing: Fraction = 0.0
     anchor: NonNegativeFloat = 0.0
@@ -28,6 +30,11 @@ class DPO:
         loss = loss - self.anchor * chosen / (batch["chosen"]["labels"][:, 1:] != -100).sum(-1)
         return {"loss": loss.sum(), "count": len(margin), "accuracy": (margin > 0).sum()}
 
+    @staticmethod
+    def reference_margin(model, batch) -> Tensor:
+        """log p(chosen) - log p(rejected) under a reference model: (B,)."""
+        return logps(model, batch["chosen"]) - logps(model, batch["rejected"])
+
 
 def logps(model, side: dict[str, Tensor]) -> Tensor:
     """Log-probability of each row's labelled tokens: (B,)."""
@@ -35,6 +42,12 @@ def logps(model, side: dict[str, Tensor]) -> Tensor:
     return speed.log_probabilities(output[:, :-1], model.get_output_embeddings(), side["labels"][:, 1:])
 
 
-def reference_margin(model, batch) -> Tensor:
-    """log p(chosen) - log p(rejected) of a reference model: (B,), the column that `annotate` computes once."""
-    return logps(model, batch["chosen"]) - logps(model, batch["rejected"])
+def example() -> dict:
+    """Pairs of answers."""
+    import torch
+
+    from fmcycle.example import decoder, tokens
+
+    chosen = tokens()
+    rejected = {name: column.flip(0) for name, column in chosen.items()}
+    return {"model": decoder(), "batch": {"chosen": chosen, "rejected": rejected, "reference_margin": torch.linspace(-1, 1, 8)}}

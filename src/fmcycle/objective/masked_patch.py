@@ -13,3 +13,14 @@ class MaskedPatch:
     def __call__(self, model, batch):
         count = len(batch["pixel_values"])
         return {"loss": model(pixel_values=batch["pixel_values"]).loss * count, "count": count}
+
+
+def example() -> dict:
+    """Grey pictures of 16 patches."""
+    from transformers import ViTMAEConfig, ViTMAEForPreTraining
+
+    from fmcycle.example import SIZES, pictures
+
+    sizes = SIZES | {f"decoder_{name}": number // 2 for name, number in SIZES.items()}
+    model = ViTMAEForPreTraining(ViTMAEConfig(image_size=8, patch_size=2, num_channels=1, **sizes))
+    return {"model": model, "batch": {"pixel_values": pictures()}}

@@ -33,3 +33,13 @@ class MaskedToken:
         output = model(input_ids=shown, attention_mask=real.long()).logits
         targets = torch.where(chosen, ids, -100)
         return {"loss": speed.cross_entropy(output, model.get_output_embeddings(), targets), "count": chosen.sum()}
+
+
+def example() -> dict:
+    """Texts, and an encoder that sees both sides of a token."""
+    from transformers import BertConfig, BertForMaskedLM
+
+    from fmcycle.example import SIZES, TOKENS, tokens
+
+    model = BertForMaskedLM(BertConfig(hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0, **SIZES, **TOKENS))
+    return {"model": model, "batch": {"input_ids": tokens()["input_ids"]}}

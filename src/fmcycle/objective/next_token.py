@@ -19,3 +19,10 @@ class NextToken:
         count = (targets != -100).sum() if "labels" in batch else targets.numel()
         loss = speed.cross_entropy(result.logits[:, :-1], model.get_output_embeddings(), targets)
         return expert.balanced(model, result, {"loss": loss, "count": count})
+
+
+def example() -> dict:
+    """Texts whose padding has no label."""
+    from fmcycle.example import decoder, tokens
+
+    return {"model": decoder(), "batch": tokens()}

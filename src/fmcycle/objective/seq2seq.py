@@ -63,3 +63,15 @@ def shifted(model, labels: Tensor) -> Tensor:
     start, pad = (getattr(model.config, name, None) or 0 for name in ("decoder_start_token_id", "pad_token_id"))
     begun = torch.cat([labels.new_full((len(labels), 1), start), labels[:, :-1]], 1)
     return begun.masked_fill(begun == -100, pad)
+
+
+def example() -> dict:
+    """Texts and what is to be said of each."""
+    from transformers import T5Config, T5ForConditionalGeneration
+
+    from fmcycle.example import TOKENS, tokens
+
+    sizes = TOKENS | {"vocab_size": 80, "d_model": 32, "d_kv": 16, "d_ff": 48, "num_layers": 2, "num_heads": 2, "dropout_rate": 0.0}
+    model = T5ForConditionalGeneration(T5Config(**sizes | {"decoder_start_token_id": 0}))
+    rows = tokens()
+    return {"model": model, "batch": {"input_ids": rows["input_ids"], "decoder_labels": rows["labels"].flip(1)}}

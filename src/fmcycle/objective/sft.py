@@ -43,3 +43,10 @@ def _by_document(output_BTX: Tensor, head, targets_BT: Tensor, position_ids: Ten
     rows = speed.log_probabilities(output_BTX.flatten(0, 1).unsqueeze(1), head, targets_BT.flatten().unsqueeze(1))
     sums = torch.zeros(position_ids.numel(), dtype=rows.dtype, device=rows.device).index_add(0, document, rows)
     return sums, torch.zeros_like(position_ids.flatten()).index_add(0, document, kept.long())
+
+
+def example() -> dict:
+    """Conversations of one turn, each all answer."""
+    from fmcycle.example import decoder, tokens
+
+    return {"model": decoder(), "batch": tokens()}

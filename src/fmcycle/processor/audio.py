@@ -59,3 +59,12 @@ def transcript(row: dict, processor) -> dict | None:
     if tokenizer is None:
         raise ValueError("a transcript, and the processor has no tokenizer: choose processor=whisper")
     return {**features(row, processor), "decoder_labels": [*plain_ids(processor, text), tokenizer.eos_token_id]}
+
+
+def example() -> dict:
+    """A tone of a tenth of a second with what is said in it, and a processor of speech."""
+    from fmcycle.example import processor
+    from fmcycle.processor.both import whisper
+
+    sound = media.as_wav(np.sin(np.arange(1600) * 0.2).astype(np.float32) / 2, RATE)
+    return {"row": processor()["row"] | {"media": sound}, "processor": whisper(processor()["texts"], seconds=1, vocab_size=300)}

@@ -104,3 +104,11 @@ def preference(row: dict, processor) -> dict[str, dict[str, list[int]]]:
         answer = [*plain_ids(processor, row[side]), *end]  # the answer ends with its end of turn
         sides[side] = {"input_ids": [*prompt, *answer], "labels": [-100] * len(prompt) + answer}
     return sides
+
+
+def example() -> dict:
+    """A tokenizer with a chat template."""
+    from fmcycle.example import processor
+    from fmcycle.processor.bpe import bpe
+
+    return {"processor": bpe(processor()["texts"], vocab_size=300)}

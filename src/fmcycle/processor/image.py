@@ -64,3 +64,13 @@ def conversation(row: dict, processor, *, question: str = "What is this?", answe
     turns: list[dict] = [{"role": "user", "content": question, "images": 1}, {"role": "assistant", "content": text}]
     ids, labels = labelled(processor, turns)
     return {**pixels(row, processor), "input_ids": ids, "labels": labels}
+
+
+def example() -> dict:
+    """A picture with its name, and a processor of pictures in conversations."""
+    from fmcycle.example import processor
+    from fmcycle.processor.both import llava
+
+    picture = media.as_png(np.linspace(-1, 1, 192).reshape(3, 8, 8))
+    row = processor()["row"] | {"text": "fox: animal, nature", "media": picture}
+    return {"row": row, "processor": llava(processor()["texts"], size=8, patch_size=4, channels=1, vocab_size=300)}

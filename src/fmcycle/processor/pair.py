@@ -30,3 +30,10 @@ def similar(row: dict, processor) -> dict[str, dict[str, list[int]]]:
     """A row of instructions as {"first", "second"}, each {"input_ids"}: two texts that mean the same or belong together."""
     first, second = sides(row)
     return {"first": {"input_ids": ids_of(processor, first)}, "second": {"input_ids": ids_of(processor, second)}}
+
+
+def example() -> dict:
+    """The tokenizer of conversations reads pairs too."""
+    from fmcycle.processor import chat
+
+    return chat.example()

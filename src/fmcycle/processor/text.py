@@ -24,3 +24,10 @@ def document(row: dict, processor, *, longest: PositiveInt | None = None) -> dic
     """A row with `text` as {"input_ids"}, cut after `longest` tokens where it is given; None for an empty one, which is left out."""
     text = said(row, None)
     return {"input_ids": ids_of(processor, text)[:longest]} if text else None
+
+
+def example() -> dict:
+    """The tokenizer of conversations reads texts too."""
+    from fmcycle.processor import chat
+
+    return chat.example()

@@ -12,6 +12,7 @@ from fmcycle.data.module import Stream
 from fmcycle.estimate import cost, ledger, pace, peak
 from fmcycle.model.body import same
 from fmcycle.model.made import check_takes, fit_to, like
+from fmcycle.objective import column
 from fmcycle.training import speed
 
 PROCESS = 520e6  # bytes of a process with its imports and the first step's libraries; what is measured in the run itself is used there
@@ -210,8 +211,8 @@ def price_of(cfg) -> cost.Price:
 
 
 def columns(cfg) -> tuple:
-    """Columns that are computed once the run begins."""
-    return tuple(cfg.data.get("annotate") or ())
+    """Columns that the objective declares: they are computed once the run begins."""
+    return tuple(column.declared(build(cfg.objective)))
 
 
 def batches(rows, budget, machine, micro: int, extra: tuple) -> tuple[dict, dict, float]:

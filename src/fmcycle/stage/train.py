@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from fmcycle import artifact, durable, model_store
+from fmcycle import artifact, code_digest, durable, model_store
 from fmcycle.build import build
 from fmcycle.error import InputError
 from fmcycle.number import Node
@@ -44,6 +44,8 @@ class Config:
 def run(cfg: Config) -> dict | None:
     """Train `cfg.model` on `cfg.data` toward `cfg.objective`; write model/, adapter/ where there is one, and curve.json."""
     from fmcycle.data.module import Data
+    from fmcycle.data.protocol import Classed
+    from fmcycle.objective import column
     from fmcycle.stage.account import Account
     from fmcycle.stage.permit import permit
     from fmcycle.training import checkpoint
@@ -53,7 +55,8 @@ def run(cfg: Config) -> dict | None:
     permit(cfg)
     if not cfg.budget["max_steps"]:
         return begin(cfg) if rank.first() else None
-    budget, machine, data = build(cfg.budget), build(cfg.trainer), build(cfg.data)
+    budget, machine, data, objective = build(cfg.budget), build(cfg.trainer), build(cfg.data), build(cfg.objective)
+    columns = column.declared(objective)
     loggers = logger.made(cfg.logger, cfg.runs)
     machine.micro(budget.global_batch)
     processor = model_store.load_processor(of_one_tokenizer(cfg.inputs))
@@ -62,10 +65,10 @@ def run(cfg: Config) -> dict | None:
         account = Account(cfg, budget, machine, train)
     machine = account.machine
     with rank.ahead("annotate"):
-        annotate(cfg, budget, machine, train, validation, getattr(data, "annotate", {}))
+        annotate(cfg, budget, machine, train, validation, columns)
     module = Module(
-        make_model=lambda: recipe(cfg, budget, processor, getattr(train, "classes", [])),
-        objective=build(cfg.objective),
+        make_model=lambda: recipe(cfg, budget, processor, train.classes if isinstance(train, Classed) else []),
+        objective=objective,
         optimizer=account.begun(build(cfg.optimizer)),
         budget=budget,
         machine=machine,
@@ -131,11 +134,19 @@ def of_one_tokenizer(inputs: dict) -> str:
 
 
 def annotate(cfg: Config, budget, machine, train, validation, columns: dict) -> None:
-    """Columns that the model in inputs.model computes once for the rows that this run reads, as a training step would compute them."""
+    """Give the rows that this run reads each of `columns`, computed once by the model of inputs.model as a training step would compute it.
+
+    columns: {name: (model, batch) -> (B,)}; one that the rows bring with them is not computed. Raises InputError if there is no such model.
+    """
     import torch
 
     from fmcycle.data.annotate import annotate, needed
     from fmcycle.data.order import held_out
+
+    own = train[0] if columns else {}
+    missing = {name: function for name, function in columns.items() if not (isinstance(own, dict) and name in own)}
+    if missing and not cfg.inputs.get("model"):
+        raise InputError(f"objective: needs {', '.join(missing)}, which the model of inputs.model computes: give inputs.model=FOLDER")
 
     def load():
         kind = torch.bfloat16 if budget.precision == "bf16-true" else torch.float32
@@ -147,8 +158,9 @@ def annotate(cfg: Config, budget, machine, train, validation, columns: dict) -> 
 
     inputs = {name: artifact.digest(path) for name, path in cfg.inputs.items() if path}
     data = {name: value for name, value in cfg.data.items() if name != "path"}
-    key = {"inputs": inputs, "data": data, "computed": {"device": machine.device.type, "precision": budget.precision}}
-    for column, function in columns.items():
+    code = {"objective": cfg.objective["_target_"], "code": code_digest.digest(cfg.objective)}
+    key = {"inputs": inputs, "data": data, "computed": {"device": machine.device.type, "precision": budget.precision}} | code
+    for column, function in missing.items():
         wanted = [
             (train, "train", needed(train, budget)),
             (validation, "validation", held_out(validation, budget.validation_rows)),
