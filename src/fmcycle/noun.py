@@ -10,39 +10,100 @@ class Noun:
     """What stands below one key of a config.
 
     rooms: modules or packages of fmcycle that the node itself is built from; parts: those of the nodes inside it;
-    others: how the third-party names begin that it may build.
+    others: how the third-party names begin that it may build. what: what it decides. call: what is asked of its objects, `name(parameters)`
+    or `(parameters)` for the object itself, all given by the stage; "" for plain values. Its functions have the forms of CALLS.
+    test: the file that holds its options to this; section: of CONTRIBUTING, how to add one.
     """
 
     rooms: tuple[str, ...]
     parts: tuple[str, ...] = ()
     others: tuple[str, ...] = ()
+    what: str = ""
+    call: str = ""
+    test: str = "tests/test_conf.py"
+    section: str = ""
 
 
-ROWS = ("data", "processor", "objective")
+ROWS = ("data", "processor")
 SECTIONS = "candidates"  # {name: a section of train}
+STAGE = Noun(("stage",), what="what runs: reads folders, writes one", call="run(cfg) -> metrics or None", section="A stage")
 NOUNS = {
-    "budget": Noun(("training.budget",)),
-    "compress": Noun(("stage.compress",)),
-    "curation": Noun(("curation",)),
-    "data": Noun(("data",), ROWS),
-    "engine": Noun(("engine",)),
-    "evaluation": Noun(("evaluation",), ("evaluation", *ROWS)),
-    "executor": Noun(("executor",)),
-    "gate": Noun(("stage.package",)),
-    "guardrail": Noun(("guardrail",)),
-    "licence": Noun(("licence",)),
-    "limit": Noun(("estimate.cost",)),
-    "logger": Noun((), others=("lightning.pytorch.loggers.",)),
-    "model": Noun(("model", "pipeline"), ("model",), ("transformers.", "diffusers.")),
-    "monitor": Noun(("monitor",)),
-    "objective": Noun(("objective",), ("objective",)),
-    "optimizer": Noun(("optimizer",), (), ("torch.optim.",)),
-    "price": Noun(("estimate.cost",)),
-    "processor": Noun(("processor",)),
-    "source": Noun(("source",), ("source",)),
-    "space": Noun(("search",)),
-    "strategy": Noun(("strategy",), (), ("peft.",)),
-    "trainer": Noun(("training.trainer",)),
+    "budget": Noun(("training.budget",), what="how much: steps, batch, precision, seed, schedule"),
+    "compress": Noun(("stage.compress",), what="what is made smaller before it is evaluated", test="tests/stage/test_compress.py"),
+    "curation": Noun(
+        ("curation",),
+        what="which documents stay; single steps and lists of them",
+        call="sketch(frame), settle(frame), verdicts(settled, fetch)",
+        test="tests/curation/test_contract.py",
+        section="A curation step",
+    ),
+    "data": Noun(
+        ("data",),
+        ROWS,
+        what="what a training stage reads, and how a row becomes tensors",
+        call="(split, processor) -> fmcycle.data.protocol.Rows",
+        test="tests/data/test_contract.py",
+        section="A dataset",
+    ),
+    "engine": Noun(
+        ("engine",),
+        what="what generates when a package is served; made with (folder, device, dtype)",
+        call="warm_up()",
+        test="tests/engine/test_engines_elsewhere.py",
+        section="An engine",
+    ),
+    "evaluation": Noun(
+        ("evaluation",),
+        ("evaluation", *ROWS),
+        what="what is measured",
+        call="(model, processor) -> {metric: value, metric/low, metric/high, metric/n}",
+        test="tests/evaluation/test_evaluations_elsewhere.py",
+        section="A metric",
+    ),
+    "executor": Noun(
+        ("executor",), what="where curation runs", call="map(function, items) -> iterator", test="tests/executor/test_local.py"
+    ),
+    "gate": Noun(("stage.package",), what="the bounds that a package must hold"),
+    "guardrail": Noun(
+        ("guardrail",),
+        what="what may go in and out of the served model",
+        call="(text) -> text, or raises Refused",
+        test="tests/guardrail/test_contract.py",
+        section="A guard",
+    ),
+    "licence": Noun(("licence",), what="which licences may enter a mix"),
+    "limit": Noun(("estimate.cost",), what="the most that a run may take"),
+    "logger": Noun((), others=("lightning.pytorch.loggers.",), what="where a run's figures go, beside its own page"),
+    "model": Noun(("model", "pipeline"), ("model",), ("transformers.", "diffusers."), what="what computes", section="A model"),
+    "monitor": Noun(
+        ("monitor",),
+        what="what is looked for in a window of traffic",
+        call="(reference, window) -> {value, low, high, bound, n, alarm, what}",
+        test="tests/monitor/test_contract.py",
+        section="A monitor",
+    ),
+    "objective": Noun(
+        ("objective",),
+        ("objective",),
+        what="what the weights move toward",
+        call='(model, batch) -> {"loss": sum, "count": n, metric: sum}',
+        test="tests/objective/test_contract.py",
+        section="An objective",
+    ),
+    "optimizer": Noun(("optimizer",), (), ("torch.optim.",), what="how they move", test="tests/optimizer/test_contract.py"),
+    "price": Noun(("estimate.cost",), what="what a device costs, for plans and limits"),
+    "processor": Noun(
+        ("processor",),
+        what="how text, pictures and sound become tensors",
+        test="tests/processor/test_contract.py",
+        section="A processor",
+    ),
+    "source": Noun(("source",), ("source",), what="where raw data comes from", test="tests/stage/test_collect.py", section="A source"),
+    "space": Noun(("search",), what="what a trial of select draws", call="(trial, name) -> value", test="tests/test_search.py"),
+    "strategy": Noun(
+        ("strategy",), (), ("peft.",), what="which weights move", test="tests/strategy/test_contract.py", section="A strategy"
+    ),
+    "trainer": Noun(("training.trainer",), what="where training runs; never part of identity", test="tests/training/test_trainer.py"),
 }
 NOUNS |= dict.fromkeys(("judge", "confirm", "sample"), NOUNS["evaluation"])
 NOUNS |= dict.fromkeys(("conversation", "contamination", "split"), NOUNS["curation"]) | {"collection": NOUNS["source"]}
@@ -54,11 +115,10 @@ CALLS: dict[str, dict[tuple[str, ...], str]] = {
     "compress": {("source", "folder"): "None"},
     "curation": {("frame",): "pl.DataFrame"},
     "data": {(): "list"},
-    "objective": {("model", "batch"): "Tensor"},
     "optimizer": {("model",): "torch.optim.Optimizer"},
     "processor": {("texts",): "", ("row", "processor"): "dict", ("processor", "messages"): "list[int]"},
     "source": {("folder",): "None", ARCHIVES: "dict"},
-    "strategy": {("model",): ""},
+    "strategy": {("model",): "nn.Module"},
 }
 AT_ONCE = "model"  # the room whose functions make the thing itself, of what the config gives: those that bear their module's name
 
@@ -73,7 +133,7 @@ def problem(target: str, node: dict, noun: Noun | None, inside: bool = False) ->
     if noun is None:
         return None if module.startswith("stage.") and name == "run" else f"a stage is fmcycle.stage.NAME.run, not {target}"
     room = next((room for room in (noun.parts if inside else noun.rooms) if module == room or module.startswith(f"{room}.")), None)
-    if room is None or name.startswith("_"):
+    if room is None or name.startswith("_") or name == "example":  # a sample of an option is for tests
         return _elsewhere(target, noun, inside)
     found = signature.read(target)
     return None if found is None else _misused(target, node, room.rpartition(".")[2], found)

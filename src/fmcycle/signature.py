@@ -88,7 +88,7 @@ class Signature:
     """The parameters of a constructor; `open` if it takes any further name.
 
     function: is it one; positional: those of its parameters that can be given by place; returns: its annotation; plugs: is a class a
-    dataclass, or callable, or an engine.
+    dataclass, or callable, or an engine, and no Protocol; methods: {method of a class: the parameters that can be given by place}.
     """
 
     parameters: dict[str, Parameter]
@@ -97,6 +97,7 @@ class Signature:
     positional: dict[str, Parameter] = field(default_factory=dict)
     returns: str = ""
     plugs: bool = False
+    methods: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def parse(annotation: str) -> Any:
@@ -162,14 +163,15 @@ def _of_node(node, definitions) -> Signature | None:
         return None
     methods = {item.name: item for item in node.body if isinstance(item, ast.FunctionDef)}
     is_dataclass = any(ast.unparse(each).startswith("dataclass") for each in node.decorator_list)
-    plugs = is_dataclass or bool({"__call__", "forward", "warm_up"} & set(methods))
+    plugs = (is_dataclass or bool({"__call__", "forward", "warm_up"} & set(methods))) and "Protocol" not in map(ast.unparse, node.bases)
+    called = {name: tuple(_of_function(method, skip=1).positional) for name, method in methods.items()}
     if "__init__" in methods:
         taken = _of_function(methods["__init__"], skip=1)
-        return Signature(taken.parameters, taken.open, plugs=plugs)
+        return Signature(taken.parameters, taken.open, plugs=plugs, methods=called)
     fields = [item for item in node.body if isinstance(item, ast.AnnAssign)]
     fields = [item for item in fields if "init=False" not in (ast.unparse(item.value) if item.value else "")]
     found = {ast.unparse(item.target): _parameter(item.annotation, item.value is None) for item in fields}
-    return Signature(found, plugs=plugs)
+    return Signature(found, plugs=plugs, methods=called)
 
 
 def _of_function(node: ast.FunctionDef, skip: int = 0) -> Signature:

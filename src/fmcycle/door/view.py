@@ -1,10 +1,11 @@
 """What is shown and not run: the groups of a stage, and the config of a job.
 
-`python -m fmcycle.door.view` writes docs/options.md: every group, and every option of it.
+`python -m fmcycle.door.view` writes docs/options.md, every group and every option of it, and docs/nouns.md, every noun's signature.
 """
 
 from pathlib import Path
 
+from fmcycle import noun
 from fmcycle.door import compose, group
 
 PAGE = """# Options
@@ -21,31 +22,46 @@ Lists are written `'evaluation=[bits_per_byte,instruction]'`, none is `evaluatio
 step, such as `burst`, goes under its own name: `'curation=[web,burst]'` adds it behind the steps of `web`.
 `'source=[bible,local]'` leaves out the other sources.
 """
-DECIDES = {
-    "budget": "how much: steps, batch, precision, seed, schedule",
+DECIDES = {name: kind.what for name, kind in noun.NOUNS.items()} | {
     "collection": "the raw data that missing inputs are made of",
-    "compress": "what is made smaller before it is evaluated",
-    "curation": "which documents stay; single steps and lists of them",
-    "data": "what a training stage reads, and how a row becomes tensors",
-    "engine": "what generates when a package is served",
-    "evaluation": "what is measured",
-    "executor": "where curation runs",
     "experiment": "a named diff over all of it",
-    "gate": "the bounds that a package must hold",
-    "guardrail": "what may go in and out of the served model",
-    "logger": "where a run's figures go, beside its own page",
-    "model": "what computes",
-    "monitor": "what is looked for in a window of traffic",
-    "objective": "what the weights move toward",
-    "optimizer": "how they move",
-    "price": "what a device costs, for plans and limits",
-    "processor": "how text, pictures and sound become tensors",
     "search": "what select tries, and what it maximises",
-    "source": "where raw data comes from",
-    "stage": "what runs",
-    "strategy": "which weights move",
-    "trainer": "where training runs; never part of identity",
+    "stage": noun.STAGE.what,
 }
+NOUNS = """# Nouns
+
+What a config can name, and how it is called. A thing that plugs in is a function or an object of a small class. What the stage
+gives comes by place: the parameters below, in this order and by these names. What a config gives stands behind `*` of a function,
+which the config names with `_partial_: true`, or is a field of the object's class. Objects without a call are plain values.
+
+| noun | what it is | a function | an object | held to it by | how to add one |
+| --- | --- | --- | --- | --- | --- |
+{rows}
+
+`fmcycle.noun` is where this page, the config check and the tests have it from: `python -m fmcycle.door.view` (with
+`PYTHONPATH=src`) writes the page anew, and `tests/test_noun.py` reads the signature of every option of `conf/` beside it.
+
+Third-party names stand for what their libraries say of them: transformers' and diffusers' models, `peft.get_peft_model`,
+`torch.optim`'s optimizers and Lightning's loggers, as listed in `src/fmcycle/signature.json`. A name of `[tool.fmcycle] packages` is
+taken at its word.
+
+## Samples
+
+The contract test of a noun runs every option on a small real sample: `example`, a function `() -> {{parameter: value}}` in the option's
+class or module. What several options share stands in `fmcycle.example`, under the noun's name for all of its options. No config can
+build one, and no stage is another one because of what it imports.
+
+## Data and its rows
+
+`src/fmcycle/data/protocol.py` says what rows must have (`lengths`, `__len__`, `__getitem__`, `collate`) and what they may have:
+{may}.
+
+## Columns
+
+An objective reads the columns of its rows. What a reference model computes once, it declares: `columns = ("reference_margin",)` and a
+static method of that name, `(model, batch) -> (B,)`, which gets the model of `inputs.model`. The stage computes what is declared, for
+the rows that the run reads, and nothing else; a column that the rows bring with them is not computed.
+"""
 
 
 def groups(stage: str | None, command: str) -> str:
@@ -112,5 +128,27 @@ def page() -> str:
     return PAGE.format(rows="\n".join(rows))
 
 
+def nouns() -> str:
+    """docs/nouns.md."""
+    from fmcycle.data.protocol import MAY_HAVE
+
+    kinds: dict[noun.Noun, list[str]] = {}
+    for name, kind in noun.NOUNS.items():
+        kinds.setdefault(kind, []).append(name)
+    rows = [_noun(["stage"], noun.STAGE), *(_noun(names, kind) for kind, names in sorted(kinds.items(), key=lambda item: item[1]))]
+    may = [f"`{name}`" for each in MAY_HAVE for name in vars(each) if not name.startswith("_")]
+    return NOUNS.format(rows="\n".join(rows), may=", ".join(may))
+
+
+def _noun(names: list[str], kind: noun.Noun) -> str:
+    room = kind.rooms[0].rpartition(".")[2] if kind.rooms else ""
+    forms = [f"`({', '.join([*form, '*', '...'])}){f' -> {made}' if made else ''}`" for form, made in noun.CALLS.get(room, {}).items()]
+    call = f"`{kind.call}`" if kind.call else ""
+    section = f"[{kind.section}](../CONTRIBUTING.md#{kind.section.lower().replace(' ', '-')})" if kind.section else ""
+    cells = [", ".join(f"`{name}`" for name in names), kind.what, ", ".join(forms), call, f"`{kind.test}`", section]
+    return f"| {' | '.join(cells)} |"
+
+
 if __name__ == "__main__":
     Path("docs/options.md").write_text(page())
+    Path("docs/nouns.md").write_text(nouns())
