@@ -132,8 +132,10 @@ def problem(target: str, node: dict, noun: Noun | None, inside: bool = False) ->
     module, _, name = target.removeprefix("fmcycle.").rpartition(".")
     if noun is None:
         return None if module.startswith("stage.") and name == "run" else f"a stage is fmcycle.stage.NAME.run, not {target}"
+    if name == "example":
+        return f"{target} makes a sample for tests; a config builds none"
     room = next((room for room in (noun.parts if inside else noun.rooms) if module == room or module.startswith(f"{room}.")), None)
-    if room is None or name.startswith("_") or name == "example":  # a sample of an option is for tests
+    if room is None or name.startswith("_"):
         return _elsewhere(target, noun, inside)
     found = signature.read(target)
     return None if found is None else _misused(target, node, room.rpartition(".")[2], found)

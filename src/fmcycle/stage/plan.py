@@ -9,6 +9,7 @@ import torch
 from fmcycle import model_store
 from fmcycle.build import build
 from fmcycle.data.module import Stream
+from fmcycle.error import InputError
 from fmcycle.estimate import cost, ledger, pace, peak
 from fmcycle.model.body import same
 from fmcycle.model.made import check_takes, fit_to, like
@@ -45,6 +46,18 @@ class Rows:
         ids = torch.ones(len(rows), self.length, dtype=torch.int64)
         side = {"input_ids": ids, "labels": ids.clone()}
         return side | {"chosen": side, "rejected": side} | {name: torch.zeros(len(rows)) for name in self.columns}
+
+
+class Batch(dict):
+    """A batch that refuses, in a sentence, an objective which reads a column that is not there. assumed: the data was not read."""
+
+    def __init__(self, columns: dict, *, assumed: bool):
+        super().__init__(columns)
+        self.assumed = assumed
+
+    def __missing__(self, name: str):
+        repair = "a plan takes data that is not there for text: make its inputs first" if self.assumed else "choose data that gives it"
+        raise InputError(f"objective: reads the column {name}, and the rows of data have {', '.join(self)}; {repair}, or another objective")
 
 
 @dataclass
@@ -223,7 +236,8 @@ def batches(rows, budget, machine, micro: int, extra: tuple) -> tuple[dict, dict
 
     def batch(indices) -> dict:
         made = rows.collate([rows[int(index)] for index in indices])
-        return made | {name: torch.zeros(len(indices)) for name in extra if name not in made}
+        assumed = isinstance(rows, Rows)
+        return Batch({name: torch.zeros(len(indices)) for name in extra} | made, assumed=assumed)
 
     if rows.lengths is None:
         worst = usual = batch(found[0])
