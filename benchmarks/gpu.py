@@ -222,6 +222,7 @@ def evaluate(tiny: bool) -> None:
 
 def serve(tiny: bool) -> None:
     """The reference engine over requests side by side."""
+    from fmcycle.engine.protocol import Request, Sampling, generate
     from fmcycle.engine.transformers import Transformers
     from fmcycle.estimate import pace
 
@@ -229,9 +230,9 @@ def serve(tiny: bool) -> None:
     engine = Transformers(str(model_folder(tiny)), device=machine.device, dtype=machine.dtype)
     engine.warm_up()
     pace.forget(machine.device)
-    request = {"ids": list(range(8, 72)), "max_tokens": size["answer"], "stop": [], "temperature": 0.7}
+    draws = [Sampling(max_tokens=size["answer"], temperature=0.7, seed=seed) for seed in range(size["requests"])]
     began = time.perf_counter()
-    tokens = sum(1 for _ in engine([request | {"seed": seed} for seed in range(size["requests"])]))
+    tokens = sum(map(len, generate(engine, [Request(range(8, 72), each) for each in draws])))
     say(
         "serve",
         machine,

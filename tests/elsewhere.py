@@ -5,6 +5,7 @@ dimensions, may be; so may an index). What is made with `device="elsewhere"` lie
 """
 
 import functools
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -191,8 +192,16 @@ def device() -> Iterator[torch.device]:
     _known()
     before = torch.__future__.get_swap_module_params_on_conversion()
     torch.__future__.set_swap_module_params_on_conversion(True)  # a module's parameters stay themselves, tied ones too, as on a GPU
+    run = threading.Thread.run
+
+    def run_there(thread):
+        with _FromData(), _Made():  # torch keeps them for each thread
+            run(thread)
+
+    threading.Thread.run = run_there
     try:
         with torch.autograd.set_multithreading_enabled(False), _FromData(), _Made():
             yield torch.device(NAME)
     finally:
+        threading.Thread.run = run
         torch.__future__.set_swap_module_params_on_conversion(before)

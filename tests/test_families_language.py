@@ -14,6 +14,7 @@ from experiments import FEW, project, saved_and_loaded, train
 from fmcycle.door.compose import compose
 from fmcycle.engine.classifier import Classifier
 from fmcycle.engine.embedding import Embedding
+from fmcycle.engine.protocol import Request, Sampling, generate
 from fmcycle.engine.seq2seq import Seq2Seq
 from fmcycle.engine.transformers import Transformers
 from fmcycle.stage.perform import perform
@@ -29,7 +30,7 @@ PAIRS = ["inputs.instructions=instructions.parquet", "evaluation.pair.limit=4", 
 
 
 def written(engine) -> int:
-    return len(list(engine([{"ids": engine.begin([7, 8, 9]), "max_tokens": 3, "stop": []}])))
+    return len(generate(engine, [Request(engine.begin([7, 8, 9]), Sampling(max_tokens=3))])[0])
 
 
 FAMILIES = {  # experiment: what makes it short, and one request of its kind; one that begins from another comes behind it

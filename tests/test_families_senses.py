@@ -19,6 +19,7 @@ from fmcycle import media, model_store
 from fmcycle.door.compose import compose
 from fmcycle.engine.classifier import Classifier
 from fmcycle.engine.embedding import Embedding
+from fmcycle.engine.protocol import Request, Sampling, generate
 from fmcycle.engine.speech import Speech
 from fmcycle.engine.transformers import Transformers
 from fmcycle.error import InputError
@@ -76,7 +77,7 @@ COMPARES = ["inputs.model=encoder", "inputs.processor=null", "inputs.instruction
 def chat(model: str) -> bool:
     engine = Transformers(model)
     ids = render(engine.processor, [{"role": "user", "content": "What kind is this?", "images": 1}], generation_prompt=True)
-    return all(token < 301 for _, token in engine([{"ids": ids, "max_tokens": 3, "stop": [], "images": [png(0)]}]))
+    return all(token < 301 for token in generate(engine, [Request(ids, Sampling(max_tokens=3), [png(0)])])[0])
 
 
 FAMILIES = {  # experiment: what makes it short, and one request of its kind

@@ -86,6 +86,7 @@ def test_an_adapter_that_is_no_change_of_weights_goes_with_its_base(material, tm
     import peft
 
     from fmcycle import adapter
+    from fmcycle.engine.protocol import Request, Sampling, generate
     from fmcycle.engine.transformers import Transformers
 
     base, processor = model_store.load_model(material / "model")
@@ -98,6 +99,6 @@ def test_an_adapter_that_is_no_change_of_weights_goes_with_its_base(material, tm
     with torch.no_grad():
         logits = model_store.load_weights(tmp_path / "model")(input_ids=ids).logits
         assert torch.allclose(logits, model(input_ids=ids).logits[:, -10:], atol=1e-6) and logits.shape[1] == 10
-    request = {"ids": ids[0].tolist(), "max_tokens": 4, "stop": []}
+    request = Request(ids[0].tolist(), Sampling(max_tokens=4))
     wanted = model.generate(input_ids=ids, max_new_tokens=4, do_sample=False, eos_token_id=None)[0, -4:].tolist()
-    assert [token for _, token in Transformers(str(tmp_path / "model"))([request])] == wanted
+    assert generate(Transformers(str(tmp_path / "model")), [request]) == [wanted]

@@ -153,6 +153,8 @@ def _misused(target: str, node: dict, room: str, found: signature.Signature) -> 
     if not found.function:
         if room == "engine" and not node.get("_partial_"):
             return f"{target} is given the model's folder by whoever serves it: add _partial_: true"
+        if room == "engine" and found.parameters and "folder" not in found.parameters:
+            return f"{target} is a class of the inside; an engine is made from the model's `folder`"
         if room == "engine" and (bad := [name for name in SERVED if name in node]):
             return f"{bad[0]} of {target} is given by whoever serves it, not by a config: take it out"
         return None if found.plugs else f"{target} is a class of the inside; a config builds dataclasses and what can be called"

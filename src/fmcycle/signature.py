@@ -162,8 +162,10 @@ def _of_node(node, definitions) -> Signature | None:
     if not isinstance(node, ast.ClassDef):
         return None
     methods = {item.name: item for item in node.body if isinstance(item, ast.FunctionDef)}
+    names = {item.name for item in node.body if isinstance(item, ast.FunctionDef | ast.AsyncFunctionDef)}
     is_dataclass = any(ast.unparse(each).startswith("dataclass") for each in node.decorator_list)
-    plugs = (is_dataclass or bool({"__call__", "forward", "warm_up"} & set(methods))) and "Protocol" not in map(ast.unparse, node.bases)
+    plugs = is_dataclass or bool({"__call__", "forward", "warm_up", "submit"} & names)
+    plugs = plugs and "Protocol" not in map(ast.unparse, node.bases)
     called = {name: tuple(_of_function(method, skip=1).positional) for name, method in methods.items()}
     if "__init__" in methods:
         taken = _of_function(methods["__init__"], skip=1)

@@ -9,6 +9,7 @@ import torch
 from fmcycle import media
 from fmcycle.build import build
 from fmcycle.engine import fit
+from fmcycle.engine.protocol import Request, Sampling, generate
 
 FAMILIES = (
     *("text_classifier", "image_classifier", "audio_classifier", "encoder", "clip", "masked_image", "seq2seq", "speech"),
@@ -49,14 +50,14 @@ def answers(engine) -> list:
     if "transcribe" in engine.tasks:
         found += [engine.transcribe(families.WAV)]
     if "completion" in engine.tasks:
-        request = {"ids": [5, 6, 7], "max_tokens": 6, "stop": []}
-        found += list(engine([request, request | {"temperature": 1.0, "seed": 3, "top_p": 0.9, "presence_penalty": 0.5}]))
+        drawn = Sampling(max_tokens=6, temperature=1.0, seed=3, top_p=0.9, presence_penalty=0.5)
+        found += map(tuple, generate(engine, [Request([5, 6, 7], sampling) for sampling in (Sampling(max_tokens=6), drawn)]))
     if "image" in engine.takes and "chat" in engine.tasks:
         question = [{"role": "user", "content": "name it", "images": 1}]
         from fmcycle.processor.chat import render
 
         ids = render(engine.processor, question, generation_prompt=True)
-        found += list(engine([{"ids": ids, "images": [families.PNG], "max_tokens": 3, "stop": []}]))
+        found += map(tuple, generate(engine, [Request(ids, Sampling(max_tokens=3), [families.PNG])]))
     return found
 
 

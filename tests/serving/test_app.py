@@ -1,5 +1,6 @@
 """Every method on every path answers in OpenAI's form, and a store that is away takes no answer with it."""
 
+import asyncio
 import json
 import time
 
@@ -7,8 +8,8 @@ import pytest
 from starlette.testclient import TestClient
 from stores import locked
 
+from fmcycle.serving import answer, shell
 from fmcycle.serving import app as routes
-from fmcycle.serving import shell
 
 HELLO = {"messages": [{"role": "user", "content": "What is a bucket?"}], "max_tokens": 4}
 PATHS = {
@@ -90,57 +91,101 @@ def test_a_locked_store_keeps_no_answer_back_and_takes_no_feedback(served):
 
 def test_a_stream_whose_engine_fails_ends_with_an_error_and_done(served, monkeypatch):
     server = served("decoder")
-    monkeypatch.setattr(server.assistant, "engine", Broken(server.assistant.engine))
+    monkeypatch.setattr(server.assistant, "engine", Said(server.assistant.engine, [5], breaks=True))
     streamed = events(server.http.post("/v1/chat/completions", json=HELLO | {"stream": True}).text)
     assert streamed[-1] == "[DONE]" and json.loads(streamed[-2])["error"]["type"] == "server_error"
     assert "broke" not in streamed[-2]
     plain = server.http.post("/v1/chat/completions", json=HELLO)
     assert plain.status_code == 500 and plain.json()["error"]["type"] == "server_error"
     assert server.kept()[-1]["finish"] == "error"
-    assert not server.app.state.slots.locked()
+    assert server.assistant.engine.aborted == 2
 
 
-class Broken:
-    """An engine that fails after one token."""
+class Said:
+    """An engine that says `tokens`, one each `seconds`, and fails at the end if it `breaks`."""
 
-    def __init__(self, engine):
-        self.engine = engine
+    def __init__(self, engine, tokens, seconds=0.0, breaks=False):
+        self.engine, self.tokens, self.seconds, self.breaks = engine, tokens, seconds, breaks
+        self.aborted = 0
 
     def __getattr__(self, name):
         return getattr(self.engine, name)
 
-    def __call__(self, requests):
-        yield 0, 5
-        raise RuntimeError("the engine broke")
+    async def submit(self, request):
+        return request
+
+    async def stream(self, handle):
+        for token in self.tokens:
+            await asyncio.sleep(self.seconds)
+            yield token
+        if self.breaks:
+            raise RuntimeError("the engine broke")
+
+    async def abort(self, handle):
+        self.aborted += 1
 
 
 def test_an_answer_that_ends_in_the_middle_of_a_character_is_whole_in_the_store(served, monkeypatch):
     server = served("decoder")
-    tokens = [(0, token) for token in server.assistant.tokenizer("A 🌳", add_special_tokens=False)["input_ids"]]
+    engine, tokens = server.assistant.engine, server.assistant.tokenizer("A 🌳", add_special_tokens=False)["input_ids"]
     for end in range(1, len(tokens) + 1):
-        monkeypatch.setattr(type(server.assistant.engine), "__call__", lambda self, requests, end=end: (yield from tokens[:end]))
+        monkeypatch.setattr(server.assistant, "engine", Said(engine, tokens[:end]))
         said = server.http.post("/v1/chat/completions", json=HELLO).json()["choices"][0]["message"]["content"]
         assert said == server.kept()[-1]["answer"] and "�" not in said and "A 🌳".startswith(said)
 
 
-def test_an_answer_that_does_not_begin_has_an_end_and_gives_its_slot_back(served, monkeypatch):
+def test_an_answer_that_does_not_begin_has_an_end_and_gives_its_place_back(served, monkeypatch):
     server = served("decoder")
     monkeypatch.setattr(shell, "ANSWER", 0.5)
-    monkeypatch.setattr(server.assistant, "engine", Slow(server.assistant.engine))
-    answer = server.http.post("/v1/chat/completions", json=HELLO)
-    assert answer.status_code == 504 and answer.json()["error"]["code"] == "answer_too_slow"
+    monkeypatch.setattr(server.assistant, "engine", Said(server.assistant.engine, range(5, 11), seconds=0.2))
+    plain = server.http.post("/v1/chat/completions", json=HELLO)
+    assert plain.status_code == 504 and plain.json()["error"]["code"] == "answer_too_slow"
     streamed = events(server.http.post("/v1/chat/completions", json=HELLO | {"stream": True}).text)
     assert streamed[-1] == "[DONE]" and json.loads(streamed[-2])["choices"][0]["finish_reason"], "what has begun may take its time"
-    assert not server.app.state.slots.locked()
+    assert server.assistant.engine.aborted == 2
 
 
-class Slow(Broken):
-    """An engine that takes its time."""
+def test_a_request_for_which_there_is_no_place_is_told_to_come_back(served, monkeypatch):
+    server = served("decoder")
+    monkeypatch.setattr(answer, "WAIT", 0.2)
+    monkeypatch.setattr(server.assistant, "engine", Full(server.assistant.engine, []))
+    plain = server.http.post("/v1/chat/completions", json=HELLO)
+    assert plain.status_code == 503 and plain.json()["error"]["code"] == "overloaded" and plain.headers["retry-after"]
+    streamed = events(server.http.post("/v1/chat/completions", json=HELLO | {"stream": True}).text)
+    assert streamed[-1] == "[DONE]" and json.loads(streamed[-2])["error"]["code"] == "overloaded"
 
-    def __call__(self, requests):
-        for token in range(5, 11):
-            time.sleep(0.2)
-            yield 0, token
+
+class Full(Said):
+    """An engine that never has a place."""
+
+    async def submit(self, request):
+        await asyncio.Event().wait()
+
+
+def test_a_guard_a_decoder_and_a_store_that_take_their_time_block_nobody_else(served, monkeypatch):
+    """Each is slow in a thread of its own while the event loop goes on."""
+    server, longest = served("decoder"), [0.0]
+
+    def slow(text):
+        time.sleep(0.3)
+        return text
+
+    async def watched(scope, receive, send):
+        async def watch():
+            while True:
+                begun = time.monotonic()
+                await asyncio.sleep(0.01)
+                longest[0] = max(longest[0], time.monotonic() - begun)
+
+        watching = asyncio.create_task(watch())
+        await server.app(scope, receive, send)
+        watching.cancel()
+
+    for name in ("before", "after"):
+        monkeypatch.setattr(server.assistant, name, [slow])
+    client = TestClient(watched, base_url="http://test/")
+    assert client.post("/v1/chat/completions", json=HELLO | {"max_tokens": 1}).status_code == 200
+    assert 0 < longest[0] < 0.25
 
 
 def test_what_bentoml_would_count_log_or_stumble_over_does_not_reach_it():

@@ -7,13 +7,25 @@ from types import SimpleNamespace
 
 import pytest
 
-from fmcycle import artifact, durable, model_store
+from fmcycle import artifact, build, durable, model_store
 from fmcycle.error import InputError
 from fmcycle.serving.probe import ask
 from fmcycle.stage import package
 
 ENGINE = {"_target_": "fmcycle.engine.transformers.Transformers", "_partial_": True}
 BOUND = {"_target_": "fmcycle.stage.package.Bound"}
+CALLED = """
+class Called:
+    tasks, takes, processor, max_tokens, positions = ("completion",), ("text",), None, 8, 64
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def warm_up(self): ...
+    def room(self, ids): return 8
+    def begin(self, ids): return ids
+    def __call__(self, requests): yield 0, 1
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -42,7 +54,7 @@ def packaged(model_folder):
     return partial(_packaged, model_folder)
 
 
-def _packaged(model_folder, tmp_path, gate, metrics, template=""):
+def _packaged(model_folder, tmp_path, gate, metrics, template="", engine=ENGINE):
     model = model_folder(tmp_path / "model", template)
     durable.write_json(tmp_path / "evaluate/metrics.json", metrics)
     durable.write_json(tmp_path / "evaluate/evaluated.json", {"model": artifact.digest(model)})
@@ -50,7 +62,7 @@ def _packaged(model_folder, tmp_path, gate, metrics, template=""):
         inputs={"model": str(model), "metrics": str(tmp_path / "evaluate/metrics.json")},
         out=str(tmp_path / "package"),
         gate=gate,
-        engine=ENGINE,
+        engine=engine,
         guardrail={"input": [], "output": []},
     )
     assert package.run(cfg) is None
@@ -140,4 +152,16 @@ def test_a_model_that_gives_no_answer_fails_the_gate_whatever_its_figures(packag
     monkeypatch.setattr(package, "probe", silent)
     verdict = packaged(tmp_path, {"loss": {**BOUND, "max": 2.0}}, {"loss": 1.5})
     assert not verdict["passed"] and verdict["checks"][0]["passed"] and "no answer" in verdict["checks"][1]["why"]
+    assert not (tmp_path / "package/model").exists()
+
+
+def test_an_engine_of_a_user_that_lacks_parts_fails_the_gate_which_names_them(packaged, tmp_path, monkeypatch):
+    (tmp_path / "house_engine").mkdir()
+    (tmp_path / "house_engine/__init__.py").touch()
+    (tmp_path / "house_engine/called.py").write_text(CALLED)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(build, "user_packages", lambda: ("house_engine",))
+    verdict = packaged(tmp_path, {}, {"loss": 1.5}, engine={"_target_": "house_engine.called.Called", "_partial_": True})
+    why = "Called: an engine that does completion has submit, stream, abort too: see fmcycle.engine.protocol"
+    assert not verdict["passed"] and verdict["checks"][-1]["why"] == why
     assert not (tmp_path / "package/model").exists()

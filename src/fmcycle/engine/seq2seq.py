@@ -1,33 +1,36 @@
 """Text to text through an encoder-decoder (T5): the prompt is read whole, the answer is written token by token."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 
 from fmcycle import model_store, part
 from fmcycle.engine import inputs
-from fmcycle.engine.transformers import Sequence, turns
+from fmcycle.engine.decoding import Decoding
+from fmcycle.engine.protocol import Request, Sampling, generate
+from fmcycle.engine.worker import Handle, Worker
 from fmcycle.given import placed
 from fmcycle.number import PositiveInt
 
 
 class Seq2Seq:
-    """(requests) -> stream of (index of the request, token id), as in the engine `transformers`; a prompt may be as long as an answer."""
+    """Completions, as the engine `transformers` writes them; a prompt may be as long as an answer."""
 
     tasks = ("completion",)
     takes = ("text",)
 
-    def __init__(self, folder: str, max_tokens: PositiveInt = 256, *, device=None, dtype=None):
+    def __init__(self, folder: str, max_tokens: PositiveInt = 256, batch: PositiveInt = 8, *, device=None, dtype=None):
         self.model, self.processor = model_store.load_model(folder, device, dtype)
-        self.max_tokens = max_tokens
+        self.max_tokens, self.worker = max_tokens, Worker(batch)
 
     @property
     def positions(self) -> int:
         """How many tokens the prompt may have, and the answer."""
         return inputs.positions(self.model, part.tokenizer_of(self.processor))
 
-    def room(self, ids: list[int]) -> int:
+    def room(self, ids: Sequence[int]) -> int:
         """How many tokens the answer to a prompt may have."""
         return self.positions if len(ids) <= self.positions else 0
 
@@ -37,21 +40,31 @@ class Seq2Seq:
 
     def warm_up(self) -> None:
         """One short answer, so that the first person does not wait for lazy initialisation."""
-        for _ in self([{"ids": [0], "max_tokens": 4, "stop": []}]):
-            pass
+        generate(self, [Request([0], Sampling(max_tokens=4))])
 
-    def __call__(self, requests: list[dict]) -> Iterator[tuple[int, int]]:
-        start = self.model.config.decoder_start_token_id
-        size = self.model.config.vocab_size
-        return turns([Sequence(self._reader(request["ids"]), size, [start], request) for request in requests])
+    async def submit(self, request: Request) -> Handle:
+        """The handle of a request, once there is a place for it."""
+        return await self.worker.submit(partial(self._decoding, request))
 
-    def _reader(self, prompt: list[int]):
+    def stream(self, handle: Handle) -> AsyncIterator[int]:
+        """The token ids of its answer as they come."""
+        return self.worker.stream(handle)
+
+    async def abort(self, handle: Handle) -> None:
+        """End its answer before the next step."""
+        await self.worker.abort(handle)
+
+    def _decoding(self, request: Request) -> Decoding:
+        config = self.model.config
+        return Decoding(self._reader(request.ids), config.vocab_size, [config.decoder_start_token_id], request.sampling)
+
+    def _reader(self, prompt: Sequence[int]) -> Callable:
         """(ids, cache) -> output of the decoder over what the encoder made of `prompt`, which is read at the first step."""
         read: list[Any] = []
 
         def forward(ids: torch.Tensor, cache: Any):
             if not read:
-                read.append(self.model.get_encoder()(input_ids=placed(self.model, torch.tensor([prompt]))))
+                read.append(self.model.get_encoder()(input_ids=placed(self.model, torch.tensor([list(prompt)]))))
             return self.model(encoder_outputs=read[0], decoder_input_ids=placed(self.model, ids), past_key_values=cache, use_cache=True)
 
         return forward

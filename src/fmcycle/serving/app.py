@@ -31,7 +31,7 @@ POLICY += "; frame-ancestors 'none'"
 def create(slots: int = 2, allowed: Access | None = None) -> FastAPI:
     """The ASGI application; `app.state.assistant` is set once the model is ready.
 
-    slots: answers made at the same time; allowed: who may ask beside this machine.
+    slots: answers of one piece made at the same time; allowed: who may ask beside this machine.
     """
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.add_middleware(Shell, paths=ROUTES, allowed=allowed)

@@ -1,26 +1,19 @@
 """The deployed model as something that can be asked: engine, guardrails and one template, and every answer kept."""
 
-import random
-import time
-import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import closing
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from collections.abc import Sequence
 from pathlib import Path
 
 from fmcycle import media, part
 from fmcycle.build import build
-from fmcycle.error import InputError, Refused
+from fmcycle.engine.protocol import Request
+from fmcycle.error import InputError
 from fmcycle.processor.chat import plain_ids, render
 from fmcycle.serving import place, telemetry
+from fmcycle.serving.answer import Answer
 from fmcycle.serving.keeper import Keeper
 from fmcycle.serving.refusal import ApiError
-from fmcycle.serving.schema import Chat, Completion, trace
+from fmcycle.serving.schema import Chat, Completion
 from fmcycle.serving.store import Store
-from fmcycle.serving.stream import TextStream
-
-SAMPLING = ("temperature", "top_p", "seed", "presence_penalty", "frequency_penalty")
 
 FAR = 32  # characters for each token of the context: above them a text is counted in pieces first
 PIECE = 4096  # characters
@@ -59,7 +52,7 @@ class Assistant:
             can = " and ".join(CAN[each] for each in self.engine.tasks)
             raise ApiError(404, f"the deployed model does not do this; it {can}", "task_not_supported")
 
-    def ask(self, request: Chat | Completion) -> "Answer":
+    def ask(self, request: Chat | Completion) -> Answer:
         """An answer that has not begun. Raises ApiError where the model, a picture or the context does not fit."""
         images: list[bytes] = []
         if isinstance(request, Chat):
@@ -84,11 +77,8 @@ class Assistant:
             tokens = f"{len(ids)} tokens of prompt" + (f" and {wanted} of answer" if wanted else "")
             message = f"{tokens} exceed the model's context of {self.engine.positions}: shorten the prompt or lower max_tokens"
             raise ApiError(400, message, "context_length_exceeded", "messages" if isinstance(request, Chat) else "prompt")
-        options = {name: value for name in SAMPLING if (value := getattr(request, name)) is not None}
-        options.setdefault("seed", random.getrandbits(63))
-        stop = sorted(part.ends(self.engine.processor))
-        sampling = {"ids": ids, "images": images, "max_tokens": min(wanted or self.engine.max_tokens, free), "stop": stop, **options}
-        return Answer(self, request, prompt, sampling)
+        sampling = request.sampling(max_tokens=min(wanted or self.engine.max_tokens, free), stop_ids=part.ends(self.engine.processor))
+        return Answer(self, request, prompt, Request(ids, sampling, images))
 
     def _check_length(self, texts: list[str], param: str) -> None:
         """Refuse what is far beyond the context by its first tokens: the rest of 1 MB would keep a thread busy for seconds."""
@@ -125,71 +115,3 @@ class Assistant:
         telemetry.TOKENS.labels(kind="prompt").inc(row["prompt_tokens"])
         telemetry.TOKENS.labels(kind="answer").inc(row["answer_tokens"])
         telemetry.LATENCY.observe(row["latency"])
-
-
-@dataclass
-class Answer:
-    """One answer in the making: iterate over its pieces of text once. Before that ends it is in the store, if the store is there."""
-
-    assistant: Assistant
-    request: Chat | Completion
-    prompt: list[dict[str, str]]
-    sampling: dict
-    id: str = field(default_factory=lambda: f"ans-{uuid.uuid4().hex}")
-    created: datetime = field(default_factory=lambda: datetime.now(UTC))
-    text: str = ""
-    finish: str = "cancelled"
-    tokens: int = 0
-
-    def __iter__(self) -> Iterator[str]:
-        clock, heard = time.monotonic(), True
-        try:
-            for piece in self._pieces(clock):
-                self.text += piece
-                if piece:
-                    yield piece
-        except GeneratorExit:
-            heard = False  # nobody waits for the store either
-            raise
-        except Exception:
-            self.finish = "error"
-            raise
-        finally:
-            self._keep(time.monotonic() - clock, wait=heard)
-
-    def _pieces(self, clock: float) -> Iterator[str]:
-        try:
-            for guard in self.assistant.before:
-                for message in self.prompt:
-                    guard(message["content"])
-            yield from self._said(clock)
-        except Refused as refused:
-            self.finish = "content_filter"
-            yield refused.reason if not self.text else ""
-
-    def _said(self, clock: float) -> Iterator[str]:
-        stream = TextStream(self.assistant.tokenizer, self.assistant.after, list(self.request.stop or []))
-        with closing(self.assistant.engine([self.sampling])) as tokens:
-            for _, token in tokens:
-                if not self.tokens:
-                    telemetry.FIRST_TOKEN.observe(time.monotonic() - clock)
-                self.tokens += 1
-                yield stream.push(token)
-                if stream.stopped:
-                    break
-        rest = stream.finish()
-        self.finish = "length" if self.tokens >= self.sampling["max_tokens"] and not stream.stopped else "stop"
-        yield rest
-
-    def _keep(self, latency: float, wait: bool) -> None:
-        images = self.sampling["images"]
-        kind = ("image_chat" if images else "chat") if isinstance(self.request, Chat) else "completion"
-        seen = [{"role": "user", "content": trace(image)} for image in images]
-        tokens = {"prompt_tokens": len(self.sampling["ids"]), "answer_tokens": self.tokens}
-        row: dict = {"created": self.created, "finish": self.finish, "latency": latency, "wait": wait, **tokens}
-        self.assistant.keep(self.id, kind, [*seen, *self.prompt], self.text, **row)
-
-    def usage(self) -> dict[str, int]:
-        """OpenAI's count of tokens."""
-        prompt = len(self.sampling["ids"])
-        return {"prompt_tokens": prompt, "completion_tokens": self.tokens, "total_tokens": prompt + self.tokens}

@@ -11,14 +11,12 @@ from typing import Any
 
 from fmcycle import media, model_store, part
 from fmcycle.build import build
+from fmcycle.engine import protocol
 from fmcycle.error import InputError, Refused
 from fmcycle.serving import place
 
 SECONDS = 300
 SPARE = 8 << 30  # bytes of memory beside the weights
-TASKS = {"chat": "__call__", "completion": "__call__", "embed": "embed", "classify": "classify"}
-TASKS |= {"generate_image": "generate_image", "transcribe": "transcribe"}
-TALKS = ("max_tokens", "positions", "room", "begin")  # what an engine of chats and texts has beside
 HELLO = [{"role": "user", "content": "Hello"}]
 
 
@@ -46,20 +44,13 @@ def ask(folder: str | Path, served: dict) -> None:
 
 
 def answers(engine: Any, guards: list) -> None:
-    """Warm an engine up and ask it once. Raises InputError if it lacks a part of the protocol, or if an answer is none."""
-    name = type(engine).__name__
-    tasks = getattr(engine, "tasks", None)
-    if not isinstance(tasks, tuple) or not tasks or not set(tasks) <= set(TASKS):
-        raise InputError(f"{name}: `tasks` is {tasks!r}; an engine names what it does: some of {', '.join(TASKS)}")
-    wanted = ["takes", "processor", "warm_up", *(TASKS[task] for task in tasks)]
-    wanted += TALKS if {"chat", "completion"} & set(tasks) else []
-    if missing := [each for each in dict.fromkeys(wanted) if not hasattr(engine, each)]:
-        raise InputError(f"{name}: an engine that does {', '.join(tasks)} has {', '.join(missing)} too")
+    """Warm an engine up and ask it once. Raises InputError if it is not as `fmcycle.engine.protocol` says, or if an answer is none."""
+    protocol.check(engine)
     engine.warm_up()
     finite(getattr(engine, "model", None))
     asks = {"chat": _chat, "completion": _completion, "embed": _embed, "classify": _classify}
     asks |= {"generate_image": _generate_image, "transcribe": _transcribe}
-    for task in tasks:
+    for task in engine.tasks:
         asks[task](engine)
     for guard in guards:
         try:
@@ -96,12 +87,13 @@ def _tokens(engine, ids: list[int]) -> None:
         raise InputError(f"a prompt of {len(ids)} tokens leaves no room for an answer in the model's {engine.positions} positions")
     _finite_row(getattr(engine, "model", None), ids)
     size = len(part.tokenizer_of(engine.processor))
-    request = {"ids": ids, "images": [], "max_tokens": 2, "stop": sorted(part.ends(engine.processor)), "temperature": 0.0, "seed": 0}
-    for index, token in engine([request]):
-        if index != 0 or not isinstance(token, int) or token < 0:
-            raise InputError(f"the engine gave ({index!r}, {token!r}), which is no token of the request that it was given")
-        if token >= size:
-            raise InputError(f"the engine gave the token {token}, and the processor has {size}")
+    sampling = protocol.Sampling(max_tokens=2, stop_ids=frozenset(part.ends(engine.processor)))
+    (tokens,) = protocol.generate(engine, [protocol.Request(ids, sampling)])
+    for token in tokens:
+        if not isinstance(token, int) or not 0 <= token < size:
+            raise InputError(f"the engine gave {token!r}, which is no token of the {size} that the processor has")
+    if len(tokens) > sampling.max_tokens:
+        raise InputError(f"the engine gave {len(tokens)} tokens, and {sampling.max_tokens} were asked for")
 
 
 def _finite_row(model: Any, ids: list[int]) -> None:
@@ -141,7 +133,7 @@ def _picture() -> bytes:
 def _sound() -> bytes:
     import numpy as np
 
-    return media.as_wav(0.1 * np.sin(np.arange(16_000) * 0.17), 16_000)
+    return media.as_wav(0.1 * np.sin(np.arange(4_000) * 0.17), 16_000)  # 0.25 s: some models hear less than a second
 
 
 def _generate_image(engine) -> None:

@@ -1,4 +1,4 @@
-"""How an answer goes out: in one piece, or piece by piece as server-sent events; both from a thread that holds one of the slots."""
+"""How an answer goes out: in one piece, or piece by piece as server-sent events."""
 
 import asyncio
 import json
@@ -8,26 +8,26 @@ from contextlib import aclosing, asynccontextmanager
 
 from fastapi import Request
 from fastapi.responses import JSONResponse, StreamingResponse
-from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from fmcycle.serving.assistant import Answer, Assistant
+from fmcycle.serving.answer import WAIT, Answer, no_place
+from fmcycle.serving.assistant import Assistant
 from fmcycle.serving.refusal import ApiError
 from fmcycle.serving.schema import Chat, Completion
 from fmcycle.serving.shell import place
 
 log = logging.getLogger("bentoml.serve")
-WAIT = 300  # seconds for a slot
 
 
 @asynccontextmanager
 async def _slot(request: Request):
-    """One of the slots in which answers are made. Raises ApiError 503 where none gets free for long."""
+    """One of the slots in which answers of one piece are made. Raises ApiError 503 if none gets free for long."""
     try:
         async with asyncio.timeout(WAIT):
             await request.app.state.slots.acquire()
     except TimeoutError:
-        raise ApiError(503, f"no answer could begin within {WAIT} s", "overloaded", headers={"retry-after": "60"}) from None
+        raise no_place() from None
     try:
         yield
     finally:
@@ -43,7 +43,7 @@ async def whole(request: Request, work: Callable[[], dict], form: Callable[[dict
 async def said(request: Request, assistant: Assistant, asked: Chat | Completion) -> Response:
     """An answer of words in OpenAI's form, streamed if the request says so."""
     answer = await run_in_threadpool(assistant.ask, asked)
-    chat, pieces = isinstance(asked, Chat), _pieces(request, answer)
+    chat, pieces = isinstance(asked, Chat), answer.pieces()
     if asked.stream:
         events = _events(answer, pieces, chat, bool(asked.stream_options and asked.stream_options.include_usage))
         return StreamingResponse(events, media_type="text/event-stream", headers={"cache-control": "no-store", "x-accel-buffering": "no"})
@@ -54,17 +54,6 @@ async def said(request: Request, assistant: Assistant, asked: Chat | Completion)
     words = {"message": {"role": "assistant", "content": answer.text, "refusal": None}} if chat else {"text": answer.text}
     choice = {"index": 0, "finish_reason": answer.finish, "logprobs": None, **words}
     return JSONResponse(_head(answer, "chat.completion" if chat else "text_completion") | {"choices": [choice], "usage": answer.usage()})
-
-
-async def _pieces(request: Request, answer: Answer) -> AsyncGenerator[str, None]:
-    """The pieces of an answer, made in a thread; leaving this stops the engine and keeps what was said."""
-    async with _slot(request):
-        pieces = iter(answer)
-        try:
-            async for piece in iterate_in_threadpool(pieces):
-                yield piece
-        finally:
-            pieces.close()  # type: ignore[attr-defined]
 
 
 async def _events(answer: Answer, pieces: AsyncGenerator[str, None], chat: bool, with_usage: bool) -> AsyncGenerator[str, None]:
@@ -80,7 +69,8 @@ async def _events(answer: Answer, pieces: AsyncGenerator[str, None], chat: bool,
             yield event({"role": "assistant", "content": ""}, "", None)
         async with aclosing(pieces):
             async for piece in pieces:
-                yield event({"content": piece}, piece, None)
+                if piece:
+                    yield event({"content": piece}, piece, None)
         yield event({}, "", answer.finish)
         if with_usage:
             yield _data(head | {"choices": [], "usage": answer.usage()})

@@ -3,10 +3,15 @@
 import base64
 import binascii
 import hashlib
+import random
 import re
+from collections.abc import Iterable
+from dataclasses import fields
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+
+from fmcycle.engine.protocol import Sampling
 
 Text = Annotated[str, StringConstraints(max_length=200_000)]
 Neutral = dict[str, tuple[Any, ...]]
@@ -85,7 +90,7 @@ class Plain(Closed):
     type: Literal["text"]
 
 
-class Sampling(Closed):
+class Words(Closed):
     """What chat and plain completions share. Fields that can have one value only are there to be refused with a reason."""
 
     model: str = ""
@@ -109,8 +114,14 @@ class Sampling(Closed):
             raise ValueError("at most 4 stop strings of 1 to 256 characters")
         return stops
 
+    def sampling(self, *, max_tokens: int, stop_ids: Iterable[int]) -> Sampling:
+        """What the engine is told: what the client says, its own default for the rest; without a seed the answers differ."""
+        said = {each.name: value for each in fields(Sampling) if (value := getattr(self, each.name, None)) is not None}
+        settled = {"max_tokens": max_tokens, "stop_ids": frozenset(stop_ids)}
+        return Sampling(**{"seed": random.getrandbits(63)} | said | settled)
 
-class Chat(Sampling):
+
+class Chat(Words):
     """POST /v1/chat/completions."""
 
     neutral: ClassVar[Neutral] = dict.fromkeys(("audio", "moderation", "prediction", "verbosity", "web_search_options"), ()) | {
@@ -155,7 +166,7 @@ class Chat(Sampling):
         return self.max_completion_tokens or self.max_tokens
 
 
-class Completion(Sampling):
+class Completion(Words):
     """POST /v1/completions: the model goes on with a text, without a template."""
 
     neutral: ClassVar[Neutral] = {"logit_bias": ({},), "suffix": ("",)}
