@@ -49,7 +49,7 @@ NOUNS = {
         ("engine",),
         what="what generates when a package is served; made with (folder, device, dtype)",
         call="warm_up()",
-        test="tests/engine/test_engines_elsewhere.py",
+        test="tests/engine/test_protocol.py",
         section="An engine",
     ),
     "evaluation": Noun(
