@@ -75,6 +75,20 @@ def planted(cases):
     ]
 
 
+def test_a_key_has_the_mixture_of_one_and_a_name_has_not():
+    keys = [
+        "sk-proj-9fT2xLq8Zr4Vw1Bn6Kd3", "sk_live_4eC39HqLyjWDarjtT1zdp7dc", "pk_test_TYooMQauvdEDq54NiTphI7jx",
+        "sk-123e4567-e89b-12d3-a456-426614174000", "AKIAIOSFODNN7EXAMPLE",
+    ]  # fmt: skip
+    names = [
+        "sk-learn-extra-tree-models", "CONSTRAINT pk_invoice_rows_2024_id", "def rk_fourth_order_step(f, y)", "pk_customer_address_line_1",
+        "ASIAPACIFICSALESREGION", "api_key = settings.provider_api_key_v2", "password = load_password_v2(path)",
+        "token = vocab_tokens[1234]",
+    ]  # fmt: skip
+    assert [key for key in keys if ("key", key) not in found(f"It was {key}, they said.")] == []
+    assert [name for name in names if found(f"See {name} in it.")] == []
+
+
 def test_planted_cases_are_found_and_ordinary_numbers_are_not(capsys):
     right = [(kind, case) for kind, case, spans in planted(PLANTED) if any(k == kind and span in case for k, span in spans)]
     still = [case for kind, case, spans in planted(MISSED) if any(k == kind for k, _ in spans)]

@@ -44,6 +44,9 @@ def test_numbers_are_found_as_people_write_them(text, numbers):
         "September 11, 2002 Draw Results: 03 06 26 39 48 PB 28",
         "count(10) --> 10 11 12 13 14; cited in [ 11 12 16 18 21 ]; 250 300 2000 400",
         "0000 0010 0100 0110 1000; 200 200 200; 734 000 000; 1344 768 771 777",
+        "trained at 384 768 1536, then 320-640-1280 and 300 600 1200 pixels",
+        "a hidden size of 257 511 1023; layers: 333 444 5555; tensor [241 322 1021]",
+        "driver version 535.729.1234, part no. 415-555-2671, invoice #312-555-0164",
         "arn 10.3109/10903127.2011.616261, 2002082999999999901, ISBN 0-917027-03-5",
     ],
 )

@@ -59,7 +59,27 @@ def assigned(match: re.Match) -> bool:
     counted = value.isdigit() and '"' in match["mark"] and '"' not in match["open"]  # {"password": 30275}: a vocabulary
     if not any(character.isdigit() for character in value) or "://" in value or counted:
         return False
+    if match.string[match.end() : match.end() + 1] in ("(", "[") or re.fullmatch(r"[a-z_]\w*(?:\.[A-Za-z_]\w*)+", value):
+        return False  # a call, an attribute: what stands in code for the secret
     return name.startswith(("pass", "pwd")) or (len(value) >= 16 and entropy(value) > 3.2)
+
+
+def mixed(value: str) -> int:
+    """Characters of the pieces of `value` that no name has: digits among letters, or eight digits and more."""
+    pieces = re.split(r"[^A-Za-z0-9]+", value)
+    return sum(
+        len(piece)
+        for piece in pieces
+        if re.search(r"\d.*[A-Za-z]|[A-Za-z]\d+[A-Za-z]|[A-Za-z].*\d.*\d", piece) or re.fullmatch(r"\d{8,}", piece)
+    )
+
+
+def token(match: re.Match) -> bool:
+    """Is it a key and no name: what begins as several do, `sk-` or `ASIA`, has the mixture of one?"""
+    span = match[0]
+    if span[:3] in ("sk-", "sk_", "pk-", "pk_", "rk-", "rk_"):
+        return mixed(span[3:]) >= 16 or max(map(len, re.split("[-_]", span))) >= 20
+    return not span.startswith(("ASIA", "AROA", "AIDA")) or any(character.isdigit() for character in span)
 
 
 def random(match: re.Match) -> bool:
@@ -116,7 +136,7 @@ RULES: dict[str, Rule] = {
     "pem": Rule(  # without an end, as far as it looks like one: what follows is not lost
         re.compile(rf"-----BEGIN {PEM}(?:[\s\S]{{0,8000}}?-----END {PEM}|[A-Za-z0-9+/=\s]{{0,8000}})"), "PRIVATE KEY-----"
     ),
-    "token": Rule(re.compile(rf"(?<![A-Za-z0-9])(?:{TOKEN})(?![A-Za-z0-9])"), TOKEN),
+    "token": Rule(re.compile(rf"(?<![A-Za-z0-9])(?:{TOKEN})(?![A-Za-z0-9])"), TOKEN, token),
     "login": Rule(re.compile(r"(?<=://)[^\s/:@]{1,64}:(?P<value>[^\s/@<>]{3,64})(?=@)"), r"://[^\s/:@]{1,64}:[^\s/@]{3,64}@"),
     "assigned": Rule(
         re.compile(

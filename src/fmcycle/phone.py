@@ -3,6 +3,7 @@
 The forms and their counter-examples were read in real mail, reviews, tokenized text and code: tests/test_phone.py.
 """
 
+import math
 import re
 
 from fmcycle.checksum import digits
@@ -44,8 +45,22 @@ OTHER = re.compile(  # a span of years, a date, a decimal
 )
 
 
+SAYS = (
+    r"sizes?|widths?|heights?|lengths?|dims?|dimensions?|shapes?|resolutions?|units|layers?|channels|neurons|batch(?:es)?|steps|epochs|tokens"
+    r"|pixels|rows|columns|bytes|frames|seeds?|ids?|version|ver\.?|v|release|rev(?:ision)?|build|firmware|driver|part|serial|sku|model|ticket"
+    r"|invoice|order|item|isbn|issn|doi|ports?"
+)
+LINK = r"(?:of|are|is|were|was|to|from|no|nr|number)\b[ \t:=#([.]{0,3}"
+NO_PHONE = re.compile(rf"(?i)(?:\b(?:{SAYS})\b[ \t:=#([]{{0,4}}(?:{LINK}){{0,2}}|[v#=[*/])$")  # before what is no number of a phone
+PLAIN = re.compile(r"([2-9]\d\d)[-. ]([2-9]\d\d)[-. ](\d{4})")
+
+
 def is_phone(match: re.Match) -> bool:
-    """Eight to fifteen digits (E.164), seven where the text says that it is a number; no date, and no rising pairs, as in a lottery."""
+    """Eight to fifteen digits (E.164), seven where the text says that it is a number; no date, no rising pairs, as in a lottery, no sizes:
+    three numbers with a divisor of eight or more, or what a word says to be something else."""
+    plain = PLAIN.fullmatch(match[0])
+    if plain and (math.gcd(*map(int, plain.groups())) >= 8 or NO_PHONE.search(match.string[max(0, match.start() - 40) : match.start()])):
+        return False
     span = match["named"] or match[0]
     pairs = re.fullmatch(r"\d\d(?:[ .-]\d\d){4}", span)
     numbers = [span[place : place + 2] for place in range(0, 14, 3)] if pairs else []
