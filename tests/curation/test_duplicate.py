@@ -1,5 +1,6 @@
 import polars as pl
 
+from fmcycle.curation import corpus
 from fmcycle.curation.corpus import whole
 from fmcycle.curation.duplicate import Exact, Repeated, exact
 
@@ -63,3 +64,17 @@ def test_lines_may_stand_in_some_documents():
     step = Repeated(unit="line", min_length=20, most=4)
     assert whole(step, frame)["text"].equals(frame["text"])
     assert whole(Repeated(unit="line", min_length=20, most=3), frame)["text"].to_list() == [frame["text"][0], "b", "c", "d"]
+
+
+def test_one_text_with_two_labels_stays_twice_and_is_told():
+    frame = documents([VERSE, VERSE, VERSE, OTHER]).with_columns(label=pl.Series(["good", "bad", "good", "good"]))
+    judged, found = corpus.judged(Exact(), frame)
+    assert judged["reason"].to_list() == [None, None, "exact duplicate", None] and judged["value"][2] == "0000"
+    assert found == {"rows of one text with several labels": 3} and corpus.judged(Exact(), frame.drop("label"))[1] == {}
+
+
+def test_case_and_blanks_of_code_and_tables_are_told_apart():
+    frame = documents(["if a:\n    b()\nc()", "if a:\n    b()\n    c()", "if A:\n    b()\nc()", "if a:\n    b()\nc()"])
+    assert exact(frame.with_columns(type=pl.lit("code")))["value"].to_list() == [None, None, None, "0000"]
+    assert exact(frame.with_columns(type=pl.lit("text")))["value"].to_list() == [None, "0000", "0000", "0000"]
+    assert exact(frame, fold=False)["value"].to_list() == [None, None, None, "0000"]

@@ -172,3 +172,21 @@ def test_the_same_works_of_two_sources_are_found():
     assert len(chapters) > 110 and held_by_the_book >= len(chapters) - 2, [name for name in chapters if name not in found]
     both = sum(name.startswith(("state_union", "sotu")) for name in found)
     assert both >= 0.8 * len(speeches) and "kjv" not in found
+
+
+def test_the_same_words_with_other_signs_or_another_label_are_no_copy():
+    pad, tail, more = (" ".join(f"{word}{number}" for number in range(200)) for word in ("word", "tail", "more"))
+    sums = [f"{pad} and then what is 12 {sign} 4 {sign} 3" for sign in ("+", "-", "*", "/", "<=", "+")]
+    code = [f"def keep(rows, low):\n    return [row for row in rows if row {sign} low and row]  # {tail}" for sign in ("<", ">", "<=", "<")]
+    prose = [f"{more} - and then, so be it!", f"{more} \u2013 and then so be it"]
+    frame = pl.DataFrame(
+        {
+            "id": [str(number) for number in range(14)],
+            "text": [*sums, *code, *prose, prose[0], prose[0]],
+            "type": ["text"] * 6 + ["code"] * 4 + ["text"] * 4,
+            "label": [""] * 12 + ["good", "bad"],
+        }
+    )
+    assert whole(MinHash(), frame)["value"].to_list() == [*[None] * 5, "0", *[None] * 3, "6", None, "10", "10", "10"]
+    long = frame.head(10).with_columns(text=pl.concat_str(pl.col("text").repeat_by(4).list.join("\n")))
+    assert whole(Contained(), long)["value"].to_list() == [*[None] * 5, "0", *[None] * 3, "6"]

@@ -32,7 +32,7 @@ def learnt(tmp_path, root):
         export(tmp_path, served.assistant.store)
         feedback(tmp_path / "data/feedback", path=str(tmp_path / "feedback"))
         steps = {name: yaml.safe_load((root / f"conf/curation/{name}.yaml").read_text()) for name in ("labelled", "conversation")}
-        config = {"curation": steps["labelled"], "conversation": steps["conversation"], "max_bad_rows": None}
+        config = {"curation": steps["labelled"], "conversation": steps["conversation"], "max_bad_rows": None, "source": {}}
         config["order"] = {name: list(config[name]) for name in ("curation", "conversation")}
         config["split"] = {"_target_": "fmcycle.curation.split.by_group", "_partial_": True, "validation": 0.0, "test": 0.0}
         config["executor"] = yaml.safe_load((root / "conf/executor/local.yaml").read_text())

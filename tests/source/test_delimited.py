@@ -54,3 +54,22 @@ def test_a_comment_above_the_header_is_no_header(tmp_path):
     reading = read(tmp_path)
     assert reading.table("documents").select("id", "text").rows() == [("a.csv#4", "One."), ("b.csv#2", "Two.")]
     assert reading.quarantine == [{"file": "a.csv", "line": 5, "reason": "1 fields, the header has 2"}]
+
+
+def test_the_separator_is_the_one_that_is_named_or_stands_outside_of_quotes(tmp_path):
+    (tmp_path / "a.csv").write_bytes("\ufeffsep=;\r\nid;text\r\n1;One, two.\r\n".encode())
+    (tmp_path / "b.csv").write_text("SEP=|\nid|text\n2|Three; four.\n")
+    (tmp_path / "c.csv").write_text('"height, in m";"width, depth, in m";text\n1,5;2;Five.\n2,5;3;Six.\n')
+    reading = read(tmp_path)
+    assert reading.quarantine == []
+    assert reading.table("documents").select("id", "text").rows() == [
+        ("1", "One, two."),
+        ("2", "Three; four."),
+        ("c.csv#2", "Five."),
+        ("c.csv#3", "Six."),
+    ]
+
+
+def test_a_cell_keeps_its_blanks(tmp_path):
+    (tmp_path / "a.csv").write_text('name,body\nsum,"    total = 0\n    return total"\n')
+    assert read(tmp_path).table("documents")["text"].to_list() == ["name: sum\nbody:     total = 0\n    return total"]

@@ -43,7 +43,14 @@ def test_one_object_is_one_row_and_a_setting_is_none(tmp_path):
     (tmp_path / "b.json").write_text('{"name": "a package", "version": 1}')
     reading = read(tmp_path)
     assert reading.table("instructions")["messages"].to_list() == [talk]
-    assert told(reading) == [("b.json", 1, "no column text, messages, or chosen and rejected")]
+    assert told(reading) == [
+        (
+            "b.json",
+            1,
+            "no column that says what the row is among name, version; name them, for instance "
+            "'source.map={prompt: name, completion: version}'",
+        )
+    ]
 
 
 def test_what_is_wrong_with_a_value_spoils_it_alone(tmp_path):

@@ -42,7 +42,7 @@ WRONG = {
     ("picture.png", None): "not what .png says: its first bytes are those of something else",
     ("table.xls", None): ".xls: not a format that is read; docs/sources.md lists them",
     ("deep/rows.jsonl", 4): "text is no string but int",
-    ("deep/rows.jsonl", 5): "no column text, messages, or chosen and rejected",
+    ("deep/rows.jsonl", 5): "no column that says what the row is among title; name them, for instance 'source.map={text: title}'",
     ("deep/rows.jsonl", 6): "not a JSON object",
     ("deep/rows.jsonl", 7): "invalid UTF-8 at byte 10",
     ("deep/rows.jsonl", 8): "not valid JSON: half-written?",
@@ -72,6 +72,7 @@ def test_what_is_missing_is_filled_honestly(folder):
         "type": "text",
         "origin": "unknown",
         "label": "",
+        "split": "",
     }
     assert rows["deep/rows.jsonl#1"]["licence"] == "CC0-1.0" and rows["deep/rows.jsonl#1"]["source"] == "deep"
     assert rows["deep/rows.jsonl#2"]["text"] == "Two."

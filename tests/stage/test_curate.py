@@ -34,6 +34,7 @@ def run(root, tmp_path):
             "conversation": load("curation/conversation.yaml"),
             "split": load("stage/curate.yaml")["split"],
             "executor": load("executor/local.yaml"),
+            "source": {"map": None, "split": "theirs"},
             "max_bad_rows": None,
         }
         paths = {"inputs": {"data": str(data)}, "out": str(tmp_path / out), "runs": str(tmp_path / "runs" / out)}
@@ -234,3 +235,98 @@ def test_a_step_that_drops_judges_a_conversation_as_a_whole(run, data, root, tmp
     assert len(kept) and set(gone["id"]) == set(kept["id"]) and pl.read_parquet(folder / "instructions.parquet").is_empty()
     short = pl.read_parquet(run(data, "short", conversation=fineweb) / "dropped.parquet").filter(pl.col("step") == "instructions")
     assert set(short["reason"]) & {"too short", "unsure language", "another language"}
+
+
+def asked(number, **more):
+    """A row with a question of its own."""
+    return {"question": f"What is kept on shelf number {number}?", "answer": f"Jar {number * 7}.", **more}
+
+
+def lines(folder, **files):
+    """A folder of JSONL files."""
+    folder.mkdir(exist_ok=True)
+    for name, rows in files.items():
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return folder
+
+
+def test_the_shapes_the_tables_and_what_nothing_reads_are_told_in_a_line_each(run, tmp_path, capsys):
+    talk = [{"from": "human", "value": "Where?"}, {"from": "gpt", "value": "There."}]
+    rows = [asked(1, url="x"), asked(2, url="x"), {"conversations": talk}, {"text": "How?", "kind": "harmless"}, {"odd": 1}, {"odd": 2}]
+    run(lines(tmp_path / "data", rows=rows))
+    told = capsys.readouterr().err
+    assert "curate: 4 rows: 2 question/answer, 1 ShareGPT, 1 prompts; columns that are not read: url\n" in told
+    assert "read 6, kept 4 (3 instructions, 1 prompts), dropped 0, quarantined 2\n" in told
+    assert "2: no column that says what the row is among odd; name them, for instance 'source.map={text: odd}'\n" in told
+
+
+def test_columns_under_other_names_are_named(run, tmp_path):
+    data = lines(tmp_path / "data", rows=[{"ask_me": "Where?", "say_so": "There."}])
+    out = run(data, source={"map": {"prompt": "ask_me", "completion": "say_so"}, "split": "theirs"})
+    assert [turn["content"] for turn in pl.read_parquet(out / "instructions.parquet")["messages"][0]] == ["Where?", "There."]
+    with pytest.raises(InputError, match=r"source\.split: 'mine'"):
+        run(data, source={"map": None, "split": "mine"})
+
+
+def test_a_given_split_is_kept_and_a_mix_is_refused(run, tmp_path):
+    files = {"train": [asked(number) for number in range(40)], "test-00": [asked(100 + number) for number in range(5)]}
+    texts = [
+        "The mill of the town is old, and the people who live in it are proud of the way it looks in the light of the day.",
+        "A bridge over the river was built by the monks of the abbey, who had to cross it with the wine of their own vineyard.",
+        "From the top of this tower a guard had a view of all the roads by which somebody could come to the gate at night.",
+    ]
+    named = [{"text": text, "split": split} for text, split in zip(texts, ("val", "train", "test"), strict=True)]
+    out = run(lines(tmp_path / "data", **files, documents=named))
+    counts = dict(pl.read_parquet(out / "instructions.parquet")["split"].value_counts().iter_rows())
+    assert counts == {"train": 40, "test": 5}
+    documents = pl.read_parquet(out / "documents.parquet")
+    assert documents.columns[-1] == "split" and sorted(documents["split"]) == ["test", "train", "validation"]
+    mixed = lines(tmp_path / "mixed", **files, more=[asked(200), asked(201)])
+    with pytest.raises(InputError, match=r"instructions: 5 test, 40 train by a split.* 2 rows without one.*source\.split=ours"):
+        run(mixed, "mixed")
+    out = run(mixed, "ours", source={"map": None, "split": "ours"})
+    assert pl.read_parquet(out / "instructions.parquet")["split"].value_counts().height > 1
+    alone = run(lines(tmp_path / "trains", train=[asked(number) for number in range(200)]), "alone")
+    assert set(pl.read_parquet(alone / "instructions.parquet")["split"]) == {"train", "validation", "test"}
+
+
+def test_one_prompt_is_never_divided(run, tmp_path):
+    rows = [asked(number) | {"answer": f"{word} {number}."} for number in range(60) for word in ("Jar", "Box", "Tin")]
+    pairs = [{"prompt": row["question"], "chosen": row["answer"], "rejected": "No."} for row in rows[::3]]
+    out = run(lines(tmp_path / "data", rows=rows, pairs=pairs))
+    tables = [pl.read_parquet(out / f"{name}.parquet").select("group", "split") for name in ("instructions", "preferences")]
+    splits = pl.concat(tables).group_by("group").agg(pl.col("split").n_unique(), pl.len())
+    assert splits["split"].max() == 1 and set(splits["len"]) == {4} and splits.height == 60
+
+
+def test_a_table_of_nothing_is_refused_with_the_commonest_reasons(run, tmp_path):
+    rows = [{"odd": 1}] * 5 + [{"text": "Too short."}] * 3 + [{"prompt": "", "completion": "x"}] * 2 + ["no row"]
+    with pytest.raises(InputError) as error:
+        run(lines(tmp_path / "data", rows=rows))
+    first, *reasons, last = str(error.value).splitlines()
+    assert first.endswith("none of 11 rows is kept, so there is no table:") and len(reasons) == 3
+    assert reasons[0].startswith("  5: no column") and "dropped by quality: too short" in reasons[1] and reasons[2].startswith("  2: ")
+    assert len(Path(last.split()[0]).read_text().splitlines()) == 8 and not (tmp_path / "curate").exists()
+
+
+def test_many_small_files_and_one_large_one_are_the_same_rows(run, tmp_path):
+    words = ["mill", "brook", "clerk", "tide", "lamp", "barrel", "ladder", "roof", "orchard", "press", "fiddle", "ferry", "island", "bank"]
+    words += ["chapel", "bell", "tower", "rope", "wheel", "grain"]
+    texts = [
+        f"The {words[n % 20]} of the {words[n * 7 % 20]} is near to the {words[n * 3 % 19]}, and it is as old as the town {n}."
+        for n in range(60)
+    ]
+    (tmp_path / "small/deep").mkdir(parents=True)
+    (tmp_path / "small/deep/licence.json").write_text('{"licence": "MIT"}')
+    for number, text in enumerate(texts):
+        (tmp_path / f"small/{'deep/' if number % 3 == 0 else ''}{number:03}.txt").write_text(text)
+    (tmp_path / "small/bad.txt").write_bytes(b"\xff")
+    names = sorted(file.relative_to(tmp_path / "small") for file in (tmp_path / "small").rglob("[0-9]*.txt"))
+    rows = [
+        {"id": str(name), "text": texts[int(name.stem)], "source": name.parts[0] if name.parts[1:] else "small"}
+        | ({"licence": "MIT"} if name.parts[1:] else {})
+        for name in names
+    ]
+    small, large = run(tmp_path / "small", "one"), run(lines(tmp_path / "large", rows=rows), "two")
+    assert pl.read_parquet(small / "documents.parquet").equals(pl.read_parquet(large / "documents.parquet"))
+    assert [json.loads(line)["file"] for line in (small / "quarantine.jsonl").read_text().splitlines()] == ["bad.txt"]

@@ -60,6 +60,7 @@ def settings(root, data, folder, *, shard_mb=16.0, executor="local", workers=1, 
         "order": {name: list(some) for name, some in steps.items()},
         "split": load("stage/curate.yaml")["split"],
         "max_bad_rows": max_bad_rows,
+        "source": {"map": None, "split": "theirs"},
     }
 
 

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 import polars as pl
 
 VERDICT = ("reason", "rule", "value")
+ASKED = ("row", "id", "text", "type", "label")  # of the documents that a step fetches; a table in memory may lack the last two
 Fetch = Callable[[pl.Series], pl.DataFrame]
 
 
@@ -30,7 +31,7 @@ class Step(Protocol):
         """Of all settled parts, sorted by `row`: `row`, `reason`, `rule`, `value`, one line for each document to drop.
 
         Instead of `value` it may give `original` (UInt64), a row: its id becomes the value.
-        fetch: (rows) -> frame of `row`, `id`, `text`, sorted by row; ask for some thousands at a time.
+        fetch: (rows) -> frame of ASKED, sorted by row; ask for some thousands at a time.
         """
         ...
 
@@ -53,7 +54,8 @@ def judged(step, frame: pl.DataFrame) -> tuple[pl.DataFrame, dict]:
     numbered = frame if "row" in frame.columns else frame.with_row_index("row").with_columns(pl.col("row").cast(pl.UInt64))
 
     def fetch(rows: pl.Series) -> pl.DataFrame:
-        return numbered.filter(pl.col("row").is_in(rows.unique().implode())).select("row", "id", "text").sort("row")
+        own = [name for name in ASKED if name in numbered.columns]
+        return numbered.filter(pl.col("row").is_in(rows.unique().implode())).select(own).sort("row")
 
     sketch = step.sketch(numbered)
     parts = sketch.sort("row", maintain_order=True).partition_by("part") or [sketch]

@@ -10,25 +10,44 @@ from fmcycle.number import PositiveInt
 
 PARTS = 16
 WHOLE = ["code", "table"]  # types of rows of which no part makes sense alone
+CLASH = "rows of one text with several labels"
 GAP = {"paragraph": "\n\n", "line": "\n"}
 
 
 @dataclass(frozen=True)
 class Exact:
-    """Corpus step: drop each text that equals an earlier one but for case and blanks; `value` is the id of the one that stays."""
+    """Corpus step: drop each text that equals an earlier one of the same label; `value` is the id of the one that stays.
+
+    fold: whether case and blanks make no difference; in rows of type code and table they always do. One text with several labels stays
+    as often, and is told among the findings.
+    """
+
+    fold: bool = True
 
     def sketch(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """128 bits of each text."""
-        return frame.select("row", *keys(normal(pl.col("text"))))
+        """128 bits of each text, and its label."""
+        text = normal(pl.col("text")) if self.fold else pl.col("text")
+        if self.fold and "type" in frame.columns:
+            text = pl.when(pl.col("type").is_in(WHOLE)).then(pl.col("text")).otherwise(text)
+        label = pl.col("label").fill_null("") if "label" in frame.columns else pl.lit("")
+        return frame.select("row", *keys(text), label.alias("label"))
 
     def settle(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """The rows that are copies, and the row of which."""
-        first = pl.col("row").first().over("key", "more")
-        return frame.select("row", original=first).filter(pl.col("row") != pl.col("original"))
+        """The rows that are copies, and the row of which; of a text with several labels all rows."""
+        first = pl.col("row").first().over("key", "more", "label")
+        labels = pl.col("label").filter(pl.col("label") != "").n_unique().over("key", "more")
+        found = frame.select("row", original=first, clash=labels > 1)
+        return found.filter((pl.col("row") != pl.col("original")) | pl.col("clash"))
 
     def verdicts(self, settled: pl.DataFrame, fetch: Fetch) -> pl.DataFrame:
-        """All of them go."""
-        return settled.with_columns(reason=pl.lit("exact duplicate"), rule=pl.lit("same text"))
+        """All copies go."""
+        copies = settled.filter(pl.col("row") != pl.col("original")).drop("clash")
+        return copies.with_columns(reason=pl.lit("exact duplicate"), rule=pl.lit("same text"))
+
+    def findings(self, settled: pl.DataFrame) -> dict:
+        """How many rows are of one text with several labels."""
+        clashes = int(settled["clash"].sum())
+        return {CLASH: clashes} if clashes else {}
 
 
 @dataclass(frozen=True)
@@ -81,9 +100,9 @@ class Repeated:
         ).drop("left", "out")
 
 
-def exact(frame: pl.DataFrame) -> pl.DataFrame:
+def exact(frame: pl.DataFrame, *, fold: bool = True) -> pl.DataFrame:
     """`Exact` over a table in memory."""
-    return whole(Exact(), frame)
+    return whole(Exact(fold), frame)
 
 
 def normal(text: pl.Expr) -> pl.Expr:

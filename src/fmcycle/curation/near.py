@@ -12,6 +12,8 @@ from fmcycle.number import Fraction, NonNegativeInt, PositiveInt
 SAMPLE = 2048  # n-grams of a text that overlaps are counted on: all of a shorter text; of a longer one a deviation of 0.009 at 0.8
 FETCHED = 4096  # documents asked for at a time
 JOINED = 1 << 17  # lines of a part that are joined at a time
+SIGN = r"\d\s*[-+*/%^<>=≤≥≠×÷·:&|~−]+"  # behind a number; before another one it is an operator
+Sense = tuple[str, int]
 PAIR = ("row", "size", "original", "longer")
 COMPARED = 1 << 14  # documents whose n-grams are in memory with those of their candidates; a slice reads most of the corpus again
 
@@ -81,10 +83,11 @@ class MinHash:
         for part in pairs.group_by("row", maintain_order=True).agg("original").iter_slices(COMPARED):
             known = part["original"].explode()
             stands = pl.Series([went.get(other, other) for other in known], dtype=pl.UInt64)
-            sample = samples(pl.concat([part["row"], known, stands]), fetch, self.ngram)
+            sample, sense = samples(pl.concat([part["row"], known, stands]), fetch, self.ngram)
             for row, candidates in part.iter_rows():
                 for original in sorted({went.get(other, other) for other in candidates}):
-                    if jaccard(sample[row], sample[original], SAMPLE) >= self.threshold:
+                    one, other = sample[row], sample[original]
+                    if jaccard(one, other, SAMPLE) >= self.threshold and alike(one, other, sense[row], sense[original]):
                         went[row] = original
                         break
         return dropped(went, "near duplicate", f"overlap of {self.ngram}-grams >= {self.threshold}")
@@ -164,13 +167,14 @@ class Contained:
 
     def _held(self, pairs: pl.DataFrame, fetch: Fetch) -> pl.DataFrame:
         """The pairs whose longer text really has enough of the shorter one."""
-        sample = samples(pairs["row"], fetch, self.ngram)
+        sample, sense = samples(pairs["row"], fetch, self.ngram)
         found = []
         for part in pairs.select(pl.col("original").unique(maintain_order=True)).iter_slices(FETCHED):
             shorter = dict(pairs.filter(pl.col("original").is_in(part["original"].implode())).group_by("original").agg("row").iter_rows())
             for piece in pieces(fetch(part["original"])):
-                for original, longer in zip(piece["row"], compared(piece["text"], self.ngram), strict=True):
-                    found += [(row, original) for row in shorter[original] if within(sample[row], longer).mean() >= self.threshold]
+                for original, longer, own in zip(piece["row"], compared(piece["text"], self.ngram), senses(piece), strict=True):
+                    enough = (row for row in shorter[original] if within(sample[row], longer).mean() >= self.threshold)
+                    found += [(row, original) for row in enough if alike(sample[row], longer[:SAMPLE], sense[row], own)]
         return pl.DataFrame(found, schema={"row": pl.UInt64, "original": pl.UInt64}, orient="row")
 
 
@@ -196,13 +200,31 @@ def within(values: np.ndarray, other: np.ndarray) -> np.ndarray:
     return other[np.minimum(np.searchsorted(other, values), len(other) - 1)] == values
 
 
-def samples(rows: pl.Series, fetch: Fetch, ngram: int) -> dict[int, np.ndarray]:
-    """The n-grams of these documents, of long ones a sample."""
+def samples(rows: pl.Series, fetch: Fetch, ngram: int) -> tuple[dict[int, np.ndarray], dict[int, Sense]]:
+    """(the n-grams of these documents, of long ones a sample; what else they say)."""
     found: dict[int, np.ndarray] = {}
+    sense: dict[int, Sense] = {}
     for part in pl.DataFrame({"row": rows.unique().sort()}).iter_slices(FETCHED):
         for piece in pieces(fetch(part["row"])):
             found |= dict(zip(piece["row"], compared(piece["text"], ngram, SAMPLE), strict=True))
-    return found
+            sense |= dict(zip(piece["row"], senses(piece), strict=True))
+    return found, sense
+
+
+def senses(frame: pl.DataFrame) -> list[Sense]:
+    """(label, 64 bits of the signs) of each text: of code all that is no blank, of prose what stands between two numbers."""
+    code = pl.col("type").is_in(["code"]) if "type" in frame.columns else pl.lit(False)
+    label = pl.col("label").fill_null("") if "label" in frame.columns else pl.lit("")
+    between = pl.col("text").str.extract_all(rf"{SIGN}\s*\d").list.join(" ").str.replace_all(r"[\s\d]+", " ")
+    signs = pl.when(code).then(pl.col("text").str.replace_all(r"\s+", "")).otherwise(between)
+    return frame.select(label.alias("label"), signs.hash(0).alias("signs")).rows()
+
+
+def alike(one: np.ndarray, other: np.ndarray, sense: Sense, sense_of_other: Sense) -> bool:
+    """Are two overlapping texts copies: of no two labels, and if their words are the same, with the same signs among them?"""
+    if sense[0] and sense_of_other[0] and sense[0] != sense_of_other[0]:
+        return False
+    return sense[1] == sense_of_other[1] or not np.array_equal(one, other)
 
 
 def compared(texts: pl.Series, ngram: int, limit: int | None = None) -> list[np.ndarray]:

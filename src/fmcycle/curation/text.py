@@ -9,8 +9,13 @@ JOINER = "[\u200c\u200d]"
 NO_JOINING = r"[\s\x00-\x7f\p{Latin}\p{Greek}\p{Cyrillic}\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}]"
 
 
+KEPT = ("code", "table", "markdown")  # types of rows in which blanks mean something
+
+
 def normalize(frame: pl.DataFrame) -> pl.DataFrame:
-    """`text` in Unicode form C, with "\\n" line ends, without invisible and control characters, trailing blanks and long gaps.
+    """`text` in Unicode form C, with "\\n" line ends, without invisible and control characters and empty lines at its ends; in prose also
+    without blanks that end a line and gaps of more than two empty lines. Rows of type code, table and markdown, and conversations, which
+    have no type, keep these, and all keep the blanks before their first word.
 
     Characters keep their meaning: form KC would make 2⁵ into 25, and Persian without its joiners is misspelt. A normalised text
     normalises to itself.
@@ -19,11 +24,8 @@ def normalize(frame: pl.DataFrame) -> pl.DataFrame:
     frame = frame.with_columns(text=plain)
     some = pl.when(pl.col("text").str.contains(JOINER)).then("text")
     bare = some.str.replace_all(f"(^|{NO_JOINING}){JOINER}+", "$1").str.replace_all(rf"{JOINER}+(\s|$)", "$1").str.normalize("NFC")
-    text = (
-        pl.coalesce(bare, "text")
-        .str.replace_all("\u00a0", " ", literal=True)
-        .str.replace_all(r"[ \t]+\n", "\n")
-        .str.replace_all(r"\n{3,}", "\n\n")
-        .str.strip_chars()
-    )
-    return frame.with_columns(text)
+    whole = pl.coalesce(bare, "text").str.replace(r"\A(?:\s*\n)+", "").str.strip_chars_end()
+    if "type" not in frame.columns:
+        return frame.with_columns(whole)
+    prose = whole.str.replace_all("\u00a0", " ", literal=True).str.replace_all(r"[ \t]+\n", "\n").str.replace_all(r"\n{4,}", "\n\n\n")
+    return frame.with_columns(pl.when(pl.col("type").is_in(KEPT)).then(whole).otherwise(prose))

@@ -2,6 +2,7 @@
 
 import functools
 import re
+from collections.abc import Collection
 from typing import Any
 
 from fmcycle.error import InputError
@@ -76,12 +77,15 @@ def closing(processor, following: list[int]) -> list[int]:
     return next((following[: place + 1] for place, token in enumerate(following) if token in stop), [])
 
 
-def labelled(processor, messages: list[dict]) -> tuple[list[int], list[int]]:
-    """(ids, labels) of a conversation: labels repeat the ids of what the assistant says and its end of turn, and are -100 elsewhere."""
+def labelled(processor, messages: list[dict], masked: Collection[int] = ()) -> tuple[list[int], list[int]]:
+    """(ids, labels) of a conversation: labels repeat the ids of what the assistant says and its end of turn, and are -100 elsewhere.
+
+    masked: the places of answers of which nothing is learnt.
+    """
     ids, *after = frame(processor, messages)
     labels = [-100] * len(ids)
-    for message, following in zip(messages, after, strict=True):
-        content, said = content_ids(processor, message), message["role"] == "assistant"
+    for place, (message, following) in enumerate(zip(messages, after, strict=True)):
+        content, said = content_ids(processor, message), message["role"] == "assistant" and place not in masked
         end = closing(processor, following) if said else []
         ids += [*content, *following]
         labels += [*(content if said else [-100] * len(content)), *end, *[-100] * (len(following) - len(end))]
@@ -90,7 +94,7 @@ def labelled(processor, messages: list[dict]) -> tuple[list[int], list[int]]:
 
 def instruction(row: dict, processor) -> dict[str, list[int]]:
     """A row of instructions as {"input_ids", "labels"}."""
-    ids, labels = labelled(processor, row["messages"])
+    ids, labels = labelled(processor, row["messages"], row.get("masked") or ())
     return {"input_ids": ids, "labels": labels}
 
 

@@ -3,14 +3,33 @@
 import itertools
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import BinaryIO
 
 import orjson
 
-from fmcycle.source.row import BOM, Printable, Record
+from fmcycle.source.readable import BOM
+from fmcycle.source.row import Printable, Record
 from fmcycle.source.stream import LIMIT, blocks
 
 DEEP = "nested too deep"
+
+
+def cuts(path: Path, size: int, bytes: int) -> list[tuple[int, int, int]]:
+    """(begin, end, number of the first line) of pieces that end with a line. Reads the file once, to count its lines."""
+    found, begin, first, line, position = [], 0, 1, 1, 0
+    with open(path, "rb", buffering=0) as stream:
+        while piece := stream.read(min(4 << 20, bytes, size - position)):
+            position += len(piece)
+            line += piece.count(b"\n")
+            cut = piece.rfind(b"\n") + 1
+            if cut and position - len(piece) + cut - begin >= bytes:
+                end = position - len(piece) + cut
+                found.append((begin, end, first))
+                begin, first = end, line
+    if begin < size or not found:
+        found.append((begin, size, first))
+    return found
 
 
 def records(stream: BinaryIO, offset: int = 0, end: int | None = None, line: int = 1) -> Iterator[list[Record]]:

@@ -1,7 +1,6 @@
 """A folder of a person's own files as a source, with or without our columns."""
 
 import errno
-import json
 import os
 import shutil
 import zipfile
@@ -12,11 +11,12 @@ from typing import BinaryIO, Literal
 from fmcycle import durable, manifest
 from fmcycle.error import InputError
 from fmcycle.number import ExistingPath
-from fmcycle.source import media
+from fmcycle.source import licence_file, media
 from fmcycle.source.stream import PACKED
-from fmcycle.source.table import ORIGINS
 
-TABULAR = {".jsonl", ".ndjson", ".json", ".parquet", ".csv", ".tsv", ".zip", ".tar", ".tgz"}
+TABULAR = {".jsonl", ".ndjson", ".json", ".parquet", ".arrow", ".csv", ".tsv", ".zip", ".tar", ".tgz"}
+
+SAVED = ("state.json", "dataset_info.json")  # what `save_to_disk` writes beside its rows
 
 OUT = "a link that leads out of"
 
@@ -39,6 +39,9 @@ def local(
     left = {file: why for file in files(start) if (why := trouble(file, start))}
     for file, why in left.items():
         print(f"source {folder.name}: {escaped(str(file))} was left: {why}", flush=True)
+    own = record_of(start, start)
+    licence = own["licence"] if licence == "unknown" else licence
+    origin = own["origin"] if origin == "unknown" else origin  # type: ignore[assignment]
     keep(folder, [file.relative_to(start).as_posix() for file in files(start) if file not in left], lambda name: (start / name).open("rb"))
     write_record(folder, licence, origin)
 
@@ -80,14 +83,17 @@ def escaped(name: str) -> str:
 
 
 def files(folder: Path) -> list[Path]:
-    """The files and links under `folder`, sorted, without hidden ones, our own manifests and licence records.
+    """The files and links under `folder`, sorted, without hidden ones, our own manifests, licences and dataset cards.
 
     Raises InputError for a link that leads out of `folder`: whose file that is, and whether it may be used, is not to be guessed.
     """
     chosen = []
     for where, folders, names in os.walk(folder):
         links = [name for name in folders if os.path.islink(os.path.join(where, name))]
-        found = (Path(where, name) for name in [*names, *links])
+        if any(name.endswith(".arrow") for name in names):
+            names = [name for name in names if name not in SAVED and not name.startswith("cache-")]
+        names = [name for name in names if name not in ("dataset_dict.json", "dataset_infos.json")]
+        found = (file for name in [*names, *links] if not licence_file.is_licence(file := Path(where, name)))
         chosen += [file for file in found if not is_hidden(file.relative_to(folder)) and not manifest.is_ours(file)]
     if out := next((file for file in sorted(chosen) if (trouble(file, folder) or "").startswith(OUT)), None):
         raise InputError(f"{escaped(str(out))}: {trouble(out, folder)}")
@@ -111,7 +117,7 @@ def trouble(file: Path, folder: Path) -> str | None:
 
 def is_hidden(inside: PurePath) -> bool:
     """Is this no data but a hidden file or a licence record?"""
-    return any(part.startswith(".") for part in inside.parts) or inside.name == "licence.json"
+    return any(part.startswith(".") for part in inside.parts) or inside.name in licence_file.RECORDS
 
 
 def write_record(folder: Path, licence: str, origin: str, **more) -> None:
@@ -121,18 +127,10 @@ def write_record(folder: Path, licence: str, origin: str, **more) -> None:
 
 
 def record_of(folder: Path, root: Path) -> dict[str, str]:
-    """{"licence", "origin"} of the nearest licence.json, in `folder` or above it up to `root`; "unknown" without one.
+    """{"licence", "origin"} of the nearest record, card or LICENSE, in `folder` or above it up to `root`; "unknown" without one.
 
     Raises InputError for a record that cannot be read: whether a text may be used is not to be guessed.
     """
-    file = folder / "licence.json"
-    if not file.is_file():
+    if (found := licence_file.said(folder)) is None:
         return {"licence": "unknown", "origin": "unknown"} if folder == root else record_of(folder.parent, root)
-    try:
-        record = json.loads(file.read_text())
-        found = {"licence": str(record["licence"]), "origin": str(record.get("origin", "unknown"))}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f'{file}: not a licence record ({error}); write {{"licence": "SPDX name"}} into it, or delete it') from error
-    if found["origin"] not in ORIGINS:
-        raise InputError(f"{file}: origin {found['origin']!r} is none of {', '.join(ORIGINS)}; write one of them, or leave it out")
     return found

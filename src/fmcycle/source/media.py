@@ -8,9 +8,9 @@ from pathlib import PurePosixPath
 from typing import BinaryIO
 
 from fmcycle.source import delimited, json_lines
-from fmcycle.source.row import BOM, Record, readable
+from fmcycle.source.readable import BOM, readable
+from fmcycle.source.row import Record
 from fmcycle.source.stream import Damaged, read_whole
-from fmcycle.source.table import SCHEMA
 
 TYPES = {".png": "image", ".jpg": "image", ".jpeg": "image", ".gif": "image", ".webp": "image", ".bmp": "image", ".wav": "speech"}
 MAGIC = {
@@ -87,8 +87,8 @@ def joined(row: dict, target: str, open_file: Open) -> dict | str:
     if isinstance(found, str):
         return found
     said = next((row[column] for column in SPOKEN if row.get(column)), "")
-    known = {column: value for column, value in row.items() if column in SCHEMA["examples"]}
-    return {"type": TYPES[PurePosixPath(target).suffix.lower()], **known, "text": said, "media": found}
+    more = {column: value for column, value in row.items() if column not in (*NAMED, *SPOKEN)}
+    return {"type": TYPES[PurePosixPath(target).suffix.lower()], **more, "text": said, "media": found}
 
 
 def captioned(name: str, beside: list[str], open_file: Open) -> dict | str:

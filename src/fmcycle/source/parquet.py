@@ -9,14 +9,13 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fmcycle.source.row import Record, kind_of
+from fmcycle.source.row import Record
+from fmcycle.source.shape import Map, Plan, no_row, plan
 from fmcycle.source.stream import FREE, LIMIT, RATIO, Damaged
-from fmcycle.source.table import SCHEMA
 
 BATCH = 8192  # rows that are looked at together
 STEP = 16  # rows that are unpacked together: a dictionary of one long text can stand for all of them
 BOMB = f"expands more than {RATIO} times: a decompression bomb?"
-KNOWN = {"content"}.union(*SCHEMA.values())
 
 
 def cuts(path: Path, size: int, bytes: int) -> list[tuple[int, int]]:
@@ -49,10 +48,10 @@ def start_of(group: pq.RowGroupMetaData) -> int:
     return min((column.dictionary_page_offset or column.data_page_offset for column in columns), default=0)
 
 
-def records(stream: BinaryIO, begin: int = 0, end: int | None = None) -> Iterator[list[Record] | pl.DataFrame]:
+def records(stream: BinaryIO, begin: int = 0, end: int | None = None, chosen: Map = ()) -> Iterator[list[Record] | pl.DataFrame]:
     """The rows of the row groups that begin between two bytes of a file: documents as columns where these are strings, others one by one.
 
-    `place` is the row's number in the file. Columns that no table has are not read.
+    `place` is the row's number in the file. Of documents, columns that no table has stand for themselves without their values.
     The rows of the feedback record are none: its lessons stand beside it.
     """
     size = stream.seek(0, io.SEEK_END)
@@ -60,23 +59,34 @@ def records(stream: BinaryIO, begin: int = 0, end: int | None = None) -> Iterato
         file = pq.ParquetFile(stream, pre_buffer=False)
     except (pa.ArrowException, OSError) as error:
         raise Damaged(f"not readable as Parquet: {(str(error) or 'damaged').splitlines()[0]}") from error
-    names = [name for name in file.schema_arrow.names if name in KNOWN]
-    if "answer_id" in file.schema_arrow.names:
+    columns = file.schema_arrow.names
+    if "answer_id" in columns:
         return
-    if not names:
-        names = file.schema_arrow.names[:1]  # to tell how many rows are none of ours
+    known = plan(tuple(columns), chosen)
+    names = [*known.names] if known.table in ("documents", None) else columns
+    if known.table is None:
+        names = columns[:1]  # to tell how many rows are none of ours
     groups = groups_of(file.metadata)
-    chosen = list(range(len(groups)))
+    within = list(range(len(groups)))
     if end is not None:
-        chosen = [number for number in chosen if begin <= start_of(groups[number]) < end]
-    place = sum(group.num_rows for group in groups[: chosen[0]]) if chosen else 0
+        within = [number for number in within if begin <= start_of(groups[number]) < end]
+    place = sum(group.num_rows for group in groups[: within[0]]) if within else 0
     try:
-        for number in chosen:
+        for number in within:
             for batch in unpacked(file, number, names, size):
-                yield columns(batch, place) if plain(batch) else listed(batch, place)
+                yield rows_of(batch, place, known, columns)
                 place += batch.num_rows
     except (pa.ArrowException, OSError) as error:
         raise Damaged(f"not readable as Parquet after row {place}: {(str(error) or 'damaged').splitlines()[0]}") from error
+
+
+def rows_of(batch: pa.RecordBatch, place: int, known: Plan, columns: list[str]) -> list[Record] | pl.DataFrame:
+    """A batch as columns where it is documents and all strings, else row by row; `columns` are all of the file."""
+    if known.table is None:
+        return [(place + row, place + row + 1, no_row(columns)) for row in range(batch.num_rows)]
+    if known.table == "documents" and plain(batch):
+        return framed(batch, place, known.unread)
+    return listed(batch, place, known.unread if known.table == "documents" else ())
 
 
 def unpacked(file: pq.ParquetFile, number: int, names: list[str], size: int) -> Iterator[pa.RecordBatch]:
@@ -107,8 +117,8 @@ def unpacked(file: pq.ParquetFile, number: int, names: list[str], size: int) -> 
 
 
 def plain(batch: pa.RecordBatch) -> bool:
-    """Are these documents, and strings all over, in valid UTF-8?"""
-    if kind_of(dict.fromkeys(batch.schema.names)) != "documents" or not all(map(is_text, batch.schema.types)):
+    """Are these strings all over, in valid UTF-8?"""
+    if not all(map(is_text, batch.schema.types)):
         return False
     try:
         batch.validate(full=True)
@@ -122,17 +132,16 @@ def is_text(kind: pa.DataType) -> bool:
     return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind)
 
 
-def columns(batch: pa.RecordBatch, place: int) -> pl.DataFrame:
-    """A batch of documents as a frame with `place` and `line`."""
+def framed(batch: pa.RecordBatch, place: int, unread: tuple[str, ...]) -> pl.DataFrame:
+    """A batch of documents as a frame with `place` and `line`, and the names of what was not read."""
     frame = pl.DataFrame(pl.from_arrow(batch)).cast({pl.Null: pl.String})
-    if "content" in frame.columns:
-        frame = frame.drop("content") if "text" in frame.columns else frame.rename({"content": "text"})
     number = pl.int_range(place, place + batch.num_rows, dtype=pl.UInt64, eager=True)
-    return frame.with_columns(place=number, line=number.cast(pl.Int64) + 1)
+    nothing = (pl.lit(None, pl.String).alias(name) for name in unread)
+    return frame.with_columns(*nothing).with_columns(place=number, line=number.cast(pl.Int64) + 1)
 
 
-def listed(batch: pa.RecordBatch, place: int) -> list[Record]:
-    """A batch as records; a string that is no UTF-8 is bytes."""
+def listed(batch: pa.RecordBatch, place: int, unread: tuple[str, ...]) -> list[Record]:
+    """A batch as records, with the names of what was not read; a string that is no UTF-8 is bytes."""
     arrays = [
         array.cast(pa.binary() if pa.types.is_string(array.type) else pa.large_binary())
         if is_text(array.type) and not pa.types.is_null(array.type) and not valid(array)
@@ -140,7 +149,8 @@ def listed(batch: pa.RecordBatch, place: int) -> list[Record]:
         for array in batch.columns
     ]
     rows = pa.RecordBatch.from_arrays(arrays, names=batch.schema.names).to_pylist()
-    return [(place + number, place + number + 1, row) for number, row in enumerate(rows)]
+    more = dict.fromkeys(unread)
+    return [(place + number, place + number + 1, row | more) for number, row in enumerate(rows)]
 
 
 def valid(array: pa.Array) -> bool:

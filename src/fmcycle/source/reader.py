@@ -5,21 +5,22 @@ import stat
 import tarfile
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, cast
+from typing import BinaryIO, NamedTuple, cast
 
 import polars as pl
 import pyarrow as pa
 import zstandard
 
-from fmcycle.source import delimited, json_lines, json_values, media, packed, parquet, tarred, whole
-from fmcycle.source.local import escaped, files, record_of, trouble
+from fmcycle.source import arrow, delimited, given_split, json_lines, json_values, media, packed, parquet, shape, tarred, whole
+from fmcycle.source.local import escaped, files, record_of, suffix, trouble
 from fmcycle.source.row import Origin, Read, Record, take, take_frame
-from fmcycle.source.stream import PACKED, Watched, unpacked
-from fmcycle.source.table import SCHEMA
+from fmcycle.source.stream import CHUNK, PACKED, Watched, unpacked
+from fmcycle.source.table import READ
 
 BROKEN = (
     OSError,
@@ -33,13 +34,15 @@ BROKEN = (
     zstandard.ZstdError,
 )
 DAMAGE = (*BROKEN, pa.ArrowException, pl.exceptions.PolarsError, pl.exceptions.PanicException)
+MANY = 1024  # files of one document that become one frame
 LINES = {".jsonl", ".ndjson"}
-STREAMS: dict[str, Callable[[BinaryIO, str], Iterable[list[Record] | pl.DataFrame]]] = {
-    **dict.fromkeys(LINES, lambda stream, name: json_lines.records(stream)),
+STREAMS: dict[str, Callable[[BinaryIO, str, shape.Map], Iterable[list[Record] | pl.DataFrame]]] = {
+    **dict.fromkeys(LINES, lambda stream, name, map: json_lines.records(stream)),
     **dict.fromkeys((".csv", ".tsv"), delimited.records),
-    **dict.fromkeys(whole.SUFFIXES, lambda stream, name: [whole.records(stream, name)]),
-    ".json": lambda stream, name: json_values.records(stream),
-    ".parquet": lambda stream, name: parquet.records(stream),
+    **dict.fromkeys(whole.SUFFIXES, lambda stream, name, map: [whole.records(stream, name)]),
+    ".json": lambda stream, name, map: json_values.records(stream),
+    ".parquet": lambda stream, name, map: parquet.records(stream, chosen=map),
+    ".arrow": lambda stream, name, map: arrow.records(stream, map),
 }
 
 
@@ -62,6 +65,8 @@ class Unit:
     licence: str
     origin: str
     names: tuple[str, ...] = ()  # the files of a folder of pictures
+    split: str | None = ""  # that its name gives its rows; None: nobody asks which split a row came with
+    map: shape.Map = ()
 
 
 @dataclass
@@ -71,6 +76,8 @@ class Reading:
     tables: dict[str, pl.DataFrame]
     quarantine: list[dict] = field(default_factory=list)
     read: int = 0
+    shapes: Counter[str] = field(default_factory=Counter)
+    unread: Counter[str] = field(default_factory=Counter)
 
     def table(self, name: str) -> pl.DataFrame:
         """The rows of one table in the order of the input, with their ids as they stand there: of two rows maybe the same."""
@@ -79,36 +86,52 @@ class Reading:
 
 def read(folder: str | Path) -> Reading:
     """Everything under `folder`. Missing ids are file and line, missing sources the folder, missing licences "unknown"."""
-    parts: dict[str, list[pl.DataFrame]] = {name: [pl.DataFrame(schema={**SCHEMA[name], "row": pl.UInt64})] for name in SCHEMA}
+    found: dict[str, list[pl.DataFrame]] = {name: [pl.DataFrame(schema={**READ[name], "row": pl.UInt64})] for name in READ}
     reading = Reading({})
-    for unit in units(folder):
-        for piece in frames(unit):
-            for name, frame in piece.tables.items():
-                parts[name].append(frame)
-            reading.quarantine += piece.quarantine
-            reading.read += piece.read
-    reading.tables = {name: pl.concat(frames).sort("row") for name, frames in parts.items()}
+    for piece in frames(*units(folder)):
+        for name, frame in piece.tables.items():
+            found[name].append(frame)
+        reading.quarantine += piece.quarantine
+        reading.read += piece.read
+        reading.shapes += piece.shapes
+        reading.unread += piece.unread
+    reading.tables = {name: pl.concat(some).sort("row") for name, some in found.items()}
     return reading
 
 
-def units(folder: str | Path, *, bytes: int = 64 << 20) -> list[Unit]:
+def units(folder: str | Path, *, bytes: int = 64 << 20, map: shape.Map = (), split: bool = True) -> list[Unit]:
     """The pieces of a folder, or of one file, in their order. Every file is in one of them.
 
-    Those of plain JSONL and of Parquet are at least `bytes` long; all others are whole files.
+    Those of plain JSONL and of Parquet are at least `bytes` long; all others are whole files. map: columns that a person named; split:
+    whether rows keep the split that they, or their file's name, came with.
     """
     start = Path(folder)
     folder, inside = (start.parent, [start]) if start.is_file() else (start, files(start))
     found: list[Unit] = []
-    for index, (name, names) in enumerate(planned([file.relative_to(folder).as_posix() for file in inside])):
+    plan = planned([file.relative_to(folder).as_posix() for file in inside])
+    places = given_split.places_of([name for name, _ in plan], is_text) if split else {}
+    records: dict[Path, dict[str, str]] = {}
+    for index, (name, names) in enumerate(plan):
         path = folder / name
         parent = path if name.endswith("/") else path.parent
-        record = record_of(parent, folder)
+        if parent not in records:
+            records[parent] = record_of(parent, folder)
+        record = records[parent]
         source = next(iter(parent.relative_to(folder).parts), folder.resolve().name)
         size, changed = state(path)
         for begin, end, line in pieces(path, size, bytes):
-            unit = Unit(str(folder), name, index, begin, end, line, size, changed, source, record["licence"], record["origin"], names)
-            found.append(unit)
+            rights = (source, record["licence"], record["origin"])
+            found.append(
+                Unit(
+                    str(folder), name, index, begin, end, line, size, changed, *rights, names, places.get(name, "") if split else None, map
+                )
+            )
     return found
+
+
+def is_text(name: str) -> bool:
+    """Is this a file that is one document?"""
+    return suffix(name) in whole.SUFFIXES
 
 
 def state(path: Path) -> tuple[int, int]:
@@ -134,33 +157,54 @@ def planned(names: list[str]) -> list[tuple[str, tuple[str, ...]]]:
 
 def pieces(path: Path, size: int, bytes: int) -> list[tuple[int, int, int]]:
     """(begin, end, number of the first line) of what is read at once; all but JSONL and Parquet are read as they are."""
-    suffix = path.suffix.lower() if size else ""
-    if suffix == ".parquet":
+    kind = path.suffix.lower() if size else ""
+    if kind == ".parquet":
         return [(begin, end, 1) for begin, end in parquet.cuts(path, size, bytes)]
-    return cuts(path, size, bytes) if suffix in LINES else [(0, size, 1)]
+    return json_lines.cuts(path, size, bytes) if kind in LINES else [(0, size, 1)]
 
 
-def cuts(path: Path, size: int, bytes: int) -> list[tuple[int, int, int]]:
-    """(begin, end, number of the first line) of pieces that end with a line. Reads the file once, to count its lines."""
-    found, begin, first, line, position = [], 0, 1, 1, 0
-    with open(path, "rb", buffering=0) as stream:
-        while piece := stream.read(min(4 << 20, bytes, size - position)):
-            position += len(piece)
-            line += piece.count(b"\n")
-            cut = piece.rfind(b"\n") + 1
-            if cut and position - len(piece) + cut - begin >= bytes:
-                end = position - len(piece) + cut
-                found.append((begin, end, first))
-                begin, first = end, line
-    if begin < size or not found:
-        found.append((begin, size, first))
-    return found
+class Whole(NamedTuple):
+    """A file that is one document, or the reason why it is none."""
+
+    name: str
+    origin: Origin
+    row: dict | str
 
 
-def frames(unit: Unit) -> Iterator[Read]:
-    """The rows of a piece, some megabytes at a time; what breaks off the reading is the last entry of the quarantine."""
+def frames(*units: Unit) -> Iterator[Read]:
+    """The rows of pieces, some megabytes at a time; many small files become one frame."""
+    held: list[Whole] = []
+    size = 0
+    for part in (part for unit in units for part in parts(unit)):
+        if isinstance(part, Whole):
+            held.append(part)
+            size += len(part.row["text"]) if isinstance(part.row, dict) else 0
+        if held and (len(held) == MANY or size > CHUNK or isinstance(part, Read)):
+            yield together(held)
+            held, size = [], 0
+        if isinstance(part, Read):
+            yield part
+    if held:
+        yield together(held)
+
+
+def together(held: list[Whole]) -> Read:
+    """Documents of many files as one frame."""
+    records: list[Record] = []
+    for name, origin, row in held:
+        if isinstance(row, dict):
+            own = {"id": escaped(name), "source": origin.source, "licence": origin.licence, "origin": origin.origin}
+            records.append((origin.row, None, own | row | ({"split": origin.split} if origin.split else {})))
+    first = held[0].origin
+    read = take(records, escaped(held[0].name), replace(first, row=0))
+    bad = [{"file": escaped(part.name), "line": None, "reason": part.row} for part in held if isinstance(part.row, str)]
+    return replace(read, quarantine=[*read.quarantine, *bad], read=len(held))
+
+
+def parts(unit: Unit) -> Iterator[Read | Whole]:
+    """The rows of a piece; what breaks off the reading is the last entry of the quarantine."""
     root = Path(unit.folder)
-    origin = Origin(unit.source, unit.licence, unit.origin, unit.index << 40)
+    origin = Origin(unit.source, unit.licence, unit.origin, unit.index << 40, unit.split, unit.map)
     try:
         if unit.names:
             for name, records in media.records(list(unit.names), lambda name: opened(root, name)):
@@ -181,19 +225,19 @@ def opened(root: Path, name: str) -> BinaryIO:
     return (root / name).open("rb")
 
 
-def of_file(stream: BinaryIO, unit: Unit, origin: Origin) -> Iterator[Read]:
+def of_file(stream: BinaryIO, unit: Unit, origin: Origin) -> Iterator[Read | Whole]:
     """The rows of a file or of lines of it."""
-    suffix = PurePosixPath(unit.file).suffix.lower()
+    kind = PurePosixPath(unit.file).suffix.lower()
     if not unit.size:
         yield refused(unit.file, "empty")
-    elif suffix in LINES:
+    elif kind in LINES:
         stream.seek(unit.begin)
         for records in json_lines.records(stream, unit.begin, unit.end, unit.first_line):
             yield take(records, escaped(unit.file), origin)
-    elif suffix == ".parquet" and unit.end - unit.begin < unit.size:
-        for part in parquet.records(stream, unit.begin, unit.end):
+    elif kind == ".parquet" and unit.end - unit.begin < unit.size:
+        for part in parquet.records(stream, unit.begin, unit.end, unit.map):
             yield read_of(part, unit.file, origin)
-    elif suffix == ".zip":
+    elif kind == ".zip":
         yield from of_archive(packed.Packed(stream), unit.file, origin)
     elif tarred.is_tar(unit.file):
         yield from of_archive(tarred.Tarred(stream, unit.file), unit.file, origin)
@@ -201,17 +245,20 @@ def of_file(stream: BinaryIO, unit: Unit, origin: Origin) -> Iterator[Read]:
         yield from of_stream(stream, unit.file, origin)
 
 
-def of_stream(stream: BinaryIO, name: str, origin: Origin) -> Iterator[Read]:
+def of_stream(stream: BinaryIO, name: str, origin: Origin) -> Iterator[Read | Whole]:
     """The rows of one file by its suffix."""
     path = PurePosixPath(name)
     inner = path.stem if path.suffix.lower() in PACKED else path.name
-    suffix = PurePosixPath(inner).suffix.lower()
-    if suffix not in STREAMS:
-        yield refused(name, f"{suffix or 'no suffix'}: not a format that is read; docs/sources.md lists them")
+    kind = PurePosixPath(inner).suffix.lower()
+    if kind not in STREAMS:
+        yield refused(name, f"{kind or 'no suffix'}: not a format that is read; docs/sources.md lists them")
         return
     with ExitStack() as stack:
-        for part in STREAMS[suffix](stack.enter_context(unpacked(stream, name)), inner):
-            yield read_of(part, name, origin)
+        for part in STREAMS[kind](stack.enter_context(unpacked(stream, name)), inner, origin.map):
+            if kind in whole.SUFFIXES:
+                yield Whole(name, origin, part[0][2])  # type: ignore[index,arg-type]
+            else:
+                yield read_of(part, name, origin)
 
 
 def read_of(part: list[Record] | pl.DataFrame, name: str, origin: Origin) -> Read:
@@ -219,14 +266,16 @@ def read_of(part: list[Record] | pl.DataFrame, name: str, origin: Origin) -> Rea
     return take_frame(part, escaped(name), origin) if isinstance(part, pl.DataFrame) else take(part, escaped(name), origin)
 
 
-def of_archive(archive: packed.Packed | tarred.Tarred, name: str, origin: Origin) -> Iterator[Read]:
+def of_archive(archive: packed.Packed | tarred.Tarred, name: str, origin: Origin) -> Iterator[Read | Whole]:
     """The rows of the files in an archive, one after another. Those of `files.zip` are named as if they lay beside it."""
     top = name.removesuffix("files.zip") if PurePosixPath(name).name == "files.zip" else f"{name}/"
     for member, reason in archive.refused:
         yield refused(f"{top}{member}" if member else name, reason)
     base = origin.row
-    for member, names in planned(archive.names):
-        inside = Origin(origin.source, origin.licence, origin.origin, base)
+    plan = planned(archive.names)
+    places = given_split.places_of([member for member, _ in plan], is_text) if origin.split is not None else {}
+    for member, names in plan:
+        inside = replace(origin, row=base, split=places.get(member, origin.split))
         size = archive.size(names or (member,))
         base += size + 1  # no record's place is beyond its file's bytes
         try:

@@ -1,20 +1,17 @@
 """Records as rows of our tables: which table, what is missing, and what no text is."""
 
-import datetime
-from collections.abc import Collection
+from collections import Counter
 from dataclasses import dataclass, field
 
 import polars as pl
 
-from fmcycle.source.table import DEFAULT, ORIGINS, SCHEMA
+from fmcycle.source import shape
+from fmcycle.source.readable import HALF, encodable, plain, readable
+from fmcycle.source.table import DEFAULT, ORIGINS, READ
 
 Record = tuple[int, int | None, dict | str]  # place in the file, line, the row or why there is none
-ROLES = {"system", "user", "assistant"}
-CONTROL = "".join(map(chr, [*range(8), *range(14, 32)]))
 CONTROLS, BLANK = r"[\x00-\x07\x0e-\x1f]", r"^\s*$"
-HALF = "half of a surrogate pair"
-BOM = b"\xef\xbb\xbf"
-SCALAR = (str, int, float, bool, datetime.date)
+BINDING = ("licence", "origin", "split")  # a row of which these can't be read is none; other columns may go
 
 
 class Printable(list):
@@ -23,88 +20,139 @@ class Printable(list):
 
 @dataclass
 class Read:
-    """What was read together: tables with their columns and `row`, what is no row ({file, line, reason}), and how many both are."""
+    """What was read together: tables with their columns and `row`, what is no row ({file, line, reason}), and how many both are.
+
+    shapes: rows of each; unread: rows that have a column which nothing reads."""
 
     tables: dict[str, pl.DataFrame] = field(default_factory=dict)
     quarantine: list[dict] = field(default_factory=list)
     read: int = 0
+    shapes: Counter[str] = field(default_factory=Counter)
+    unread: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(frozen=True)
 class Origin:
-    """What a row gets that does not say it itself, and where rows are numbered from."""
+    """What a row gets that does not say it itself, where rows are numbered from, and the columns that a person named."""
 
     source: str
     licence: str
     origin: str
     row: int = 0
+    split: str | None = ""
+    map: shape.Map = ()
 
 
 def take(records: list[Record], file: str, origin: Origin) -> Read:
     """Sort records into tables; `row` is `origin.row` and the record's place, a missing id is file and line."""
     printable = isinstance(records, Printable)
     read = Read(read=len(records))
+    refused: list[tuple] = [(line, reason) for _, line, reason in records if isinstance(reason, str)]
+    alike: dict[tuple, list[Record]] = {}  # the usual file: every row has the same columns
+    for record in records:
+        if not isinstance(record[2], str):
+            alike.setdefault(tuple(record[2]), []).append(record)
     sorted_in: dict[str, list[Record]] = {}
-    if str not in {type(record[2]) for record in records} and len(names := {tuple(record[2]) for record in records}) == 1:
-        sorted_in[kind_of(*names) or ""] = records  # the usual file: every row has the same columns
-    else:
-        kinds: dict[tuple, str] = {}
-        for record in records:
-            if isinstance(record[2], str):
-                read.quarantine.append({"file": file, "line": record[1], "reason": record[2]})
-                continue
-            columns = tuple(record[2])
-            if columns not in kinds:
-                kinds[columns] = kind_of(columns) or ""
-            sorted_in.setdefault(kinds[columns], []).append(record)
-    for record in sorted_in.pop("", []):
-        read.quarantine.append({"file": file, "line": record[1], "reason": "no column text, messages, or chosen and rejected"})
+    for names, some in alike.items():
+        plan = shape.plan(names, origin.map)
+        if plan.table is None:
+            refused += [(line, shape.no_row(names)) for _, line, _ in some]
+            continue
+        if (plan.table == "rows" and plan.unread) or any(name != column for column, name in plan.names.items()):
+            some = [(place, line, renamed(row, plan.names)) for place, line, row in some]
+        read.unread.update(dict.fromkeys(plan.unread, len(some)))
+        if plan.table == "rows":
+            refused += shaped(some, sorted_in, read)
+        else:
+            read.shapes[plan.table] += len(some)
+            sorted_in.setdefault(plan.table, []).extend(some)
     for kind, chosen in sorted_in.items():
-        frame, refused = table(kind, chosen, file, origin, printable)
-        read.quarantine += [{"file": file, "line": line, "reason": reason} for line, reason in refused]
+        chosen.sort(key=lambda record: record[0])
+        frame, bad = table(kind, chosen, file, origin, printable, read.unread)
+        refused += bad
         if frame.height:
             read.tables[kind] = frame
+    read.quarantine = [{"file": file, "line": line, "reason": reason} for line, reason in refused]
     read.quarantine.sort(key=lambda entry: entry["line"] or 0)
     return read
 
 
+def renamed(row, names: dict[str, str]) -> dict:
+    """The columns of a row that have a name of ours, under it."""
+    return {name: row[column] for column, name in names.items()}
+
+
+def shaped(records: list[Record], sorted_in: dict[str, list[Record]], read: Read) -> list[tuple]:
+    """Put records, each by its own shape, into their tables; [(line, reason)] of those that are none."""
+    refused: list[tuple] = []
+    for place, line, row in records:
+        try:
+            name, kind, found, unread = shape.ours(row)  # type: ignore[arg-type]
+        except ValueError as error:
+            refused.append((line, str(error)))
+            continue
+        read.shapes[name] += 1
+        read.unread.update(unread)
+        sorted_in.setdefault(kind, []).append((place, line, found))
+    return refused
+
+
 def take_frame(frame: pl.DataFrame, file: str, origin: Origin) -> Read:
-    """`take` for documents that are columns already: strings by their names in SCHEMA, `place` and `line`."""
-    missing = [pl.lit(None, dtype).alias(name) for name, dtype in SCHEMA["documents"].items() if name not in frame.columns]
+    """`take` for documents that are columns already: strings, `place` and `line`."""
+    plan = shape.plan(tuple(name for name in frame.columns if name not in ("place", "line")), origin.map)
+    names, unread = dict(plan.names), [*plan.unread]
+    for column, name in plan.names.items():
+        if name == "content":
+            if "text" in plan.names.values():
+                unread.append(names.pop(column) and column)
+            else:
+                names[column] = "text"
+    frame = frame.select("place", "line", *(pl.col(column).alias(name) for column, name in names.items()))
+    missing = [pl.lit(None, dtype).alias(name) for name, dtype in READ["documents"].items() if name not in frame.columns]
     fair, refused = readable_rows(frame.with_columns(missing))
-    quarantine = [{"file": file, "line": line, "reason": reason} for line, reason in refused]
+    fair, astray = placed(fair, origin.split is not None)
+    quarantine = [{"file": file, "line": line, "reason": reason} for line, reason in [*refused, *astray]]
     tables = {"documents": filled("documents", fair, file, origin)} if fair.height else {}
-    return Read(tables, quarantine, frame.height)
+    return Read(tables, quarantine, frame.height, Counter({"documents": frame.height}), Counter(dict.fromkeys(unread, frame.height)))
 
 
-def kind_of(row: Collection[str]) -> str | None:
-    """The table that a row with these columns belongs to."""
-    if "media" in row:
-        return "examples"
-    if "messages" in row:
-        return "instructions"
-    if "chosen" in row and "rejected" in row:
-        return "preferences"
-    if "text" in row and "kind" in row:
-        return "prompts"
-    return "documents" if "text" in row or "content" in row else None
-
-
-def table(kind: str, records: list[Record], file: str, origin: Origin, printable: bool) -> tuple[pl.DataFrame, list[tuple]]:
+def table(
+    kind: str, records: list[Record], file: str, origin: Origin, printable: bool, unread: Counter[str]
+) -> tuple[pl.DataFrame, list[tuple]]:
     """(rows of one table, [(line, reason)] of those that are none). Plain strings go straight into columns."""
     refused: list[tuple] = []
     if kind == "documents":
         try:
             frame = columns(kind, records)
         except (TypeError, ValueError, pl.exceptions.PolarsError):  # something is no string: look at every row
-            records, refused = sifted(kind, records)
+            records, refused = sifted(kind, records, unread)
             frame = columns(kind, records)
         frame, bad = readable_rows(frame, printable)
         refused += bad
     else:
-        records, refused = sifted(kind, records)
+        records, refused = sifted(kind, records, unread)
         frame = columns(kind, records)
-    return filled(kind, frame, file, origin), refused
+    frame, bad = placed(frame, origin.split is not None)
+    return filled(kind, frame, file, origin), refused + bad
+
+
+def placed(frame: pl.DataFrame, asked: bool) -> tuple[pl.DataFrame, list[tuple]]:
+    """(rows with the split that each came with as train, validation, test or null, [(line, reason)] of those in another)."""
+    if not asked:
+        return frame.with_columns(split=pl.lit(None, pl.String)), []
+    if frame["split"].null_count() == frame.height:
+        return frame, []
+    words = frame["split"].drop_nulls().unique()
+    meant = pl.Series([shape.place_of(word) for word in words], dtype=pl.String)
+    frame = frame.with_columns(
+        split=pl.col("split").replace_strict(words, meant, default=None, return_dtype=pl.String), word=pl.col("split")
+    )
+    astray = pl.col("split").is_null() & pl.col("word").is_not_null() & (pl.col("word") != "")
+    refused = [
+        (line, f"split {word!r} is none of train, validation, test")
+        for line, word in frame.filter(astray).select("line", "word").iter_rows()
+    ]
+    return frame.filter(~astray.fill_null(False)).drop("word"), refused
 
 
 def columns(kind: str, records: list[Record]) -> pl.DataFrame:
@@ -115,7 +163,7 @@ def columns(kind: str, records: list[Record]) -> pl.DataFrame:
         "place": pl.Series([record[0] for record in records], dtype=pl.UInt64),
         "line": pl.Series([record[1] for record in records], dtype=pl.Int64),
     }
-    for name, dtype in SCHEMA[kind].items():
+    for name, dtype in READ[kind].items():
         if name == "text" and "content" in known:
             values = [text_of(row) for row in rows]
         elif name in known:
@@ -148,13 +196,13 @@ def readable_rows(frame: pl.DataFrame, printable: bool = False) -> tuple[pl.Data
 
 def filled(kind: str, frame: pl.DataFrame, file: str, origin: Origin) -> pl.DataFrame:
     """What is missing or empty is the file and line, the source's record, or "unknown"; `row` comes last."""
-    missing = DEFAULT | {"source": origin.source, "licence": origin.licence, "origin": origin.origin}
+    missing = DEFAULT | {"source": origin.source, "licence": origin.licence, "origin": origin.origin, "split": origin.split or ""}
     frame = frame.with_columns(id=or_else(frame, "id", pl.format("{}#{}", pl.lit(file), "line").fill_null(pl.lit(file))))
-    frame = frame.with_columns(or_else(frame, name, pl.lit(value)) for name, value in missing.items() if name in SCHEMA[kind])
+    frame = frame.with_columns(or_else(frame, name, pl.lit(value)) for name, value in missing.items() if name in READ[kind])
     frame = frame.with_columns(or_else(frame, "group", pl.col("id")), row=pl.lit(origin.row, pl.UInt64) + pl.col("place"))
-    if "origin" in SCHEMA[kind] and not frame["origin"].is_in(ORIGINS).all():
+    if "origin" in READ[kind] and not frame["origin"].is_in(ORIGINS).all():
         frame = frame.with_columns(origin=pl.when(pl.col("origin").is_in(ORIGINS)).then("origin").otherwise(pl.lit(origin.origin)))
-    return frame.select(*SCHEMA[kind], "row")
+    return frame.select(*READ[kind], "row")
 
 
 def or_else(frame: pl.DataFrame, name: str, other: pl.Expr) -> pl.Expr:
@@ -167,12 +215,12 @@ def or_else(frame: pl.DataFrame, name: str, other: pl.Expr) -> pl.Expr:
     return pl.when(own.is_null() | (own == "")).then(other).otherwise(own).alias(name)
 
 
-def sifted(kind: str, records: list[Record]) -> tuple[list[Record], list[tuple]]:
+def sifted(kind: str, records: list[Record], unread: Counter[str]) -> tuple[list[Record], list[tuple]]:
     """(records of which every known column is what it should be, [(line, reason)] of the others)."""
     fair: list[Record] = []
     refused: list[tuple] = []
     for place, line, row in records:
-        problem, clean = checked(kind, row)  # type: ignore[arg-type]
+        problem, clean = checked(kind, row, unread)  # type: ignore[arg-type]
         if problem:
             refused.append((line, problem))
         else:
@@ -180,10 +228,10 @@ def sifted(kind: str, records: list[Record]) -> tuple[list[Record], list[tuple]]
     return fair, refused
 
 
-def checked(kind: str, row: dict) -> tuple[str | None, dict]:
-    """(why `row` is none of this table, or None; its known columns, other scalars as strings)."""
+def checked(kind: str, row: dict, unread: Counter[str]) -> tuple[str | None, dict]:
+    """(why `row` is none of this table, or None; its known columns, other scalars as strings). A column of an odd type is left out."""
     clean: dict = {}
-    for name in SCHEMA[kind]:
+    for name in READ[kind]:
         value = text_of(row) if name == "text" else row.get(name)
         if name == "text":
             wanted = not (kind == "examples" and not value)  # a picture without a caption is unlabelled, not wrong
@@ -194,69 +242,24 @@ def checked(kind: str, row: dict) -> tuple[str | None, dict]:
             if not isinstance(value, bytes) or not value:
                 return "media is no bytes", clean
         elif name in ("messages", "prompt"):
-            if name == "prompt" and isinstance(value, str):
-                value = [{"role": "user", "content": value}]
-            if problem := messages_problem(value):
-                return problem, clean
-            value = [{"role": turn["role"], "content": turn["content"]} for turn in value]  # type: ignore[union-attr]
+            for turn in value:  # type: ignore[union-attr]
+                if problem := readable(turn["content"])[0]:
+                    return f"{name}: what the {turn['role']} says: {problem}", clean
         elif name in ("chosen", "rejected"):
             problem, value = readable(value)
             if problem:
                 return f"{name}: {problem}", clean
-        elif value is not None:
+        elif value is not None and name != "masked":
             value = plain(value)
-            if value is None or not encodable(value):
-                return f"{name} is no string but {type(row[name]).__name__}" if value is None else f"{name}: {HALF}", clean
+            if value is None and name in BINDING:
+                return f"{name} is no string but {type(row[name]).__name__}", clean
+            if value is None:
+                unread[f"{name} ({type(row[name]).__name__})"] += 1
+            elif not encodable(value):
+                return f"{name}: {HALF}", clean
         clean[name] = value
-    if kind == "instructions" and clean["messages"][-1]["role"] != "assistant":
-        return "the last message is not the assistant's", clean
     if kind == "preferences" and clean["chosen"] == clean["rejected"]:
         return "chosen and rejected are the same", clean
+    if kind == "prompts" and not clean["group"]:
+        clean["group"] = shape.text_group(clean["text"])
     return None, clean
-
-
-def plain(value) -> str | None:
-    """A scalar, or a list of scalars, as a string; None for anything else."""
-    if isinstance(value, list) and all(isinstance(item, SCALAR) for item in value):
-        return ", ".join(str(plain(item)) for item in value)
-    if isinstance(value, datetime.date):
-        return value.isoformat()
-    return str(value) if isinstance(value, SCALAR) else None
-
-
-def readable(value) -> tuple[str | None, str]:
-    """(why it is no text, or None; the text)."""
-    if isinstance(value, bytes):
-        if b"\0" in value:
-            return "binary", ""
-        try:
-            value = value.removeprefix(BOM).decode()
-        except UnicodeDecodeError as error:
-            return f"invalid UTF-8 at byte {error.start}", ""
-    if not isinstance(value, str):
-        return f"text is no string but {type(value).__name__}", ""
-    if not encodable(value):
-        return HALF, ""
-    if not value.strip():
-        return "empty", ""
-    control = sum(map(value.count, CONTROL))
-    return ("binary", "") if "\0" in value or control > len(value) / 10 else (None, value)
-
-
-def encodable(value: str) -> bool:
-    """Has `value` a form in UTF-8? Half of a surrogate pair has none."""
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def messages_problem(messages) -> str | None:
-    """Why `messages` is no list of {role, content}."""
-    if not isinstance(messages, list) or not messages:
-        return "messages is no list with something in it"
-    for message in messages:
-        if not isinstance(message, dict) or message.get("role") not in ROLES or readable(message.get("content"))[0]:
-            return "a message without a role of system, user, assistant, or without content"
-    return None

@@ -16,7 +16,7 @@ from fmcycle.number import ExistingPath, Fraction, PositiveInt
 from fmcycle.source import reader, table
 from fmcycle.source.choice import sample
 from fmcycle.source.local import write_record
-from fmcycle.source.row import readable
+from fmcycle.source.readable import readable
 from fmcycle.wheel import cache
 
 PROVENANCE = {"model": pl.String, "seed": pl.String, "prompt": pl.String}  # who wrote it, from which row, digest of what was asked

@@ -23,6 +23,9 @@ SCHEMA: dict[str, dict[str, pl.DataType | type[pl.DataType]]] = {
         "time": TEXT, "origin": TEXT, "label": TEXT,
     },
 }  # fmt: skip
+READ: dict[str, dict[str, pl.DataType | type[pl.DataType]]] = {  # what is read of a row, and kept until the tables are split
+    name: columns | ({"masked": pl.List(pl.Int64)} if name == "instructions" else {}) | {"split": TEXT} for name, columns in SCHEMA.items()
+}  # masked: the places of answers that nothing is learnt from; split: the one that the row came with, or ""
 ORIGINS = ("public", "proprietary", "synthetic", "unknown")
 DEFAULT = {"domain": "unknown", "task": "unknown", "document": "", "time": "", "type": "text", "label": ""}  # where a row says nothing
 

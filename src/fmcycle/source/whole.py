@@ -5,7 +5,8 @@ import re
 from pathlib import PurePosixPath
 from typing import BinaryIO
 
-from fmcycle.source.row import Record, readable
+from fmcycle.source.readable import readable
+from fmcycle.source.row import Record
 from fmcycle.source.stream import read_whole
 
 TYPES = {

@@ -2,8 +2,9 @@
 
 import json
 import shutil
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Literal
@@ -17,12 +18,13 @@ from fmcycle.curation import conversation, corpus, duplicate, media, page, profi
 from fmcycle.curation.unique import Unique
 from fmcycle.error import InputError
 from fmcycle.number import Node, NonNegativeInt
-from fmcycle.source import croissant, reader, table
+from fmcycle.source import croissant, reader, shape, table
 from fmcycle.stage import row_group
-from fmcycle.stage.passes import Step, Work, cut
-from fmcycle.stage.walk import quarantine, walk
+from fmcycle.stage.passes import Work, cut
+from fmcycle.stage.walk import given, quarantine, walk
 
 VERDICT = corpus.VERDICT
+SHOWN = 12  # columns that nothing reads, which are named
 TIMES = 6  # as often as their size, `others` has rows in memory
 TEXTS = {"instructions": ["messages"], "preferences": ["prompt", "chosen", "rejected"], "prompts": ["text"]}
 
@@ -46,6 +48,7 @@ WRITES = (
 class Config:
     """The section of curate: `curation` are the steps for documents, `conversation` those for the texts of all other rows.
 
+    source: {"map": our names of columns to a person's, "split": "theirs", or "ours" to cut anew what came with a split of its own}.
     order: {"curation": names, "conversation": names}: a mapping has no order in an identity or a DVC parameter, a list has.
     """
 
@@ -57,6 +60,7 @@ class Config:
     conversation: dict[str, Node]
     order: dict[Literal["curation", "conversation"], list]
     split: Node
+    source: dict
     max_bad_rows: NonNegativeInt | None = None
 
 
@@ -75,7 +79,7 @@ def run(cfg: Config) -> None:
     Every row read is kept, dropped with its reason, or quarantined with its reason. Documents depend on no other table. cfg.runs keeps
     the shards until the stage ends: killed at any point, the same command goes on after the last finished one.
     """
-    split = build(cfg.split)
+    split, (named, keeps) = build(cfg.split), asked(cfg.source)
     with build(cfg.executor) as executor:
         work = Work(
             (Path(cfg.runs) / "shards").resolve(),
@@ -83,15 +87,20 @@ def run(cfg: Config) -> None:
             split,
             int(executor.shard_mb * 2**20),
         )
-        units = reader.units(Path(cfg.inputs["data"]).resolve(), bytes=work.bytes)
+        units = reader.units(Path(cfg.inputs["data"]).resolve(), bytes=work.bytes, map=shape.chosen(named), split=keeps)
         if not units:
             raise InputError(f"{cfg.inputs['data']}: no file in it; name another folder with inputs.data=FOLDER")
         shards, findings = walk(work, units, executor, cfg.max_bad_rows)
+    work = replace(work, given=given(shards))
+    if line := told(shards):
+        said(line)
+    for found in (about[duplicate.CLASH] for about in findings.values() if duplicate.CLASH in about):
+        said(f"{found:,} {duplicate.CLASH}: all stay")
     fit(sum(about["held"] for about in shards))
     steps = build(ordered(cfg.conversation, cfg.order["conversation"]))
-    tables, gone, signs = others(work, shards, steps, split)
+    tables, gone, signs = others(work, shards, steps)
     shown, out = judged(work, shards, steps)
-    gone = pl.concat([gone, split(out).select(gone.columns)])
+    gone = pl.concat([gone, work.divided("examples", out).select(gone.columns)])
     findings |= signs
     with artifact.create(cfg.out) as partial:
         row_group.write(kept(work, shards), partial / "documents.parquet")
@@ -100,17 +109,57 @@ def run(cfg: Config) -> None:
             table.write_parquet(frame, partial / f"{name}.parquet")
         seen = [profile.of_table(name, frame) for name, frame in tables.items()]
         if any(about["tables"]["examples"] for about in shards):
-            row_group.write(examples(work, shards, split(shown), seen), partial / "examples.parquet")
+            row_group.write(examples(work, shards, work.divided("examples", shown), seen), partial / "examples.parquet")
         with open(partial / "quarantine.jsonl", "w") as file:
             file.writelines(quarantine(work, shards))
         found = summary(work, shards, seen, gone, findings)
+        reasons = commonest(work, shards, found)
+        if not found["kept"]:
+            raise InputError(nothing(cfg, found["read"], reasons, (partial / "quarantine.jsonl").read_text()))
         durable.write_json(partial / "profile.json", found)
         durable.write_text(partial / "profile.html", page.page(found))
         durable.write_json(partial / "croissant.json", croissant.describe(partial))
     shutil.rmtree(work.folder)
-    Console(stderr=True).print(
-        f"curate: read {found['read']}, kept {found['kept']}, dropped {found['dropped']}, quarantined {found['quarantined']}"
-    )
+    kept_of = ", ".join(f"{table['rows']:,} {name}" for name, table in found["tables"].items() if table["rows"])
+    said(f"read {found['read']}, kept {found['kept']} ({kept_of}), dropped {found['dropped']}, quarantined {found['quarantined']}")
+    if found["quarantined"]:
+        said("\n".join(["not read, and why:", *reasons, f"{cfg.out}/quarantine.jsonl names file, line and reason of each"]))
+
+
+def said(text: str) -> None:
+    """One thing to the terminal, as it stands."""
+    Console(stderr=True).print(f"curate: {text}", markup=False, highlight=False, soft_wrap=True)
+
+
+def asked(source: dict) -> tuple[dict, bool]:
+    """(the columns that a person named, whether rows keep the split that they came with). Raises InputError for what is neither."""
+    if source.get("split", "theirs") not in ("theirs", "ours"):
+        raise InputError(f"source.split: {source['split']!r} is neither theirs nor ours")
+    return source.get("map") or {}, source.get("split", "theirs") == "theirs"
+
+
+def told(shards: list[dict]) -> str:
+    """How many rows of which shape were read, and the columns that nothing reads."""
+    shapes, unread = (sum((Counter(about[name]) for about in shards), Counter()) for name in ("shapes", "unread"))
+    kinds = ", ".join(f"{rows:,} {name}" for name, rows in shapes.most_common())
+    columns = ", ".join(name for name, _ in unread.most_common(SHOWN)) + (" ..." if len(unread) > SHOWN else "")
+    return kinds and f"{sum(shapes.values()):,} rows: {kinds}" + (f"; columns that are not read: {columns}" if columns else "")
+
+
+def commonest(work: Work, shards: list[dict], found: dict) -> list[str]:
+    """The three commonest reasons of rows that were not read, and of those that were dropped where none is kept."""
+    reasons = Counter(json.loads(line)["reason"] for text in quarantine(work, shards) for line in text.splitlines())
+    if not found["kept"]:
+        reasons += Counter({f"dropped by {entry['step']}: {entry['reason']}": entry["rows"] for entry in reversed(found["reasons"])})
+    return [f"  {rows:,}: {reason}" for reason, rows in reasons.most_common(3)]
+
+
+def nothing(cfg: Config, read: int, reasons: list[str], quarantined: str) -> str:
+    """Why there is no table, with the file of all reasons."""
+    file = Path(cfg.runs) / "quarantine.jsonl"
+    durable.write_text(file, quarantined)
+    more = [f"{file} names file, line and reason of each"] if quarantined else []
+    return "\n".join([f"{cfg.inputs['data']}: none of {read:,} rows is kept, so there is no table:", *reasons, *more])
 
 
 def fit(held: int) -> None:
@@ -140,18 +189,18 @@ def examples(work: Work, shards: list[dict], shown: pl.DataFrame, seen: list[dic
     """The rows with pictures or sound that stay, in the order of the input; `seen` gets their sums for the profile."""
     for file in with_media(work, shards):
         frame = pl.read_parquet(file, columns=["row", "media"]).join(shown.drop("media"), on="row", maintain_order="left")
-        frame = frame.select(*table.SCHEMA["examples"], "split")
+        frame = frame.select(*table.READ["examples"])
         seen.append(profile.of_table("examples", frame))
         yield frame
 
 
 def judged(work: Work, shards: list[dict], steps: dict) -> tuple[pl.DataFrame, pl.DataFrame]:
     """(the rows with pictures or sound that stay, with a digest of their bytes; those that go, in the columns of dropped.parquet)."""
-    schema = {"row": pl.UInt64, **table.SCHEMA["examples"]}
+    schema = {"row": pl.UInt64, **table.READ["examples"]}
     parts = chain([pl.DataFrame(schema=schema)], (pl.read_parquet(file).select(*schema) for file in with_media(work, shards)))
     maps = [step for step in steps.values() if not corpus.is_corpus(step)]
     stay, go = media.judge(corpus.whole(Unique(), pl.concat(media.sketch(part, maps) for part in parts)))
-    return stay, go.select(*table.SCHEMA["documents"], *VERDICT, step=pl.lit("examples")).with_columns(domain=pl.lit("examples")).sort("id")
+    return stay, go.select(*table.READ["documents"], *VERDICT, step=pl.lit("examples")).with_columns(domain=pl.lit("examples")).sort("id")
 
 
 def with_media(work: Work, shards: list[dict]) -> list[Path]:
@@ -188,7 +237,7 @@ def sums(work: Work, shards: list[dict]) -> Iterator[dict]:
             yield json.loads(work.file(number, about["name"], "sums").read_text())
 
 
-def others(work: Work, shards: list[dict], steps: dict, split: Step) -> tuple[dict[str, pl.DataFrame], pl.DataFrame, dict]:
+def others(work: Work, shards: list[dict], steps: dict) -> tuple[dict[str, pl.DataFrame], pl.DataFrame, dict]:
     """The tables beside the documents, which fit into memory, what was dropped from them in the columns of dropped.parquet, and what
     corpus steps found in each."""
     tables, gone, findings = {}, [], {}
@@ -197,14 +246,14 @@ def others(work: Work, shards: list[dict], steps: dict, split: Step) -> tuple[di
     orphaned = lost(work, shards, pl.concat(about).unique())
     for name, frame in whole.items():
         tables[name], out, findings[name] = rows(name, frame, steps, orphaned)
-        tables[name] = split(tables[name])
-        gone.append(split(out))
+        tables[name] = work.divided(name, tables[name])
+        gone.append(work.divided(name, out))
     return tables, pl.concat(gone), {name: found for name, found in findings.items() if found}
 
 
 def gathered(work: Work, shards: list[dict], name: str) -> pl.DataFrame:
     """All rows of one table, in the order of the input."""
-    empty = pl.DataFrame(schema=table.SCHEMA[name])
+    empty = pl.DataFrame(schema=table.READ[name])
     files = [work.file(0, about["name"], name) for about in shards if about["tables"].get(name)]
     return pl.concat([empty, *(pl.read_parquet(file).select(empty.columns) for file in files)])
 
@@ -224,14 +273,14 @@ def rows(name: str, frame: pl.DataFrame, steps: dict, dropped: pl.Series) -> tup
     maps = [step for step in steps.values() if not corpus.is_corpus(step)]
     for column in TEXTS[name]:
         frame = conversation.rewrite(frame, column, maps)
-    base: dict = {column: pl.lit(table.DEFAULT.get(column, ""), pl.String) for column in table.SCHEMA["documents"]}
+    base: dict = {column: pl.lit(table.DEFAULT.get(column, ""), pl.String) for column in table.READ["documents"]}
     own = {column: pl.col(column) for column in base if column in frame.columns}
     shown = frame.select(**base | own | {"text": conversation.as_text(frame), "domain": pl.lit(name)})
     shown = shown.with_columns(pl.lit(None, pl.String).alias(column) for column in (*VERDICT, "step"))
     if "document" in frame.columns:
         orphan = frame["document"].is_in(dropped.implode())
         shown = duplicate.drop(shown, orphan, "its document was dropped", "document is kept", frame["document"])
-    copies = duplicate.exact(shown.filter(pl.col("reason").is_null()).drop(VERDICT)).filter(pl.col("reason").is_not_null())
+    copies = duplicate.exact(shown.filter(pl.col("reason").is_null()).drop(VERDICT), fold=False).filter(pl.col("reason").is_not_null())
     gone = pl.concat([shown.filter(pl.col("reason").is_not_null()), copies.select(shown.columns)])
     left = shown.filter(~pl.col("id").is_in(gone["id"].implode())).drop(VERDICT)
     gone = pl.concat([gone, conversation.dropped(left, maps).select(gone.columns)])

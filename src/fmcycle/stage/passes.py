@@ -3,6 +3,7 @@
 import functools
 import io
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from fmcycle.source import reader, table
 
 Step = Callable[[pl.DataFrame], pl.DataFrame]
 UNIQUE = unique.Unique()
-DROPPED = table.SCHEMA["documents"] | {"row": pl.UInt64} | dict.fromkeys((*corpus.VERDICT, "step"), pl.String)
+DROPPED = table.READ["documents"] | {"row": pl.UInt64} | dict.fromkeys((*corpus.VERDICT, "step"), pl.String)
 HELD = ("instructions", "preferences", "prompts")  # tables that are sorted and compared in memory
 ROWS, LINES = 1024, 1 << 14  # of a row group: documents, of which one may be fetched by itself; lines of sketches and verdicts
 
@@ -60,6 +61,11 @@ class Work:
     steps: dict
     split: Step
     bytes: int = 16 << 20  # text of a shard; nothing that comes out depends on it
+    given: frozenset[str] = frozenset()  # tables whose rows keep the split that they came with
+
+    def divided(self, kind: str, frame: pl.DataFrame) -> pl.DataFrame:
+        """Rows of a table with their split as the last column."""
+        return self.split(frame if kind in self.given else frame.drop("split"))
 
     def file(self, number: int, name: str, kind: str) -> Path:
         """A file of one shard after one pass."""
@@ -81,11 +87,9 @@ def first(work: Work, step: Pass, item: tuple[str, list[reader.Unit]]) -> list[d
     """The first pass over some units of the input: the figures of the shards that they make, in order."""
     label, units = item
     figures = []
-    for place, reads in enumerate(portions((read for unit in units for read in reader.frames(unit)), work.bytes)):
+    for place, reads in enumerate(portions(reader.frames(*units), work.bytes)):
         name = f"{label}-{place:05d}"
-        tables = {
-            kind: pl.concat([read.tables[kind] for read in reads if kind in read.tables] or [numbered(kind)]) for kind in table.SCHEMA
-        }
+        tables = {kind: pl.concat([read.tables[kind] for read in reads if kind in read.tables] or [numbered(kind)]) for kind in table.READ}
         documents = tables["documents"]
         for kind, frame in tables.items():
             if kind != "documents" and frame.height:
@@ -96,6 +100,8 @@ def first(work: Work, step: Pass, item: tuple[str, list[reader.Unit]]) -> list[d
         low, high = (documents["row"].min(), documents["row"].max()) if documents.height else (1, 0)
         about: dict = {"name": name, "low": low, "high": high, "quarantined": len(lines), "bytes": profile.size(documents)}
         about |= {"read": sum(read.read for read in reads), "tables": {kind: frame.height for kind, frame in tables.items()}}
+        about |= {name: dict(sum((getattr(read, name) for read in reads), Counter())) for name in ("shapes", "unread")}
+        about["splits"] = {kind: profile.counts(frame, "split") for kind, frame in tables.items() if frame.height}
         about["held"] = sum(int(tables[kind].estimated_size()) for kind in HELD)
         figures.append(advance(work, step, about, documents))
     durable.write_json(work.folder / "0" / f"{label}.json", figures)
@@ -117,7 +123,7 @@ def portions(reads: Iterable[reader.Read], bytes: int) -> Iterator[list[reader.R
 
 def numbered(kind: str) -> pl.DataFrame:
     """No row of a table, as the reader has it."""
-    return pl.DataFrame(schema=table.SCHEMA[kind] | {"row": pl.UInt64})
+    return pl.DataFrame(schema=table.READ[kind] | {"row": pl.UInt64})
 
 
 def again(work: Work, step: Pass, about: dict) -> dict:
@@ -139,8 +145,8 @@ def advance(work: Work, step: Pass, about: dict, frame: pl.DataFrame) -> dict:
         save(sketch, work.file(step.number, name, "sketch"), LINES)
     if step.last:
         earlier = [pl.read_parquet(work.file(number, name, "dropped")) for number in range(step.number)]
-        dropped = work.split(renamed(work, pl.concat([*earlier, dropped]), about).sort("row"))
-        frame = work.split(frame)
+        dropped = work.divided("documents", renamed(work, pl.concat([*earlier, dropped]), about).sort("row"))
+        frame = work.divided("documents", frame)
         sums += [profile.of_table("documents", frame), shown(dropped)]
     save(frame, work.file(step.number, name, "kept"), ROWS)
     save(dropped, work.file(step.number, name, "dropped"), ROWS)

@@ -5,7 +5,9 @@ import json
 import shutil
 import time
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -15,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from fmcycle import artifact, durable
 from fmcycle.curation import corpus
 from fmcycle.error import InputError
-from fmcycle.source import reader
+from fmcycle.source import reader, table
 from fmcycle.stage import passes
 from fmcycle.stage.passes import LINES, Pass, Work
 
@@ -28,6 +30,7 @@ def walk(work: Work, units: list[reader.Unit], executor, max_bad_rows: int | Non
     same_plan(work, units)
     steps = passes.cut(work.steps)
     shards = begin(work, steps[0], units, executor, max_bad_rows)
+    work = replace(work, given=given(shards))
     if not (work.folder / "ids").is_file():
         found = settled(work, passes.UNIQUE, shards, (0, "ids"), work.folder / "0", executor)
         passes.save(found, work.folder / "ids", LINES)
@@ -40,6 +43,23 @@ def walk(work: Work, units: list[reader.Unit], executor, max_bad_rows: int | Non
             for file in (work.folder / str(step.number - 1)).glob(f"*.{kind}"):
                 file.unlink()
     return shards, findings
+
+
+def given(shards: list[dict]) -> frozenset[str]:
+    """The tables whose rows came with a split of their own. Raises InputError where some of a table's did and others did not."""
+    found = set()
+    for kind in table.READ:
+        splits = sum((Counter(about["splits"].get(kind, {})) for about in shards), Counter())
+        if not {*splits} - {"", "train"}:  # a folder of nothing but train is cut as any other
+            continue
+        if splits[""]:
+            own = ", ".join(f"{rows:,} {name}" for name, rows in sorted(splits.items()) if name)
+            raise InputError(
+                f"{kind}: {own} by a split that they came with (a column `split`, a file's name), and {splits['']:,} rows without one: "
+                "what is tested could be trained on. Give all of them one, or cut all anew with source.split=ours"
+            )
+        found.add(kind)
+    return frozenset(found)
 
 
 def same_plan(work: Work, units: list[reader.Unit]) -> None:
@@ -153,7 +173,7 @@ def decide(work: Work, step: Pass, shards: list[dict], executor) -> dict:
 
 
 def fetcher(work: Work, number: int, shards: list[dict]) -> corpus.Fetch:
-    """fetch(rows) -> `row`, `id`, `text` of documents as pass `number` left them, sorted by row."""
+    """fetch(rows) -> documents as pass `number` left them, sorted by row."""
     full = [about for about in shards if about["low"] <= about["high"]]
     lows = [about["low"] for about in full]
 
@@ -161,11 +181,11 @@ def fetcher(work: Work, number: int, shards: list[dict]) -> corpus.Fetch:
         wanted: dict[int, list[int]] = {}
         for row in rows.unique().sort().to_list():
             wanted.setdefault(bisect_right(lows, row) - 1, []).append(row)
-        found = [pl.DataFrame(schema={"row": pl.UInt64, "id": pl.String, "text": pl.String})]
+        found = [pl.DataFrame(schema=dict.fromkeys(corpus.ASKED, pl.String) | {"row": pl.UInt64})]
         for place, some in wanted.items():
             near = pl.col("row").is_between(some[0], some[-1]) & pl.col("row").is_in(pl.Series(some, dtype=pl.UInt64).implode())
             file = work.file(number, full[place]["name"], "kept")
-            part = pl.scan_parquet(file, glob=False).filter(near).select("row", "id", "text").collect()
+            part = pl.scan_parquet(file, glob=False).filter(near).select(corpus.ASKED).collect()
             # copied: a filtered column would hold the text of the whole shard
             part = pl.DataFrame(part.to_dict(as_series=False), schema=part.schema)
             found.append(passes.renamed(work, part, full[place]) if number == 0 else part)

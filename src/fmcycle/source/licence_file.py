@@ -1,0 +1,93 @@
+"""What a folder says of its licence: our record, a LICENSE file, the head of a dataset card. None of these is data."""
+
+import json
+import re
+from pathlib import Path
+
+import yaml
+
+from fmcycle.error import InputError
+from fmcycle.licence import UNKNOWN, family, spelled
+from fmcycle.source.table import ORIGINS
+
+RECORDS = ("licence.json", "license.json")
+TEXT = re.compile(r"((un)?licen[sc]e([-_][a-z0-9-]+(\.\d+)?)?|copying)(\.(txt|md|rst))?", re.I)
+CARD = re.compile(r"\A---\r?\n(.*?)\r?\n---\s*$", re.S | re.M)
+CARD_KEYS = {"license", "license_name", "task_categories", "configs", "dataset_info", "size_categories", "pretty_name", "language", "tags"}
+FORMS = {  # a sentence that stands in no other licence: its SPDX name
+    "CC0-1.0": r"CC0 1\.0 Universal|Creative Commons Zero",
+    "CC-{}-{}": r"(Attribution(?:-NonCommercial)?(?:-NoDerivatives|-NoDerivs|-ShareAlike)?) (\d\.\d)",
+    "AGPL-{}": r"GNU AFFERO GENERAL PUBLIC LICENSE\s+Version (\d)",
+    "LGPL-{}": r"GNU (?:LESSER|LIBRARY) GENERAL PUBLIC LICENSE\s+Version (\d(?:\.\d)?)",
+    "GPL-{}": r"GNU GENERAL PUBLIC LICENSE\s+Version (\d)",
+    "Apache-2.0": r"Apache License,?\s+Version 2\.0",
+    "MPL-2.0": r"Mozilla Public License,? Version 2\.0",
+    "Unlicense": r"This is free and unencumbered software",
+    "MIT": r"Permission is hereby granted, free of charge, to any person obtaining",
+    "ISC": r"Permission to use, copy, modify, and(?:/or)? distribute this software for any purpose",
+    "BSD-3-Clause": r"Redistribution and use in source and binary forms[\s\S]*Neither the name",
+    "BSD-2-Clause": r"Redistribution and use in source and binary forms",
+}
+SHORT = {"Attribution": "BY", "NonCommercial": "NC", "NoDerivatives": "ND", "NoDerivs": "ND", "ShareAlike": "SA"}
+
+
+def is_licence(file: Path) -> bool:
+    """Is this no data but a licence, its record, or the card of a dataset?"""
+    return file.name in RECORDS or bool(TEXT.fullmatch(file.name)) or card(file) is not None
+
+
+def card(file: Path) -> dict | None:
+    """The head of a dataset card; None for another file."""
+    if file.name.lower() != "readme.md" or not file.is_file():
+        return None
+    with open(file, encoding="utf-8", errors="replace") as stream:
+        found = CARD.search(stream.read(1 << 16))
+    try:
+        head = yaml.safe_load(found[1]) if found else None
+    except yaml.YAMLError:
+        return None
+    return head if isinstance(head, dict) and CARD_KEYS & {*map(str, head)} else None
+
+
+def said(folder: Path) -> dict[str, str] | None:
+    """{"licence", "origin"} that the files in `folder` say of it; None where none does.
+
+    Raises InputError for a record that cannot be read: whether a text may be used is not to be guessed.
+    """
+    for name in RECORDS:
+        if (folder / name).is_file():
+            return recorded(folder / name)
+    names = sorted(file for file in folder.iterdir() if file.is_file()) if folder.is_dir() else []
+    for file in names:
+        if (head := card(file)) and (licence := head.get("license_name") or head.get("license")):
+            named = licence if isinstance(licence, list) else [licence]
+            return {"licence": " AND ".join(map(str, named)), "origin": UNKNOWN}
+    texts = [file for file in names if TEXT.fullmatch(file.name)]
+    return {"licence": " AND ".join(dict.fromkeys(map(recognised, texts))), "origin": UNKNOWN} if texts else None
+
+
+def recorded(file: Path) -> dict[str, str]:
+    """What a record says. Raises InputError for one that says nothing sound."""
+    try:
+        record = json.loads(file.read_text())
+        licence = record["licence"] if "licence" in record else record["license"]
+        found = {"licence": str(licence), "origin": str(record.get("origin", UNKNOWN))}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f'{file}: not a licence record ({error}); write {{"licence": "SPDX name"}} into it, or delete it') from error
+    if found["origin"] not in ORIGINS:
+        raise InputError(f"{file}: origin {found['origin']!r} is none of {', '.join(ORIGINS)}; write one of them, or leave it out")
+    return found
+
+
+def recognised(file: Path) -> str:
+    """The SPDX name of a licence's text, by its own words or the name that it begins with; else a name made of the file's."""
+    text = file.read_text(encoding="utf-8", errors="replace")[: 1 << 17]
+    for name, form in FORMS.items():
+        if match := re.search(form, text, re.I):
+            parts = [part for part in match.groups() if part]
+            if name.startswith("CC-"):
+                parts[0] = "-".join(SHORT[word] for word in SHORT if word.lower() in parts[0].lower())
+            return name.format(*parts)
+    words = spelled(" ".join(text.split())[:200]).replace(",", " ").split()
+    named = next((word for word in words if family(word.strip(".;:")) != UNKNOWN), None)
+    return named.strip(".;:") if named else f"LicenseRef-{re.sub(r'[^A-Za-z0-9.-]+', '-', file.name)}"

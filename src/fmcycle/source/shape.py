@@ -1,0 +1,290 @@
+"""Rows in the shapes that people have as rows of our tables: each is a renaming, and nothing that changes what a row means is dropped."""
+
+import functools
+import re
+from collections.abc import Collection
+from typing import NamedTuple
+
+from fmcycle.error import InputError
+from fmcycle.source.choice import digest
+from fmcycle.source.given_split import place_of
+from fmcycle.source.table import READ
+from fmcycle.source.turn import EMPTY, given, parsed, tools, turns
+
+Map = tuple[tuple[str, str], ...]  # ours, the column that it stands in
+TALKS = ("messages", "conversations", "conversation", "dialogue", "dialog", "turns")
+SYSTEM = ("system", "system_prompt", "system_message", "developer")
+TOOLS = ("tools", "functions")
+ASKED = ("instruction", "prompt", "question", "query", "problem", "inputs", "user", "human")
+BESIDE = ("input", "context", "passage")  # what a question is about; `input` alone is one
+ANSWERED = ("completion", "output", "response", "answer", "answers", "solution", "target", "targets", "assistant", "gpt", "reply")
+THOUGHT = ("reasoning", "reasoning_content", "thinking")
+CALLED = ("tool_calls", "function_call")
+PLACES = ("split", "subset", "set", "fold")  # the others only if they name one
+MORE = ("history", "images", "image", "audio", "audios", "video", "videos", "choices", "options", "text", "content", "weight", "mask")
+MEANT = {*TALKS, *SYSTEM, *TOOLS, *ASKED, *BESIDE, *ANSWERED, *THOUGHT, *CALLED, *MORE, "chosen", "rejected", "train_on_inputs"}
+ALIAS = {
+    "license": "licence", "licenses": "licence", "licences": "licence", "preferred_output": "chosen", "non_preferred_output": "rejected",
+    "partition": "split", "data_split": "split", "dataset_split": "split",
+}  # fmt: skip
+NAMES = {*MEANT, *PLACES, *ALIAS, *ALIAS.values(), "label", "kind", "media"}.union(*READ.values())
+DIGEST = re.compile("[0-9a-f]{16,64}")
+WANTED = {"true": True, "1": True, "false": False, "0": False}
+HH = re.compile(r"\n\n(Human|Assistant): ?")
+
+
+def chosen(columns: dict) -> Map:
+    """The columns that a person named. Raises InputError for a name that is none of ours."""
+    known = sorted(NAMES - {*ALIAS})
+    for name, column in columns.items():
+        if name not in known or not isinstance(column, str):
+            raise InputError(f"source.map: {name}: {column}: our name before a column's; ours are {', '.join(known)}")
+    return tuple(columns.items())
+
+
+class Plan(NamedTuple):
+    """What rows with some columns are: their table ("rows": to be told row by row), our name of each column that has one, and the rest."""
+
+    table: str | None
+    names: dict[str, str]
+    unread: tuple[str, ...]
+
+
+@functools.lru_cache(maxsize=4096)
+def plan(columns: tuple[str, ...], chosen: Map = ()) -> Plan:
+    """The plan of rows with these columns. chosen: the columns that a person named."""
+    names = {column: name for name, column in chosen if column in columns}
+    for column in sorted(columns, key=lambda column: column not in NAMES):  # ours as they are before those that differ in case
+        plain = re.sub(r"[\s-]+", "_", column.strip().lower())
+        name = ALIAS.get(plain, plain)
+        if column not in names and name in NAMES and name not in names.values():
+            names[column] = name
+    table = table_of(names.values())
+    if table in READ:
+        names = {column: name for column, name in names.items() if name in READ[table] or (name == "content" and table == "documents")}
+    return Plan(table, names, tuple(column for column in columns if column not in names))
+
+
+def table_of(names: Collection[str]) -> str | None:
+    """The table of rows with these names of ours; "rows" where the row itself says which."""
+    names = {*names}
+    if "media" in names:
+        return "examples"
+    if names & {*TALKS} or {"chosen", "rejected"} <= names or (names & {*ASKED, "input"} and names & {*ANSWERED}):
+        return "rows"
+    if "text" in names and "kind" in names:
+        return "prompts"
+    return "documents" if "text" in names or "content" in names else None
+
+
+def is_row(columns: Collection[str], chosen: Map = ()) -> bool:
+    """Do rows with these columns belong to one of our tables?"""
+    return plan(tuple(columns), chosen).table is not None
+
+
+def no_row(columns: Collection[str]) -> str:
+    """Why a row with these columns is none, and a map to copy."""
+    named = [str(column) for column in columns]
+    shown = ", ".join(named[:12]) + (" ..." if len(named) > 12 else "")
+    pair = dict(zip(("prompt", "completion"), named, strict=False)) if len(named) > 1 else {"text": (named or ["COLUMN"])[0]}
+    copied = ", ".join(f"{name}: {column}" for name, column in pair.items())
+    return f"no column that says what the row is among {shown}; name them, for instance 'source.map={{{copied}}}'"
+
+
+def prompt_group(messages: list[dict]) -> str:
+    """One group for a prompt, by its first question, whatever its case, blanks and signs."""
+    first = next((turn["content"] for turn in messages if turn["role"] == "user"), messages[0]["content"])
+    return text_group(first)
+
+
+def text_group(text: str | bytes) -> str:
+    """The group of a prompt that is one text."""
+    text = text if isinstance(text, str) else text.decode("utf-8", "replace")
+    plain = re.sub(r"[\W_]+", " ", text.lower()).strip() or text
+    return f"prompt/{digest(plain.encode('utf-8', 'replace').decode()):016x}"
+
+
+def ours(row: dict) -> tuple[str, str, dict, set[str]]:
+    """(shape, table, the row in our columns, its columns that were not read) of a row with our names of its columns.
+
+    Raises ValueError with the reason for a row that is none, or that says something which would be lost.
+    """
+    said, used, unread = given(row), set[str](), set[str]()
+    talk = next((name for name in TALKS if name in said), None)
+    if "chosen" in said and "rejected" in said:
+        shape, table, found = preference(said, used, unread)
+    elif talk:
+        shape, table, found = talked(said, talk, used, unread)
+    else:
+        shape, table, found = answered(said, used, unread)
+    if table == "instructions" and (wanted := WANTED.get(str(said.get("label")).lower())) is not None:
+        used.add("label")
+        shape = "KTO" if talk is None else shape
+        if not wanted:
+            raise ValueError("label says that the answer is not wanted, and it teaches nothing alone: pair it as chosen and rejected")
+    rest = said.keys() - used
+    place = next((name for name in PLACES if name in rest and (name == "split" or place_of(said[name]))), None)
+    found |= {name: said[name] for name in READ[table] if name in rest and name not in found and name not in MEANT}
+    if place:
+        found["split"] = said[place]
+    talk_of = [*found.get("messages", []), *found.get("prompt", [])]
+    found.setdefault("group", prompt_group(talk_of))
+    rest -= {*found, place}
+    texts = [str(turn["content"]) for turn in talk_of if turn["role"] != "system"]
+    texts += [str(found[side]) for side in ("chosen", "rejected") if side in found]
+    for name in sorted(rest & MEANT):
+        if not repeated(said[name], texts):
+            beside = ", ".join(sorted(used))
+            raise ValueError(f"{name} changes what the row means and is not read beside {beside}: leave it out, or choose with source.map")
+    return shape, table, found, unread | rest
+
+
+def repeated(value, texts: list[str]) -> bool:
+    """Does the row say it elsewhere: a question that its messages hold, a text made of question and answer, a digest, a weight of 1?"""
+    value = parsed(value)
+    if isinstance(value, list):
+        return all(isinstance(turn, dict) and repeated(turn.get("content", turn.get("value")), texts) for turn in value)
+    if isinstance(value, str):
+        value = value.strip()
+        return (
+            any(value in text for text in texts)
+            or bool(DIGEST.fullmatch(value))
+            or all(text.strip().split("\n")[0] in value for text in texts)
+        )
+    return value == 1
+
+
+def preference(said: dict, used: set[str], unread: set[str]) -> tuple[str, str, dict]:
+    """A row with a chosen and a rejected answer: texts or messages, with a prompt, within one, or as HH writes both."""
+    used |= {"chosen", "rejected"}
+    sides = [parsed(said[name]) for name in ("chosen", "rejected")]
+    shape = "preferences"
+    talk = next((name for name in TALKS if name in said and not repeats(said[name], sides[0])), None)
+    used |= {name for name in TALKS if name in said} if not talk else {talk}
+    asked = turns(said[talk], talk, unread) if talk else question(said, used, unread)[0]
+    if all(isinstance(side, str) for side in sides):
+        if not asked and all(HH.match(side) or HH.match(f"\n\n{side}") for side in sides):
+            shape, sides = "HH", [spoken(side) for side in sides]
+        else:
+            sides = [[{"from": "assistant", "value": side}] for side in sides]
+    chosen, rejected = (turns(side, name, unread) for side, name in zip(sides, ("chosen", "rejected"), strict=True))
+    if [plain(turn) for turn in chosen[:-1]] != [plain(turn) for turn in rejected[:-1]]:
+        raise ValueError("chosen and rejected differ in more than their last answer")
+    before = chosen[:-1]
+    one, other = [plain(turn) for turn in before], [plain(turn) for turn in asked]
+    if before and asked and one != other[-len(one) :]:
+        if one[-len(other) :] != other and not (len(other) == 1 and other[0] in one):
+            raise ValueError("the prompt is not what chosen and rejected begin with")
+        asked = before
+    asked = asked or before
+    if {chosen[-1]["role"], rejected[-1]["role"]} != {"assistant"}:
+        raise ValueError("the last message of chosen or rejected is not the assistant's")
+    if not asked:
+        raise ValueError("chosen and rejected, and no prompt: name its column with 'source.map={prompt: COLUMN}'")
+    prompt = [plain(turn) for turn in headed(asked, said, used)]
+    return shape, "preferences", {"prompt": prompt, "chosen": chosen[-1]["content"], "rejected": rejected[-1]["content"]}
+
+
+def repeats(value, side) -> bool:
+    """Are the messages beside a chosen conversation that conversation?"""
+    value = parsed(value)
+    return isinstance(side, list) and len(side) > 1 and value == side
+
+
+def talked(said: dict, talk: str, used: set[str], unread: set[str]) -> tuple[str, str, dict]:
+    """A row with a conversation."""
+    used.add(talk)
+    messages = turns(said[talk], talk, unread)
+    value = parsed(said[talk])
+    shape = "ShareGPT" if isinstance(value, list) and isinstance(value[0], dict) and value[0].get("from") else "messages"
+    return shape, "instructions", taught(messages, said, used)
+
+
+def answered(said: dict, used: set[str], unread: set[str]) -> tuple[str, str, dict]:
+    """A row with a question and its answer, each in a column of its own."""
+    asked, key = question(said, used, unread)
+    name = next((name for name in ANSWERED if name in said), None)
+    if not asked or name is None:
+        missing = "no question" if not asked else f"no answer beside {key}"
+        raise ValueError(f"{missing}: {', '.join(ANSWERED if asked else ASKED)} are empty or not there")
+    used.add(name)
+    value = parsed(said[name])
+    if isinstance(value, dict) and isinstance(value.get("text"), list):  # as SQuAD has it
+        value = value["text"]
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        if len({*value}) != 1:
+            raise ValueError(f"{name}: {len({*value})} different answers to one question")
+        value = value[0]
+    if not isinstance(value, list):
+        value = said[name] if not isinstance(value, str | int | float) else str(value)
+        message = {"role": "assistant", "content": value}
+        value = [message | {other: said[other] for other in (*THOUGHT, *CALLED) if other in said}]
+        used |= {other for other in (*THOUGHT, *CALLED) if other in said}
+    messages = [*asked, *turns(value, name, unread)]
+    shape = {"instruction": "Alpaca", "prompt": "prompt/completion", "question": "question/answer"}.get(key, f"{key}/{name}")
+    return shape, "instructions", taught(messages, said, used)
+
+
+def question(said: dict, used: set[str], unread: set[str]) -> tuple[list[dict], str]:
+    """(what was asked as messages, the column); of no column no messages."""
+    name = next((name for name in (*ASKED, "input") if name in said), None)
+    if name is None:
+        return [], ""
+    used.add(name)
+    value = parsed(said[name])
+    if isinstance(value, dict) and "messages" in value:  # OpenAI's preferences
+        used |= {other for other in ("tools",) if other in value}
+        said |= {other: value[other] for other in ("tools",) if value.get(other) and other not in said}
+    if isinstance(value, list | dict):  # messages of the prompt are not what is taught
+        return [turn | {"counts": False} for turn in turns(value, name, unread)], name
+    beside = next((other for other in BESIDE if other in said and other != name), None)
+    text = str(value) if isinstance(value, int | float) else said[name]
+    if beside and isinstance(text, str):
+        used.add(beside)
+        text = f"{text}\n\n{said[beside]}"
+    asked = []
+    if "history" in said:
+        used.add("history")
+        for pair in parsed(said["history"]):
+            if not isinstance(pair, list) or len(pair) != 2:
+                raise ValueError("history is no list of [question, answer]")
+            asked += [{"from": "user", "value": pair[0]}, {"from": "assistant", "value": pair[1]}]
+    return turns([*asked, {"from": "user", "value": text}], name, unread), name
+
+
+def headed(messages: list[dict], said: dict, used: set[str]) -> list[dict]:
+    """The messages with the instructions and tools of the row's own columns in front."""
+    texts = [str(said[name]) for name in SYSTEM if name in said]
+    tooled = [tools(said[name], name) for name in TOOLS if name in said]
+    used |= {name for name in (*SYSTEM, *TOOLS) if name in said}
+    first = messages[:1] if messages[0]["role"] == "system" else []
+    texts += [turn["content"] for turn in first if turn["content"] not in texts]
+    front = "\n\n".join(dict.fromkeys([*texts, *tooled]))
+    return [{"role": "system", "content": front, "counts": True}, *messages[len(first) :]] if texts or tooled else messages
+
+
+def taught(messages: list[dict], said: dict, used: set[str]) -> dict:
+    """{messages, masked}: up to the last answer that counts; `masked` are the places of answers before it that do not."""
+    if messages[-1]["role"] != "assistant":
+        raise ValueError("the last message is not the assistant's")
+    messages = headed(messages, said, used)
+    own = said.get("masked") or []
+    used |= {"masked"} & {*said}
+    answers = [place for place, turn in enumerate(messages) if turn["role"] == "assistant"]
+    counted = [place for place in answers if messages[place]["counts"] and place not in own]
+    if not counted:
+        raise ValueError("no answer of it counts")
+    masked = [place for place in answers if place < counted[-1] and place not in counted]
+    return {"messages": [plain(turn) for turn in messages[: counted[-1] + 1]], "masked": masked or None}
+
+
+def plain(turn: dict) -> dict:
+    """{role, content}."""
+    return {"role": turn["role"], "content": turn["content"]}
+
+
+def spoken(text: str) -> list[dict]:
+    """A dialogue of Human and Assistant as messages."""
+    _, *parts = HH.split(text if HH.match(text) else f"\n\n{text}")
+    pairs = zip(parts[::2], parts[1::2], strict=True)
+    return [{"from": who.lower(), "value": what.strip("\n")} for who, what in pairs if what not in EMPTY]
