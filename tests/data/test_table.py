@@ -29,12 +29,41 @@ def test_rows_are_padded_at_the_right_and_padding_is_not_trained_on(material):
         assert (batch["labels"][row, size:] == -100).all() and (batch["input_ids"][row, size:] == processor.pad_token_id).all()
 
 
-def test_long_rows_are_left_out_not_cut(material):
+def test_long_rows_are_left_out_not_cut_and_counted(material, capsys):
     processor = model_store.load_processor(material / "processor")
+    every = Table(str(material / "instructions.parquet"), instruction, max_length=4000)("train", processor)
     rows = Table(str(material / "instructions.parquet"), instruction, max_length=40)("train", processor)
-    assert len(rows) > 0 and rows.lengths.max() <= 40
-    with pytest.raises(InputError, match="raise it or collect more"):
+    assert len(rows) > 0 and rows.lengths.max() <= 40 and len(rows) + rows.longer == len(every) and every.longer == 0
+    told = capsys.readouterr().out
+    assert told == f"train: {len(rows):,} of {len(every):,} rows, {rows.longer:,} longer than data.max_length 40\n"
+    with pytest.raises(
+        InputError, match=f"none of {len(every)} rows of train is left, {len(every)} of them are longer than data.max_length 1"
+    ):
         Table(str(material / "instructions.parquet"), instruction, max_length=1)("train", processor)
+
+
+def test_a_table_without_rows_says_which_it_lacks(material, tmp_path):
+    processor = model_store.load_processor(material / "processor")
+    frame = pl.read_parquet(material / "instructions.parquet")
+    for name, rows in {"empty": frame.clear(), "train": frame.head(3).with_columns(split=pl.lit("train"))}.items():
+        rows.write_parquet(tmp_path / f"{name}.parquet")
+    with pytest.raises(InputError, match="0 rows in the table"):
+        Table(str(tmp_path / "empty.parquet"), instruction)("validation", processor)
+    with pytest.raises(InputError, match=r"no row of validation among 3 rows: .* split\.validation=0\.3"):
+        Table(str(tmp_path / "train.parquet"), instruction)("validation", processor)
+    with pytest.raises(InputError, match=r"no row of train is one of data\.where"):
+        Table(str(tmp_path / "train.parquet"), instruction, where={"task": ["none"]})("train", processor)
+
+
+def test_nothing_is_learnt_from_a_masked_answer(material):
+    processor = model_store.load_processor(material / "processor")
+    talk = [
+        {"role": role, "content": text} for role, text in (("user", "One?"), ("assistant", "Yes."), ("user", "Two?"), ("assistant", "No."))
+    ]
+    plain, masked = instruction({"messages": talk}, processor), instruction({"messages": talk, "masked": [1]}, processor)
+    kept = [label for label in masked["labels"] if label != -100]
+    assert plain["input_ids"] == masked["input_ids"] and [label for label in plain["labels"] if label != -100][-len(kept) :] == kept
+    assert processor.decode(kept).startswith("No.") and instruction({"messages": talk, "masked": None}, processor) == plain
 
 
 def test_where_keeps_the_rows_it_names(material):

@@ -48,6 +48,7 @@ class Rows:
 
     def __init__(self, parts: dict[str, tuple[Any, float]], max_length: int):
         self.names, self.parts = list(parts), [rows for rows, _ in parts.values()]
+        self.longer = sum(getattr(rows, "longer", 0) for rows in self.parts)
         whole = sum(share for _, share in parts.values())
         self.shares = np.array([share / whole for _, share in parts.values()])
         self.firsts = np.cumsum([0, *(len(rows) for rows in self.parts)])

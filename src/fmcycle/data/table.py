@@ -12,6 +12,7 @@ from fmcycle.data.shard import vocabulary_of
 from fmcycle.error import InputError
 from fmcycle.number import ExistingPath, PositiveInt
 from fmcycle.part import pad as pad_of
+from fmcycle.training import rank
 
 PADDING = {"labels": -100, "decoder_labels": -100}  # other columns are padded with the padding token
 
@@ -42,7 +43,7 @@ class Table:
             made = self.format(row, processor)
             return made if made is None or self.classes is None else made | {"labels": number[row[self.classes]]}
 
-        vocabulary, kept, made = vocabulary_of(processor), [], []
+        vocabulary, kept, made, longer = vocabulary_of(processor), [], [], 0
         media = "media" in frame.columns
         for place, row in enumerate(frame.iter_rows(named=True)):
             try:
@@ -52,17 +53,39 @@ class Table:
                 wrong = str(error)
             if wrong:
                 raise InputError(f"{self.path}: row {place} of {split} ({row.get('id', 'no id')}): {wrong}; correct data.format or the row")
-            if found is not None and length(found) <= self.max_length:
+            if found is not None and length(found) > self.max_length:
+                longer += 1
+            elif found is not None:
                 kept.append(place)
                 made.append({"tokens": length(found)} if media else found)
         if not kept:
-            raise InputError(
-                f"{self.path}: none of {frame.height} rows of {split} is left at data.max_length {self.max_length}: raise it or collect "
-                "more"
-            )
+            raise InputError(f"{self.path}: {self.why_none(frame.height, split, longer)}")
+        if longer and rank.first():
+            print(f"{split}: {len(kept):,} of {frame.height:,} rows, {longer:,} longer than data.max_length {self.max_length}", flush=True)
+        rows = self.rows(frame[kept], made, make, media, names, processor)
+        rows.longer = longer
+        return rows
+
+    def why_none(self, rows: int, split: str, longer: int) -> str:
+        """Why no row of a split is there to be read."""
+        if rows:
+            return f"none of {rows} rows of {split} is left, {longer} of them are longer than data.max_length {self.max_length}: raise it"
+        whole = pl.scan_parquet(self.path).select("split").collect()["split"]
+        if not len(whole):
+            return "0 rows in the table: collect or curate more"
+        if self.where and whole.eq(split).any():
+            return f"no row of {split} is one of data.where: {self.where}"
+        return (
+            f"no row of {split} among {len(whole)} rows: cut more of them off, `fmcycle curate inputs.data=FOLDER split.{split}=0.3`"
+            if split != "train"
+            else f"no row of train among {len(whole)} rows: all are held out"
+        )
+
+    def rows(self, frame: pl.DataFrame, made: list[dict], make: Callable, media: bool, names: list[str], processor) -> "Rows | Packed":
+        """What a loader reads of the rows that stay."""
         pad = pad_of(processor)
         if media:
-            return Media(frame[kept], make, np.array([row["tokens"] for row in made]), pad, names)
+            return Media(frame, make, np.array([row["tokens"] for row in made]), pad, names)
         if not self.packed:
             return Rows(made, pad, names)
         if any(set(row) != {"input_ids", "labels"} for row in made):
@@ -119,6 +142,7 @@ class Rows:
         self.rows, self.pad, self.classes = rows, pad, classes or []
         self.lengths = np.array([length(row) for row in rows])
         self.annotations: dict[str, np.ndarray] = {}
+        self.longer = 0  # rows that were left out as too long
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -164,6 +188,7 @@ class Packed:
         self.sizes = np.array([len(row["input_ids"]) for row in rows])
         self.order, self.begins = pack.best_fit(self.sizes, length)
         self.row_tokens = self.sizes.sum() / len(self)
+        self.longer = 0
 
     def __len__(self) -> int:
         return len(self.begins) - 1

@@ -19,6 +19,7 @@ from fmcycle.door.path import is_path
 from fmcycle.error import ConfigError, InputError, Missing
 from fmcycle.stage import outs
 from fmcycle.stage.machine import said, trains
+from fmcycle.stage.own_table import curated
 from fmcycle.stage.permit import TABLES, permit
 from fmcycle.stage.require import settle_inputs, wrong_paths
 from fmcycle.stage.trace import traced
@@ -61,6 +62,7 @@ def perform(composed: Composed, needed_by: str | None = None) -> Path:
         outs.claim(Path(composed.out), composed.stage)
     if needed_by is None and (problems := wrong_paths(composed)):
         raise ConfigError(problems)
+    composed = curated(composed, perform)
     _permitted(composed)
     inputs = settle_inputs(composed, perform)
     named = _weights(composed.section)

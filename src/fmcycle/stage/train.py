@@ -84,7 +84,10 @@ def run(cfg: Config) -> dict | None:
         return None
     metrics = finish(cfg, model, processor, module.curve)
     checkpoint.keep_last(cfg.runs, 0)
-    return metrics
+    longer = {
+        f"{split}_rows_too_long": rows.longer for split, rows in (("train", train), ("validation", validation)) if hasattr(rows, "longer")
+    }
+    return metrics | longer
 
 
 def begin(cfg: Config) -> dict:
