@@ -96,7 +96,8 @@ def test_it_is_quick_and_needs_no_torch(two):
 
 
 def test_a_stage_is_in_the_table_from_its_start(project, fmcycle):
-    refused = fmcycle("processor", "inputs.documents=pyproject.toml", "processor.vocab_size=300")
+    (project / "damaged.parquet").write_bytes(b"PAR1" + bytes(40))
+    refused = fmcycle("processor", "inputs.documents=damaged.parquet", "processor.vocab_size=300")
     assert refused.returncode != 0
     (found,) = runs.find()
     assert found["state"] == "failed" and found["differs"] == {"processor.vocab_size": "300"} and found["error"]
