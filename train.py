@@ -5,7 +5,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / "src"))
 
-from fmcycle import cli
+from fmcycle.cli import main
 
 if __name__ == "__main__":
-    sys.exit(cli.experiment(sys.argv[1:]))
+    sys.exit(main.experiment(sys.argv[1:]))

@@ -50,7 +50,7 @@ def encode(name: str) -> None:
     """Shards of the texts under FOLDER/name."""
     from transformers import AutoTokenizer
 
-    from fmcycle.data import shard
+    from fmcycle.data import token_shards
     from fmcycle.processor import encode
 
     processor = AutoTokenizer.from_pretrained(FOLDER / "processor")
@@ -66,7 +66,7 @@ def encode(name: str) -> None:
             for place, (end, length) in enumerate(zip(ends, size, strict=True)):
                 yield str(begin + place), ids[end - length : end]
 
-    total = shard.write(FOLDER / name, documents(), vocab_size=len(processor))
+    total = token_shards.write(FOLDER / name, documents(), vocab_size=len(processor))
     meter.step(sum(len(text.encode()) for text in found))
     meter.report(ids=total)
 

@@ -26,13 +26,13 @@ def rate(seconds: float) -> float:
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
+    from fmcycle.kernels import linear_cross_entropy
     from fmcycle.objective.next_token import NextToken
     from fmcycle.optimizer.muon import muon
-    from fmcycle.training import speed
 
     torch.manual_seed(0)
     sizes = {"vocab_size": 8192, "hidden_size": 256, "num_hidden_layers": 6, "num_attention_heads": 4, "num_key_value_heads": 4}
-    model = speed.fuse(
+    model = linear_cross_entropy.fuse(
         LlamaForCausalLM(LlamaConfig(**sizes, intermediate_size=688, max_position_embeddings=1024, tie_word_embeddings=True))
     )
     optimizer, objective = muon(model, lr=0.01), NextToken()

@@ -96,7 +96,16 @@ def measured(folder: Path, data: Path, workers: int, overrides: list[str]) -> di
     shutil.rmtree(project, ignore_errors=True)
     shutil.copytree(ROOT / "conf", project / "conf")
     environment = os.environ | {"PYTHONPATH": str(ROOT / "src"), "POLARS_MAX_THREADS": "1", "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "fmcycle.cli", "curate", f"inputs.data={data}", "out=out", f"executor.workers={workers}", *overrides]
+    command = [
+        sys.executable,
+        "-m",
+        "fmcycle.cli.main",
+        "curate",
+        f"inputs.data={data}",
+        "out=out",
+        f"executor.workers={workers}",
+        *overrides,
+    ]
     started, peak, alone = time.monotonic(), 0, 0.0
     before = sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
     with open(folder / "log", "w+") as log:

@@ -63,8 +63,8 @@ def ours(out: str) -> None:
     """Our step over FILE."""
     import polars as pl
 
-    from fmcycle.curation.corpus import whole
-    from fmcycle.curation.near import MinHash
+    from fmcycle.curation.corpus_step import whole
+    from fmcycle.curation.minhash import MinHash
 
     whole(MinHash(), pl.DataFrame({"id": ["a", "b"], "text": ["one two", "one two"]}))
     meter = Meter(warm=1)

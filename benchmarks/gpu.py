@@ -4,7 +4,7 @@ python benchmarks/gpu.py                     every row on the GPU, in less than 
 python benchmarks/gpu.py --rows pretrain     those rows only
 python benchmarks/gpu.py --tiny              the same code with small shapes on the CPU
 
-A line has tokens a second, MFU (of the data sheet's dense rate at the precision, `fmcycle.estimate.peak`), and the most memory of the
+A line has tokens a second, MFU (of the data sheet's dense rate at the precision, `fmcycle.hardware.peak`), and the most memory of the
 device. Models have random weights, texts random words. Training goes through the Module, Data and Machine that train.py uses, with the
 settings of conf/trainer/gpu.yaml: bf16-mixed, compiled, a micro-batch that fits. Evaluation and serving load a folder in bf16.
 """
@@ -54,7 +54,7 @@ def made(node: dict, device):
     """The model of a node on a device, the same each time."""
     import torch
 
-    from fmcycle.build import build
+    from fmcycle.config.build import build
 
     torch.manual_seed(0)
     with torch.device(device):
@@ -65,7 +65,7 @@ def machine_of(tiny: bool):
     """conf/trainer/gpu.yaml; `tiny`: on the CPU, not compiled."""
     import yaml
 
-    from fmcycle.build import build
+    from fmcycle.config.build import build
 
     node = yaml.safe_load((ROOT / "conf/trainer/gpu.yaml").read_text()) | {"sample_every": 0}
     machine = build(node | ({"accelerator": "cpu", "compile": False, "workers": 0} if tiny else {}))
@@ -90,7 +90,7 @@ def annotated(rows, machine, budget, node: dict):
     """`rows` of pairs with the margin of the reference, computed as a training step would compute it."""
     import numpy as np
 
-    from fmcycle.data.annotate import computed
+    from fmcycle.data.precompute import computed
     from fmcycle.objective.dpo import DPO
 
     with machine.computing(budget.precision):
@@ -100,11 +100,11 @@ def annotated(rows, machine, budget, node: dict):
 
 def train(row: str, tiny: bool) -> None:
     """Some steps of one kind of training."""
-    from fmcycle.build import build
-    from fmcycle.data.module import Data
-    from fmcycle.estimate import pace, peak
-    from fmcycle.stage import afford
-    from fmcycle.training import speed
+    from fmcycle.config.build import build
+    from fmcycle.cost import limits
+    from fmcycle.data.datamodule import Data
+    from fmcycle.hardware import peak, throughput
+    from fmcycle.kernels import linear_cross_entropy
     from fmcycle.training.module import Module
 
     objective, strategy, batch, length, steps = TRAINED[row]
@@ -117,7 +117,7 @@ def train(row: str, tiny: bool) -> None:
     cfg, meter = SimpleNamespace(inputs={}, **parts), Meter(warm)
     budget, rows = build(cfg.budget), rows_of(row, batch * 2, length)
     rows = annotated(rows, machine, budget, cfg.model) if row == "dpo" else rows
-    machine, plan = afford.settled(cfg, rows, machine)
+    machine, plan = limits.settled(cfg, rows, machine)
 
     class Measured(Module):
         def on_train_batch_end(self, outputs, batch, batch_idx) -> None:
@@ -129,12 +129,12 @@ def train(row: str, tiny: bool) -> None:
                 raise Done
 
     def make():
-        return speed.fuse(build(strategy)(made(cfg.model, machine.device)))
+        return linear_cross_entropy.fuse(build(strategy)(made(cfg.model, machine.device)))
 
     with tempfile.TemporaryDirectory() as folder:
         given = {"objective": build(cfg.objective), "optimizer": build(cfg.optimizer), "budget": budget, "machine": machine}
         module = Measured(make_model=make, folder=folder, **given)
-        pace.forget(machine.device)
+        throughput.forget(machine.device)
         try:
             with machine.products(budget.precision):
                 machine.lightning(budget, Path(folder)).fit(module, Data(rows, rows, budget, machine))
@@ -150,13 +150,13 @@ def say(row: str, machine, tokens: int, seconds: float, flops_per_token: float, 
     """One line."""
     import torch
 
-    from fmcycle.estimate import pace, peak
+    from fmcycle.hardware import peak, throughput
 
     device = torch.cuda.get_device_name() if machine.device.type == "cuda" else machine.device.type
     rate = tokens / seconds
     found = {"row": row, "device": device, "precision": machine.precision, "tokens_per_s": round(rate, 1)}
     found |= {"mfu": round(rate * flops_per_token / peak.peak(machine.device, machine.precision), 4)}
-    found |= {"peak_gb": round(pace.highest(machine.device) / 1e9, 3), "tokens": tokens, "seconds": round(seconds, 2)}
+    found |= {"peak_gb": round(throughput.highest(machine.device) / 1e9, 3), "tokens": tokens, "seconds": round(seconds, 2)}
     print(json.dumps(found | more), flush=True)
 
 
@@ -171,7 +171,7 @@ def model_folder(tiny: bool) -> Path:
     """A model of a billion weights in bf16 with a small tokenizer, as an artifact; made once for the rows that read it."""
     import torch
 
-    from fmcycle import model_store
+    from fmcycle.model import store as model_store
     from fmcycle.processor.bpe import bpe
 
     folder = Path(os.environ["BENCHMARK_FOLDER"]) / "model"
@@ -191,15 +191,16 @@ def forward_flops(model, length: int) -> float:
 
 def evaluate(tiny: bool) -> None:
     """Bits per byte by windows of 512, and batched greedy answers."""
-    from fmcycle import model_store, part
-    from fmcycle.estimate import pace
     from fmcycle.evaluation.bits_per_byte import encode, token_losses
     from fmcycle.evaluation.generate import greedy
+    from fmcycle.hardware import throughput
+    from fmcycle.model import store as model_store
+    from fmcycle.processor import components
 
     size, machine = TINY if tiny else MEASURED["evaluate"], machine_of(tiny)
     model, processor = model_store.load_model(model_folder(tiny), machine.device, machine.dtype)
     texts = encode(processor, [words(40 if tiny else 800, seed) for seed in range(size["documents"])])
-    pace.forget(machine.device)
+    throughput.forget(machine.device)
 
     def timed(work) -> float:
         began = time.perf_counter()
@@ -211,7 +212,7 @@ def evaluate(tiny: bool) -> None:
 
     def answer(some):
         asked = [ids[:64] for ids in some]
-        return greedy(model, asked, stop=set(), pad=part.pad(processor), max_new_tokens=size["answer"], batch_size=32)
+        return greedy(model, asked, stop=set(), pad=components.pad(processor), max_new_tokens=size["answer"], batch_size=32)
 
     score(texts[:2]), answer(texts[:2])  # warms up
     scoring, answering = timed(lambda: score(texts)), timed(lambda: answer(texts[: size["prompts"]]))
@@ -224,12 +225,12 @@ def serve(tiny: bool) -> None:
     """The reference engine over requests side by side."""
     from fmcycle.engine.protocol import Request, Sampling, generate
     from fmcycle.engine.transformers import Transformers
-    from fmcycle.estimate import pace
+    from fmcycle.hardware import throughput
 
     size, machine = TINY if tiny else MEASURED["serve"], machine_of(tiny)
     engine = Transformers(str(model_folder(tiny)), device=machine.device, dtype=machine.dtype)
     engine.warm_up()
-    pace.forget(machine.device)
+    throughput.forget(machine.device)
     draws = [Sampling(max_tokens=size["answer"], temperature=0.7, seed=seed) for seed in range(size["requests"])]
     began = time.perf_counter()
     tokens = sum(map(len, generate(engine, [Request(range(8, 72), each) for each in draws])))
@@ -251,7 +252,7 @@ def run(row: str, tiny: bool) -> None:
 
 def main(rows: list[str]) -> int:
     """Each row in a process of its own; the exit code is 2 where there is no GPU, else the number of rows that gave no figures."""
-    from fmcycle.error import InputError
+    from fmcycle.errors import InputError
 
     try:
         machine_of(tiny=False)

@@ -17,16 +17,16 @@ import numpy as np
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from fmcycle import model_store
+from fmcycle.data.datamodule import Stream
 from fmcycle.data.mixture import Mixture
-from fmcycle.data.module import Stream
-from fmcycle.data.pack import Packed
+from fmcycle.data.packing import Packed
 from fmcycle.data.table import Table
 from fmcycle.data.window import Windows
+from fmcycle.kernels import linear_cross_entropy
 from fmcycle.objective.next_token import NextToken
 from fmcycle.objective.sft import SFT
+from fmcycle.processor import store as processor_store
 from fmcycle.processor.chat import instruction
-from fmcycle.training import speed
 
 TOKENS, DOCUMENTS, INSTRUCTIONS = "artifacts/tokens", "artifacts/curate/documents.parquet", "artifacts/curate/instructions.parquet"
 LLAMA = {"hidden_size": 256, "num_hidden_layers": 6, "num_attention_heads": 4, "intermediate_size": 688, "tie_word_embeddings": True}
@@ -101,9 +101,9 @@ def main() -> None:
     torch.set_num_threads(1)
     for gigabytes in (1, 100):  # first, while the process is small
         print(json.dumps(store(gigabytes)), flush=True)
-    processor = model_store.load_processor("artifacts/processor")
+    processor = processor_store.load_processor("artifacts/processor")
     torch.manual_seed(0)
-    model = speed.fuse(LlamaForCausalLM(LlamaConfig(vocab_size=len(processor), **LLAMA))).train()
+    model = linear_cross_entropy.fuse(LlamaForCausalLM(LlamaConfig(vocab_size=len(processor), **LLAMA))).train()
     for name, (data, objective) in kinds().items():
         rows = data("train", processor)
         loader, filled = loading(rows, processor.pad_token_id)

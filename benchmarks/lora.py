@@ -45,11 +45,11 @@ def train(make_model, rows, global_batch: int, steps: int, compiled: bool = Fals
     """One run through the same Module, Data and Trainer that `train.py` uses; the padding token is 0. Prints the measurement."""
     from functools import partial
 
-    from fmcycle.data.module import Data
+    from fmcycle.data.datamodule import Data
     from fmcycle.data.table import Rows
+    from fmcycle.kernels import linear_cross_entropy
     from fmcycle.objective.sft import SFT
     from fmcycle.optimizer.adamw import adamw
-    from fmcycle.training import speed
     from fmcycle.training.budget import Budget
     from fmcycle.training.module import Module
     from fmcycle.training.trainer import Machine
@@ -65,7 +65,7 @@ def train(make_model, rows, global_batch: int, steps: int, compiled: bool = Fals
     few = Rows([{"input_ids": [1, 2], "labels": [1, 2]}], pad=0)  # the look at the end costs next to nothing
     with tempfile.TemporaryDirectory() as folder:
         parts = {"objective": SFT(), "optimizer": partial(adamw, lr=1e-3), "budget": budget, "machine": machine, "folder": folder}
-        module = Measured(make_model=lambda: speed.fuse(make_model()), **parts)
+        module = Measured(make_model=lambda: linear_cross_entropy.fuse(make_model()), **parts)
         machine.lightning(budget, Path(folder)).fit(module, Data(rows, few, budget, machine))
         meter.report(loss=round(module.curve["loss"][-1], 4))
 

@@ -94,7 +94,7 @@ def run(name: str, overrides: list[str]) -> dict:
     variables = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT / "src"), "HF_HUB_OFFLINE": "1"}
     inputs = [f"inputs.{key}={ROOT / path}" for key, path in INPUTS.items()]
     shutil.rmtree(FOLDER / "runs/pretrain", ignore_errors=True)
-    command = [sys.executable, "-m", "fmcycle.cli", "pretrain", *inputs, *COMMON, *overrides]
+    command = [sys.executable, "-m", "fmcycle.cli.main", "pretrain", *inputs, *COMMON, *overrides]
     done = subprocess.run(command, cwd=FOLDER, env=variables, capture_output=True, text=True)
     new = ledger.read_text()[len(before) :].splitlines() if ledger.is_file() else []
     if len(new) != 1:
@@ -146,8 +146,8 @@ def fit(lines: list[dict]) -> dict[str, float]:
     """
     import numpy as np
 
-    from fmcycle.estimate.pace import EAGER, RATE
-    from fmcycle.stage.plan import FIRST, FORWARD, WRITE
+    from fmcycle.cost.plan import FIRST, FORWARD, WRITE
+    from fmcycle.hardware.throughput import EAGER, RATE
 
     rate = next(iter(json.loads((FOLDER / ".cache/pace.json").read_text()).values()))
     factors, shares, rest = EAGER | {"first": FIRST}, [], []

@@ -66,12 +66,12 @@ def ours(compiled: bool) -> None:
     """Through the Module, Data and Trainer that `train.py` uses, on a token store."""
     from functools import partial
 
-    from fmcycle.data.module import Data
-    from fmcycle.data.shard import Tokens, write
+    from fmcycle.data.datamodule import Data
+    from fmcycle.data.token_shards import Tokens, write
     from fmcycle.data.window import Rows
+    from fmcycle.kernels import linear_cross_entropy
     from fmcycle.objective.next_token import NextToken
     from fmcycle.optimizer.adamw import adamw
-    from fmcycle.training import speed
     from fmcycle.training.budget import Budget
     from fmcycle.training.module import Module
     from fmcycle.training.trainer import Machine
@@ -92,7 +92,7 @@ def ours(compiled: bool) -> None:
         write(Path(folder), [("text", tokens(size).tolist())], vocab_size=size["vocabulary"])
         rows = Rows(Tokens(folder), size["length"], folder)
         module = Measured(
-            make_model=lambda: speed.fuse(llama(size)),
+            make_model=lambda: linear_cross_entropy.fuse(llama(size)),
             objective=NextToken(),
             optimizer=partial(adamw, lr=1e-3),
             budget=budget,
@@ -106,13 +106,13 @@ def loop(compiled: bool) -> None:
     """The operations of `ours` in a bare loop: what Lightning and our module add to them is the difference."""
     import torch
 
+    from fmcycle.kernels import linear_cross_entropy
     from fmcycle.objective.next_token import NextToken
     from fmcycle.optimizer.adamw import adamw
-    from fmcycle.training import speed
 
     size, meter = workload(), Meter(WARM)
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
-    model, objective = speed.fuse(llama(size).train()), NextToken()
+    model, objective = linear_cross_entropy.fuse(llama(size).train()), NextToken()
     if compiled:
         model.compile()
     optimizer = adamw(model, lr=1e-3)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 INPUTS = {"tokens": "artifacts/tokens", "processor": "artifacts/processor", "documents": "artifacts/curate/documents.parquet"}
-COMMAND = ["-m", "fmcycle.cli", "pretrain", "budget.max_steps=1000", "budget.validate_every=0", "trainer.threads=1"]
+COMMAND = ["-m", "fmcycle.cli.main", "pretrain", "budget.max_steps=1000", "budget.validate_every=0", "trainer.threads=1"]
 COMMAND += [f"inputs.{name}={path}" for name, path in INPUTS.items()]
 
 

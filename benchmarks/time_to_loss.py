@@ -19,6 +19,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from fmcycle.processor import store
+
 ROOT = Path(__file__).resolve().parents[1]
 TOKENS, PROCESSOR = ROOT / "artifacts/tokens", ROOT / "artifacts/processor"
 LENGTH, ROWS = 256, 12  # nanoGPT: the rows of a step are those of its CPU example
@@ -60,7 +62,7 @@ def validation_loss(loss_of) -> float:
     """Mean over the windows looked at of `loss_of`: ids (8, LENGTH) -> nats per predicted token."""
     import torch
 
-    from fmcycle.data.shard import Tokens
+    from fmcycle.data.token_shards import Tokens
 
     tokens = Tokens(TOKENS / "validation")
     starts = range(0, len(tokens) - LENGTH + 1, EVERY * LENGTH)
@@ -77,7 +79,7 @@ def nanogpt(steps: int, lr: float) -> None:
     from peers.nanogpt import GPT, optimizer, rate
 
     from fmcycle.data.order import step_rows
-    from fmcycle.data.shard import Tokens
+    from fmcycle.data.token_shards import Tokens
 
     torch.manual_seed(0)
     model = GPT(vocab_size=8192, block_size=LENGTH, layers=6, heads=4, width=256)
@@ -97,12 +99,12 @@ def nanogpt(steps: int, lr: float) -> None:
 
 def ours(steps: int, *overrides: str) -> None:
     """`stage=pretrain` through the same Module, Data and Trainer that `train.py` uses."""
-    from fmcycle import model_store
-    from fmcycle.build import build
-    from fmcycle.data.module import Data
-    from fmcycle.door.compose import compose
-    from fmcycle.stage.train import Config, recipe
+    from fmcycle.config.build import build
+    from fmcycle.config.compose import compose
+    from fmcycle.data.datamodule import Data
+    from fmcycle.stage.train import Config
     from fmcycle.training.module import Module
+    from fmcycle.training.recipe import recipe
 
     class Measured(Module):
         def on_train_start(self) -> None:
@@ -125,7 +127,7 @@ def ours(steps: int, *overrides: str) -> None:
     settled = node.config(inputs={"tokens": str(TOKENS), "processor": str(PROCESSOR), "documents": "unused"}, runs="unused", out="unused")
     cfg = Config(**{name: value for name, value in settled.items() if name in Config.__dataclass_fields__})
     budget, machine, data = build(cfg.budget), build(cfg.trainer), build(cfg.data)
-    processor = model_store.load_processor(str(PROCESSOR))
+    processor = store.load_processor(str(PROCESSOR))
     with tempfile.TemporaryDirectory() as folder:
         module = Measured(
             make_model=lambda: recipe(cfg, budget, processor),

@@ -12,7 +12,7 @@ for name in [name for name in sys.modules if name.partition(".")[0] == "fmcycle"
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
 
-from fmcycle import threads  # noqa: E402
+from fmcycle.hardware import threads  # noqa: E402
 
 threads.settle()
 

@@ -33,7 +33,7 @@ def project(tmp_path, monkeypatch) -> Path:
 def fmcycle():
     """Run one command line in a process of its own, in the working folder; returns the CompletedProcess."""
 
-    def run(*arguments: str, module: str = "fmcycle.cli", **kwargs) -> subprocess.CompletedProcess:
+    def run(*arguments: str, module: str = "fmcycle.cli.main", **kwargs) -> subprocess.CompletedProcess:
         environment = os.environ | {"PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"} | kwargs.pop("env", {})
         return subprocess.run([sys.executable, "-m", module, *arguments], capture_output=True, text=True, env=environment, **kwargs)
 
@@ -50,7 +50,7 @@ def material(tmp_path_factory) -> Path:
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    from fmcycle import model_store
+    from fmcycle.model import store as model_store
     from fmcycle.processor.bpe import bpe
     from fmcycle.processor.chat import render
 

@@ -2,12 +2,11 @@
 
 import pytest
 
-from fmcycle import build, code_digest, signature
-from fmcycle.door import compose, group
+from fmcycle.config import build, code_digest, compose, groups, selection, signature
 
-STAGES = compose.stages()
+STAGES = groups.stages()
 EXPERIMENTS = sorted(file.stem for file in (compose.conf_dir() / "experiment").glob("*.yaml"))
-PROCESSORS = group.options("processor")
+PROCESSORS = groups.options("processor")
 GROUPS = (
     "model",
     "objective",
@@ -36,7 +35,7 @@ def test_every_stage_composes_and_its_digest_is_stable(stage):
     composed = compose.compose([f"stage={stage}"])
     assert composed.stage == stage
     assert code_digest.digest(composed.section) == code_digest.digest(compose.compose([f"stage={stage}"]).section)
-    assert not set(composed.section) & set(compose.MACHINE)
+    assert not set(composed.section) & set(groups.MACHINE)
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
@@ -51,12 +50,12 @@ def test_every_experiment_composes_and_states_its_question(experiment):
 )
 def test_every_option_fits_a_stage_and_names_real_constructors(option):
     group = option.split("=")[0]
-    stages = [stage for stage in STAGES if group in compose.stage_groups(stage)]
+    stages = [stage for stage in STAGES if group in groups.stage_groups(stage)]
     assert stages, f"no stage has the group {group}"
     tried = []
     processors = [f"processor={file.stem}" for file in sorted((compose.conf_dir() / "processor").glob("*.yaml"))]
     for stage, *processor in [(stage,) for stage in stages] + [(stage, processor) for stage in stages for processor in processors]:
-        if processor and (group == "processor" or "processor" not in compose.stage_groups(stage)):
+        if processor and (group == "processor" or "processor" not in groups.stage_groups(stage)):
             continue  # a model of pictures takes its sizes from a processor of pictures
         try:
             composed = compose.compose([f"stage={stage}", option, *processor])
@@ -75,22 +74,22 @@ def test_every_option_of_every_group_of_a_stage_builds(stage, tmp_path):
     """What composes is built, a model by its shapes alone; what wants a path that is not here is refused where paths are looked at."""
     import torch
 
-    from fmcycle.door import path
-    from fmcycle.watching import logger
+    from fmcycle.config import paths
+    from fmcycle.tracking import loggers
 
-    for place, name in group.places(stage).items():
+    for place, name in groups.places(stage).items():
         written = name if place == name else f"{name}@{place}"
         others = PROCESSORS if (stage, name) == ("pretrain", "model") else []  # where a model of pictures or sound is at home
-        for option in group.options(name):
-            choice = [f"stage={stage}", *(compose.brought(option, stage) if name == "model" else ()), f"{written}={option}"]
+        for option in groups.options(name):
+            choice = [f"stage={stage}", *(selection.brought(option, stage) if name == "model" else ()), f"{written}={option}"]
             composed = next(filter(None, (tried([*choice, *each]) for each in ([], *([f"processor={other}"] for other in others)))), None)
-            if composed is None or path.problems(composed):
+            if composed is None or paths.problems(composed):
                 continue
             node = composed.config()
             for part in place.split(".") if name != "search" else ["space"]:
                 node = node[part]
             with torch.device("meta") if name == "model" else torch.device("cpu"):
-                made = logger.made(node, tmp_path) if name == "logger" else build.build(node)
+                made = loggers.made(node, tmp_path) if name == "logger" else build.build(node)
             assert made is not None, (written, option)
 
 

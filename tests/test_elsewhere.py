@@ -8,13 +8,15 @@ import polars as pl
 import pytest
 import torch
 
-from fmcycle import adapter, model_store
 from fmcycle.curation import semantic, toxicity
-from fmcycle.given import placed
+from fmcycle.kernels import linear_cross_entropy
+from fmcycle.model import adapter
+from fmcycle.model import store as model_store
+from fmcycle.model.inputs import placed
 from fmcycle.objective.next_token import NextToken
 from fmcycle.objective.sft import SFT
+from fmcycle.processor import store
 from fmcycle.source.generate import Model
-from fmcycle.training import speed
 
 IDS = torch.arange(20, 52).view(2, 16)
 
@@ -55,7 +57,7 @@ def test_an_adapter_merges_and_vectors_stand_before_the_tokens_there(material, t
     with elsewhere.device() as device:
         merged = adapter.merge(made(lora).to(device))
         torch.testing.assert_close(merged(IDS.to(device)).logits.cpu(), wanted, rtol=1e-4, atol=1e-4)
-    processor = model_store.load_processor(material / "model")
+    processor = store.load_processor(material / "model")
     for kind in (peft.PrefixTuningConfig, peft.PromptTuningConfig):
         model_store.save_model(made(kind(task_type="CAUSAL_LM", num_virtual_tokens=3)), processor, tmp_path / kind.__name__)
         wanted = model_store.load_weights(tmp_path / kind.__name__)(IDS).logits
@@ -69,7 +71,7 @@ def test_an_adapter_merges_and_vectors_stand_before_the_tokens_there(material, t
 
 def packed(objective: type, device, half: bool = False) -> torch.Tensor:
     """The gradient of two packed rows, fused, as one vector on the CPU."""
-    model = speed.fuse(families.decoder()[0])
+    model = linear_cross_entropy.fuse(families.decoder()[0])
     torch.manual_seed(0)
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.1)
@@ -123,7 +125,7 @@ def test_a_model_takes_the_type_and_its_buffers_keep_theirs(material):
 
 
 def test_integers_stay_on_the_cpu_and_say_so(material, tmp_path, capsys):
-    from fmcycle.stage.compress import int8
+    from fmcycle.compress.methods import int8
 
     int8(material / "model", tmp_path / "small")
     wanted = model_store.load_weights(tmp_path / "small")(IDS).logits

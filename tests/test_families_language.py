@@ -11,13 +11,13 @@ import pytest
 import shared
 from experiments import FEW, project, saved_and_loaded, train
 
-from fmcycle.door.compose import compose
+from fmcycle.config.compose import compose
 from fmcycle.engine.classifier import Classifier
 from fmcycle.engine.embedding import Embedding
 from fmcycle.engine.protocol import Request, Sampling, generate
 from fmcycle.engine.seq2seq import Seq2Seq
 from fmcycle.engine.transformers import Transformers
-from fmcycle.stage.perform import perform
+from fmcycle.runner.run import perform
 
 FEW = [*FEW, "budget.global_batch=4", "trainer.sample_every=0"]
 TEXT = [f"inputs.{name}" for name in ("tokens=tokens", "processor=processor", "documents=documents.parquet")]

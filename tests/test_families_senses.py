@@ -15,17 +15,18 @@ import torch
 from experiments import FEW, ROOT, saved_and_loaded, train
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from fmcycle import media, model_store
-from fmcycle.door.compose import compose
+from fmcycle.config.compose import compose
 from fmcycle.engine.classifier import Classifier
 from fmcycle.engine.embedding import Embedding
 from fmcycle.engine.protocol import Request, Sampling, generate
 from fmcycle.engine.speech import Speech
 from fmcycle.engine.transformers import Transformers
-from fmcycle.error import InputError
+from fmcycle.errors import InputError
+from fmcycle.model import store as model_store
+from fmcycle.processor import media
 from fmcycle.processor.bpe import bpe
 from fmcycle.processor.chat import render
-from fmcycle.stage.perform import perform
+from fmcycle.runner.run import perform
 
 COLOURS = ("black", "grey", "white")
 WORDS = ("low", "middle", "high")

@@ -85,7 +85,7 @@ def test_from_a_correction_to_the_next_model_and_a_refused_one_never_takes_it_do
         assert urllib.request.urlopen(request).status == 201
     finally:
         stop(server)
-    exported = tiny.run(folder, sys.executable, "-m", "fmcycle.cli", "feedback", "export", env={"PYTHONPATH": str(folder / "src")})
+    exported = tiny.run(folder, sys.executable, "-m", "fmcycle.cli.main", "feedback", "export", env={"PYTHONPATH": str(folder / "src")})
     assert exported.returncode == 0, exported.stderr
 
     before = (folder / "data.dvc").read_text()
@@ -100,7 +100,7 @@ def test_from_a_correction_to_the_next_model_and_a_refused_one_never_takes_it_do
     served = (folder / "deployed.json").read_text()
     gate(folder, 0.5)
     assert repro(folder) == ["compose", "package"]
-    verdict = tiny.run(folder, sys.executable, "-m", "fmcycle.cli", "gate", env={"PYTHONPATH": str(folder / "src")})
+    verdict = tiny.run(folder, sys.executable, "-m", "fmcycle.cli.main", "gate", env={"PYTHONPATH": str(folder / "src")})
     assert verdict.returncode == 3 and "misses by" in verdict.stderr + verdict.stdout
     server = serve(folder, port)
     try:

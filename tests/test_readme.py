@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from fmcycle import cli
-from fmcycle.door import command_line, compose, group
-from fmcycle.error import ConfigError
+from fmcycle.cli import command_line, main
+from fmcycle.config import compose, groups
+from fmcycle.errors import ConfigError
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -60,13 +60,13 @@ def refusal(command: str) -> list[str]:
     arguments = words(command)
     try:
         if command.startswith("fmcycle"):
-            if not arguments or arguments[0].startswith("-") or re.search(rf"^  fmcycle {arguments[0]}\b", cli.HELP, re.M):
+            if not arguments or arguments[0].startswith("-") or re.search(rf"^  fmcycle {arguments[0]}\b", main.HELP, re.M):
                 return []
-            if arguments[0] not in compose.stages():
-                cli._stage(*arguments[:1], arguments[1:])  # refuses an unknown verb before anything else
+            if arguments[0] not in groups.stages():
+                main._stage(*arguments[:1], arguments[1:])  # refuses an unknown verb before anything else
             arguments = [f"stage={arguments[0]}", *arguments[1:]]
         flags, overrides = command_line.expand(arguments)
-        for job in cli._jobs(overrides) if "--multirun" in flags else [overrides]:
+        for job in main._jobs(overrides) if "--multirun" in flags else [overrides]:
             compose.compose(job)
     except ConfigError as error:
         return error.problems
@@ -133,7 +133,7 @@ def test_the_examples_of_contributing_build(tmp_path):
     stages = [[f"stage={line[1]}", *line[2:]] if line[0] == "fmcycle" else line[2:] for line in lines]
     named = set(re.findall(r"_target_: (fmcycle\.[\w.]+)", text))
     script = (
-        "from fmcycle import build, code_digest\nfrom fmcycle.door import compose\n"
+        "from fmcycle.config import build, code_digest, compose\n"
         f"reached = set().union(*(code_digest.targets(compose.compose(overrides).section) for overrides in {stages!r}))\n"
         f"assert reached >= {named!r}, {named!r} - reached\n"
         f"assert all(callable(build.resolve(target)) for target in {named!r})\n"
@@ -151,7 +151,7 @@ def chosen(text: str) -> set[tuple[str, str]]:
     blocks = [block for kind, block in BLOCK.findall(text) if kind != "refused" and "no such option" not in block]
     code = "\n".join([*re.findall(r"`([^`\n]+)`", text), *blocks])
     found = [(name, option.strip()) for name, value in CHOICE.findall(code) for option in value.strip("[]").split(",")]
-    return {(name, option) for name, option in found if name in group.names() and option and not option.isupper()}
+    return {(name, option) for name, option in found if name in groups.names() and option and not option.isupper()}
 
 
 def listed(text: str) -> dict[str, set[str]]:
@@ -159,7 +159,7 @@ def listed(text: str) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for head, rows in HEADED.findall(text):
         name = {"option": "evaluation"}.get(head.strip("`="), head.strip("`="))
-        if name in group.names():
+        if name in groups.names():
             cells = [line.split("|")[1] for line in rows.splitlines()]
             found.setdefault(name, set()).update(word for cell in cells for word in re.findall(r"[a-z]\w+", cell.replace("then", "")))
     return found
@@ -170,30 +170,30 @@ def test_every_option_that_a_page_names_is_there(page):
     added = {(Path(name).parts[1], Path(name).stem) for name, _ in NAMED.findall(page.read_text()) if name.startswith("conf/")}
     own = {("objective", "hinge"), ("curation", "mine")}  # a reader's, in the examples of config.md and curation.md
     text = re.sub(r"(?m)^\$ .*lama_small.*$|^    .*$", "", page.read_text())
-    wrong = {(name, option) for name, option in chosen(text) - added - own if option not in group.options(name)}
+    wrong = {(name, option) for name, option in chosen(text) - added - own if option not in groups.options(name)}
     assert not wrong
     for name, options in listed(page.read_text()).items():
-        assert options <= set(group.options(name)), f"the table of {name}"
+        assert options <= set(groups.options(name)), f"the table of {name}"
 
 
 def test_tables_of_options_are_complete():
     tables = {page.name: listed(page.read_text()) for page in PAGES}
     for page, name in (("evaluation.md", "evaluation"), ("serving.md", "engine"), ("options.md", "")):
         for each in [name] if name else []:
-            assert tables[page][each] == set(group.options(each)), each
+            assert tables[page][each] == set(groups.options(each)), each
     training = (ROOT / "docs/training.md").read_text()
     rows = {line.split("|")[1].strip(" `"): line.split("|")[3] for line in training.splitlines() if line.startswith("| `")}
     assert len(rows) > 5
     for name, options in rows.items():
-        assert set(re.findall(r"`(\w+)`", options)) == set(group.options(name)), name
+        assert set(re.findall(r"`(\w+)`", options)) == set(groups.options(name)), name
     page = (ROOT / "docs/options.md").read_text()
-    assert not [f"{name}={option}" for name in group.names() for option in group.options(name) if f"`{option}`" not in page]
+    assert not [f"{name}={option}" for name in groups.names() for option in groups.options(name) if f"`{option}`" not in page]
 
 
 def test_no_page_denies_what_is_there():
     """What a page says is not here names no option of a group."""
     nouns = ("objective", "strategy", "data", "evaluation", "executor", "engine", "compress")
-    words = {option for name in nouns for option in group.options(name)} - {"text", "local", "pair"}
+    words = {option for name in nouns for option in groups.options(name)} - {"text", "local", "pair"}
     for page in PAGES:
         text = page.read_text()
         sections = [*re.findall(r"(?m)^## Not here yet\n+((?:.+\n?)+)", text), *re.findall(r"there is no (\w+) path", text)]

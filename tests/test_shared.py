@@ -1,7 +1,7 @@
 import pytest
 import shared
 
-from fmcycle import media
+from fmcycle.processor import media
 from fmcycle.source.reader import read
 
 pytestmark = pytest.mark.skipif(not shared.DATA.is_dir(), reason=shared.MISSING)

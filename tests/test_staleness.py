@@ -11,6 +11,8 @@ import pytest
 import tiny
 import yaml
 
+from fmcycle.config import groups
+
 TOXICITY = "toxicity: {_target_: fmcycle.curation.toxicity.lexicon, _partial_: true}"
 PRIVACY = "privacy: {_target_: fmcycle.curation.privacy.mask, _partial_: true}"
 # edit: (file, old, new, stages whose section or code moves)
@@ -24,7 +26,7 @@ MATRIX = {
     "the order of curation": ("conf/curation/web.yaml", f"{TOXICITY}\n{PRIVACY}", f"{PRIVACY}\n{TOXICITY}", {"curate"}),
     "a metric": ("src/fmcycle/evaluation/ngram.py", '"""', '"""# ', {"pretrain"}),
     "the page of a report": ("src/fmcycle/evaluation/report.html", "</body>", "<!-- --></body>", {"evaluate", "measure"}),
-    "the command line": ("src/fmcycle/cli.py", '"""', '"""# ', set()),
+    "the command line": ("src/fmcycle/cli/main.py", '"""', '"""# ', set()),
 }
 
 
@@ -37,7 +39,7 @@ def edit(folder, file, old, new) -> str:
 
 
 def composed(folder) -> dict:
-    result = tiny.run(folder, sys.executable, "-m", "fmcycle.cli", "compose", env={"PYTHONPATH": str(folder / "src")})
+    result = tiny.run(folder, sys.executable, "-m", "fmcycle.cli.main", "compose", env={"PYTHONPATH": str(folder / "src")})
     assert result.returncode == 0, result.stderr
     return yaml.safe_load((folder / "artifacts/config.yaml").read_text())
 
@@ -73,10 +75,10 @@ BY_HAND = {"continue", "measure"}  # stages of nobody's default: they are run by
 
 def test_every_stage_of_the_graph_has_a_section_and_reads_what_its_config_names(root):
     graph = yaml.safe_load((root / "dvc.yaml").read_text())["stages"]
-    from fmcycle.door import compose
+    from fmcycle.config import compose
 
-    assert set(graph) == {"compose", *compose.stages()} - BY_HAND
-    for stage in set(compose.stages()) - BY_HAND:
+    assert set(graph) == {"compose", *groups.stages()} - BY_HAND
+    for stage in set(groups.stages()) - BY_HAND:
         inputs = compose.compose([f"stage={stage}"]).inputs
         for name, value in inputs.items():
             if value is None or value in [

@@ -3,7 +3,7 @@ import pickle
 import polars as pl
 
 from fmcycle.curation.bias import Representation
-from fmcycle.curation.corpus import gathered, whole
+from fmcycle.curation.corpus_step import gathered, whole
 
 STEP = Representation(
     groups={"women": ["she", "Woman"], "men": ["he", "man"], "nobody": ["zzz"]},

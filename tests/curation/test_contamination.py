@@ -5,8 +5,8 @@ import polars as pl
 import pytest
 
 from fmcycle.curation.contamination import Contamination, Match
-from fmcycle.curation.corpus import gathered, whole
-from fmcycle.error import InputError
+from fmcycle.curation.corpus_step import gathered, whole
+from fmcycle.errors import InputError
 
 QUESTION = "A train leaves the station at noon and travels sixty miles every hour; how far is it from the station at three?"
 OTHER = "Which of these animals lays eggs in the sand of the beach and then goes back to the sea for years?"

@@ -4,8 +4,8 @@ import polars as pl
 import pytest
 import yaml
 
-from fmcycle import build, example
-from fmcycle.curation.corpus import VERDICT, is_corpus, judged
+from fmcycle.config import build, example
+from fmcycle.curation.corpus_step import VERDICT, is_corpus, judged
 from fmcycle.curation.quality import fineweb, gopher
 from fmcycle.curation.repetition import gopher_repetition
 

@@ -1,8 +1,9 @@
 import polars as pl
 
-from fmcycle.curation.conversation import as_text, asked, rewrite
+from fmcycle.curation.conversation import asked, rewrite
 from fmcycle.curation.privacy import mask
 from fmcycle.curation.text import normalize
+from fmcycle.tables.text import as_text
 
 
 def test_every_turn_is_changed_and_the_order_stays():

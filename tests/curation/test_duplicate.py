@@ -1,7 +1,7 @@
 import polars as pl
 
-from fmcycle.curation import corpus
-from fmcycle.curation.corpus import whole
+from fmcycle.curation import corpus_step
+from fmcycle.curation.corpus_step import whole
 from fmcycle.curation.duplicate import Exact, Repeated, exact
 
 VERSE = "In the beginning God created the heaven and the earth, and the earth was without form, and void."
@@ -68,9 +68,9 @@ def test_lines_may_stand_in_some_documents():
 
 def test_one_text_with_two_labels_stays_twice_and_is_told():
     frame = documents([VERSE, VERSE, VERSE, OTHER]).with_columns(label=pl.Series(["good", "bad", "good", "good"]))
-    judged, found = corpus.judged(Exact(), frame)
+    judged, found = corpus_step.judged(Exact(), frame)
     assert judged["reason"].to_list() == [None, None, "exact duplicate", None] and judged["value"][2] == "0000"
-    assert found == {"rows of one text with several labels": 3} and corpus.judged(Exact(), frame.drop("label"))[1] == {}
+    assert found == {"rows of one text with several labels": 3} and corpus_step.judged(Exact(), frame.drop("label"))[1] == {}
 
 
 def test_case_and_blanks_of_code_and_tables_are_told_apart():

@@ -8,7 +8,7 @@ import pytest
 
 from fmcycle.curation import linear
 from fmcycle.curation.learned import quality
-from fmcycle.error import InputError
+from fmcycle.errors import InputError
 
 GOOD = [
     "The proof follows by induction on the length of the word.",

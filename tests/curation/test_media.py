@@ -7,10 +7,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from fmcycle import media
 from fmcycle.curation.media import judge, sketch, together, wrong
 from fmcycle.curation.privacy import mask
 from fmcycle.curation.text import normalize
+from fmcycle.processor import media
 
 PICTURES = [media.as_png(np.full((3, 8, 8), value)) for value in (-1, 0, 1)]
 NOISE = media.as_png(np.random.default_rng(0).uniform(-1, 1, (3, 20, 20)))

@@ -5,7 +5,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from fmcycle.curation.corpus import gathered, whole
+from fmcycle.curation.corpus_step import gathered, whole
 from fmcycle.curation.poison import Burst, Cap, Trigger
 
 INSTRUCTIONS = Path(__file__).parents[3] / "shared/data/instruction"

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from fmcycle.curation.privacy import mask
-from fmcycle.error import InputError
+from fmcycle.errors import InputError
 
 MAIL = Path(__file__).parents[3] / "shared/data/restricted/spamassassin-mail/mail.jsonl.gz"
 

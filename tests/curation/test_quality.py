@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 import yaml
 
-from fmcycle import build
+from fmcycle.config import build
 from fmcycle.curation import word
 from fmcycle.curation.language import identify
 from fmcycle.curation.quality import c4, fineweb, gopher

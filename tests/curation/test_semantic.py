@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from fmcycle.curation import semantic
-from fmcycle.curation.corpus import whole
+from fmcycle.curation.corpus_step import whole
 from fmcycle.curation.semantic import Semantic
 
 TEXTS = [

@@ -10,9 +10,9 @@ import torch
 import yaml
 from omegaconf import OmegaConf
 
-from fmcycle import example
-from fmcycle.build import build
-from fmcycle.data import protocol, shard
+from fmcycle.config import example
+from fmcycle.config.build import build
+from fmcycle.data import protocol, token_shards
 from fmcycle.data.order import held_out, rows_of_step
 from fmcycle.training.budget import Budget
 
@@ -28,7 +28,7 @@ def made(tmp_path_factory):
     rows = [{"id": f"d/{n}", "split": ("train", "validation", "test")[n % 3], "source": SOURCES[n // 3 % 4]} for n in range(72)]
     for split in ("train", "validation"):
         own = [(row["id"], np.arange(40 + place) % 200) for place, row in enumerate(rows) if row["split"] == split]
-        shard.write(folder / "tokens" / split, own, vocab_size=256)
+        token_shards.write(folder / "tokens" / split, own, vocab_size=256)
 
     def make(file: Path):
         node = yaml.safe_load(file.read_text())
@@ -99,7 +99,7 @@ def test_each_part_that_rows_may_have_is_that_of_some_option(made):
 
 def test_readers_ask_for_rows_by_the_protocol():
     """No reader looks at rows for a name that may not be there; an evaluation may not import the protocol, and uses its names."""
-    for file in [file for room in ("data", "stage", "training", "estimate") for file in (ROOT / "src/fmcycle" / room).glob("*.py")]:
+    for file in [file for room in ("data", "stage", "training", "cost") for file in (ROOT / "src/fmcycle" / room).glob("*.py")]:
         assert not re.search(r"(has|get)attr\((self\.)?(rows|train|validation|data)\b", file.read_text()), file
 
 

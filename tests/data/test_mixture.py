@@ -2,16 +2,16 @@ import numpy as np
 import polars as pl
 import pytest
 
-from fmcycle import model_store
-from fmcycle.data import shard
-from fmcycle.data.annotate import annotate, needed
+from fmcycle.data import token_shards
+from fmcycle.data.datamodule import Stream
 from fmcycle.data.mixture import Mixture
-from fmcycle.data.module import Stream
 from fmcycle.data.order import held_out
-from fmcycle.data.pack import Packed
+from fmcycle.data.packing import Packed
+from fmcycle.data.precompute import annotate, needed
 from fmcycle.data.table import Table
 from fmcycle.data.window import Windows
-from fmcycle.error import InputError
+from fmcycle.errors import InputError
+from fmcycle.processor import store
 from fmcycle.processor.chat import instruction, preference
 from fmcycle.training.budget import Budget
 
@@ -24,7 +24,7 @@ def stores(tmp_path, monkeypatch):
     generator = np.random.default_rng(0)
     for name, documents in (("large", 900), ("middle", 300), ("small", 60), ("rare", 25)):
         lengths = generator.integers(5, 300, documents)
-        shard.write(tmp_path / name / "train", [(f"{name}/{n}", [3] * length) for n, length in enumerate(lengths)], vocab_size=50)
+        token_shards.write(tmp_path / name / "train", [(f"{name}/{n}", [3] * length) for n, length in enumerate(lengths)], vocab_size=50)
     return tmp_path
 
 
@@ -65,7 +65,7 @@ def test_a_temperature_stands_between_equal_shares_and_those_of_size(stores, tem
 
 @pytest.mark.parametrize("packed", [False, True])
 def test_shares_of_tokens_are_exact_where_rows_differ_in_length(tmp_path, material, packed):
-    processor = model_store.load_processor(material / "processor")
+    processor = store.load_processor(material / "processor")
     table = {"path": str(material / "instructions.parquet"), "format": instruction, "max_length": 128, "packed": packed}
     shares = {"method": 0.7, "type": 0.3}
     parts = {name: {"data": Table(where={"task": [name]}, **table), "share": share} for name, share in shares.items()}
@@ -122,7 +122,7 @@ def test_validation_has_the_shares_too(stores):
 
 
 def test_columns_are_computed_for_the_rows_that_a_mixture_needs(tmp_path, material):
-    processor = model_store.load_processor(material / "processor")
+    processor = store.load_processor(material / "processor")
     half = pl.read_parquet(material / "preferences.parquet").with_row_index()
     for name, keep in (("even", 0), ("odd", 1)):
         half.filter(pl.col("index") // 2 % 2 == keep).write_parquet(tmp_path / f"{name}.parquet")

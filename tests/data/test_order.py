@@ -3,7 +3,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from fmcycle.data.module import Stream
+from fmcycle.data.datamodule import Stream
 from fmcycle.data.order import shuffled, step_rows
 
 

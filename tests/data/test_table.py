@@ -5,19 +5,20 @@ import polars as pl
 import pytest
 import torch
 
-from fmcycle import model_store
-from fmcycle.data.annotate import annotate, needed
+from fmcycle.data.precompute import annotate, needed
 from fmcycle.data.table import Table
-from fmcycle.error import InputError
-from fmcycle.media import as_png
+from fmcycle.errors import InputError
+from fmcycle.model import store as model_store
 from fmcycle.objective.dpo import DPO
+from fmcycle.processor import store
 from fmcycle.processor.chat import instruction, preference
 from fmcycle.processor.image import image, pixels
+from fmcycle.processor.media import as_png
 from fmcycle.training.budget import Budget
 
 
 def test_rows_are_padded_at_the_right_and_padding_is_not_trained_on(material):
-    processor = model_store.load_processor(material / "processor")
+    processor = store.load_processor(material / "processor")
     rows = Table(str(material / "instructions.parquet"), instruction)("train", processor)
     first, second = rows[0], rows[1]
     batch = rows.collate([first, second])
@@ -30,7 +31,7 @@ def test_rows_are_padded_at_the_right_and_padding_is_not_trained_on(material):
 
 
 def test_long_rows_are_left_out_not_cut_and_counted(material, capsys):
-    processor = model_store.load_processor(material / "processor")
+    processor = store.load_processor(material / "processor")
     every = Table(str(material / "instructions.parquet"), instruction, max_length=4000)("train", processor)
     rows = Table(str(material / "instructions.parquet"), instruction, max_length=40)("train", processor)
     assert len(rows) > 0 and rows.lengths.max() <= 40 and len(rows) + rows.longer == len(every) and every.longer == 0
@@ -43,7 +44,7 @@ def test_long_rows_are_left_out_not_cut_and_counted(material, capsys):
 
 
 def test_a_table_without_rows_says_which_it_lacks(material, tmp_path):
-    processor = model_store.load_processor(material / "processor")
+    processor = store.load_processor(material / "processor")
     frame = pl.read_parquet(material / "instructions.parquet")
     for name, rows in {"empty": frame.clear(), "train": frame.head(3).with_columns(split=pl.lit("train"))}.items():
         rows.write_parquet(tmp_path / f"{name}.parquet")
@@ -56,7 +57,7 @@ def test_a_table_without_rows_says_which_it_lacks(material, tmp_path):
 
 
 def test_nothing_is_learnt_from_a_masked_answer(material):
-    processor = model_store.load_processor(material / "processor")
+    processor = store.load_processor(material / "processor")
     talk = [
         {"role": role, "content": text} for role, text in (("user", "One?"), ("assistant", "Yes."), ("user", "Two?"), ("assistant", "No."))
     ]
@@ -67,14 +68,14 @@ def test_nothing_is_learnt_from_a_masked_answer(material):
 
 
 def test_where_keeps_the_rows_it_names(material):
-    processor = model_store.load_processor(material / "processor")
+    processor = store.load_processor(material / "processor")
     assert len(Table(str(material / "instructions.parquet"), instruction, where={"task": ["method"]})("train", processor)) > 0
     with pytest.raises(InputError, match="no such column"):
         Table(str(material / "instructions.parquet"), instruction, where={"tsk": ["method"]})("train", processor)
 
 
 def test_an_annotation_is_computed_once_and_equals_the_model(material, tmp_path):
-    processor = model_store.load_processor(material / "processor")
+    processor = store.load_processor(material / "processor")
     rows = Table(str(material / "preferences.parquet"), preference, max_length=128)("train", processor)
     indices, loads = np.arange(3, 11), []
 
@@ -92,14 +93,14 @@ def test_an_annotation_is_computed_once_and_equals_the_model(material, tmp_path)
 
 
 def test_needed_rows_are_those_of_the_budget(material):
-    processor = model_store.load_processor(material / "processor")
+    processor = store.load_processor(material / "processor")
     rows = Table(str(material / "preferences.parquet"), preference, max_length=128)("train", processor)
     assert len(needed(rows, Budget(max_steps=2, global_batch=4))) == 12  # and of the step that the loader has ready
     assert list(needed(rows, Budget(max_steps=10_000, global_batch=4))) == list(range(len(rows)))
 
 
 def test_what_a_format_gets_wrong_is_named_with_its_row(material):
-    processor = model_store.load_processor(material / "processor")
+    processor = store.load_processor(material / "processor")
     size = len(processor)
     wrong = {
         rf"input_ids holds 3 \.\. {size}, the processor has tokens 0 \.\. {size - 1}": {"input_ids": [3, size], "labels": [-100, 3]},
@@ -114,7 +115,7 @@ def test_what_a_format_gets_wrong_is_named_with_its_row(material):
 
 
 def test_a_number_that_was_never_computed_is_not_trained_on(material):
-    processor = model_store.load_processor(material / "processor")
+    processor = store.load_processor(material / "processor")
     rows = Table(str(material / "preferences.parquet"), preference, max_length=128)("train", processor)
     rows.annotations["reference_margin"] = np.full(len(rows), np.nan, dtype=np.float32)
     with pytest.raises(InputError, match=r"column reference_margin is NaN in a row that is read: delete \.cache/annotate"):

@@ -1,15 +1,15 @@
 import numpy as np
 import pytest
 
-from fmcycle.data import shard
+from fmcycle.data import token_shards
 from fmcycle.data.order import step_rows
 from fmcycle.data.window import Windows, seen
-from fmcycle.error import InputError
+from fmcycle.errors import InputError
 
 
 @pytest.fixture
 def folder(tmp_path):
-    shard.write(tmp_path / "train", [(str(n), [n] * 5) for n in range(20)], vocab_size=50)
+    token_shards.write(tmp_path / "train", [(str(n), [n] * 5) for n in range(20)], vocab_size=50)
     return str(tmp_path)
 
 

@@ -3,7 +3,7 @@
 import families
 import pytest
 
-from fmcycle.build import build
+from fmcycle.config.build import build
 from fmcycle.engine import fit
 
 

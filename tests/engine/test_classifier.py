@@ -5,9 +5,9 @@ import pytest
 import torch
 import transformers
 
-from fmcycle import model_store
 from fmcycle.engine.classifier import Classifier
-from fmcycle.error import InputError
+from fmcycle.errors import InputError
+from fmcycle.model import store as model_store
 
 GIVEN = {
     "text_classifier": ["the bucket", "owner"],

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from fmcycle.engine.diffusion import Diffusion
-from fmcycle.error import InputError
+from fmcycle.errors import InputError
 
 
 def test_a_class_is_drawn_as_the_pipeline_draws_it(engine):

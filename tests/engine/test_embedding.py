@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import torch
 
-from fmcycle import durable
+from fmcycle.artifact import atomic
 from fmcycle.engine.embedding import Embedding
-from fmcycle.error import InputError
+from fmcycle.errors import InputError
 
 TEXTS = ["the bucket", "an owner of the bucket may list them all", "user"]
 
@@ -30,12 +30,12 @@ def test_the_mean_is_over_the_last_layer(engine):
 
 def test_the_folder_says_the_pooling(tmp_path):
     folder = families.save("encoder", tmp_path / "model")
-    durable.write_json(folder / "1_Pooling/config.json", {"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": False})
+    atomic.write_json(folder / "1_Pooling/config.json", {"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": False})
     one = Embedding(str(folder))
     with torch.inference_mode():
         first = one.model(**one.processor("the bucket", return_tensors="pt")).last_hidden_state[0, 0]
     assert np.allclose(one.embed(["the bucket"])[0][0], first / first.norm(), atol=1e-6)
-    durable.write_json(folder / "1_Pooling/config.json", {"pooling_mode_max_tokens": True})
+    atomic.write_json(folder / "1_Pooling/config.json", {"pooling_mode_max_tokens": True})
     with pytest.raises(InputError, match="pooling_mode_max_tokens"):
         Embedding(str(folder))
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from fmcycle import media
-from fmcycle.build import build
+from fmcycle.config.build import build
 from fmcycle.engine import fit
 from fmcycle.engine.protocol import Request, Sampling, generate
+from fmcycle.processor import media
 
 FAMILIES = (
     *("text_classifier", "image_classifier", "audio_classifier", "encoder", "clip", "masked_image", "seq2seq", "speech"),

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from fmcycle.engine import fit
-from fmcycle.error import InputError
+from fmcycle.errors import InputError
 
 
 @pytest.mark.parametrize(

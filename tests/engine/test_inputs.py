@@ -3,11 +3,11 @@
 import families
 import pytest
 
-from fmcycle import media
 from fmcycle.engine import inputs
+from fmcycle.processor import media
 from fmcycle.processor.audio import features, spectrogram
-from fmcycle.processor.both import whisper
 from fmcycle.processor.image import image, pixels
+from fmcycle.processor.multimodal import whisper
 from fmcycle.processor.text import document
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from fmcycle.error import InputError
+from fmcycle.errors import InputError
 from fmcycle.processor.image import levels
 
 

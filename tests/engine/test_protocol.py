@@ -11,13 +11,13 @@ import pytest
 import torch
 import yaml
 
-from fmcycle import signature
-from fmcycle.build import build
+from fmcycle.config import signature
+from fmcycle.config.build import build
+from fmcycle.config.nouns import NOUNS, problem
 from fmcycle.engine import fit, protocol
 from fmcycle.engine.decoding import choose
 from fmcycle.engine.protocol import Request, Sampling, generate
-from fmcycle.error import InputError
-from fmcycle.noun import NOUNS, problem
+from fmcycle.errors import InputError
 from fmcycle.processor.chat import render
 from fmcycle.serving.probe import answers
 

@@ -4,8 +4,8 @@ import families
 import numpy as np
 import pytest
 
-from fmcycle import media
-from fmcycle.error import InputError
+from fmcycle.errors import InputError
+from fmcycle.processor import media
 
 
 def test_a_transcript_that_was_learnt_is_written(engine):

@@ -4,9 +4,9 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from fmcycle import model_store
 from fmcycle.engine.protocol import Request, Sampling, generate
 from fmcycle.engine.transformers import Transformers
+from fmcycle.model import store as model_store
 from fmcycle.processor.bpe import bpe
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fmcycle import model_store
+from fmcycle.model import store as model_store
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ import torch
 from transformers import ViTImageProcessorPil
 
 from fmcycle.data.table import Rows
-from fmcycle.error import InputError
+from fmcycle.errors import InputError
 from fmcycle.evaluation.accuracy import Accuracy
 
 NAMES = ["cat", "dog"]

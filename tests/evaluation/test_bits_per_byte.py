@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from fmcycle.curation.split import by_group
-from fmcycle.error import InputError
+from fmcycle.errors import InputError
 from fmcycle.evaluation.bits_per_byte import BitsPerByte, encode, token_losses, windows
 from fmcycle.evaluation.held_out import held_out
 

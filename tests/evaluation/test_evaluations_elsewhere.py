@@ -12,9 +12,9 @@ import transformers
 import yaml
 from omegaconf import OmegaConf
 
-from fmcycle import media, model_store
-from fmcycle.build import build
-from fmcycle.processor import both
+from fmcycle.config.build import build
+from fmcycle.model import store as model_store
+from fmcycle.processor import media, multimodal
 from fmcycle.processor.image import image
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -33,7 +33,7 @@ def drawing():
 
 
 def drawing_from_text():
-    return families.text_diffusion()[0], both.clip([families.TEXT] * 20, size=8, vocab_size=320)
+    return families.text_diffusion()[0], multimodal.clip([families.TEXT] * 20, size=8, vocab_size=320)
 
 
 # option: [(family, the option of conf/data or what stands for it, what is smaller here than in the yaml)]

@@ -4,8 +4,8 @@ import numpy as np
 import polars as pl
 import torch
 
-from fmcycle import model_store
 from fmcycle.evaluation.masked import Masked, counted
+from fmcycle.processor import store
 
 
 class Knows(torch.nn.Module):
@@ -24,7 +24,7 @@ class Knows(torch.nn.Module):
 
 
 def measured(material, answer, window):
-    processor = model_store.load_processor(material / "processor")
+    processor = store.load_processor(material / "processor")
     model = Knows(answer)
     found = Masked(documents=str(material / "documents.parquet"), windows=lambda: [window(processor)], context=32)(model, processor)
     return found, model

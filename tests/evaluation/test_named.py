@@ -9,8 +9,8 @@ import torch
 
 from fmcycle.data.table import Rows
 from fmcycle.evaluation.named import Named, expected, prompt
-from fmcycle.part import ends, pad
 from fmcycle.processor.audio import transcript
+from fmcycle.processor.components import ends, pad
 from fmcycle.processor.image import conversation
 
 

@@ -5,9 +5,9 @@ import pytest
 import torch
 import transformers
 
-from fmcycle import model_store
 from fmcycle.data.table import Table
 from fmcycle.evaluation.pair import Pair
+from fmcycle.processor import store
 from fmcycle.processor.pair import seq2seq
 
 
@@ -29,7 +29,7 @@ def data(material):
 
 
 def test_a_model_that_copies_gains_nothing(data, material):
-    processor = model_store.load_processor(material / "processor")
+    processor = store.load_processor(material / "processor")
     found = Pair(data=data, limit=12)(Says(lambda row: row), processor)
     for name in ("bleu", "rouge_l", "exact_match"):
         assert found[name] == found[f"baseline/copy_{name}"]
@@ -37,7 +37,7 @@ def test_a_model_that_copies_gains_nothing(data, material):
 
 
 def test_the_right_answers_score_in_full(data, material):
-    processor = model_store.load_processor(material / "processor")
+    processor = store.load_processor(material / "processor")
     rows = data("test", processor)
     known = {tuple(rows[n]["input_ids"]): torch.tensor(rows[n]["decoder_labels"]) for n in range(6)}
     found = Pair(data=data, limit=6, batch_size=1)(Says(lambda row: known[tuple(row.tolist())]), processor)
@@ -45,7 +45,7 @@ def test_the_right_answers_score_in_full(data, material):
 
 
 def test_a_row_is_answered_alike_alone_and_beside_longer_ones(data, material):
-    processor = model_store.load_processor(material / "processor")
+    processor = store.load_processor(material / "processor")
     torch.manual_seed(0)
     sizes = {"d_model": 32, "d_kv": 16, "d_ff": 48, "num_layers": 1, "num_heads": 2}
     ids = {"pad_token_id": processor.pad_token_id, "eos_token_id": processor.eos_token_id, "decoder_start_token_id": processor.bos_token_id}

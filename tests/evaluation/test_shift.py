@@ -2,7 +2,7 @@ import polars as pl
 import pytest
 import torch
 
-from fmcycle.error import InputError
+from fmcycle.errors import InputError
 from fmcycle.evaluation.shift import Shift
 
 

@@ -3,8 +3,8 @@ import os
 import pytest
 from in_worker import about
 
-from fmcycle.door import compose
-from fmcycle.error import InputError
+from fmcycle.config import compose, selection
+from fmcycle.errors import InputError
 from fmcycle.executor.local import Local
 
 
@@ -29,4 +29,4 @@ def test_where_it_runs_is_never_identity(project):
     for how in (["executor=ray"], ["executor.workers=8", "executor.shard_mb=2"]):
         assert compose.compose(["stage=curate", *how]).section == plain.section
     (project / "local.yaml").write_text("executor: ray\nexecutor.workers: 4\n")
-    assert compose.local() == ["executor=ray", "executor.workers=4"]
+    assert selection.local() == ["executor=ray", "executor.workers=4"]

@@ -5,7 +5,7 @@ import in_worker
 import pytest
 from in_worker import about
 
-from fmcycle.error import InputError
+from fmcycle.errors import InputError
 from fmcycle.executor.ray import Ray
 
 

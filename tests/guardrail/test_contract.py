@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from fmcycle import example
-from fmcycle.build import build
-from fmcycle.error import Refused
+from fmcycle.config import example
+from fmcycle.config.build import build
+from fmcycle.errors import Refused
 
 FILES = sorted((Path(__file__).parents[2] / "conf/guardrail").glob("*.yaml"))
 GUARDS = [

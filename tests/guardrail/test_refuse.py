@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from fmcycle.build import build
-from fmcycle.error import Refused
+from fmcycle.config.build import build
+from fmcycle.errors import Refused
 
 GUARD = build(yaml.safe_load(Path("conf/guardrail/default.yaml").read_text()))["input"][0]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from fmcycle.error import InputError
+from fmcycle.errors import InputError
 from fmcycle.model.llama2c import llama2c
 from fmcycle.processor.llama2c import llama2c as tokenizer
 

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from fmcycle.build import build
-from fmcycle.door import compose
-from fmcycle.error import InputError
+from fmcycle.config import compose
+from fmcycle.config.build import build
+from fmcycle.errors import InputError
 
 ALIKE = [
     ("A man is playing a guitar.", "Someone plays an instrument."),

@@ -5,8 +5,8 @@ import pytest
 import torch
 import transformers
 
-from fmcycle.error import InputError
-from fmcycle.model.body import with_parts
+from fmcycle.errors import InputError
+from fmcycle.model.transfer import with_parts
 
 
 @pytest.fixture(scope="module")

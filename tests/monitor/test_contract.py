@@ -8,8 +8,8 @@ import polars as pl
 import pytest
 import yaml
 
-from fmcycle import example
-from fmcycle.build import build
+from fmcycle.config import example
+from fmcycle.config.build import build
 
 FILES = sorted((Path(__file__).parents[2] / "conf/monitor").glob("*.yaml"))
 MONITORS = [pytest.param(node, id=name) for file in FILES for name, node in yaml.safe_load(file.read_text()).items()]

@@ -7,10 +7,10 @@ import pytest
 import torch
 import yaml
 
-from fmcycle import example
-from fmcycle.build import build
-from fmcycle.given import placed
-from fmcycle.training import speed
+from fmcycle.config import example
+from fmcycle.config.build import build
+from fmcycle.kernels import linear_cross_entropy
+from fmcycle.model.inputs import placed
 
 FILES = sorted((Path(__file__).parents[2] / "conf/objective").glob("*.yaml"))
 DRAWN = ("masked_token", "span_corruption", "masked_patch", "denoising")  # what is covered, or the noise, is drawn for the whole batch
@@ -50,7 +50,7 @@ def test_parts_of_a_batch_add_up_to_it(file):
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_its_columns_are_what_its_methods_compute(file):
-    from fmcycle.objective import column
+    from fmcycle.config import columns as column
 
     objective, model, batch = sample(file)
     columns = column.declared(objective)
@@ -63,7 +63,7 @@ def test_its_columns_are_what_its_methods_compute(file):
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_fused_equals_plain(file):
     found = []
-    for rewrite in (speed.plain, speed.fuse):
+    for rewrite in (linear_cross_entropy.plain, linear_cross_entropy.fuse):
         objective, model, batch = sample(file)
         model = rewrite(model.eval())
         torch.manual_seed(3)
@@ -79,7 +79,7 @@ def test_it_computes_elsewhere_what_it_computes_here(file):
     with elsewhere.device() as there:
         for device in ("cpu", there):
             objective, model, batch = sample(file)
-            model = speed.fuse(model).to(device)
+            model = linear_cross_entropy.fuse(model).to(device)
             torch.manual_seed(3)
             out = objective(model, placed(model, batch))
             assert out["loss"].device.type == torch.device(device).type

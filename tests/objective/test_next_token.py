@@ -1,14 +1,14 @@
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from fmcycle.kernels import varlen_attention
 from fmcycle.objective.next_token import NextToken
-from fmcycle.training import attention
 
 
 def small():
     torch.manual_seed(0)
     sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 1, "num_attention_heads": 2, "vocab_size": 64}
-    return attention.install(LlamaForCausalLM(LlamaConfig(**sizes)))
+    return varlen_attention.install(LlamaForCausalLM(LlamaConfig(**sizes)))
 
 
 def test_it_is_the_loss_that_transformers_has():
@@ -37,6 +37,6 @@ def test_a_token_is_never_predicted_from_the_document_before():
         changed = ids.clone()
         changed[0, :4] = first
         batch = {"input_ids": changed, "labels": torch.where(labels == -100, -100, changed), "position_ids": positions}
-        logits = attention.output(model, batch)
+        logits = varlen_attention.output(model, batch)
         losses.append(torch.nn.functional.cross_entropy(logits[0, 4:-1], changed[0, 5:]))
     assert torch.equal(*losses)

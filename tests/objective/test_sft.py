@@ -1,9 +1,9 @@
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from fmcycle.kernels import varlen_attention
 from fmcycle.objective.next_token import NextToken
 from fmcycle.objective.sft import SFT
-from fmcycle.training import attention
 
 
 def small():
@@ -38,7 +38,7 @@ def test_each_answer_weighs_the_same_however_short():
 
 
 def test_packed_conversations_weigh_the_same_however_short():
-    model = attention.install(small())
+    model = varlen_attention.install(small())
     lengths = [3, 9, 5]
     ids = torch.randint(0, 64, (1, 17))
     positions = torch.tensor([[place for length in lengths for place in range(length)]])

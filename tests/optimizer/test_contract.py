@@ -6,8 +6,8 @@ import pytest
 import torch
 import yaml
 
-from fmcycle import example
-from fmcycle.build import build
+from fmcycle.config import example
+from fmcycle.config.build import build
 
 FILES = sorted((Path(__file__).parents[2] / "conf/optimizer").glob("*.yaml"))
 

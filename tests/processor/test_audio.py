@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from fmcycle import media
+from fmcycle.processor import media
 from fmcycle.processor.audio import features, spectrogram, transcript
-from fmcycle.processor.both import whisper
 from fmcycle.processor.image import image
+from fmcycle.processor.multimodal import whisper
 
 
 def tone(hertz, seconds=0.5, rate=8000):

@@ -1,7 +1,8 @@
 import pytest
 
-from fmcycle import artifact, model_store
-from fmcycle.error import InputError
+from fmcycle.artifact import folder as artifact
+from fmcycle.errors import InputError
+from fmcycle.processor import store
 from fmcycle.processor.bpe import SPECIAL, bpe
 
 TEXTS = ["Creates a new bucket in the region.", "Deletes the bucket and all of its 1234 objects.\n\n  Returns: None"] * 20
@@ -26,7 +27,7 @@ def test_special_tokens_come_first_and_survive_the_folder(tmp_path):
     processor = bpe(TEXTS, vocab_size=400)
     assert processor.convert_tokens_to_ids(list(SPECIAL)) == list(range(len(SPECIAL)))
     processor.save_pretrained(tmp_path)
-    loaded = model_store.load_processor(tmp_path)
+    loaded = store.load_processor(tmp_path)
     assert (loaded.eos_token_id, loaded.pad_token_id) == (0, 1)
     assert loaded(TEXTS[1])["input_ids"] == processor(TEXTS[1])["input_ids"]
 

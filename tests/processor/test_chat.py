@@ -1,9 +1,9 @@
 import pytest
 
-from fmcycle.error import InputError
-from fmcycle.model_store import load_processor
+from fmcycle.errors import InputError
 from fmcycle.processor.bpe import CHAT_TEMPLATE, bpe
 from fmcycle.processor.chat import instruction, labelled, preference, render
+from fmcycle.processor.store import load_processor
 
 TALK = [
     {"role": "system", "content": "Be brief."},

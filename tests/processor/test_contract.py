@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import yaml
 
-from fmcycle import example, model_store, signature
-from fmcycle.build import build
-from fmcycle.code_digest import targets
+from fmcycle.config import example, signature
+from fmcycle.config.build import build
+from fmcycle.config.code_digest import targets
+from fmcycle.processor import store
 
 CONF = Path(__file__).parents[2] / "conf"
 FILES = [file for file in sorted((CONF / "processor").glob("*.yaml")) if "path" not in yaml.safe_load(file.read_text())]
@@ -41,7 +42,7 @@ def test_a_processor_is_learnt_from_texts_and_is_the_same_after_it_was_saved(fil
         each.save_pretrained(tmp_path / name)
     files = {path.name: path.read_bytes() for path in (tmp_path / "one").iterdir()}
     assert files == {path.name: path.read_bytes() for path in (tmp_path / "other").iterdir()}
-    assert type(model_store.load_processor(tmp_path / "one")) is type(made)
+    assert type(store.load_processor(tmp_path / "one")) is type(made)
 
 
 @pytest.mark.parametrize("node", FORMATS)

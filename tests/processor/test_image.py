@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fmcycle.processor.both import clip, llava
 from fmcycle.processor.bpe import bpe
 from fmcycle.processor.chat import render
 from fmcycle.processor.image import caption, conversation, image, levels, pixels
+from fmcycle.processor.multimodal import clip, llava
 
 
 def png(array):

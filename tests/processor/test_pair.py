@@ -1,8 +1,8 @@
 import pytest
 
-from fmcycle.processor.both import ending
 from fmcycle.processor.bpe import bpe
 from fmcycle.processor.image import image
+from fmcycle.processor.multimodal import ending
 from fmcycle.processor.pair import seq2seq, similar
 from fmcycle.processor.text import document
 

@@ -1,8 +1,10 @@
 import gguf_file
 import pytest
 
-from fmcycle import artifact, model_store, part
-from fmcycle.error import InputError
+from fmcycle.artifact import folder as artifact
+from fmcycle.errors import InputError
+from fmcycle.model import store as model_store
+from fmcycle.processor import components, store
 from fmcycle.processor.chat import labelled, render
 from fmcycle.processor.pretrained import pretrained
 
@@ -17,12 +19,12 @@ def base(material):
 def test_the_tokenizer_of_a_gguf_file_renders_and_comes_back_as_it_was(base, tmp_path):
     file = gguf_file.write(tmp_path / "tiny.gguf", *base, cut="gpt-2")
     found = pretrained(path=str(file), vocab_size=len(base[1]))
-    assert found.chat_template == base[1].chat_template and part.ends(found) == part.ends(base[1])
+    assert found.chat_template == base[1].chat_template and components.ends(found) == components.ends(base[1])
     assert render(found, TALK) == found.apply_chat_template(TALK, return_dict=False)
     assert found.decode(render(found, TALK)) == base[1].decode(render(base[1], TALK))
     with artifact.create(tmp_path / "kept") as partial:
         found.save_pretrained(partial)
-    again = model_store.load_processor(tmp_path / "kept")
+    again = store.load_processor(tmp_path / "kept")
     assert labelled(again, TALK) == labelled(found, TALK)
     assert str(tmp_path) not in (tmp_path / "kept/tokenizer_config.json").read_text()  # nothing of where it lay
 

@@ -17,7 +17,9 @@ import psutil
 import pytest
 import yaml
 
-from fmcycle import artifact, durable, model_store
+from fmcycle.artifact import atomic
+from fmcycle.artifact import folder as artifact
+from fmcycle.model import store as model_store
 
 ROOT = Path(__file__).parents[2]
 TEXT = "The bucket holds objects. A user may list the bucket, and delete an object of it. Write to the owner of the bucket. "
@@ -62,12 +64,12 @@ def make_package(root, model, value=1.5):
     """artifacts/package of `root`, made by the stage itself."""
     from fmcycle.stage import package
 
-    durable.write_json(root / "artifacts/evaluate/metrics.json", {"loss": value})
-    durable.write_json(root / "artifacts/evaluate/evaluated.json", {"model": artifact.digest(model)})
+    atomic.write_json(root / "artifacts/evaluate/metrics.json", {"loss": value})
+    atomic.write_json(root / "artifacts/evaluate/evaluated.json", {"model": artifact.digest(model)})
     cfg = SimpleNamespace(
         inputs={"model": str(model), "metrics": str(root / "artifacts/evaluate/metrics.json")},
         out=str(root / "artifacts/package"),
-        gate={"loss": {"_target_": "fmcycle.stage.package.Bound", "max": 2.0}},
+        gate={"loss": {"_target_": "fmcycle.gate.bound.Bound", "max": 2.0}},
         engine={"_target_": "fmcycle.engine.transformers.Transformers", "_partial_": True, "max_tokens": 64},
         guardrail=yaml.safe_load((ROOT / "conf/guardrail/default.yaml").read_text()),
     )
@@ -188,7 +190,7 @@ class Served:
         from starlette.testclient import TestClient
 
         from fmcycle.engine import fit
-        from fmcycle.serving import app as routes
+        from fmcycle.serving import routes
         from fmcycle.serving.assistant import Assistant
         from fmcycle.serving.store import Store
 

@@ -4,9 +4,9 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from fmcycle.error import InputError
+from fmcycle.errors import InputError
 from fmcycle.serving.access import Access, check_address
-from fmcycle.serving.shell import Shell
+from fmcycle.serving.middleware import Shell
 
 LOCAL, BEYOND = ["127.0.0.1", "127.0.0.53", "::1", "::ffff:127.0.0.1"], ["0.0.0.0", "::", "192.0.2.7", "2001:db8::1", "::ffff:192.0.2.7"]
 

@@ -9,7 +9,7 @@ from fastapi import FastAPI, Request
 from live import Live, connected, dribble, refused, request, rest
 
 from fmcycle.serving import arrival
-from fmcycle.serving.shell import Shell
+from fmcycle.serving.middleware import Shell
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from fastapi.responses import StreamingResponse
 from live import Live, dribble, refused, request, rest
 
 from fmcycle.serving import connection
-from fmcycle.serving.shell import Shell
+from fmcycle.serving.middleware import Shell
 
 SECONDS = 1.5
 

@@ -8,11 +8,14 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file, save_file
 
-from fmcycle import artifact, build, code_digest, durable, known, model_store
-from fmcycle.error import GateError, InputError
+from fmcycle.artifact import atomic, digest_cache
+from fmcycle.artifact import folder as artifact
+from fmcycle.config import build, code_digest
+from fmcycle.errors import GateError, InputError
+from fmcycle.gate.bound import Bound, judge
+from fmcycle.model import store as model_store
 from fmcycle.serving import deploy
 from fmcycle.serving.probe import ask, probe
-from fmcycle.stage.package import Bound, judge
 
 ENGINE = {"_target_": "fmcycle.engine.transformers.Transformers", "_partial_": True}
 
@@ -43,8 +46,8 @@ def package(material):
             content = artifact.tagged(
                 model_store.describe(root / "source") | served | {"config": artifact.digest_of(served), "code": code_digest.own(served)}
             )
-            durable.write_json(inside / "package.json", content)
-            durable.write_json(inside / "gate.json", verdict)
+            atomic.write_json(inside / "package.json", content)
+            atomic.write_json(inside / "gate.json", verdict)
             if passed:
                 shutil.copytree(root / "source", inside / "model")
         return root / "package"
@@ -103,13 +106,13 @@ def test_what_differs_from_what_was_evaluated_is_refused_even_with_fresh_manifes
     tag = deploy.deploy(package(tmp_path), tmp_path).name
     folder = tmp_path / "deployed" / tag
     (folder / "model" / name).write_text("other")
-    durable.write_json(folder / "model/manifest.json", artifact.listing(folder / "model"))
-    durable.write_json(folder / "manifest.json", artifact.listing(folder))
+    atomic.write_json(folder / "model/manifest.json", artifact.listing(folder / "model"))
+    atomic.write_json(folder / "manifest.json", artifact.listing(folder))
     with pytest.raises(InputError, match="was evaluated"):
         deploy.current(tmp_path)
 
 
-@pytest.mark.parametrize("target", ["os.system", "fmcycle.durable.write_bytes", "fmcycle.stage.package.run"])
+@pytest.mark.parametrize("target", ["os.system", "fmcycle.artifact.atomic.write_bytes", "fmcycle.stage.package.run"])
 def test_a_package_may_name_engines_guardrails_and_retrievers_only(package, tmp_path, target):
     with pytest.raises(InputError, match=target):
         deploy.deploy(package(tmp_path, engine=ENGINE | {"inner": [{"_target_": target}]}), tmp_path)
@@ -129,7 +132,7 @@ def test_a_kill_between_copy_and_switch_leaves_the_old_model(package, tmp_path, 
     old = deploy.deploy(package(tmp_path), tmp_path)
     new = package(tmp_path, 1.2)
     with monkeypatch.context() as patch:
-        patch.setattr(durable, "write_json", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(atomic, "write_json", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             deploy.deploy(new, tmp_path)
     assert deploy.current(tmp_path)[0] == old
@@ -175,9 +178,9 @@ def test_a_link_that_leads_out_is_refused(package, tmp_path):
 
 def test_every_byte_is_read_when_a_model_is_served(package, tmp_path, monkeypatch):
     folder = deploy.deploy(package(tmp_path), tmp_path)
-    reads, read = [], known.read
-    monkeypatch.setattr(known, "LARGE", 1)  # every file counts as one that is remembered
-    monkeypatch.setattr(known, "read", lambda path: reads.append(Path(path).name) or read(path))
+    reads, read = [], digest_cache.read
+    monkeypatch.setattr(digest_cache, "LARGE", 1)  # every file counts as one that is remembered
+    monkeypatch.setattr(digest_cache, "read", lambda path: reads.append(Path(path).name) or read(path))
     for _ in range(2):
         reads.clear()
         deploy.current(tmp_path)
@@ -204,7 +207,7 @@ def test_damaged_metadata_is_one_sentence_that_names_file_and_repair(package, tm
                 file.write_bytes(content)
                 if vouched and not name.endswith("manifest.json") and root != tmp_path:
                     for folder in (root / "model", root):
-                        durable.write_json(folder / "manifest.json", artifact.listing(folder))
+                        atomic.write_json(folder / "manifest.json", artifact.listing(folder))
                 for verb in (
                     lambda: deploy.current(tmp_path),
                     lambda: deploy.deploy(made, tmp_path),

@@ -8,7 +8,7 @@ import sys
 import polars as pl
 import pytest
 
-from fmcycle.error import InputError
+from fmcycle.errors import InputError
 from fmcycle.serving.export import export
 from fmcycle.serving.store import Store
 from fmcycle.source.feedback import COLUMNS, feedback

@@ -10,12 +10,12 @@ import polars as pl
 import pytest
 import yaml
 
-from fmcycle import media
 from fmcycle.data.table import Table
-from fmcycle.processor import audio, image, text
+from fmcycle.processor import audio, image, media, text
 from fmcycle.serving.export import export
+from fmcycle.source import erase
 from fmcycle.source.feedback import feedback
-from fmcycle.stage import curate, erase
+from fmcycle.stage import curate
 
 
 def given(content, kind):

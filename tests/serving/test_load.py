@@ -9,7 +9,7 @@ import pytest
 from packages import repackaged
 from stores import locked
 
-from fmcycle.error import InputError
+from fmcycle.errors import InputError
 from fmcycle.serving.load import load
 from fmcycle.serving.store import Store
 

@@ -18,7 +18,7 @@ import openai
 import polars as pl
 import pytest
 
-from fmcycle import artifact
+from fmcycle.artifact import folder as artifact
 from fmcycle.serving.export import export
 from fmcycle.serving.store import Store
 from fmcycle.source.feedback import feedback

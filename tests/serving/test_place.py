@@ -4,9 +4,8 @@ import elsewhere
 import pytest
 import torch
 
-from fmcycle import build
-from fmcycle.door import compose
-from fmcycle.error import ConfigError, InputError
+from fmcycle.config import build, compose, selection
+from fmcycle.errors import ConfigError, InputError
 from fmcycle.serving import place
 from fmcycle.serving.probe import ask
 from fmcycle.training.trainer import Machine
@@ -44,7 +43,7 @@ def test_without_a_word_it_is_the_cpu(project, local):
 @pytest.mark.parametrize("text", ["trainer: ddp\ntrainer.precision: bf16-mixed", "trainer: {accelerator: auto, precision: bf16-mixed}"])
 def test_it_is_the_trainer_that_the_stages_of_this_machine_have(local, text):
     local(text)
-    composed = compose.compose(["stage=evaluate", *compose.local()]).machine["trainer"]
+    composed = compose.compose(["stage=evaluate", *selection.local()]).machine["trainer"]
     assert place.machine() == build.build(composed)
     assert place.machine().dtype == torch.bfloat16
 

@@ -10,7 +10,8 @@ import psutil
 import pytest
 from packages import repackaged
 
-from fmcycle import artifact, durable
+from fmcycle.artifact import atomic
+from fmcycle.artifact import folder as artifact
 
 
 def serve(root, *arguments, limit=None, **variables):
@@ -51,7 +52,7 @@ def test_an_engine_that_fails(deployed):
 def test_what_is_deployed_can_not_be_read(deployed):
     next((deployed / "deployed").glob("*/package.json")).write_text("[]")
     folder = next((deployed / "deployed").glob("*/package.json")).parent
-    durable.write_json(folder / "manifest.json", artifact.listing(folder))
+    atomic.write_json(folder / "manifest.json", artifact.listing(folder))
     shutil.rmtree(deployed / "artifacts")
     refused(deployed, "package.json: holds no JSON object")
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from fmcycle.error import InputError
+from fmcycle.errors import InputError
 from fmcycle.serving.store import ANSWERS, FEEDBACK, KeyReused, SeveralInputs, Store, StoreDown, UnknownAnswer
 
 SAID = {"rating": 1, "comment": "", "corrected": "", "preferred": "", "role": "user"}

@@ -13,7 +13,8 @@ import polars as pl
 import pytest
 import zstandard
 
-from fmcycle.source import reader, stream
+from fmcycle.source import reader
+from fmcycle.source.format import stream
 from fmcycle.source.reader import read
 
 

@@ -5,9 +5,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from fmcycle import artifact, durable
-from fmcycle.source import table
+from fmcycle.artifact import atomic
+from fmcycle.artifact import folder as artifact
 from fmcycle.source.croissant import describe
+from fmcycle.tables import schema
 
 REQUIRED = {"@context", "@type", "conformsTo", "name", "description", "license", "url", "creator", "datePublished"}  # by the format, 1.0
 
@@ -17,8 +18,8 @@ def folder(tmp_path):
     """Two tables, one with turns."""
     common = {"source": "made", "licence": "MIT"}
     documents = [{"id": "a", "text": "One.", "time": "2024-02-09"}, {"id": "b", "text": "Two.", "time": "2023-01-01T10:00:00"}]
-    talk = [{"id": "i", "messages": table.ask("Hi?", "Hello.")}]
-    table.write(tmp_path, {"documents": documents, "instructions": talk}, **common)
+    talk = [{"id": "i", "messages": schema.ask("Hi?", "Hello.")}]
+    schema.write(tmp_path, {"documents": documents, "instructions": talk}, **common)
     return tmp_path
 
 
@@ -41,7 +42,7 @@ def test_every_required_field_is_there_and_every_column_is_described(folder):
 def test_the_same_tables_are_the_same_version_and_others_another(folder, tmp_path):
     before = describe(folder)
     assert before == describe(folder)
-    table.write(folder, {"documents": [{"id": "c", "text": "Three."}]}, source="made", licence="CC0-1.0")
+    schema.write(folder, {"documents": [{"id": "c", "text": "Three."}]}, source="made", licence="CC0-1.0")
     after = describe(folder)
     assert before["url"].startswith("ni:///sha-256;") and len(before["url"]) == 57 and before["url"] != after["url"]
     assert before["identifier"] != after["identifier"] and after["license"] == ["CC0-1.0", "MIT"] and "datePublished" not in after
@@ -51,7 +52,7 @@ def test_the_reference_implementation_finds_no_error_and_reads_the_rows(folder, 
     python = root / ".cache/benchmarks/mlcroissant/bin/python"
     if not python.is_file():
         pytest.skip(f"mlcroissant is not in {Path(python).parents[1]}; make it with python -m venv and pip install mlcroissant pyarrow")
-    durable.write_json(folder / "croissant.json", describe(folder))
+    atomic.write_json(folder / "croissant.json", describe(folder))
     code = (
         "import json, sys, mlcroissant as m; d = m.Dataset(jsonld=sys.argv[1]);"
         "print(json.dumps([sorted(d.metadata.ctx.issues.errors), [r['documents/text'].decode() for r in d.records('documents')]]))"

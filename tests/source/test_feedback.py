@@ -3,7 +3,7 @@ import hashlib
 import polars as pl
 import pytest
 
-from fmcycle.error import InputError
+from fmcycle.errors import InputError
 from fmcycle.source.feedback import COLUMNS, feedback
 
 ASKED = [{"role": "user", "content": "What is a queue?"}]

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from fmcycle.licence import family
+from fmcycle.licence.policy import family
 from fmcycle.source.licence_file import recognised
 from fmcycle.source.local import local, record_of
 from fmcycle.source.reader import read

@@ -3,8 +3,8 @@ import os
 
 import pytest
 
-from fmcycle import artifact
-from fmcycle.error import InputError
+from fmcycle.artifact import folder as artifact
+from fmcycle.errors import InputError
 from fmcycle.source.local import local, record_of
 from fmcycle.source.reader import read
 

@@ -4,9 +4,9 @@ import subprocess
 import polars as pl
 import pytest
 
-from fmcycle.error import InputError
+from fmcycle.artifact.wheel import Archive
+from fmcycle.errors import InputError
 from fmcycle.source.package import package
-from fmcycle.wheel import Archive
 
 SAID_BY_NOBODY = {"type": "text", "origin": "public", "label": ""}
 

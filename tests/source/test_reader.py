@@ -3,7 +3,7 @@ import json
 import polars as pl
 import pytest
 
-from fmcycle.error import InputError
+from fmcycle.errors import InputError
 from fmcycle.source.local import local
 from fmcycle.source.reader import read
 

@@ -3,7 +3,7 @@ import json
 import fsspec
 import pytest
 
-from fmcycle.error import InputError
+from fmcycle.errors import InputError
 from fmcycle.source.local import local
 from fmcycle.source.reader import read
 from fmcycle.source.remote import remote

@@ -6,7 +6,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from fmcycle.error import InputError
+from fmcycle.errors import InputError
 from fmcycle.source.given_split import place_of, place_of_file
 from fmcycle.source.reader import frames, read, units
 from fmcycle.source.shape import chosen

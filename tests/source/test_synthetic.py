@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import polars as pl
 import pytest
 
-from fmcycle.error import InputError
+from fmcycle.errors import InputError
 from fmcycle.source.generate import Endpoint, Model
 from fmcycle.source.reader import read
 from fmcycle.source.synthetic import asked, most, synthetic
@@ -130,7 +130,8 @@ def test_a_model_of_ours_writes_the_same_twice_and_its_digest_is_its_name(tmp_pa
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    from fmcycle import artifact, model_store
+    from fmcycle.artifact import folder as artifact
+    from fmcycle.model import store as model_store
     from fmcycle.processor.bpe import bpe
 
     monkeypatch.setenv("FMCYCLE_CACHE", str(tmp_path / "cache"))

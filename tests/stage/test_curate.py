@@ -8,13 +8,14 @@ import polars as pl
 import pytest
 import yaml
 
-from fmcycle import artifact, build
-from fmcycle.door.compose import compose
-from fmcycle.error import InputError
+from fmcycle.artifact import folder as artifact
+from fmcycle.config import build
+from fmcycle.config.compose import compose
+from fmcycle.errors import InputError
+from fmcycle.runner.run import perform
 from fmcycle.source import feedback as feedback_source
-from fmcycle.source.table import SCHEMA
 from fmcycle.stage import curate
-from fmcycle.stage.perform import perform
+from fmcycle.tables.schema import SCHEMA
 
 GOOD = "The operation puts a message into the queue of the account and returns the digest of its body to the caller."
 COPY = GOOD.replace("The operation puts", "THE OPERATION  puts")

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import polars as pl
 import pytest
 
-from fmcycle import artifact
-from fmcycle.error import InputError
+from fmcycle.artifact import folder as artifact
+from fmcycle.errors import InputError
 from fmcycle.stage.evaluate import run
 
 RENDER = {"_target_": "fmcycle.processor.chat.render", "_partial_": True}

@@ -7,10 +7,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from fmcycle import media
-from fmcycle.door.compose import compose
-from fmcycle.error import InputError
-from fmcycle.stage.perform import perform
+from fmcycle.config.compose import compose
+from fmcycle.errors import InputError
+from fmcycle.processor import media
+from fmcycle.runner.run import perform
 
 NAMES = ("cat", "dog", "owl")
 

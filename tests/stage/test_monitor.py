@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import polars as pl
 import pytest
 
-from fmcycle.door.compose import compose
+from fmcycle.config.compose import compose
 from fmcycle.source.feedback import COLUMNS
 from fmcycle.stage import monitor
 

@@ -7,13 +7,16 @@ from types import SimpleNamespace
 
 import pytest
 
-from fmcycle import artifact, build, durable, model_store
-from fmcycle.error import InputError
+from fmcycle.artifact import atomic
+from fmcycle.artifact import folder as artifact
+from fmcycle.config import build
+from fmcycle.errors import InputError
+from fmcycle.model import store as model_store
 from fmcycle.serving.probe import ask
 from fmcycle.stage import package
 
 ENGINE = {"_target_": "fmcycle.engine.transformers.Transformers", "_partial_": True}
-BOUND = {"_target_": "fmcycle.stage.package.Bound"}
+BOUND = {"_target_": "fmcycle.gate.bound.Bound"}
 CALLED = """
 class Called:
     tasks, takes, processor, max_tokens, positions = ("completion",), ("text",), None, 8, 64
@@ -56,8 +59,8 @@ def packaged(model_folder):
 
 def _packaged(model_folder, tmp_path, gate, metrics, template="", engine=ENGINE):
     model = model_folder(tmp_path / "model", template)
-    durable.write_json(tmp_path / "evaluate/metrics.json", metrics)
-    durable.write_json(tmp_path / "evaluate/evaluated.json", {"model": artifact.digest(model)})
+    atomic.write_json(tmp_path / "evaluate/metrics.json", metrics)
+    atomic.write_json(tmp_path / "evaluate/evaluated.json", {"model": artifact.digest(model)})
     cfg = SimpleNamespace(
         inputs={"model": str(model), "metrics": str(tmp_path / "evaluate/metrics.json")},
         out=str(tmp_path / "package"),
@@ -100,7 +103,7 @@ def test_the_tag_follows_content_and_nothing_else(packaged, tmp_path):
 
 def test_metrics_of_another_model_are_refused(packaged, tmp_path):
     packaged(tmp_path, {}, {"loss": 1.0})
-    durable.write_json(tmp_path / "evaluate/evaluated.json", {"model": "0" * 64})
+    atomic.write_json(tmp_path / "evaluate/evaluated.json", {"model": "0" * 64})
     inputs = {"model": str(tmp_path / "model"), "metrics": str(tmp_path / "evaluate/metrics.json")}
     cfg = SimpleNamespace(inputs=inputs, out=str(tmp_path / "again"), engine=ENGINE)
     with pytest.raises(InputError, match="dvc repro evaluate"):
@@ -110,7 +113,7 @@ def test_metrics_of_another_model_are_refused(packaged, tmp_path):
 
 def test_an_engine_that_does_not_serve_the_model_is_refused_with_the_one_that_does(model_folder, tmp_path):
     model = model_folder(tmp_path / "model")
-    durable.write_json(model / "config.json", {"architectures": ["BertForSequenceClassification"]})
+    atomic.write_json(model / "config.json", {"architectures": ["BertForSequenceClassification"]})
     inputs = {"model": str(model), "metrics": str(tmp_path / "metrics.json")}
     cfg = SimpleNamespace(inputs=inputs, out=str(tmp_path / "out"), engine=ENGINE)
     with pytest.raises(InputError, match="BertForSequenceClassification, which engine=transformers does not serve: take engine=classifier"):
@@ -128,9 +131,9 @@ def test_a_model_that_does_not_chat_needs_no_template(tmp_path):
 
 def test_metrics_of_the_run_that_trained_the_model_are_taken_and_others_refused(model_folder, tmp_path):
     model, metrics = model_folder(tmp_path / "run/out/model"), tmp_path / "run/out/metrics.json"
-    durable.write_json(metrics, {"accuracy": 0.9})
+    atomic.write_json(metrics, {"accuracy": 0.9})
     outs = {f"run/out/{name}": digest for name, digest in (("metrics.json", artifact.sha256(metrics)), ("model", artifact.digest(model)))}
-    durable.write_json(tmp_path / "run/out.provenance.json", {"outs": outs})
+    atomic.write_json(tmp_path / "run/out.provenance.json", {"outs": outs})
     cfg = SimpleNamespace(
         inputs={"model": str(model), "metrics": str(metrics)},
         out=str(tmp_path / "package"),
@@ -140,7 +143,7 @@ def test_metrics_of_the_run_that_trained_the_model_are_taken_and_others_refused(
     )
     package.run(cfg)
     assert artifact.verify(tmp_path / "package/model") == artifact.digest(model)
-    durable.write_json(metrics, {"accuracy": 0.99})
+    atomic.write_json(metrics, {"accuracy": 0.99})
     with pytest.raises(InputError, match=r"other metric.* was measured"):
         package.run(cfg)
 

@@ -12,10 +12,11 @@ import polars as pl
 import pytest
 import yaml
 
-from fmcycle import artifact, model_store
+from fmcycle.artifact import folder as artifact
 from fmcycle.curation.split import by_group
-from fmcycle.error import InputError
+from fmcycle.errors import InputError
 from fmcycle.evaluation.held_out import half_of
+from fmcycle.model import store as model_store
 from fmcycle.stage.select import run
 
 RENDER = {"_target_": "fmcycle.processor.chat.render", "_partial_": True}
@@ -51,7 +52,7 @@ def config(material, folder, *, trials=3, high=0.01) -> dict:
         "trainer": {"_target_": "fmcycle.training.trainer.Machine", "threads": 1},
         "entrants": {"before": str(material / "model")},
         "candidates": {"tune_on": candidate},
-        "space": {"optimizer": {"lr": {"_target_": "fmcycle.search.Range", "low": 1e-4, "high": high}}},
+        "space": {"optimizer": {"lr": {"_target_": "fmcycle.search.space.Range", "low": 1e-4, "high": high}}},
         "judge": {"instruction": instruction | {"split": "validation", "half": "first"}},
         "confirm": {"instruction": instruction | {"split": "validation", "half": "second"}},
         "score": {"rouge_l": 1.0},

@@ -3,16 +3,16 @@ from types import SimpleNamespace
 import polars as pl
 import pytest
 
-from fmcycle import model_store
-from fmcycle.data.shard import Tokens
-from fmcycle.error import InputError
+from fmcycle.data.token_shards import Tokens
+from fmcycle.errors import InputError
+from fmcycle.processor import store as processor_store
 from fmcycle.stage import tokens
 
 
 def test_shards_hold_each_document_and_its_end(material, tmp_path):
     inputs = {"documents": str(material / "documents.parquet"), "processor": str(material / "processor")}
     tokens.run(SimpleNamespace(inputs=inputs, out=str(tmp_path / "out"), max_tokens=2000))
-    processor = model_store.load_processor(inputs["processor"])
+    processor = processor_store.load_processor(inputs["processor"])
     documents = pl.read_parquet(inputs["documents"])
     for split in tokens.SPLITS:
         texts = documents.filter(pl.col("split") == split)["text"].to_list()

@@ -7,9 +7,10 @@ from types import SimpleNamespace
 import polars as pl
 import pytest
 
-from fmcycle import artifact
-from fmcycle.error import InputError
+from fmcycle.artifact import folder as artifact
+from fmcycle.errors import InputError
 from fmcycle.stage import processor, tokens, train
+from fmcycle.training import recipe
 
 TINY = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 1, "num_attention_heads": 2, "max_position_embeddings": 128}
 MODEL = {"_target_": "transformers.LlamaForCausalLM", "vocab_size": 400, "tie_word_embeddings": True, **TINY}
@@ -91,6 +92,6 @@ def test_tokens_of_another_tokenizer_are_refused(tmp_path, material):
     inputs = {"documents": documents, "processor": tmp_path / "other"}
     tokens.run(SimpleNamespace(inputs=inputs, out=str(tmp_path / "tokens"), max_tokens=2**27))
     given = {"tokens": str(tmp_path / "tokens"), "processor": str(tmp_path / "other"), "documents": None}
-    assert train.of_one_tokenizer(given) == given["processor"]
+    assert recipe.of_one_tokenizer(given) == given["processor"]
     with pytest.raises(InputError, match=r"inputs\.tokens: .* was encoded by another tokenizer .*fmcycle tokens inputs\.processor="):
-        train.of_one_tokenizer(given | {"model": str(material / "model")})
+        recipe.of_one_tokenizer(given | {"model": str(material / "model")})

@@ -6,10 +6,12 @@ import torch
 import yaml
 from safetensors.torch import load_file, save_file
 
-from fmcycle import artifact, model_store
-from fmcycle.adapter import check_tokens, load, merge, save
-from fmcycle.build import build
-from fmcycle.error import InputError
+from fmcycle.artifact import folder as artifact
+from fmcycle.config.build import build
+from fmcycle.errors import InputError
+from fmcycle.model import store as model_store
+from fmcycle.model.adapter import check_tokens, load, merge, save
+from fmcycle.processor import store
 from fmcycle.strategy.freeze import freeze
 from fmcycle.strategy.full import full
 
@@ -88,7 +90,7 @@ def test_an_adapter_goes_on_its_own_base_only_and_with_all_its_weights(material,
 
 
 def test_token_rows_of_another_processor_are_named(material):
-    processor = model_store.load_processor(material / "model")
+    processor = store.load_processor(material / "model")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         check_tokens(LORA["peft_config"], processor)

@@ -11,11 +11,13 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from trained import assert_same, fit, make_model, with_adapter
 
-from fmcycle import artifact, model_store
-from fmcycle.error import InputError, TrainingError
+from fmcycle.artifact import folder as artifact
+from fmcycle.errors import InputError, TrainingError
+from fmcycle.kernels import linear_cross_entropy
+from fmcycle.model import store as model_store
 from fmcycle.objective.sft import SFT
 from fmcycle.processor.bpe import bpe
-from fmcycle.training import checkpoint, speed
+from fmcycle.training import checkpoint
 from fmcycle.training.checkpoint import SafeCheckpointIO, write_tensors
 
 
@@ -118,7 +120,7 @@ def made(tied: bool, adapter: bool, added: bool):
             torch.manual_seed(1)
             config = {"r": 4, "target_modules": "all-linear", "trainable_token_indices": NEW if added else [1, 2]}
             model = get_peft_model(model, LoraConfig(**config))
-        return speed.fuse(model)
+        return linear_cross_entropy.fuse(model)
 
     return make
 
@@ -134,13 +136,13 @@ def test_a_trained_model_comes_back_with_the_same_logits(tmp_path, tied, adapter
 
     make = made(tied, adapter, added)
     module = fit(tmp_path / "run", make=make, objective=with_new_tokens, budget={"max_steps": 3, "validate_every": 0})
-    model = speed.plain(module.model).eval()
+    model = linear_cross_entropy.plain(module.model).eval()
     ids = torch.tensor([[5, 64 if added else 2, 9, 65 if added else 1, 30]])
     with torch.no_grad():
         trained = model(input_ids=ids).logits
-        assert not torch.allclose(trained, speed.plain(make()).eval()(input_ids=ids).logits, atol=1e-3)
+        assert not torch.allclose(trained, linear_cross_entropy.plain(make()).eval()(input_ids=ids).logits, atol=1e-3)
         row = model.get_input_embeddings()(torch.tensor([64 if added else 2]))
-        begun = speed.plain(make()).get_input_embeddings()(torch.tensor([64 if added else 2]))
+        begun = linear_cross_entropy.plain(make()).get_input_embeddings()(torch.tensor([64 if added else 2]))
         assert not torch.equal(row, begun)
         if adapter:
             model = model.merge_and_unload()

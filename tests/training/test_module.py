@@ -12,7 +12,7 @@ import torch
 from trained import assert_same, fit, make_model, ragged, state, weights, with_adapter, without_dropout
 
 from fmcycle.data.order import step_rows
-from fmcycle.error import InputError, TrainingError
+from fmcycle.errors import InputError, TrainingError
 from fmcycle.objective.sft import SFT
 from fmcycle.optimizer.muon import muon
 from fmcycle.training import checkpoint
@@ -191,10 +191,10 @@ class Kept:
 
 @pytest.mark.parametrize("make", [make_model, with_adapter], ids=["full", "lora"])
 def test_gradient_checkpointing_keeps_less_and_changes_nothing(tmp_path, make):
-    from fmcycle.training import speed
+    from fmcycle.kernels import linear_cross_entropy
 
     def made():
-        return speed.fuse(make(num_hidden_layers=6))
+        return linear_cross_entropy.fuse(make(num_hidden_layers=6))
 
     kept = {flag: Kept(SFT()) for flag in (False, True)}
     runs = {

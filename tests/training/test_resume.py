@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from trained import assert_same, fit
 
-from fmcycle import artifact
-from fmcycle.error import Interrupted
+from fmcycle.artifact import folder as artifact
+from fmcycle.errors import Interrupted
 from fmcycle.objective.sft import SFT
 from fmcycle.optimizer.muon import muon
 from fmcycle.training import checkpoint
@@ -30,10 +30,10 @@ FAULTS = {  # where the process is killed, and at which of the times that it com
 
 
 class Server:
-    """tests/killed.py: it has imported everything, and forks a process for each run."""
+    """tests/helpers/killed.py: it has imported everything, and forks a process for each run."""
 
     def __init__(self):
-        program = Path(__file__).parents[1] / "killed.py"
+        program = Path(__file__).parents[1] / "helpers/killed.py"
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
         self.process = subprocess.Popen([sys.executable, str(program)], env=os.environ | {"OMP_NUM_THREADS": "1"}, **pipes)
 
@@ -200,7 +200,7 @@ def test_the_threads_and_the_compile_mode_that_a_run_began_with_are_used_again(t
 @pytest.mark.prove
 @pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
 def test_from_two_devices_to_one_the_rows_stay_the_same(tmp_path, strategy):
-    program = str(Path(__file__).parents[1] / "two_processes.py")
+    program = str(Path(__file__).parents[1] / "helpers/two_processes.py")
 
     def run(folder, check=True, **settings):
         subprocess.run([sys.executable, program, str(folder), json.dumps({"micro_batch": 2} | settings)], check=check, timeout=300)

@@ -55,7 +55,7 @@ def test_products_of_fp32_may_be_tf32_beside_half_precision_on_a_gpu_and_nowhere
 
 
 def test_a_stage_that_does_not_train_asks_nothing_of_other_processes(monkeypatch):
-    from fmcycle.error import InputError
+    from fmcycle.errors import InputError
 
     for name, value in {"TORCHELASTIC_RUN_ID": "a", "RANK": "0", "WORLD_SIZE": "2"}.items():
         monkeypatch.setenv(name, value)

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from fmcycle.curation.corpus import Fetch
-from fmcycle.curation.near import within
+from fmcycle.curation.corpus_step import Fetch
+from fmcycle.curation.minhash import within
 from fmcycle.curation.shingle import UNSPACED, grams, pieces, words
-from fmcycle.error import InputError
-from fmcycle.number import ExistingPath, Fraction, PositiveInt
+from fmcycle.errors import InputError
+from fmcycle.ranges import ExistingPath, Fraction, PositiveInt
 
 LEAST = 8  # words of a string that a text must have, however short the string: fewer stand in texts that never saw it
 COMMON = (

@@ -47,16 +47,6 @@ def dropped(shown: pl.DataFrame, steps: list[Step]) -> pl.DataFrame:
     return pl.concat(found)
 
 
-def as_text(frame: pl.DataFrame) -> pl.Series:
-    """A conversation, a preference or a prompt as one text, for comparing and showing: its turns, one a line."""
-    columns = [name for name in ("messages", "prompt", "text", "chosen", "rejected") if name in frame.columns]
-    parts = [
-        pl.col(name) if frame.schema[name] == pl.String else pl.col(name).list.eval(pl.element().struct.field("content")).list.join("\n")
-        for name in columns
-    ]
-    return frame.select(pl.concat_str(parts, separator="\n").alias("text"))["text"]
-
-
 def asked(frame: pl.DataFrame) -> pl.DataFrame:
     """`prompt` and `answer` of each row: the turns before the last one and the last, a preference's prompt and what was chosen."""
     if "messages" in frame.columns:

@@ -5,8 +5,8 @@ from typing import Literal
 
 import polars as pl
 
-from fmcycle.curation.corpus import VERDICT, Fetch, whole
-from fmcycle.number import PositiveInt
+from fmcycle.curation.corpus_step import VERDICT, Fetch, whole
+from fmcycle.ranges import PositiveInt
 
 PARTS = 16
 WHOLE = ["code", "table"]  # types of rows of which no part makes sense alone

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from fmcycle.number import Fraction, PositiveInt
+from fmcycle.ranges import Fraction, PositiveInt
 
 UNKNOWN, NONE = "und", "zxx"  # ISO 639: undetermined; no linguistic content
 DOUBT, SURE = 0.5, 0.9  # where the first look is less sure, a second one counts that is as sure

@@ -3,7 +3,7 @@
 import polars as pl
 
 from fmcycle.curation import linear
-from fmcycle.number import ExistingPath, Fraction, NonNegativeInt, PositiveInt
+from fmcycle.ranges import ExistingPath, Fraction, NonNegativeInt, PositiveInt
 
 
 def quality(

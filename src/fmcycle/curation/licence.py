@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from fmcycle.licence import UNKNOWN, Policy
+from fmcycle.licence.policy import UNKNOWN, Policy
 
 
 def policy(frame: pl.DataFrame, *, allow: list[str]) -> pl.DataFrame:

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from fmcycle.curation.word import UNSPACED
-from fmcycle.error import InputError
+from fmcycle.errors import InputError
 
 TOKEN = rf"{UNSPACED}\p{{M}}*|[[\p{{L}}\p{{M}}\p{{N}}]--{UNSPACED}]+|[^\s\p{{L}}\p{{N}}]"
 ROUNDS, RATE, DECAY = 150, 0.5, 0.03

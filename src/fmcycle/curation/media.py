@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import polars as pl
 
-from fmcycle import media
 from fmcycle.curation.conversation import rewrite
+from fmcycle.processor import media
 
 SAME = ["media", "text", "label"]
 UNREADABLE = "can't be decoded"
@@ -16,7 +16,7 @@ def sketch(frame: pl.DataFrame, steps: list[Callable]) -> pl.DataFrame:
     """Rows with `media` and `text`, some at a time: the text as it is kept, `media` a digest of the bytes, `value` why they do not decode.
 
     steps: those that change the texts of conversations; an empty caption stays empty. Bytes are read to their end; what claims to be
-    beyond what is ever decoded (`fmcycle.media`) is not begun.
+    beyond what is ever decoded (`fmcycle.processor.media`) is not begun.
     """
     digests = [hashlib.sha256(content).digest() for content in frame["media"]]
     told = frame.with_columns(pl.col("text").fill_null(""), value=pl.Series(list(map(wrong, frame["media"])), dtype=pl.String))

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from fmcycle.curation.corpus import Fetch
+from fmcycle.curation.corpus_step import Fetch
 from fmcycle.curation.word import UNSPACED
-from fmcycle.number import Fraction, NonNegativeFloat, PositiveFloat, PositiveInt
+from fmcycle.ranges import Fraction, NonNegativeFloat, PositiveFloat, PositiveInt
 
 PARTS = 16
 WORDS = rf"{UNSPACED}\p{{M}}*|[[\p{{L}}\p{{M}}\p{{N}}]--{UNSPACED}]+|[^\s\p{{L}}\p{{M}}\p{{N}}]{{2,}}"

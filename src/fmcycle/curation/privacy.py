@@ -9,9 +9,9 @@ from typing import Literal
 
 import polars as pl
 
-from fmcycle import personal
-from fmcycle.error import InputError
-from fmcycle.number import ExistingPath
+from fmcycle.errors import InputError
+from fmcycle.pii import detect
+from fmcycle.ranges import ExistingPath
 
 SHORT = 16  # bytes: a shorter key could be guessed
 
@@ -35,13 +35,13 @@ def mask(
     """
     actions: dict[str, str] = {"key": key, "email": email, "iban": iban, "card": card, "national_id": national_id, "phone": phone, "ip": ip}
     actions = {kind: action for kind, action in actions.items() if action != "keep"}
-    names = [name for kind in actions for name in personal.rules(kind)]
+    names = [name for kind in actions for name in detect.rules(kind)]
     write = Writer(actions, _secret(secret) if "hash" in actions.values() else b"")
-    hints = frame.select(pl.col("text").str.contains(personal.RULES[name].hint).alias(name) for name in names)
+    hints = frame.select(pl.col("text").str.contains(detect.RULES[name].hint).alias(name) for name in names)
     places = hints.select(pl.any_horizontal(pl.all()).arg_true()).to_series() if names else pl.Series([], dtype=pl.UInt32)
     texts = []
     for text, flags in zip(frame["text"].gather(places), hints[places].iter_rows(), strict=True):  # few texts go through Python
-        texts.append(personal.replace(text, itertools.compress(names, flags), write))
+        texts.append(detect.replace(text, itertools.compress(names, flags), write))
         write.next()
     found = pl.DataFrame({f"count:{kind}": counts for kind, counts in write.counts.items()}).cast(pl.UInt32)
     return _drop(_put(frame, places, found.with_columns(text=pl.Series(texts, dtype=pl.String))), actions)

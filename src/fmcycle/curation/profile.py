@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 import polars as pl
 
-from fmcycle import personal
+from fmcycle.pii import detect
 
 EXAMPLES = 3
 SHOWN = 600  # characters of an example
@@ -148,7 +148,7 @@ def _shares(sums: dict) -> list[dict]:
 
 def _shown(entry: dict) -> dict:
     """An example as people see it: what a step dropped before the personal data went is shown without it, too."""
-    masked = personal.replace(entry["text"], personal.RULES, lambda kind, span: f"<{kind}>")
+    masked = detect.replace(entry["text"], detect.RULES, lambda kind, span: f"<{kind}>")
     return {name: value for name, value in entry.items() if name != "order"} | {"text": masked}
 
 

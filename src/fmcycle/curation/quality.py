@@ -11,7 +11,7 @@ import polars as pl
 
 from fmcycle.curation import word
 from fmcycle.curation.shingle import pieces
-from fmcycle.number import Fraction, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from fmcycle.ranges import Fraction, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 STOP_WORDS = {"en": ["the", "be", "to", "of", "and", "that", "have", "with"]}
 LINE_END = word.END[:-1] + r"\p{Pi}\p{Pf}」』\"']$"  # with the closing quotation marks, which in German is English's opening one

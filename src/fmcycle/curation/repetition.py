@@ -8,7 +8,7 @@ import polars as pl
 from fmcycle.curation import word
 from fmcycle.curation.quality import judge
 from fmcycle.curation.shingle import hashed, pieces
-from fmcycle.number import Fraction, PositiveInt
+from fmcycle.ranges import Fraction, PositiveInt
 
 TOP = [0.20, 0.18, 0.16]
 DUPLICATE = [0.15, 0.14, 0.13, 0.12, 0.11, 0.10]

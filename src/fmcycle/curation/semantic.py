@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from fmcycle.curation.corpus import Fetch
-from fmcycle.given import placed
-from fmcycle.number import ExistingPath, Fraction, NonNegativeInt, PositiveInt
+from fmcycle.curation.corpus_step import Fetch
+from fmcycle.model.inputs import placed
+from fmcycle.ranges import ExistingPath, Fraction, NonNegativeInt, PositiveInt
 
 BLOCK = 1024  # rows compared at a time
 LETTERS = 4  # of a token, about: pieces are cut by them

@@ -4,7 +4,7 @@ import hashlib
 
 import polars as pl
 
-from fmcycle.number import Fraction
+from fmcycle.ranges import Fraction
 
 
 def by_group(frame: pl.DataFrame, *, validation: Fraction = 0.05, test: Fraction = 0.05) -> pl.DataFrame:

@@ -7,8 +7,8 @@ import numpy as np
 import polars as pl
 
 from fmcycle.curation import linear, word
-from fmcycle.given import placed
-from fmcycle.number import ExistingPath, Fraction, NonNegativeInt, PositiveInt
+from fmcycle.model.inputs import placed
+from fmcycle.ranges import ExistingPath, Fraction, NonNegativeInt, PositiveInt
 
 LETTERS = 4  # h4te, hte and "h a t e" still share some with "hate"
 # Short on purpose: words and phrases that are hardly ever meant otherwise. English; other languages by config.

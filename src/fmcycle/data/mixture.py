@@ -8,8 +8,8 @@ import numpy as np
 
 from fmcycle.data.order import shuffled
 from fmcycle.data.protocol import Annotated, Dense, Even
-from fmcycle.error import InputError
-from fmcycle.number import NonNegativeFloat, PositiveInt
+from fmcycle.errors import InputError
+from fmcycle.ranges import NonNegativeFloat, PositiveInt
 
 
 @dataclass

@@ -7,12 +7,12 @@ import numpy as np
 import polars as pl
 import torch
 
-from fmcycle.data import pack
-from fmcycle.data.shard import vocabulary_of
-from fmcycle.error import InputError
-from fmcycle.number import ExistingPath, PositiveInt
-from fmcycle.part import pad as pad_of
-from fmcycle.training import rank
+from fmcycle.data import packing
+from fmcycle.data.token_shards import vocabulary_of
+from fmcycle.distributed import rank
+from fmcycle.errors import InputError
+from fmcycle.processor.components import pad as pad_of
+from fmcycle.ranges import ExistingPath, PositiveInt
 
 PADDING = {"labels": -100, "decoder_labels": -100}  # other columns are padded with the padding token
 
@@ -186,7 +186,7 @@ class Packed:
     def __init__(self, rows: list[dict], length: int, pad: int):
         self.rows, self.length, self.pad = rows, length, pad
         self.sizes = np.array([len(row["input_ids"]) for row in rows])
-        self.order, self.begins = pack.best_fit(self.sizes, length)
+        self.order, self.begins = packing.best_fit(self.sizes, length)
         self.row_tokens = self.sizes.sum() / len(self)
         self.longer = 0
 
@@ -195,8 +195,8 @@ class Packed:
 
     def __getitem__(self, index: int) -> dict[str, np.ndarray]:
         chosen = self.order[self.begins[index] : self.begins[index + 1]]
-        return pack.joined([(self.rows[number]["input_ids"], self.rows[number]["labels"]) for number in chosen])
+        return packing.joined([(self.rows[number]["input_ids"], self.rows[number]["labels"]) for number in chosen])
 
     def collate(self, rows: list[dict]) -> dict[str, torch.Tensor]:
         """{"input_ids", "labels", "position_ids"}: (B, T) each."""
-        return pack.padded(rows, self.length, self.pad)
+        return packing.padded(rows, self.length, self.pad)

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 
 from fmcycle.data.order import rows_of_step
-from fmcycle.data.shard import Tokens, vocabulary_of
-from fmcycle.error import InputError
-from fmcycle.number import ExistingPath, PositiveInt
+from fmcycle.data.token_shards import Tokens, vocabulary_of
+from fmcycle.errors import InputError
+from fmcycle.ranges import ExistingPath, PositiveInt
 
 
 @dataclass

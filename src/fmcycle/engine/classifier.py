@@ -2,11 +2,11 @@
 
 import torch
 
-from fmcycle import model_store
 from fmcycle.engine import inputs
-from fmcycle.error import InputError
-from fmcycle.given import placed
-from fmcycle.number import PositiveInt
+from fmcycle.errors import InputError
+from fmcycle.model import store as model_store
+from fmcycle.model.inputs import placed
+from fmcycle.ranges import PositiveInt
 
 KINDS = {"input_ids": "text", "pixel_values": "image"}  # every other main input is a sound's
 READS = {"text": "texts", "image": "pictures", "audio": "WAV files"}

@@ -2,10 +2,11 @@
 
 import torch
 
-from fmcycle import media, model_store, part
 from fmcycle.engine import inputs
-from fmcycle.error import InputError
-from fmcycle.number import NonNegativeFloat, PositiveInt
+from fmcycle.errors import InputError
+from fmcycle.model import store as model_store
+from fmcycle.processor import components, media
+from fmcycle.ranges import NonNegativeFloat, PositiveInt
 
 
 class Diffusion:
@@ -57,7 +58,7 @@ class Diffusion:
             if prompt:
                 raise InputError("this model draws without a prompt: leave it empty")
             return {}
-        tokenizer = part.tokenizer_of(self.processor)
+        tokenizer = components.tokenizer_of(self.processor)
         ids = tokenizer(prompt, split_special_tokens=True)["input_ids"]
         limit = inputs.positions(self.model.text_encoder, tokenizer)
         if len(ids) > limit:

@@ -6,11 +6,12 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from fmcycle import artifact, model_store
+from fmcycle.artifact import folder as artifact
 from fmcycle.engine import inputs
-from fmcycle.error import InputError
-from fmcycle.given import placed
-from fmcycle.number import PositiveInt
+from fmcycle.errors import InputError
+from fmcycle.model import store as model_store
+from fmcycle.model.inputs import placed
+from fmcycle.ranges import PositiveInt
 
 
 class Embedding:

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from fmcycle import artifact
-from fmcycle.error import InputError
-from fmcycle.model_store import PARTS
+from fmcycle.artifact import folder as artifact
+from fmcycle.errors import InputError
+from fmcycle.processor.store import PARTS
 
 # what the name of an architecture ends in, and the engine of conf/engine that serves it; the first that fits
 ENGINES = {

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from fmcycle import media, part
-from fmcycle.error import InputError
+from fmcycle.errors import InputError
+from fmcycle.processor import components, media
 
 WINDOW, HOP = 400, 160  # samples of a frame of AST's spectrogram, and from one frame to the next
 
@@ -23,13 +23,13 @@ def texts(model: Any, processor: Any, items: list[str]) -> tuple[dict[str, torch
 
     Raises InputError for a text that is longer than the model reads.
     """
-    tokenizer = part.tokenizer_of(processor)
+    tokenizer = components.tokenizer_of(processor)
     limit, rows = positions(model, tokenizer), []
     for text in items:
         rows.append(tokenizer(text, split_special_tokens=True)["input_ids"])
         if len(rows[-1]) > limit:  # before the next is read: a request may hold 1 MB of them
             raise InputError(f"a text of {len(rows[-1])} tokens; this model reads {limit}: shorten it")
-    padding, longest = part.pad(processor), max(map(len, rows))
+    padding, longest = components.pad(processor), max(map(len, rows))
     ids = torch.tensor([row + [padding] * (longest - len(row)) for row in rows])
     mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in rows])
     return {"input_ids": ids, "attention_mask": mask}, sum(map(len, rows))
@@ -37,7 +37,7 @@ def texts(model: Any, processor: Any, items: list[str]) -> tuple[dict[str, torch
 
 def pictures(processor: Any, items: list[bytes]) -> dict[str, torch.Tensor]:
     """{"pixel_values": (B, C, H, W)}. Raises InputError for bytes that are no picture."""
-    prepare = part.image_processor_of(processor)
+    prepare = components.image_processor_of(processor)
     try:
         images = [media.picture(item, media.channels_of(prepare)) for item in items]
     except ValueError as error:
@@ -47,7 +47,7 @@ def pictures(processor: Any, items: list[bytes]) -> dict[str, torch.Tensor]:
 
 def sounds(processor: Any, items: list[bytes]) -> dict[str, torch.Tensor]:
     """The features of WAV files, as the feature extractor names them. Raises InputError for bytes that are no WAV or are too long."""
-    extract = part.feature_extractor_of(processor)
+    extract = components.feature_extractor_of(processor)
     limit = longest_sound(extract)
     longest = limit / extract.sampling_rate if limit else media.SECONDS
     try:

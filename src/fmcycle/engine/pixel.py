@@ -3,9 +3,10 @@
 import numpy as np
 import torch
 
-from fmcycle import media, model_store, part
-from fmcycle.error import InputError
-from fmcycle.number import PositiveFloat
+from fmcycle.errors import InputError
+from fmcycle.model import store as model_store
+from fmcycle.processor import components, media
+from fmcycle.ranges import PositiveFloat
 
 
 class Pixel:
@@ -21,7 +22,7 @@ class Pixel:
     def __init__(self, folder: str, temperature: PositiveFloat = 1.0, *, device=None, dtype=None):
         self.model, self.processor = model_store.load_model(folder, device, dtype)
         self.temperature = temperature
-        prepare = part.image_processor_of(self.processor)
+        prepare = components.image_processor_of(self.processor)
         self.shape = (prepare.size["height"], prepare.size["width"], media.channels_of(prepare))
         self.start = self.model.config.vocab_size - 1
 

@@ -10,8 +10,8 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from fmcycle.error import InputError
-from fmcycle.number import Fraction, NonNegativeFloat, PositiveInt
+from fmcycle.errors import InputError
+from fmcycle.ranges import Fraction, NonNegativeFloat, PositiveInt
 
 KINDS = ("text", "image", "audio")  # what an engine may take
 

@@ -6,13 +6,14 @@ from typing import Any
 
 import torch
 
-from fmcycle import model_store, part
 from fmcycle.engine import inputs
 from fmcycle.engine.decoding import Decoding
 from fmcycle.engine.protocol import Request, Sampling, generate
 from fmcycle.engine.worker import Handle, Worker
-from fmcycle.given import placed
-from fmcycle.number import PositiveInt
+from fmcycle.model import store as model_store
+from fmcycle.model.inputs import placed
+from fmcycle.processor import components
+from fmcycle.ranges import PositiveInt
 
 
 class Seq2Seq:
@@ -28,7 +29,7 @@ class Seq2Seq:
     @property
     def positions(self) -> int:
         """How many tokens the prompt may have, and the answer."""
-        return inputs.positions(self.model, part.tokenizer_of(self.processor))
+        return inputs.positions(self.model, components.tokenizer_of(self.processor))
 
     def room(self, ids: Sequence[int]) -> int:
         """How many tokens the answer to a prompt may have."""
@@ -36,7 +37,7 @@ class Seq2Seq:
 
     def begin(self, ids: list[int]) -> list[int]:
         """The ids of a prompt as the encoder expects them: with the token that ends a text."""
-        return [*ids, part.tokenizer_of(self.processor).eos_token_id]
+        return [*ids, components.tokenizer_of(self.processor).eos_token_id]
 
     def warm_up(self) -> None:
         """One short answer, so that the first person does not wait for lazy initialisation."""

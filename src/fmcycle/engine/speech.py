@@ -2,10 +2,11 @@
 
 import torch
 
-from fmcycle import model_store, part
 from fmcycle.engine import inputs
-from fmcycle.given import placed
-from fmcycle.number import PositiveInt
+from fmcycle.model import store as model_store
+from fmcycle.model.inputs import placed
+from fmcycle.processor import components
+from fmcycle.ranges import PositiveInt
 
 
 class Speech:
@@ -26,4 +27,4 @@ class Speech:
         """The text. Raises InputError for bytes that are no WAV, or more of it than the model hears at once."""
         features = placed(self.model, inputs.sounds(self.processor, [wav]))
         ids = self.model.generate(**features, do_sample=False, num_beams=1, max_new_tokens=self.max_tokens)
-        return part.tokenizer_of(self.processor).decode(ids[0], skip_special_tokens=True).strip()
+        return components.tokenizer_of(self.processor).decode(ids[0], skip_special_tokens=True).strip()

@@ -6,13 +6,14 @@ from typing import Any
 
 import torch
 
-from fmcycle import model_store, part
 from fmcycle.engine import inputs
 from fmcycle.engine.decoding import Decoding
 from fmcycle.engine.protocol import Request, Sampling, generate
 from fmcycle.engine.worker import Handle, Worker
-from fmcycle.given import placed
-from fmcycle.number import PositiveInt
+from fmcycle.model import store as model_store
+from fmcycle.model.inputs import placed
+from fmcycle.processor import components
+from fmcycle.ranges import PositiveInt
 
 
 class Transformers:
@@ -23,11 +24,11 @@ class Transformers:
 
     def __init__(self, folder: str, max_tokens: PositiveInt = 256, batch: PositiveInt = 8, *, device=None, dtype=None):
         self.model, self.processor = model_store.load_model(folder, device, dtype)
-        self.tokenizer = part.tokenizer_of(self.processor)
+        self.tokenizer = components.tokenizer_of(self.processor)
         self.max_tokens, self.worker = max_tokens, Worker(batch)
         template = getattr(self.processor, "chat_template", None) or self.tokenizer.chat_template
         self.tasks = ("chat", "completion") if template else ("completion",)
-        self.takes = ("text",) if part.image_processor_of(self.processor) is None else ("text", "image")
+        self.takes = ("text",) if components.image_processor_of(self.processor) is None else ("text", "image")
 
     @property
     def positions(self) -> int:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from fmcycle.error import InputError
+from fmcycle.errors import InputError
 from fmcycle.evaluation.baseline import baselines
 from fmcycle.evaluation.interval import rate
-from fmcycle.given import given, placed
-from fmcycle.number import NonNegativeInt, PositiveInt
+from fmcycle.model.inputs import given, placed
+from fmcycle.ranges import NonNegativeInt, PositiveInt
 
 
 @dataclass

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from fmcycle.given import INPUTS
-from fmcycle.part import tokenizer_of
+from fmcycle.model.inputs import INPUTS
+from fmcycle.processor.components import tokenizer_of
 
 FOR_EACH = 4  # clusters of k-means for each class
 WIDTH = 100  # of the space in which texts are clustered and compared

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 
-from fmcycle.error import InputError
+from fmcycle.errors import InputError
 from fmcycle.evaluation.held_out import held_out
 from fmcycle.evaluation.interval import bootstrap, row
-from fmcycle.number import ExistingPath, NonNegativeInt, PositiveInt
+from fmcycle.ranges import ExistingPath, NonNegativeInt, PositiveInt
 
 
 def encode(processor, texts: list[str]) -> list[list[int]]:

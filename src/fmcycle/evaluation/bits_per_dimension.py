@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from fmcycle.evaluation.interval import bootstrap, row
-from fmcycle.number import NonNegativeInt, PositiveInt
+from fmcycle.ranges import NonNegativeInt, PositiveInt
 
 
 @dataclass

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from fmcycle.evaluation.interval import bootstrap, rate, row
-from fmcycle.number import NonNegativeInt, PositiveFloat, PositiveInt
+from fmcycle.ranges import NonNegativeInt, PositiveFloat, PositiveInt
 
 
 @dataclass

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from fmcycle import model_store
 from fmcycle.evaluation.bits_per_byte import encode, token_losses
 from fmcycle.evaluation.held_out import held_out
 from fmcycle.evaluation.interval import bootstrap, row
-from fmcycle.number import ExistingPath, NonNegativeInt, PositiveInt
+from fmcycle.model import store as model_store
+from fmcycle.ranges import ExistingPath, NonNegativeInt, PositiveInt
 
 
 @dataclass

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import torch
 
-from fmcycle import part
+from fmcycle.processor import components
 
 
 def answers(model, processor, conversations: list[list[dict]], *, render: Callable, max_new_tokens: int, batch_size: int = 8) -> list[str]:
@@ -18,7 +18,7 @@ def answers(model, processor, conversations: list[list[dict]], *, render: Callab
 
 def continuations(model, processor, prompts: list[list[int]], *, max_new_tokens: int, batch_size: int = 8) -> list[str]:
     """The greedy continuation of each prompt's ids, up to the end of turn or of text."""
-    stop, pad = part.ends(processor), part.pad(processor)
+    stop, pad = components.ends(processor), components.pad(processor)
     found = greedy(model, prompts, stop=stop, pad=pad, max_new_tokens=max_new_tokens, batch_size=batch_size)
     return [processor.decode(ids, skip_special_tokens=True).strip() for ids in found]
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 import polars as pl
 
-from fmcycle.error import InputError
+from fmcycle.errors import InputError
 
 Half = Literal["both", "first", "second"]
 

@@ -6,11 +6,11 @@ from typing import Literal
 
 import numpy as np
 
-from fmcycle import model_store
 from fmcycle.evaluation.generate import answers
 from fmcycle.evaluation.held_out import held_out, per_group
 from fmcycle.evaluation.interval import bootstrap, row, wilson
-from fmcycle.number import ExistingPath, NonNegativeInt, PositiveInt
+from fmcycle.model import store as model_store
+from fmcycle.ranges import ExistingPath, NonNegativeInt, PositiveInt
 
 
 @dataclass

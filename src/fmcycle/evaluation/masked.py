@@ -9,7 +9,7 @@ import torch
 from fmcycle.evaluation.bits_per_byte import encode
 from fmcycle.evaluation.held_out import held_out
 from fmcycle.evaluation.interval import rate
-from fmcycle.number import ExistingPath, Fraction, NonNegativeInt, PositiveInt
+from fmcycle.ranges import ExistingPath, Fraction, NonNegativeInt, PositiveInt
 
 
 @dataclass

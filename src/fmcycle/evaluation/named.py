@@ -8,9 +8,9 @@ import numpy as np
 import torch
 
 from fmcycle.evaluation.interval import rate
-from fmcycle.given import placed
-from fmcycle.number import PositiveInt
-from fmcycle.part import ends, tokenizer_of
+from fmcycle.model.inputs import placed
+from fmcycle.processor.components import ends, tokenizer_of
+from fmcycle.ranges import PositiveInt
 
 SEEN = ("pixel_values", "input_features")
 

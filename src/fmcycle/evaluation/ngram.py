@@ -9,7 +9,7 @@ from fmcycle.evaluation.bits_per_byte import encode
 from fmcycle.evaluation.count import Grams, grams
 from fmcycle.evaluation.held_out import held_out
 from fmcycle.evaluation.interval import bootstrap, row
-from fmcycle.number import ExistingPath, NonNegativeInt, PositiveInt
+from fmcycle.ranges import ExistingPath, NonNegativeInt, PositiveInt
 
 
 def take(values: np.ndarray, index: np.ndarray) -> np.ndarray:

@@ -8,8 +8,8 @@ import torch
 
 from fmcycle.evaluation.instruction import bleu, scores
 from fmcycle.evaluation.interval import bootstrap, row, wilson
-from fmcycle.number import NonNegativeInt, PositiveInt
-from fmcycle.part import pad, tokenizer_of
+from fmcycle.processor.components import pad, tokenizer_of
+from fmcycle.ranges import NonNegativeInt, PositiveInt
 
 
 @dataclass

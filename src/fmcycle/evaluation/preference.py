@@ -6,11 +6,12 @@ from typing import Literal
 
 import numpy as np
 
-from fmcycle import model_store, part
 from fmcycle.evaluation.bits_per_byte import check_context, token_losses
 from fmcycle.evaluation.held_out import held_out
 from fmcycle.evaluation.interval import bootstrap, row, wilson
-from fmcycle.number import ExistingPath, NonNegativeInt, PositiveInt
+from fmcycle.model import store as model_store
+from fmcycle.processor import components
+from fmcycle.ranges import ExistingPath, NonNegativeInt, PositiveInt
 
 
 @dataclass
@@ -65,5 +66,5 @@ def answer_ids(processor, render: Callable, prompt: list[dict], answer: str) -> 
     """(ids of the prompt, the answer and its end of turn; where the answer begins)."""
     ids = render(processor, [*prompt, {"role": "assistant", "content": answer}])
     start = len(render(processor, prompt, generation_prompt=True))
-    stop = part.ends(processor)
+    stop = components.ends(processor)
     return ids[: max((place + 1 for place in range(start, len(ids)) if ids[place] in stop), default=len(ids))], start

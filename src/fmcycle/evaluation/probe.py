@@ -7,8 +7,8 @@ import numpy as np
 import torch
 
 from fmcycle.evaluation.interval import bootstrap, rate, row
-from fmcycle.given import placed
-from fmcycle.number import NonNegativeInt, PositiveInt
+from fmcycle.model.inputs import placed
+from fmcycle.ranges import NonNegativeInt, PositiveInt
 
 
 @dataclass

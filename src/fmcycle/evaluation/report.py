@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from fmcycle.watching.chart import curve, intervals
+from fmcycle.tracking.charts import curve, intervals
 
 TEMPLATE = "report.html"
 SHOWN = 20  # rows that a training text holds

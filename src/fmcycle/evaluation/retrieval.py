@@ -7,8 +7,8 @@ import numpy as np
 import torch
 
 from fmcycle.evaluation.interval import rate
-from fmcycle.given import given, placed
-from fmcycle.number import PositiveInt
+from fmcycle.model.inputs import given, placed
+from fmcycle.ranges import PositiveInt
 
 
 @dataclass

@@ -10,7 +10,7 @@ from fmcycle.evaluation.bits_per_byte import encode
 from fmcycle.evaluation.generate import answers, continuations
 from fmcycle.evaluation.held_out import held_out, per_group
 from fmcycle.evaluation.interval import row, wilson
-from fmcycle.number import ExistingPath, PositiveInt
+from fmcycle.ranges import ExistingPath, PositiveInt
 
 OPENING = 200  # characters in which a refusal says so
 REFUSAL = re.compile(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from fmcycle.evaluation.generate import answers
 from fmcycle.evaluation.held_out import held_out, per_group
-from fmcycle.number import ExistingPath, PositiveInt
+from fmcycle.ranges import ExistingPath, PositiveInt
 
 
 @dataclass

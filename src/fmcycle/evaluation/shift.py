@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import polars as pl
 
-from fmcycle import model_store
-from fmcycle.error import InputError
+from fmcycle.errors import InputError
 from fmcycle.evaluation.bits_per_byte import check_context, encode, token_losses
 from fmcycle.evaluation.held_out import digest
 from fmcycle.evaluation.interval import bootstrap, row
-from fmcycle.number import ExistingPath, NonNegativeInt, PositiveInt
+from fmcycle.model import store as model_store
+from fmcycle.ranges import ExistingPath, NonNegativeInt, PositiveInt
 
 
 @dataclass

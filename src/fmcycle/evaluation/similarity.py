@@ -7,8 +7,8 @@ import numpy as np
 import torch
 
 from fmcycle.evaluation.interval import bootstrap, rate, row
-from fmcycle.number import NonNegativeInt, PositiveInt
-from fmcycle.part import pad, tokenizer_of
+from fmcycle.processor.components import pad, tokenizer_of
+from fmcycle.ranges import NonNegativeInt, PositiveInt
 
 
 @dataclass

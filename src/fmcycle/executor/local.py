@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from dataclasses import dataclass, field
 
-from fmcycle.error import InputError
-from fmcycle.number import PositiveFloat, PositiveInt
+from fmcycle.errors import InputError
+from fmcycle.ranges import PositiveFloat, PositiveInt
 
 
 @dataclass

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from fmcycle.error import InputError
-from fmcycle.number import PositiveFloat, PositiveInt
+from fmcycle.errors import InputError
+from fmcycle.ranges import PositiveFloat, PositiveInt
 
 
 @dataclass

@@ -4,11 +4,11 @@ import re
 from dataclasses import dataclass, field
 from typing import Literal
 
-from fmcycle import personal
+from fmcycle.pii import detect
 
 END = re.compile(r"-----END [A-Z ]{0,50}-----")
 # The words that a span with blanks in it may go on after: they end in a digit or a parenthesis, or are capitals of an account number.
-# Private keys span lines; nothing else spans white space (`fmcycle.personal`).
+# Private keys span lines; nothing else spans white space (`fmcycle.pii.detect`).
 BEGIN = re.compile(r"\S*[\d)+]|[A-Z0-9]{1,8}")
 
 
@@ -24,11 +24,11 @@ class Mask:
     )
 
     def __post_init__(self):
-        wanted = {name for kind in self.kinds for name in personal.rules(kind)}
-        self.names = [name for name in personal.RULES if name in wanted]
+        wanted = {name for kind in self.kinds for name in detect.rules(kind)}
+        self.names = [name for name in detect.RULES if name in wanted]
 
     def __call__(self, text: str) -> str:
-        return personal.replace(text, self.names, lambda kind, span: f"<{kind}>")
+        return detect.replace(text, self.names, lambda kind, span: f"<{kind}>")
 
     def hold(self, text: str) -> int:
         """How many characters at the end of `text` may become part of a span with what follows: a stream keeps them back."""

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from fmcycle.error import Refused
+from fmcycle.errors import Refused
 
 
 @dataclass

@@ -6,7 +6,7 @@ import io
 from pathlib import Path
 from typing import Any
 
-from fmcycle.error import InputError
+from fmcycle.errors import InputError
 
 LEFT_OUT = ("quantization_config", "_name_or_path", "transformers_version")  # of the config that transformers makes of a file
 

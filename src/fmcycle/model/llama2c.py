@@ -5,9 +5,9 @@ import struct
 from pathlib import Path
 from typing import Any
 
-from fmcycle import weights
-from fmcycle.error import InputError
-from fmcycle.number import ExistingPath
+from fmcycle.artifact import external
+from fmcycle.errors import InputError
+from fmcycle.ranges import ExistingPath
 
 HEADER = struct.Struct("<7i")  # dim, hidden_dim, layers, heads, key-value heads, vocabulary (negative: an own output matrix), positions
 LARGEST = 1 << 20  # of a field: no honest one is larger
@@ -16,7 +16,7 @@ LARGEST = 1 << 20  # of a field: no honest one is larger
 def llama2c(
     path: ExistingPath,
     file: str,
-    licence: str = weights.NONE_SAID,
+    licence: str = external.NONE_SAID,
     sha256: str | None = None,
     architecture: str = "LlamaForCausalLM",
 ) -> Any:
@@ -24,7 +24,7 @@ def llama2c(
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    place = weights.located(f"{path}/{file}", sha256=sha256)
+    place = external.located(f"{path}/{file}", sha256=sha256)
     if architecture != "LlamaForCausalLM":
         raise InputError(f"{path} is a LlamaForCausalLM, model.architecture is {architecture}: correct it, or choose other weights")
     shapes, fields = described(place)

@@ -3,10 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-from fmcycle import adapter, artifact, model_store, weights
-from fmcycle.error import InputError
-from fmcycle.model import gguf
-from fmcycle.number import ExistingPath
+from fmcycle.artifact import external
+from fmcycle.artifact import folder as artifact
+from fmcycle.errors import InputError
+from fmcycle.model import adapter, gguf
+from fmcycle.model import store as model_store
+from fmcycle.ranges import ExistingPath
 
 ADAPTER = "adapter_config.json"
 
@@ -14,7 +16,7 @@ ADAPTER = "adapter_config.json"
 def pretrained(
     path: ExistingPath,
     architecture: str,
-    licence: str = weights.NONE_SAID,
+    licence: str = external.NONE_SAID,
     package: dict | None = None,
     sha256: str | None = None,
     base: ExistingPath | None = None,
@@ -26,11 +28,11 @@ def pretrained(
     content digest. licence: an SPDX name; permitted by the stage's licence.Policy, and the one that the file states where it does.
     Under `torch.device("meta")` it has shapes only. Raises InputError for anything else than what was asked for; nothing is unpickled.
     """
-    place = weights.located(path, package, sha256)
+    place = external.located(path, package, sha256)
     if (place / ADAPTER).is_file():
         return merged(place, architecture, licence, base)
-    said = gguf.licence(place) if place.is_file() else weights.card_licence(place)
-    weights.check_licence(place, licence, said)
+    said = gguf.licence(place) if place.is_file() else external.card_licence(place)
+    external.check_licence(place, licence, said)
     if place.is_file():
         return gguf.load(place, architecture)
     check_architecture(place, model_store.architecture(place).__name__, architecture)

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from fmcycle.monitor.chance import bootstrap, finding
-from fmcycle.number import Fraction, NonNegativeFloat
+from fmcycle.ranges import Fraction, NonNegativeFloat
 
 
 @dataclass

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from fmcycle.monitor.chance import bootstrap, finding, wilson
-from fmcycle.number import Fraction, PositiveFloat
+from fmcycle.ranges import Fraction, PositiveFloat
 
 
 @dataclass

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from fmcycle.monitor.chance import finding, permutation
-from fmcycle.number import Fraction, PositiveInt
+from fmcycle.ranges import Fraction, PositiveInt
 
 # the words that tell languages of Latin script apart, and the scripts that tell the others
 LATIN = {

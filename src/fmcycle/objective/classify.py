@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch.nn.functional as F
 
-from fmcycle.given import given
+from fmcycle.model.inputs import given
 
 
 @dataclass
@@ -22,7 +22,7 @@ def example() -> dict:
     import torch
     from transformers import LlamaConfig, LlamaForSequenceClassification
 
-    from fmcycle.example import SIZES, TOKENS, tokens
+    from fmcycle.config.example import SIZES, TOKENS, tokens
 
     model = LlamaForSequenceClassification(LlamaConfig(**SIZES, **TOKENS | {"num_labels": 3}))
     return {"model": model, "batch": {"input_ids": tokens()["input_ids"], "labels": torch.arange(8) % 3}}

@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fmcycle.given import given
-from fmcycle.number import PositiveFloat
+from fmcycle.model.inputs import given
+from fmcycle.ranges import PositiveFloat
 
 
 @dataclass
@@ -46,7 +46,7 @@ def example() -> dict:
     """Pictures with their captions."""
     from transformers import CLIPConfig, CLIPModel
 
-    from fmcycle.example import SIZES, pictures, tokens
+    from fmcycle.config.example import SIZES, pictures, tokens
 
     text, vision = {**SIZES, "vocab_size": 64, "eos_token_id": 3}, {**SIZES, "image_size": 8, "patch_size": 4, "num_channels": 1}
     model = CLIPModel(CLIPConfig(text_config=text, vision_config=vision, projection_dim=16))

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from fmcycle.number import Fraction
+from fmcycle.ranges import Fraction
 
 WHOLE = 2**31
 CONDITIONS = ("labels", "input_ids")
@@ -46,8 +46,8 @@ def example() -> dict:
     """Pictures of three classes."""
     import diffusers
 
-    from fmcycle.example import pictures
-    from fmcycle.pipeline import Diffusion
+    from fmcycle.config.example import pictures
+    from fmcycle.model.diffusion import Diffusion
 
     sizes: dict[str, Any] = {"sample_size": 8, "in_channels": 1, "out_channels": 1, "layers_per_block": 1, "num_class_embeds": 4}
     sizes |= {"down_block_types": ["DownBlock2D"], "up_block_types": ["UpBlock2D"], "block_out_channels": [8], "norm_num_groups": 4}

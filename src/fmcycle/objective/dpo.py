@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor
 
-from fmcycle.number import Fraction, NonNegativeFloat, PositiveFloat
-from fmcycle.training import speed
+from fmcycle.kernels import linear_cross_entropy
+from fmcycle.ranges import Fraction, NonNegativeFloat, PositiveFloat
 
 
 @dataclass
@@ -39,14 +39,14 @@ class DPO:
 def logps(model, side: dict[str, Tensor]) -> Tensor:
     """Log-probability of each row's labelled tokens: (B,)."""
     output = model(input_ids=side["input_ids"], use_cache=False).logits
-    return speed.log_probabilities(output[:, :-1], model.get_output_embeddings(), side["labels"][:, 1:])
+    return linear_cross_entropy.log_probabilities(output[:, :-1], model.get_output_embeddings(), side["labels"][:, 1:])
 
 
 def example() -> dict:
     """Pairs of answers."""
     import torch
 
-    from fmcycle.example import decoder, tokens
+    from fmcycle.config.example import decoder, tokens
 
     chosen = tokens()
     rejected = {name: column.flip(0) for name, column in chosen.items()}

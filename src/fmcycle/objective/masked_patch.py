@@ -19,7 +19,7 @@ def example() -> dict:
     """Grey pictures of 16 patches."""
     from transformers import ViTMAEConfig, ViTMAEForPreTraining
 
-    from fmcycle.example import SIZES, pictures
+    from fmcycle.config.example import SIZES, pictures
 
     sizes = SIZES | {f"decoder_{name}": number // 2 for name, number in SIZES.items()}
     model = ViTMAEForPreTraining(ViTMAEConfig(image_size=8, patch_size=2, num_channels=1, **sizes))

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import torch
 
-from fmcycle.number import Fraction, NonNegativeInt
-from fmcycle.training import speed
+from fmcycle.kernels import linear_cross_entropy
+from fmcycle.ranges import Fraction, NonNegativeInt
 
 WHOLE = 2**31
 
@@ -32,14 +32,14 @@ class MaskedToken:
         shown = torch.where(chosen & (fate < 8), mask_id, torch.where(chosen & (fate == 9), random_ids, ids))
         output = model(input_ids=shown, attention_mask=real.long()).logits
         targets = torch.where(chosen, ids, -100)
-        return {"loss": speed.cross_entropy(output, model.get_output_embeddings(), targets), "count": chosen.sum()}
+        return {"loss": linear_cross_entropy.cross_entropy(output, model.get_output_embeddings(), targets), "count": chosen.sum()}
 
 
 def example() -> dict:
     """Texts, and an encoder that sees both sides of a token."""
     from transformers import BertConfig, BertForMaskedLM
 
-    from fmcycle.example import SIZES, TOKENS, tokens
+    from fmcycle.config.example import SIZES, TOKENS, tokens
 
     model = BertForMaskedLM(BertConfig(hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0, **SIZES, **TOKENS))
     return {"model": model, "batch": {"input_ids": tokens()["input_ids"]}}

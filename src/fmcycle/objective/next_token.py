@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from fmcycle.training import attention, expert, speed
+from fmcycle.kernels import linear_cross_entropy, varlen_attention
+from fmcycle.training import moe
 
 
 @dataclass
@@ -14,15 +15,15 @@ class NextToken:
     """
 
     def __call__(self, model, batch):
-        result = attention.result(model, batch, **expert.asked(model))
+        result = varlen_attention.result(model, batch, **moe.asked(model))
         targets = batch.get("labels", batch["input_ids"])[:, 1:]
         count = (targets != -100).sum() if "labels" in batch else targets.numel()
-        loss = speed.cross_entropy(result.logits[:, :-1], model.get_output_embeddings(), targets)
-        return expert.balanced(model, result, {"loss": loss, "count": count})
+        loss = linear_cross_entropy.cross_entropy(result.logits[:, :-1], model.get_output_embeddings(), targets)
+        return moe.balanced(model, result, {"loss": loss, "count": count})
 
 
 def example() -> dict:
     """Texts whose padding has no label."""
-    from fmcycle.example import decoder, tokens
+    from fmcycle.config.example import decoder, tokens
 
     return {"model": decoder(), "batch": tokens()}

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from fmcycle.given import given
-from fmcycle.number import Fraction, PositiveFloat
-from fmcycle.training import speed
+from fmcycle.kernels import linear_cross_entropy
+from fmcycle.model.inputs import given
+from fmcycle.ranges import Fraction, PositiveFloat
 
 
 @dataclass
@@ -17,7 +17,7 @@ class Seq2Seq:
     def __call__(self, model, batch):
         labels = batch["decoder_labels"]
         output = model(**given(model, batch), decoder_input_ids=shifted(model, labels), use_cache=False).logits
-        return {"loss": speed.cross_entropy(output, model.get_output_embeddings(), labels), "count": (labels != -100).sum()}
+        return {"loss": linear_cross_entropy.cross_entropy(output, model.get_output_embeddings(), labels), "count": (labels != -100).sum()}
 
 
 @dataclass
@@ -34,7 +34,7 @@ class SpanCorruption:
     def __call__(self, model, batch):
         inputs, labels = self.corrupted(batch["input_ids"], model.config.vocab_size - 1, model.config.eos_token_id or 0)
         output = model(input_ids=inputs, decoder_input_ids=shifted(model, labels), use_cache=False).logits
-        return {"loss": speed.cross_entropy(output, model.get_output_embeddings(), labels), "count": labels.numel()}
+        return {"loss": linear_cross_entropy.cross_entropy(output, model.get_output_embeddings(), labels), "count": labels.numel()}
 
     def corrupted(self, ids: Tensor, last: int, end: int) -> tuple[Tensor, Tensor]:
         """(what the encoder sees (B, T - taken + spans), what the decoder says (B, taken + spans + 1)); sentinels are last, last - 1 ..."""
@@ -69,7 +69,7 @@ def example() -> dict:
     """Texts and what is to be said of each."""
     from transformers import T5Config, T5ForConditionalGeneration
 
-    from fmcycle.example import TOKENS, tokens
+    from fmcycle.config.example import TOKENS, tokens
 
     sizes = TOKENS | {"vocab_size": 80, "d_model": 32, "d_kv": 16, "d_ff": 48, "num_layers": 2, "num_heads": 2, "dropout_rate": 0.0}
     model = T5ForConditionalGeneration(T5Config(**sizes | {"decoder_start_token_id": 0}))

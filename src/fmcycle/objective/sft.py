@@ -6,7 +6,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from fmcycle.training import attention, speed
+from fmcycle.kernels import linear_cross_entropy, varlen_attention
 
 
 @dataclass
@@ -21,14 +21,14 @@ class SFT:
     each: Literal["token", "answer"] = "token"
 
     def __call__(self, model, batch):
-        output = attention.output(model, batch)[:, :-1]
+        output = varlen_attention.output(model, batch)[:, :-1]
         targets, head = batch["labels"][:, 1:], model.get_output_embeddings()
         if self.each == "token":
-            return {"loss": speed.cross_entropy(output, head, targets), "count": (targets != -100).sum()}
+            return {"loss": linear_cross_entropy.cross_entropy(output, head, targets), "count": (targets != -100).sum()}
         if "position_ids" in batch:
             sums, tokens = _by_document(output, head, targets, batch["position_ids"])
         else:
-            sums, tokens = speed.log_probabilities(output, head, targets), (targets != -100).sum(-1)
+            sums, tokens = linear_cross_entropy.log_probabilities(output, head, targets), (targets != -100).sum(-1)
         answers = tokens > 0
         means = -sums[answers] / tokens[answers]
         return {"loss": means.sum(), "count": answers.sum()}
@@ -40,13 +40,13 @@ def _by_document(output_BTX: Tensor, head, targets_BT: Tensor, position_ids: Ten
     begins[:, 0] = True
     document = (begins.flatten().cumsum(0) - 1).view_as(position_ids)[:, 1:].flatten()  # of the token that is predicted
     kept = targets_BT.flatten() != -100
-    rows = speed.log_probabilities(output_BTX.flatten(0, 1).unsqueeze(1), head, targets_BT.flatten().unsqueeze(1))
+    rows = linear_cross_entropy.log_probabilities(output_BTX.flatten(0, 1).unsqueeze(1), head, targets_BT.flatten().unsqueeze(1))
     sums = torch.zeros(position_ids.numel(), dtype=rows.dtype, device=rows.device).index_add(0, document, rows)
     return sums, torch.zeros_like(position_ids.flatten()).index_add(0, document, kept.long())
 
 
 def example() -> dict:
     """Conversations of one turn, each all answer."""
-    from fmcycle.example import decoder, tokens
+    from fmcycle.config.example import decoder, tokens
 
     return {"model": decoder(), "batch": tokens()}

@@ -3,8 +3,8 @@
 import torch
 from torch import nn
 
-from fmcycle.number import Fraction, NonNegativeFloat, PositiveFloat
 from fmcycle.optimizer.group import split
+from fmcycle.ranges import Fraction, NonNegativeFloat, PositiveFloat
 
 
 def adamw(

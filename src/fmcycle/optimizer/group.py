@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from fmcycle.training.speed import head_of
+from fmcycle.kernels.linear_cross_entropy import head_of
 
 
 def split(model: nn.Module) -> dict[str, list[nn.Parameter]]:

@@ -6,8 +6,8 @@ import torch
 from torch import nn
 from torch.optim.adamw import adamw as adamw_step
 
-from fmcycle.number import Fraction, NonNegativeFloat, PositiveFloat
 from fmcycle.optimizer.group import split
+from fmcycle.ranges import Fraction, NonNegativeFloat, PositiveFloat
 
 POLYNOMIALS = (  # a x + b x^3 + c x^5, in turn: the best for what the ones before leave, table 1 of the source of `orthogonal`
     (8.28721201814563, -23.595886519098837, 17.300387312530933),

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from fmcycle import media
-from fmcycle.number import PositiveInt
-from fmcycle.part import feature_extractor_of, tokenizer_of
+from fmcycle.processor import media
 from fmcycle.processor.chat import plain_ids
+from fmcycle.processor.components import feature_extractor_of, tokenizer_of
 from fmcycle.processor.text import said
+from fmcycle.ranges import PositiveInt
 
 RATE, WINDOW, HOP = 16000, 400, 160  # AST's, in samples: frames of 25 ms, one every 10 ms
 
@@ -63,8 +63,8 @@ def transcript(row: dict, processor) -> dict | None:
 
 def example() -> dict:
     """A tone of a tenth of a second with what is said in it, and a processor of speech."""
-    from fmcycle.example import processor
-    from fmcycle.processor.both import whisper
+    from fmcycle.config.example import processor
+    from fmcycle.processor.multimodal import whisper
 
     sound = media.as_wav(np.sin(np.arange(1600) * 0.2).astype(np.float32) / 2, RATE)
     return {"row": processor()["row"] | {"media": sound}, "processor": whisper(processor()["texts"], seconds=1, vocab_size=300)}

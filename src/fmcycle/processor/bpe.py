@@ -7,9 +7,9 @@ import polars as pl
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from fmcycle.error import InputError
-from fmcycle.number import PositiveInt
-from fmcycle.processor import train
+from fmcycle.errors import InputError
+from fmcycle.processor import bpe_trainer
+from fmcycle.ranges import PositiveInt
 
 END_OF_TEXT = "<|endoftext|>"  # ends every document of pretraining, so it also begins the next one
 SPECIAL = (END_OF_TEXT, "<|pad|>", "<|system|>", "<|user|>", "<|assistant|>", "<|end|>")
@@ -47,7 +47,7 @@ def bpe(texts: Iterable[str], *, vocab_size: PositiveInt = 8192, min_frequency: 
             f"processor.vocab_size {vocab_size} is below the {256 + len(SPECIAL)} that bytes and special tokens take: raise it"
         )
     texts = pl.Series("text", texts if isinstance(texts, pl.Series) else list(texts), dtype=pl.String)
-    words = train.word_counts(texts, PATTERN)
+    words = bpe_trainer.word_counts(texts, PATTERN)
     tokenizer = by_library(texts, vocab_size, min_frequency) if words is None else by_counts(words, vocab_size, min_frequency)
     if tokenizer.get_vocab_size() <= 256 + len(SPECIAL):
         raise InputError(
@@ -79,7 +79,7 @@ def by_counts(words: pl.DataFrame, vocab_size: int, min_frequency: int) -> Token
     letter = letters()
     first = np.array([len(SPECIAL) + alphabet.index(letter[byte]) for byte in range(256)])
     encoded = [word.encode() for word in words["word"]]
-    merged = train.merges(encoded, words["count"].to_numpy(), first, vocab_size, min_frequency)
+    merged = bpe_trainer.merges(encoded, words["count"].to_numpy(), first, vocab_size, min_frequency)
     names = [*SPECIAL, *alphabet]
     known = {name: number for number, name in enumerate(names)}
     for one, other in merged:

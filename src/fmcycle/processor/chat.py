@@ -5,8 +5,8 @@ import re
 from collections.abc import Collection
 from typing import Any
 
-from fmcycle.error import InputError
-from fmcycle.part import ends, image_ids, tokenizer_of
+from fmcycle.errors import InputError
+from fmcycle.processor.components import ends, image_ids, tokenizer_of
 
 ROLES = ("system", "user", "assistant")
 PLACE = "\ue000{}\ue001"  # stands for a content while the template is asked what it writes round it; letters of private use
@@ -112,7 +112,7 @@ def preference(row: dict, processor) -> dict[str, dict[str, list[int]]]:
 
 def example() -> dict:
     """A tokenizer with a chat template."""
-    from fmcycle.example import processor
+    from fmcycle.config.example import processor
     from fmcycle.processor.bpe import bpe
 
     return {"processor": bpe(processor()["texts"], vocab_size=300)}

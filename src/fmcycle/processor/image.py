@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from fmcycle import media
-from fmcycle.number import PositiveInt
-from fmcycle.part import image_processor_of, tokenizer_of
+from fmcycle.processor import media
 from fmcycle.processor.chat import labelled
+from fmcycle.processor.components import image_processor_of, tokenizer_of
 from fmcycle.processor.text import ids_of, said
+from fmcycle.ranges import PositiveInt
 
 
 def image(texts, *, size: PositiveInt = 32, channels: PositiveInt = 3):
@@ -68,8 +68,8 @@ def conversation(row: dict, processor, *, question: str = "What is this?", answe
 
 def example() -> dict:
     """A picture with its name, and a processor of pictures in conversations."""
-    from fmcycle.example import processor
-    from fmcycle.processor.both import llava
+    from fmcycle.config.example import processor
+    from fmcycle.processor.multimodal import llava
 
     picture = media.as_png(np.linspace(-1, 1, 192).reshape(3, 8, 8))
     row = processor()["row"] | {"text": "fox: animal, nature", "media": picture}

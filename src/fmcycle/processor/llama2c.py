@@ -6,9 +6,9 @@ from pathlib import Path
 
 from transformers import PreTrainedTokenizerFast
 
-from fmcycle import weights
-from fmcycle.error import InputError
-from fmcycle.number import ExistingPath
+from fmcycle.artifact import external
+from fmcycle.errors import InputError
+from fmcycle.ranges import ExistingPath
 
 CHAT_TEMPLATE = (  # it goes on with a text: a conversation is its contents, each answer with the end of text behind it
     "{{ bos_token }}{% for message in messages %}{{ message['content'] }}"
@@ -23,7 +23,7 @@ def llama2c(texts: Iterable[str] | None = None, *, path: ExistingPath, file: str
     from tokenizers import Tokenizer, decoders, normalizers
     from tokenizers.models import BPE
 
-    ranked = pieces(weights.located(f"{path}/{file}", sha256=sha256))
+    ranked = pieces(external.located(f"{path}/{file}", sha256=sha256))
     known = {piece: number for number, piece in enumerate(ranked)}
     made = BPE(known, merges(ranked, known), unk_token="<unk>", byte_fallback=True, fuse_unk=True)
     tokenizer = Tokenizer(made)

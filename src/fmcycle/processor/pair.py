@@ -1,7 +1,7 @@
 """Rows of two sides, of which one is made from the other: for encoder-decoders and for embeddings."""
 
-from fmcycle.part import tokenizer_of
 from fmcycle.processor.chat import plain_ids
+from fmcycle.processor.components import tokenizer_of
 from fmcycle.processor.text import ids_of
 
 

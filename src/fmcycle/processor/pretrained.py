@@ -4,10 +4,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from fmcycle import artifact, model_store, weights
-from fmcycle.error import InputError
-from fmcycle.number import ExistingPath, PositiveInt
-from fmcycle.part import tokenizer_of
+from fmcycle.artifact import external
+from fmcycle.artifact import folder as artifact
+from fmcycle.errors import InputError
+from fmcycle.processor import store
+from fmcycle.processor.components import tokenizer_of
+from fmcycle.ranges import ExistingPath, PositiveInt
 
 SENTENCES = "sentence_bert_config.json"  # of sentence-transformers: how many tokens its model was trained to read
 DIGITS = ("smollm", "starcoder", "refact", "command-r", "codeshell", "exaone")  # tokenizer.ggml.pre: every digit by itself (llama.cpp)
@@ -24,12 +26,12 @@ def pretrained(
     vocab_size: PositiveInt | None = None,
     begin: str | None = None,
 ) -> Any:
-    """The processor in `path`, found as `fmcycle.weights.located` says, or in `base` where that is given; `texts` teach it nothing.
+    """The processor in `path`, found as `fmcycle.artifact.external.located` says, or in `base` if that is given; `texts` teach it nothing.
 
     vocab_size: how many tokens it must have. begin: the token that stood before a text when the weights were trained, where the
     file says another. Raises InputError for what is not there, not whole, or would run code.
     """
-    place = weights.located(base or path, package, sha256)
+    place = external.located(base or path, package, sha256)
     processor = of_gguf(place) if place.is_file() else of_folder(place)
     tokenizer = tokenizer_of(processor)
     if vocab_size is not None and (tokenizer is None or len(tokenizer) != vocab_size):
@@ -45,7 +47,7 @@ def pretrained(
 def of_folder(place: Path) -> Any:
     """What stands in a folder; as many tokens at most as the model was trained to read."""
     try:
-        processor = model_store.load_processor(place)
+        processor = store.load_processor(place)
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"{place}: holds no processor that transformers can read ({error})") from error
     if (place / SENTENCES).is_file() and (most := artifact.read_json(place / SENTENCES).get("max_seq_length")):

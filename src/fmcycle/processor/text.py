@@ -1,7 +1,7 @@
 """Texts as token ids, as the engines that read whole texts make them: with what the tokenizer itself puts round a text."""
 
-from fmcycle.number import PositiveInt
-from fmcycle.part import tokenizer_of
+from fmcycle.processor.components import tokenizer_of
+from fmcycle.ranges import PositiveInt
 
 
 def ids_of(processor, text: str) -> list[int]:

@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from fmcycle.error import InputError
-from fmcycle.serving.refusal import ApiError
+from fmcycle.errors import InputError
+from fmcycle.serving.api_error import ApiError
 
 OPEN, HOSTS, ORIGINS = "FMCYCLE_OPEN", "FMCYCLE_HOSTS", "FMCYCLE_ORIGINS"
 NAME = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?", re.ASCII)

@@ -16,11 +16,11 @@ from anyio import CancelScope
 from starlette.concurrency import run_in_threadpool
 
 from fmcycle.engine.protocol import Request
-from fmcycle.error import Refused
-from fmcycle.serving import telemetry
-from fmcycle.serving.refusal import ApiError
+from fmcycle.errors import Refused
+from fmcycle.serving import metrics
+from fmcycle.serving.api_error import ApiError
+from fmcycle.serving.detokenize import TextStream
 from fmcycle.serving.schema import Chat, Completion, trace
-from fmcycle.serving.stream import TextStream
 
 if TYPE_CHECKING:
     from fmcycle.serving.assistant import Assistant
@@ -97,7 +97,7 @@ class Answer:
         try:
             async for token in engine.stream(handle):
                 if not self.tokens:
-                    telemetry.FIRST_TOKEN.observe(time.monotonic() - clock)
+                    metrics.FIRST_TOKEN.observe(time.monotonic() - clock)
                 self.tokens += 1
                 yield await run_in_threadpool(stream.push, token)
                 if stream.stopped:

@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import dataclass, field
 
-from fmcycle.serving.refusal import ApiError
+from fmcycle.serving.api_error import ApiError
 
 BODIES = 256  # in arrival at the same time; of one more the slowest is ended
 BYTES = 64 << 20  # of all of them together

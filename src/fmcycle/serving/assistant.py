@@ -3,15 +3,15 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from fmcycle import media, part
-from fmcycle.build import build
+from fmcycle.config.build import build
 from fmcycle.engine.protocol import Request
-from fmcycle.error import InputError
+from fmcycle.errors import InputError
+from fmcycle.processor import components, media
 from fmcycle.processor.chat import plain_ids, render
-from fmcycle.serving import place, telemetry
+from fmcycle.serving import metrics, place
 from fmcycle.serving.answer import Answer
+from fmcycle.serving.api_error import ApiError
 from fmcycle.serving.keeper import Keeper
-from fmcycle.serving.refusal import ApiError
 from fmcycle.serving.schema import Chat, Completion
 from fmcycle.serving.store import Store
 
@@ -37,7 +37,7 @@ class Assistant:
         guards = build(package["guardrail"])
         self.before, self.after = guards.get("input", []), guards.get("output", [])
         self.package, self.store, self.keeper = package, store, Keeper(store)
-        self.tokenizer = part.tokenizer_of(self.engine.processor)
+        self.tokenizer = components.tokenizer_of(self.engine.processor)
 
     @property
     def name(self) -> str:
@@ -77,7 +77,7 @@ class Assistant:
             tokens = f"{len(ids)} tokens of prompt" + (f" and {wanted} of answer" if wanted else "")
             message = f"{tokens} exceed the model's context of {self.engine.positions}: shorten the prompt or lower max_tokens"
             raise ApiError(400, message, "context_length_exceeded", "messages" if isinstance(request, Chat) else "prompt")
-        sampling = request.sampling(max_tokens=min(wanted or self.engine.max_tokens, free), stop_ids=part.ends(self.engine.processor))
+        sampling = request.sampling(max_tokens=min(wanted or self.engine.max_tokens, free), stop_ids=components.ends(self.engine.processor))
         return Answer(self, request, prompt, Request(ids, sampling, images))
 
     def _check_length(self, texts: list[str], param: str) -> None:
@@ -111,7 +111,7 @@ class Assistant:
         made = {key: self.package[key] for key in ("model", "processor", "config")}
         row |= {"refused": finish == "content_filter", "latency": round(row["latency"], 4)}
         self.keeper.answer(told | made | row, media, wait=wait)
-        telemetry.ANSWERS.labels(finish=finish).inc()
-        telemetry.TOKENS.labels(kind="prompt").inc(row["prompt_tokens"])
-        telemetry.TOKENS.labels(kind="answer").inc(row["answer_tokens"])
-        telemetry.LATENCY.observe(row["latency"])
+        metrics.ANSWERS.labels(finish=finish).inc()
+        metrics.TOKENS.labels(kind="prompt").inc(row["prompt_tokens"])
+        metrics.TOKENS.labels(kind="answer").inc(row["answer_tokens"])
+        metrics.LATENCY.observe(row["latency"])

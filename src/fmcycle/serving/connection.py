@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from fmcycle.serving.refusal import ApiError
+from fmcycle.serving.api_error import ApiError
 
 HEAD_SECONDS = 10.0  # from a connection, or the answer before, to the end of a request's headers
 READ_SECONDS = 30.0  # that a client may leave what it was sent unread

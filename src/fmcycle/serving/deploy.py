@@ -6,8 +6,11 @@ import shutil
 import time
 from pathlib import Path
 
-from fmcycle import artifact, code_digest, durable, model_store, noun
-from fmcycle.error import GateError, InputError
+from fmcycle.artifact import atomic
+from fmcycle.artifact import folder as artifact
+from fmcycle.config import code_digest, nouns
+from fmcycle.errors import GateError, InputError
+from fmcycle.model import store as model_store
 from fmcycle.serving.probe import probe
 
 PACKAGED = ("engine", "guardrail")  # all that a packaged model may name: nodes of these nouns
@@ -41,7 +44,7 @@ def deploy(package: str | Path = "artifacts/package", root: str | Path = ".") ->
     content = check_package(package)
     probe(package / "model", {key: content[key] for key in PACKAGED})
     tag, folder = content["tag"], root / "deployed" / content["tag"]
-    with durable.lock(root / "deployed" / "current"):
+    with atomic.lock(root / "deployed" / "current"):
         if not _sound(folder):
             with artifact.create(folder, ours=True) as partial:
                 shutil.copytree(package, partial, dirs_exist_ok=True, copy_function=shutil.copyfile)
@@ -49,7 +52,7 @@ def deploy(package: str | Path = "artifacts/package", root: str | Path = ".") ->
         state = _state(root) or {"current": None, "history": []}
         if state["current"] != tag:
             entry = {"tag": tag, "model": content["model"], "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
-            durable.write_json(root / "deployed.json", {"current": tag, "history": [*state["history"], entry]})
+            atomic.write_json(root / "deployed.json", {"current": tag, "history": [*state["history"], entry]})
         _put_away(folder)
     return folder
 
@@ -111,7 +114,7 @@ def check_package(folder: Path) -> dict:
     for key in ("template", "processor", "model", "config", "tag"):
         if found[key] != package[key]:
             raise InputError(f"{folder}: {key} {found[key][:12]}..., but {package[key][:12]}... was evaluated; run `dvc repro package`")
-    if problems := [line for key in PACKAGED for line in noun.problems(package[key], key, noun.NOUNS[key])]:
+    if problems := [line for key in PACKAGED for line in nouns.problems(package[key], key, nouns.NOUNS[key])]:
         raise InputError(f"{file}: {problems[0]}; a packaged model names engines and guards only; run `dvc repro package`")
     if "_target_" not in package["engine"]:
         raise InputError(f"{file}: engine names no `_target_`; run `dvc repro package`")

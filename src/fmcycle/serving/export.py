@@ -8,8 +8,9 @@ from pathlib import Path
 import polars as pl
 import yaml
 
-from fmcycle import artifact, durable
-from fmcycle.error import InputError
+from fmcycle.artifact import atomic
+from fmcycle.artifact import folder as artifact
+from fmcycle.errors import InputError
 from fmcycle.guardrail.pii import Mask
 from fmcycle.serving.store import Store
 from fmcycle.source.feedback import COLUMNS, read
@@ -26,7 +27,7 @@ def export(root: str | Path = ".", store: Store | None = None) -> str:
     """
     folder = Path(root) / SNAPSHOTS
     store = store or Store()
-    with durable.lock(Path(root) / "store/export"):  # not beside the snapshots, where DVC would see it
+    with atomic.lock(Path(root) / "store/export"):  # not beside the snapshots, where DVC would see it
         _all_there(folder)
         files = sorted(folder.glob("*.parquet"))
         known = {row["answer_id"]: row for file in files for row in read(file).to_dicts()}
@@ -34,14 +35,14 @@ def export(root: str | Path = ".", store: Store | None = None) -> str:
         new = [row for row in found if row != known.get(row["answer_id"])]
         for file in {folder / "media" / row["media"][0] for row in new if is_named(row)}:
             if not file.is_file() and (medium := store.media(file.name)):
-                durable.write_bytes(file, medium)
+                atomic.write_bytes(file, medium)
         if new:
             content = io.BytesIO()
             pl.DataFrame(new, schema=COLUMNS).write_parquet(content)
             number = max((int(file.name[:6]) for file in files), default=0) + 1
             # the number orders them, as a later row replaces an earlier one; the digest keeps two machines' snapshots apart
             name = f"{number:06}-{artifact.digest_of(new)[:12]}.parquet"
-            durable.write_bytes(folder / name, content.getvalue())
+            atomic.write_bytes(folder / name, content.getvalue())
             said = f"{folder / name}: {len(new)} interactions, {sum(bool(row['rating'] or row['corrected']) for row in new)} with feedback"
         else:
             said = f"{folder}: nothing new among {len(found)} interactions"

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from fmcycle.serving import telemetry
-from fmcycle.serving.shell import place
+from fmcycle.serving import metrics
+from fmcycle.serving.middleware import place
 from fmcycle.serving.store import Store, StoreDown
 
 log = logging.getLogger("bentoml.serve")
@@ -47,7 +47,7 @@ class Keeper:
         self.size = 0
         self.lock = threading.Lock()
         self.calls: queue.SimpleQueue[tuple[Callable, Future]] = queue.SimpleQueue()
-        telemetry.WRITABLE.set(1)
+        metrics.WRITABLE.set(1)
         threading.Thread(target=self._work, name="keeper", daemon=True).start()
 
     def answer(self, row: dict, media: Sequence[bytes] = (), *, wait: bool = True) -> None:
@@ -61,7 +61,7 @@ class Keeper:
                 self.size += size
         if full:
             return self._lost("the store has been away too long")
-        telemetry.UNKEPT.set(len(self.waiting))
+        metrics.UNKEPT.set(len(self.waiting))
         if first or not self.trouble:  # else the thread tries again by itself
             self._call(self._flush)
         if wait and not self.trouble:
@@ -131,7 +131,7 @@ class Keeper:
             with self.lock:
                 self.waiting.popleft()
                 self.size -= entry.size
-            telemetry.UNKEPT.set(len(self.waiting))
+            metrics.UNKEPT.set(len(self.waiting))
             entry.tried.set()
         return True
 
@@ -168,8 +168,8 @@ class Keeper:
 
     def _verdict(self, trouble: str) -> None:
         self.trouble, self.tried = trouble, time.monotonic()
-        telemetry.WRITABLE.set(0 if trouble else 1)
+        metrics.WRITABLE.set(0 if trouble else 1)
 
     def _lost(self, why: str) -> None:
-        telemetry.LOST.inc()
+        metrics.LOST.inc()
         log.error("an answer went out and is not kept: %s", why)

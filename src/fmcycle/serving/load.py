@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fmcycle.error import InputError
+from fmcycle.errors import InputError
 
 if TYPE_CHECKING:
     from fmcycle.serving.assistant import Assistant
@@ -36,7 +36,7 @@ def load(root: Path, home: Path, patience: float = PATIENCE) -> Assistant:
     except MemoryError as error:
         raise InputError(f"{where}: there is not enough memory to serve this model") from error
     except Exception as error:
-        from fmcycle.serving.shell import place
+        from fmcycle.serving.middleware import place
 
         why, back = str(error).strip().partition("\n")[0][:300], "go back to another with `fmcycle deploy deployed/old/TAG`"
         raise InputError(f"{where}: this model can't be served: {why} ({place(error)}); {back}") from error

@@ -6,8 +6,8 @@ from typing import Any
 
 import yaml
 
-from fmcycle import build, signature
-from fmcycle.error import InputError
+from fmcycle.config import build, signature
+from fmcycle.errors import InputError
 
 CPU = "cpu"
 

@@ -9,10 +9,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from fmcycle import media, model_store, part
-from fmcycle.build import build
+from fmcycle.config.build import build
 from fmcycle.engine import protocol
-from fmcycle.error import InputError, Refused
+from fmcycle.errors import InputError, Refused
+from fmcycle.processor import components, media, store
 from fmcycle.serving import place
 
 SECONDS = 300
@@ -86,8 +86,8 @@ def _tokens(engine, ids: list[int]) -> None:
     if engine.room(ids) < 1:
         raise InputError(f"a prompt of {len(ids)} tokens leaves no room for an answer in the model's {engine.positions} positions")
     _finite_row(getattr(engine, "model", None), ids)
-    size = len(part.tokenizer_of(engine.processor))
-    sampling = protocol.Sampling(max_tokens=2, stop_ids=frozenset(part.ends(engine.processor)))
+    size = len(components.tokenizer_of(engine.processor))
+    sampling = protocol.Sampling(max_tokens=2, stop_ids=frozenset(components.ends(engine.processor)))
     (tokens,) = protocol.generate(engine, [protocol.Request(ids, sampling)])
     for token in tokens:
         if not isinstance(token, int) or not 0 <= token < size:
@@ -170,7 +170,7 @@ def main() -> int:
     folder = Path(sys.argv[1])
     try:
         limit_memory(folder, place.machine().device)
-        model_store.load_processor(folder)
+        store.load_processor(folder)
         ask(folder, json.load(sys.stdin))
     except InputError as error:
         print(str(error).replace("\n", "; "), file=sys.stderr)

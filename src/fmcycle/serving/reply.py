@@ -12,10 +12,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from fmcycle.serving.answer import WAIT, Answer, no_place
+from fmcycle.serving.api_error import ApiError
 from fmcycle.serving.assistant import Assistant
-from fmcycle.serving.refusal import ApiError
+from fmcycle.serving.middleware import place
 from fmcycle.serving.schema import Chat, Completion
-from fmcycle.serving.shell import place
 
 log = logging.getLogger("bentoml.serve")
 

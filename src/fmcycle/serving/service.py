@@ -11,8 +11,8 @@ from pathlib import Path
 
 import bentoml
 
-from fmcycle import artifact
-from fmcycle.error import InputError
+from fmcycle.artifact import folder as artifact
+from fmcycle.errors import InputError
 from fmcycle.serving import place, start
 
 FILES = 4096  # that a worker may have open: more connections than it keeps may come at once
@@ -48,7 +48,7 @@ def version(project: Path, name: str) -> str:
 
 def create(root: Path):
     """The service class, with its routes, over what is deployed in `root`."""
-    from fmcycle.serving import app as routes
+    from fmcycle.serving import routes
     from fmcycle.serving.access import Access
     from fmcycle.serving.connection import Connection
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from fmcycle.error import InputError
+from fmcycle.errors import InputError
 from fmcycle.serving import deploy
 from fmcycle.serving.access import check_address
 

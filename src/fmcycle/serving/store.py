@@ -10,8 +10,8 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from fmcycle.artifact import digest_of
-from fmcycle.error import InputError
+from fmcycle.artifact.folder import digest_of
+from fmcycle.errors import InputError
 
 DEFAULT = "store/feedback.db"
 AWAY = {"connect_timeout": 2, "keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3}  # how PostgreSQL is missed, seconds

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
-from fmcycle import artifact
+from fmcycle.artifact import folder as artifact
 
 CONTEXT = {
     "@language": "en", "@vocab": "https://schema.org/", "sc": "https://schema.org/", "cr": "http://mlcommons.org/croissant/",

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import polars as pl
 
-from fmcycle.error import InputError
-from fmcycle.number import ExistingPath
-from fmcycle.source import table
+from fmcycle.errors import InputError
+from fmcycle.ranges import ExistingPath
 from fmcycle.source.choice import digest
 from fmcycle.source.local import write_record
+from fmcycle.tables import schema
 
 TEXT = pl.String
 COLUMNS: dict[str, pl.DataType | type[pl.DataType]] = {
-    "answer_id": TEXT, "time": TEXT, "prompt": table.MESSAGES, "answer": TEXT, "rating": pl.Int64, "comment": TEXT, "corrected": TEXT,
+    "answer_id": TEXT, "time": TEXT, "prompt": schema.MESSAGES, "answer": TEXT, "rating": pl.Int64, "comment": TEXT, "corrected": TEXT,
     "preferred": TEXT, "role": TEXT, "model": TEXT, "processor": TEXT, "config": TEXT, "prompt_tokens": pl.Int64,
     "answer_tokens": pl.Int64, "latency": pl.Float64, "refused": pl.Boolean, "kind": TEXT, "media": pl.List(TEXT),
 }  # fmt: skip
@@ -35,12 +35,12 @@ def feedback(folder: str | Path, *, path: ExistingPath | None) -> None:
     """
     folder = Path(folder)
     rows = merged([read(file) for file in sorted(Path(path).glob("snapshots/*.parquet"))] if path else [])
-    table.write_parquet(rows, folder / "feedback.parquet")
+    schema.write_parquet(rows, folder / "feedback.parquet")
     lessons = latest_of_each_prompt(rows)
     chats = [row for row in lessons if row["kind"] == "chat"]
     tables = {"instructions": instructions(chats), "preferences": preferences(chats)}
     tables |= labelled([row for row in lessons if row["kind"] != "chat"], Path(path or "") / "snapshots/media")
-    table.write(folder, tables, source="feedback", licence=LICENCE, origin="proprietary")
+    schema.write(folder, tables, source="feedback", licence=LICENCE, origin="proprietary")
     note = "Answers, ratings and corrections by the users of the served model; their terms are those of the service."
     write_record(folder, LICENCE, "proprietary", note=note)
 

@@ -8,10 +8,11 @@ import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from fmcycle import artifact, model_store
-from fmcycle.error import InputError
-from fmcycle.given import placed
-from fmcycle.number import ExistingPath, NonNegativeFloat, NonNegativeInt, PositiveInt
+from fmcycle.artifact import folder as artifact
+from fmcycle.errors import InputError
+from fmcycle.model import store as model_store
+from fmcycle.model.inputs import placed
+from fmcycle.ranges import ExistingPath, NonNegativeFloat, NonNegativeInt, PositiveInt
 
 TRIES = 3
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import yaml
 
-from fmcycle.error import InputError
-from fmcycle.licence import UNKNOWN, family, spelled
-from fmcycle.source.table import ORIGINS
+from fmcycle.errors import InputError
+from fmcycle.licence.policy import UNKNOWN, family, spelled
+from fmcycle.tables.schema import ORIGINS
 
 RECORDS = ("licence.json", "license.json")
 TEXT = re.compile(r"((un)?licen[sc]e([-_][a-z0-9-]+(\.\d+)?)?|copying)(\.(txt|md|rst))?", re.I)

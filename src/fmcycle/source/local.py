@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterable
 from pathlib import Path, PurePath, PurePosixPath
 from typing import BinaryIO, Literal
 
-from fmcycle import durable, manifest
-from fmcycle.error import InputError
-from fmcycle.number import ExistingPath
-from fmcycle.source import licence_file, media
-from fmcycle.source.stream import PACKED
+from fmcycle.artifact import atomic, manifest
+from fmcycle.errors import InputError
+from fmcycle.ranges import ExistingPath
+from fmcycle.source import licence_file
+from fmcycle.source.format import media
+from fmcycle.source.format.stream import PACKED
 
 TABULAR = {".jsonl", ".ndjson", ".json", ".parquet", ".arrow", ".csv", ".tsv", ".zip", ".tar", ".tgz"}
 
@@ -123,7 +124,7 @@ def is_hidden(inside: PurePath) -> bool:
 def write_record(folder: Path, licence: str, origin: str, **more) -> None:
     """The licence record of a source: what every row gets that does not say it itself."""
     record = {"licence": licence, "origin": origin, "packages": [], "url": "", "note": "", "text": ""}
-    durable.write_json(folder / "licence.json", record | more)
+    atomic.write_json(folder / "licence.json", record | more)
 
 
 def record_of(folder: Path, root: Path) -> dict[str, str]:

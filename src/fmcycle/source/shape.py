@@ -5,11 +5,11 @@ import re
 from collections.abc import Collection
 from typing import NamedTuple
 
-from fmcycle.error import InputError
+from fmcycle.errors import InputError
 from fmcycle.source.choice import digest
 from fmcycle.source.given_split import place_of
-from fmcycle.source.table import READ
 from fmcycle.source.turn import EMPTY, given, parsed, tools, turns
+from fmcycle.tables.schema import READ
 
 Map = tuple[tuple[str, str], ...]  # ours, the column that it stands in
 TALKS = ("messages", "conversations", "conversation", "dialogue", "dialog", "turns")

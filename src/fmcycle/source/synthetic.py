@@ -10,14 +10,16 @@ from typing import Literal, Protocol
 import polars as pl
 from rich.console import Console
 
-from fmcycle import artifact, durable
-from fmcycle.error import InputError
-from fmcycle.number import ExistingPath, Fraction, PositiveInt
-from fmcycle.source import reader, table
+from fmcycle.artifact import atomic
+from fmcycle.artifact import folder as artifact
+from fmcycle.artifact.wheel import cache
+from fmcycle.errors import InputError
+from fmcycle.ranges import ExistingPath, Fraction, PositiveInt
+from fmcycle.source import reader
 from fmcycle.source.choice import sample
 from fmcycle.source.local import write_record
 from fmcycle.source.readable import readable
-from fmcycle.wheel import cache
+from fmcycle.tables import schema
 
 PROVENANCE = {"model": pl.String, "seed": pl.String, "prompt": pl.String}  # who wrote it, from which row, digest of what was asked
 PAIR = re.compile(r"\s*Question:\s*(?P<question>.+?)\s*\n\s*Answer:\s*(?P<answer>.+)", re.S)
@@ -73,10 +75,10 @@ def synthetic(
     answers = asked([prompt.replace("{text}", row["text"][:longest]) for row in chosen], generate)
     made = [entry for row, answer in zip(chosen, answers, strict=True) if (entry := row_of(row, answer, kind, folder.name, generate.name))]
     frame = pl.DataFrame(
-        [table.DEFAULT | {"source": folder.name, "licence": licence, "origin": "synthetic"} | entry for entry in made],
-        schema={**table.SCHEMA[kind], **({} if "time" in table.SCHEMA[kind] else {"time": pl.String}), **PROVENANCE},
+        [schema.DEFAULT | {"source": folder.name, "licence": licence, "origin": "synthetic"} | entry for entry in made],
+        schema={**schema.SCHEMA[kind], **({} if "time" in schema.SCHEMA[kind] else {"time": pl.String}), **PROVENANCE},
     )
-    table.write_parquet(frame.sort("id"), folder / f"{kind}.parquet")
+    schema.write_parquet(frame.sort("id"), folder / f"{kind}.parquet")
     limited = f"; the limit of {share:.0%} beside {whole} {kind} of all sources allows {allowed} of {wanted}" if allowed < wanted else ""
     note = f"{len(made)} {kind} of {len(chosen)} answers by {generate.name} could be used{limited}"
     write_record(folder, licence, "synthetic", note=note)
@@ -106,13 +108,13 @@ def row_of(seed: dict, answer: dict, kind: str, source: str, model: str) -> dict
     pair = PAIR.match(text)
     if not pair:
         return None
-    return common | {"messages": table.ask(pair["question"], pair["answer"].strip()), "task": "synthetic", "document": seed["id"]}
+    return common | {"messages": schema.ask(pair["question"], pair["answer"].strip()), "task": "synthetic", "document": seed["id"]}
 
 
 def asked(prompts: list[str], generate: Generate) -> list[dict]:
     """{"prompt" (its digest), "answer", "time"} of each prompt: from earlier runs where they are there, the rest made and kept."""
     file = cache().with_name("synthetic") / f"{artifact.digest_of(generate.settings)[:32]}.jsonl"
-    with durable.lock(file):
+    with atomic.lock(file):
         known = kept(file)
         digests = [artifact.digest_of(prompt) for prompt in prompts]
         missing = [(digest, prompt) for digest, prompt in zip(digests, prompts, strict=True) if digest not in known]
@@ -143,4 +145,4 @@ def append(file: Path, entries: list[dict]) -> None:
     """Add lines to what is kept, whole lines only: what a kill cut short becomes a line of its own."""
     old = file.read_bytes() if file.is_file() else b""
     end = b"\n" if old and not old.endswith(b"\n") else b""
-    durable.write_bytes(file, old + end + b"".join(json.dumps(entry).encode() + b"\n" for entry in entries))
+    atomic.write_bytes(file, old + end + b"".join(json.dumps(entry).encode() + b"\n" for entry in entries))

@@ -7,11 +7,11 @@ from pathlib import Path
 import polars as pl
 from rich.console import Console
 
-from fmcycle import artifact
-from fmcycle.build import build
-from fmcycle.error import InputError
-from fmcycle.number import Node
-from fmcycle.stage.erase import erase, listed
+from fmcycle.artifact import folder as artifact
+from fmcycle.config.build import build
+from fmcycle.errors import InputError
+from fmcycle.ranges import Node
+from fmcycle.source.erase import erase, listed
 
 
 @dataclass

@@ -1,13 +1,13 @@
 """compress: the model that will be served, smaller where that is asked for; what is evaluated is what is packaged."""
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from fmcycle import artifact, durable, model_store
-from fmcycle.build import build
-from fmcycle.number import Node
-from fmcycle.stage.machine import machine_of
+from fmcycle.artifact import folder as artifact
+from fmcycle.config.build import build
+from fmcycle.config.machine import machine_of
+from fmcycle.model import store as model_store
+from fmcycle.ranges import Node
 
 NEEDS = (("model",),)
 WRITES = ("model", "metrics.json")
@@ -43,22 +43,3 @@ def run(cfg: Config) -> dict[str, float]:
 def megabytes(folder: Path) -> float:
     """Size of the weights in `folder`."""
     return round(sum(file.stat().st_size for file in folder.glob("*.safetensors")) / 1e6, 3)
-
-
-def none(source: Path, folder: Path) -> None:
-    """The same model: every file as it is."""
-    with artifact.create(folder) as partial:
-        shutil.copytree(
-            source, partial, dirs_exist_ok=True, copy_function=shutil.copyfile, ignore=shutil.ignore_patterns(artifact.MANIFEST)
-        )
-
-
-def int8(source: Path, folder: Path) -> None:
-    """The model with its matrices in 8 bits; see fmcycle.int8. Half the size on disk; its layers multiply integers on the CPU."""
-    from fmcycle import int8
-
-    model, processor = model_store.load_model(source)
-    with artifact.create(folder) as partial:
-        int8.round_weights(model).save_pretrained(partial)
-        processor.save_pretrained(partial)
-        durable.write_json(partial / int8.FILE, int8.SCHEME)

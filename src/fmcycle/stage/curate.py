@@ -12,18 +12,22 @@ from typing import Literal
 import polars as pl
 from rich.console import Console
 
-from fmcycle import artifact, durable, memory
-from fmcycle.build import build
-from fmcycle.curation import conversation, corpus, duplicate, media, page, profile
-from fmcycle.curation.unique import Unique
-from fmcycle.error import InputError
-from fmcycle.number import Node, NonNegativeInt
-from fmcycle.source import croissant, reader, shape, table
-from fmcycle.stage import row_group
-from fmcycle.stage.passes import Work, cut
-from fmcycle.stage.walk import given, quarantine, walk
+from fmcycle.artifact import atomic
+from fmcycle.artifact import folder as artifact
+from fmcycle.config.build import build
+from fmcycle.curation import conversation, corpus_step, duplicate, media, profile, profile_page
+from fmcycle.curation.driver import given, quarantine, walk
+from fmcycle.curation.ids import Unique
+from fmcycle.curation.shard_pass import Work, cut
+from fmcycle.errors import InputError
+from fmcycle.hardware import memory
+from fmcycle.ranges import Node, NonNegativeInt
+from fmcycle.source import croissant, reader, shape
+from fmcycle.tables import parquet
+from fmcycle.tables import schema as table
+from fmcycle.tables import text as tables_text
 
-VERDICT = corpus.VERDICT
+VERDICT = corpus_step.VERDICT
 SHOWN = 12  # columns that nothing reads, which are named
 TIMES = 6  # as often as their size, `others` has rows in memory
 TEXTS = {"instructions": ["messages"], "preferences": ["prompt", "chosen", "rejected"], "prompts": ["text"]}
@@ -103,22 +107,22 @@ def run(cfg: Config) -> None:
     gone = pl.concat([gone, work.divided("examples", out).select(gone.columns)])
     findings |= signs
     with artifact.create(cfg.out) as partial:
-        row_group.write(kept(work, shards), partial / "documents.parquet")
-        row_group.write(dropped(work, shards, gone), partial / "dropped.parquet")
+        parquet.write(kept(work, shards), partial / "documents.parquet")
+        parquet.write(dropped(work, shards, gone), partial / "dropped.parquet")
         for name, frame in tables.items():
             table.write_parquet(frame, partial / f"{name}.parquet")
         seen = [profile.of_table(name, frame) for name, frame in tables.items()]
         if any(about["tables"]["examples"] for about in shards):
-            row_group.write(examples(work, shards, work.divided("examples", shown), seen), partial / "examples.parquet")
+            parquet.write(examples(work, shards, work.divided("examples", shown), seen), partial / "examples.parquet")
         with open(partial / "quarantine.jsonl", "w") as file:
             file.writelines(quarantine(work, shards))
         found = summary(work, shards, seen, gone, findings)
         reasons = commonest(work, shards, found)
         if not found["kept"]:
             raise InputError(nothing(cfg, found["read"], reasons, (partial / "quarantine.jsonl").read_text()))
-        durable.write_json(partial / "profile.json", found)
-        durable.write_text(partial / "profile.html", page.page(found))
-        durable.write_json(partial / "croissant.json", croissant.describe(partial))
+        atomic.write_json(partial / "profile.json", found)
+        atomic.write_text(partial / "profile.html", profile_page.page(found))
+        atomic.write_json(partial / "croissant.json", croissant.describe(partial))
     shutil.rmtree(work.folder)
     kept_of = ", ".join(f"{table['rows']:,} {name}" for name, table in found["tables"].items() if table["rows"])
     said(f"read {found['read']}, kept {found['kept']} ({kept_of}), dropped {found['dropped']}, quarantined {found['quarantined']}")
@@ -157,7 +161,7 @@ def commonest(work: Work, shards: list[dict], found: dict) -> list[str]:
 def nothing(cfg: Config, read: int, reasons: list[str], quarantined: str) -> str:
     """Why there is no table, with the file of all reasons."""
     file = Path(cfg.runs) / "quarantine.jsonl"
-    durable.write_text(file, quarantined)
+    atomic.write_text(file, quarantined)
     more = [f"{file} names file, line and reason of each"] if quarantined else []
     return "\n".join([f"{cfg.inputs['data']}: none of {read:,} rows is kept, so there is no table:", *reasons, *more])
 
@@ -198,8 +202,8 @@ def judged(work: Work, shards: list[dict], steps: dict) -> tuple[pl.DataFrame, p
     """(the rows with pictures or sound that stay, with a digest of their bytes; those that go, in the columns of dropped.parquet)."""
     schema = {"row": pl.UInt64, **table.READ["examples"]}
     parts = chain([pl.DataFrame(schema=schema)], (pl.read_parquet(file).select(*schema) for file in with_media(work, shards)))
-    maps = [step for step in steps.values() if not corpus.is_corpus(step)]
-    stay, go = media.judge(corpus.whole(Unique(), pl.concat(media.sketch(part, maps) for part in parts)))
+    maps = [step for step in steps.values() if not corpus_step.is_corpus(step)]
+    stay, go = media.judge(corpus_step.whole(Unique(), pl.concat(media.sketch(part, maps) for part in parts)))
     return stay, go.select(*table.READ["documents"], *VERDICT, step=pl.lit("examples")).with_columns(domain=pl.lit("examples")).sort("id")
 
 
@@ -241,7 +245,7 @@ def others(work: Work, shards: list[dict], steps: dict) -> tuple[dict[str, pl.Da
     """The tables beside the documents, which fit into memory, what was dropped from them in the columns of dropped.parquet, and what
     corpus steps found in each."""
     tables, gone, findings = {}, [], {}
-    whole = {name: corpus.whole(Unique(), gathered(work, shards, name).sort("id", maintain_order=True)).sort("id") for name in TEXTS}
+    whole = {name: corpus_step.whole(Unique(), gathered(work, shards, name).sort("id", maintain_order=True)).sort("id") for name in TEXTS}
     about = [frame["document"] for frame in whole.values() if "document" in frame.columns]
     orphaned = lost(work, shards, pl.concat(about).unique())
     for name, frame in whole.items():
@@ -270,12 +274,12 @@ def lost(work: Work, shards: list[dict], asked: pl.Series) -> pl.Series:
 def rows(name: str, frame: pl.DataFrame, steps: dict, dropped: pl.Series) -> tuple[pl.DataFrame, pl.DataFrame, dict]:
     """(kept, dropped in the columns of documents, findings) of another table: texts cleaned, copies out, and what asks about a dropped
     document; then the corpus steps, which see a row's `text`, `prompt` and `answer`."""
-    maps = [step for step in steps.values() if not corpus.is_corpus(step)]
+    maps = [step for step in steps.values() if not corpus_step.is_corpus(step)]
     for column in TEXTS[name]:
         frame = conversation.rewrite(frame, column, maps)
     base: dict = {column: pl.lit(table.DEFAULT.get(column, ""), pl.String) for column in table.READ["documents"]}
     own = {column: pl.col(column) for column in base if column in frame.columns}
-    shown = frame.select(**base | own | {"text": conversation.as_text(frame), "domain": pl.lit(name)})
+    shown = frame.select(**base | own | {"text": tables_text.as_text(frame), "domain": pl.lit(name)})
     shown = shown.with_columns(pl.lit(None, pl.String).alias(column) for column in (*VERDICT, "step"))
     if "document" in frame.columns:
         orphan = frame["document"].is_in(dropped.implode())
@@ -285,8 +289,10 @@ def rows(name: str, frame: pl.DataFrame, steps: dict, dropped: pl.Series) -> tup
     left = shown.filter(~pl.col("id").is_in(gone["id"].implode())).drop(VERDICT)
     gone = pl.concat([gone, conversation.dropped(left, maps).select(gone.columns)])
     found: dict = {}
-    for step in filter(corpus.is_corpus, steps.values()):
+    for step in filter(corpus_step.is_corpus, steps.values()):
         left = shown.filter(~pl.col("id").is_in(gone["id"].implode())).drop(VERDICT)
-        judged, told = corpus.judged(step, left.with_columns(conversation.asked(frame.filter(pl.col("id").is_in(left["id"].implode())))))
+        judged, told = corpus_step.judged(
+            step, left.with_columns(conversation.asked(frame.filter(pl.col("id").is_in(left["id"].implode()))))
+        )
         gone, found = pl.concat([gone, judged.filter(pl.col("reason").is_not_null()).select(gone.columns)]), found | told
     return frame.filter(~pl.col("id").is_in(gone["id"].implode())), gone.with_columns(step=pl.lit(name)).sort("id"), found

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import polars as pl
 
-from fmcycle import artifact, durable, model_store
-from fmcycle.build import build
-from fmcycle.error import InputError
-from fmcycle.number import Node
-from fmcycle.stage import clean
-from fmcycle.stage.machine import machine_of
+from fmcycle.artifact import atomic
+from fmcycle.artifact import folder as artifact
+from fmcycle.config.build import build
+from fmcycle.config.machine import machine_of
+from fmcycle.errors import InputError
+from fmcycle.evaluation import decontaminate
+from fmcycle.model import store as model_store
+from fmcycle.ranges import Node
 
 NEEDS = (("model",),)
 BESIDE = ("data",)  # evaluations may read it
@@ -57,26 +59,26 @@ def run(cfg: Config) -> dict[str, float]:
     found, metrics, files = contaminated(cfg, given)
     for name, evaluation in track(evaluations.items(), description="evaluate"):
         metrics |= checked(name, evaluation(model, processor), metrics)
-        if (node := clean.replaced(cfg.evaluation[name], files)) != cfg.evaluation[name]:
-            metrics |= clean.named(build(node)(model, processor))
+        if (node := decontaminate.replaced(cfg.evaluation[name], files)) != cfg.evaluation[name]:
+            metrics |= decontaminate.named(build(node)(model, processor))
     samples = sample(model, processor) if sample else []
     digests = {name: artifact.digest(path) for name, path in sorted(given.items())}
     from fmcycle.evaluation.report import page
 
-    durable.write_text(out / "samples.jsonl", "".join(json.dumps(row, ensure_ascii=False, sort_keys=True) + "\n" for row in samples))
-    durable.write_text(out / "report.html", page(metrics, before["_metrics"], before["_curve"], samples, digests, found.to_dicts()))
-    durable.write_text(out / "contaminated.jsonl", found.write_ndjson())
-    durable.write_json(out / "evaluated.json", digests)
+    atomic.write_text(out / "samples.jsonl", "".join(json.dumps(row, ensure_ascii=False, sort_keys=True) + "\n" for row in samples))
+    atomic.write_text(out / "report.html", page(metrics, before["_metrics"], before["_curve"], samples, digests, found.to_dicts()))
+    atomic.write_text(out / "contaminated.jsonl", found.write_ndjson())
+    atomic.write_json(out / "evaluated.json", digests)
     return metrics
 
 
 def contaminated(cfg: Config, given: dict[str, str]) -> tuple[pl.DataFrame, dict[str, float], dict[str, str]]:
     """(the held-out rows that a training text holds, how many, the tables of which there are any: {file: the clean one})."""
     if not cfg.contamination:
-        return pl.DataFrame(schema=clean.TOUCHED), {}, {}
-    tables = {name: given[name] for name in clean.TABLES if name in given and clean.is_split(given[name])}
-    found, rows = clean.touched(tables, build(cfg.contamination))
-    return found, clean.counts(found, rows), clean.without(tables, found, rows, Path(cfg.runs) / "clean")
+        return pl.DataFrame(schema=decontaminate.TOUCHED), {}, {}
+    tables = {name: given[name] for name in decontaminate.TABLES if name in given and decontaminate.is_split(given[name])}
+    found, rows = decontaminate.touched(tables, build(cfg.contamination))
+    return found, decontaminate.counts(found, rows), decontaminate.without(tables, found, rows, Path(cfg.runs) / "clean")
 
 
 def checked(name: str, found: dict[str, float], metrics: dict[str, float]) -> dict[str, float]:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import polars as pl
 
-from fmcycle import durable
-from fmcycle.build import build
-from fmcycle.number import Node, PositiveInt
+from fmcycle.artifact import atomic
+from fmcycle.config.build import build
+from fmcycle.ranges import Node, PositiveInt
 from fmcycle.source.feedback import TAUGHT, read
 
 NEEDS = (("feedback",), ("reference",))
@@ -40,8 +40,8 @@ def run(cfg: Config) -> None:
             if len(now) >= cfg.fewest:
                 findings[name] = monitor(before, now)
     result = {"interactions": len(window), "findings": findings} | verdict(window, findings, cfg.fewest, cfg.corrections)
-    durable.write_json(Path(cfg.out) / "findings.json", result)
-    durable.write_text(Path(cfg.out) / "monitor.html", page(result))
+    atomic.write_json(Path(cfg.out) / "findings.json", result)
+    atomic.write_text(Path(cfg.out) / "monitor.html", page(result))
 
 
 def latest(feedback: pl.DataFrame) -> pl.DataFrame:

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from fmcycle import artifact
-from fmcycle.build import build
-from fmcycle.number import Node
-from fmcycle.part import tokenizer_of
+from fmcycle.artifact import folder as artifact
+from fmcycle.config.build import build
+from fmcycle.processor.components import tokenizer_of
+from fmcycle.ranges import Node
 
 NEEDS = (("documents", "examples"),)  # of each the first that is there
 

@@ -10,11 +10,15 @@ from types import SimpleNamespace
 import yaml
 from rich import print as say
 
-from fmcycle import artifact, durable, model_store, search
-from fmcycle.build import build
-from fmcycle.error import InputError, Interrupted
-from fmcycle.number import ExistingPath, Node, NonNegativeFloat, NonNegativeInt, PositiveInt, Section, Space
-from fmcycle.stage.machine import machine_of
+from fmcycle.artifact import atomic
+from fmcycle.artifact import folder as artifact
+from fmcycle.config.build import build
+from fmcycle.config.machine import machine_of
+from fmcycle.errors import InputError, Interrupted
+from fmcycle.model import store as model_store
+from fmcycle.ranges import ExistingPath, Node, NonNegativeFloat, NonNegativeInt, PositiveInt, Section, Space
+from fmcycle.search import space as search_space
+from fmcycle.search import study as search
 
 WRITES = ("model", "best.yaml", "trials.json", "metrics.json")
 
@@ -53,10 +57,10 @@ def run(cfg: Config) -> dict[str, float]:
     """
     if cfg.incumbent not in cfg.entrants:
         raise InputError(f"incumbent {cfg.incumbent} is none of the entrants {', '.join(cfg.entrants)}: name one of them")
-    space = search.leaves(build(cfg.space))
+    space = search_space.leaves(build(cfg.space))
     for name, section in cfg.candidates.items():
         try:
-            search.changed(section, dict.fromkeys(space))
+            search_space.changed(section, dict.fromkeys(space))
         except KeyError as error:
             raise InputError(f"space.{error.args[0]}: candidates.{name} has no such key; correct it in conf/search") from None
     check_fresh(cfg)
@@ -96,7 +100,7 @@ def entrant(cfg: Config, name: str, folder: str) -> dict:
     file = Path(cfg.runs) / f"entrant-{name}-{machine_of(cfg).computes}.json"
     if not file.is_file():
         metrics = measured(cfg, cfg.judge, folder)
-        durable.write_json(file, {"name": name, "overrides": {}, "score": score(cfg, metrics), "metrics": metrics})
+        atomic.write_json(file, {"name": name, "overrides": {}, "score": score(cfg, metrics), "metrics": metrics})
         say(f"select: {name} as it is, score {score(cfg, metrics):.4f}")
     return json.loads(file.read_text())
 
@@ -132,7 +136,8 @@ def train(cfg: Config, section: dict, overrides: dict, folder: Path) -> None:
     from fmcycle.stage.train import run as train_run
 
     shared = {"processor": cfg.processor, "model": cfg.model, "trainer": cfg.trainer, "logger": {}, "evaluation": {}, "minutes": 0}
-    train_run(SimpleNamespace(**shared | search.changed(section, overrides) | {"out": str(folder / "out"), "runs": str(folder / "runs")}))  # type: ignore[arg-type]
+    places = {"out": str(folder / "out"), "runs": str(folder / "runs")}
+    train_run(SimpleNamespace(**shared | search_space.changed(section, overrides) | places))  # type: ignore[arg-type]
 
 
 def measured(cfg: Config, evaluations: dict, folder: str | Path) -> dict[str, float]:
@@ -193,7 +198,7 @@ def keep(cfg: Config, winner: dict, rows: list[dict]) -> None:
             source, partial, dirs_exist_ok=True, copy_function=shutil.copyfile, ignore=shutil.ignore_patterns(artifact.MANIFEST)
         )
     best = {"winner": winner["name"], "candidate": winner.get("candidate", winner["name"]), "overrides": winner["overrides"]}
-    durable.write_text(out / "best.yaml", yaml.safe_dump(best, sort_keys=True))
-    durable.write_json(out / "trials.json", rows)
+    atomic.write_text(out / "best.yaml", yaml.safe_dump(best, sort_keys=True))
+    atomic.write_json(out / "trials.json", rows)
     for folder in Path(cfg.runs).glob("trial-*"):
         shutil.rmtree(folder)

@@ -6,13 +6,15 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from fmcycle import artifact, durable, model_store
-from fmcycle.error import InputError
-from fmcycle.number import Node, PositiveInt
+from fmcycle.artifact import atomic
+from fmcycle.artifact import folder as artifact
+from fmcycle.errors import InputError
+from fmcycle.processor import store
 from fmcycle.processor.encode import encoder
+from fmcycle.ranges import Node, PositiveInt
+from fmcycle.training.recipe import ENCODED_BY
 
 SPLITS = ("train", "validation", "test")
-ENCODED_BY = "processor.json"  # which tokenizer's ids these are: another one's would be other words
 
 
 NEEDS = (("documents",), ("processor",))
@@ -31,17 +33,17 @@ class Config:
 
 def run(cfg: Config) -> None:
     """Encode inputs.documents with inputs.processor; write <split>/shard-*.npy and their document ids."""
-    from fmcycle.data import shard
+    from fmcycle.data import token_shards
 
-    processor = model_store.load_processor(cfg.inputs["processor"])
+    processor = store.load_processor(cfg.inputs["processor"])
     documents = pl.read_parquet(cfg.inputs["documents"], columns=["id", "text", "split"])
     if not len(documents.filter(pl.col("split") == "train")):
         raise InputError(f"{cfg.inputs['documents']}: no document has split `train`; run `fmcycle curate` on more text")
     with artifact.create(cfg.out) as partial:
-        durable.write_json(partial / ENCODED_BY, {"tokenizer": model_store.tokenizer_digest(cfg.inputs["processor"])})
+        atomic.write_json(partial / ENCODED_BY, {"tokenizer": store.tokenizer_digest(cfg.inputs["processor"])})
         for split in SPLITS:
             rows = documents.filter(pl.col("split") == split)
-            total = shard.write(partial / split, encoded(rows, processor), vocab_size=len(processor), max_tokens=cfg.max_tokens)
+            total = token_shards.write(partial / split, encoded(rows, processor), vocab_size=len(processor), max_tokens=cfg.max_tokens)
             size = rows["text"].str.len_bytes().sum()
             print(f"{split}: {len(rows)} documents, {total} tokens, {size / max(total, 1):.2f} bytes a token")
 

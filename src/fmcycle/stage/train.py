@@ -1,17 +1,21 @@
 """Train: pretrain, finetune and align are this one stage with three yamls."""
 
-import json
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from fmcycle import artifact, code_digest, durable, model_store
-from fmcycle.build import build
-from fmcycle.error import InputError
-from fmcycle.number import Node
-from fmcycle.stage.machine import machine_of
-from fmcycle.stage.tokens import ENCODED_BY
-from fmcycle.training import rank, stop
+from fmcycle.artifact import atomic
+from fmcycle.artifact import folder as artifact
+from fmcycle.config import code_digest
+from fmcycle.config.build import build
+from fmcycle.config.machine import machine_of
+from fmcycle.distributed import rank
+from fmcycle.errors import InputError
+from fmcycle.model import store as model_store
+from fmcycle.processor import store
+from fmcycle.ranges import Node
+from fmcycle.training import signals
+from fmcycle.training.recipe import of_one_tokenizer, recipe
 
 NEEDS = (("model", "processor"),)
 WRITES = ("model", "adapter", "curve.json", "metrics.json")
@@ -40,17 +44,17 @@ class Config:
     minutes: float = 5
 
 
-@stop.at_once()
+@signals.at_once()
 def run(cfg: Config) -> dict | None:
     """Train `cfg.model` on `cfg.data` toward `cfg.objective`; write model/, adapter/ where there is one, and curve.json."""
-    from fmcycle.data.module import Data
+    from fmcycle.config import columns as column
+    from fmcycle.cost.account import Account
+    from fmcycle.data.datamodule import Data
     from fmcycle.data.protocol import Classed
-    from fmcycle.objective import column
-    from fmcycle.stage.account import Account
-    from fmcycle.stage.permit import permit
+    from fmcycle.licence.audit import permit
+    from fmcycle.tracking import loggers as logger
     from fmcycle.training import checkpoint
     from fmcycle.training.module import Module, fit
-    from fmcycle.watching import logger
 
     permit(cfg)
     if not cfg.budget["max_steps"]:
@@ -59,7 +63,7 @@ def run(cfg: Config) -> dict | None:
     columns = column.declared(objective)
     loggers = logger.made(cfg.logger, cfg.runs)
     machine.micro(budget.global_batch)
-    processor = model_store.load_processor(of_one_tokenizer(cfg.inputs))
+    processor = store.load_processor(of_one_tokenizer(cfg.inputs))
     train, validation = data("train", processor), data("validation", processor)
     with rank.ahead("plan"):
         account = Account(cfg, budget, machine, train)
@@ -92,48 +96,8 @@ def run(cfg: Config) -> dict | None:
 
 def begin(cfg: Config) -> dict:
     """A run of no steps: the model as it begins is the artifact, measured like any other."""
-    processor = model_store.load_processor(of_one_tokenizer(cfg.inputs))
+    processor = store.load_processor(of_one_tokenizer(cfg.inputs))
     return finish(cfg, recipe(cfg, build(cfg.budget), processor, []), processor, {"step": [], "loss": [], "count": [], "skipped": []})
-
-
-def recipe(cfg: Config, budget, processor, classes: list[str]):
-    """model -> strategy -> speed. The model is new, or cfg.model's own weights, or inputs.model: as it is, or its body below a new head;
-    or its parts are those of inputs.vision and inputs.language."""
-    import torch
-
-    from fmcycle.adapter import check_tokens
-    from fmcycle.model.body import PARTS, on_body, same, with_parts
-    from fmcycle.model.made import check_asked, fit_to, has_weights, quiet
-    from fmcycle.training import speed
-
-    check_tokens(cfg.strategy.get("peft_config", {}), processor)
-    torch.manual_seed(budget.seed)
-    base = cfg.inputs.get("model")
-    if base and not same(base, cfg.model):
-        model = on_body(quiet(fit_to(build(cfg.model), processor, classes)), base)
-    elif base:
-        check_asked(base, cfg.model)
-        model = model_store.load_model(base)[0]
-    else:
-        model = fit_to(build(cfg.model), processor, classes)
-        model = model if has_weights(cfg.model) else quiet(model)
-        model = with_parts(model, {name: cfg.inputs[name] for name in PARTS if cfg.inputs.get(name)})
-    return speed.fuse(build(cfg.strategy)(model))
-
-
-def of_one_tokenizer(inputs: dict) -> str:
-    """The folder of the processor; raises InputError where tokens were encoded by another tokenizer: their ids would be other words."""
-    folder = inputs.get("model") or inputs["processor"]
-    for name, path in inputs.items():
-        record = Path(path or "") / ENCODED_BY
-        known = json.loads(record.read_text())["tokenizer"] if path and record.is_file() else None
-        own = model_store.tokenizer_digest(folder)
-        if known and own and known != own:
-            raise InputError(
-                f"inputs.{name}: {path} was encoded by another tokenizer ({known[:12]}...) than that of {folder} ({own[:12]}...): encode "
-                f"the documents with it, `fmcycle tokens inputs.processor={folder} inputs.documents=FILE`, or bring both up to date"
-            )
-    return folder
 
 
 def annotate(cfg: Config, budget, machine, train, validation, columns: dict) -> None:
@@ -143,8 +107,8 @@ def annotate(cfg: Config, budget, machine, train, validation, columns: dict) -> 
     """
     import torch
 
-    from fmcycle.data.annotate import annotate, needed
     from fmcycle.data.order import held_out
+    from fmcycle.data.precompute import annotate, needed
 
     own = train[0] if columns else {}
     missing = {name: function for name, function in columns.items() if not (isinstance(own, dict) and name in own)}
@@ -182,12 +146,12 @@ def annotate(cfg: Config, budget, machine, train, validation, columns: dict) -> 
 
 def finish(cfg: Config, model, processor, curve: dict) -> dict:
     """Write the artifacts and the curve; returns the metrics, those of cfg.evaluation with them."""
-    from fmcycle.training import speed
+    from fmcycle.kernels import linear_cross_entropy
 
     out, machine = Path(cfg.out), machine_of(cfg)
-    model = speed.plain(model).eval()  # Lightning left it on the CPU
+    model = linear_cross_entropy.plain(model).eval()  # Lightning left it on the CPU
     if hasattr(model, "get_base_model"):
-        from fmcycle.adapter import Prompted, merge, merges, save
+        from fmcycle.model.adapter import Prompted, merge, merges, save
 
         save(model, out / "adapter")
         model = merge(model) if merges(model) else model
@@ -195,7 +159,7 @@ def finish(cfg: Config, model, processor, curve: dict) -> dict:
         model = Prompted(model) if hasattr(model, "get_base_model") else model
     else:
         model_store.save_model(model, processor, out / "model")
-    durable.write_json(out / "curve.json", curve)
+    atomic.write_json(out / "curve.json", curve)
     metrics = {
         "train_loss": next((loss for loss in reversed(curve["loss"]) if loss is not None), None),
         "steps": curve["step"][-1] if curve["step"] else 0,

@@ -2,7 +2,7 @@
 
 import re
 
-from fmcycle.error import InputError
+from fmcycle.errors import InputError
 
 
 def freeze(model, *, train: list[str]):

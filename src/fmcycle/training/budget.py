@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from fmcycle.number import Fraction, NonNegativeFloat, NonNegativeInt, PositiveInt
+from fmcycle.ranges import Fraction, NonNegativeFloat, NonNegativeInt, PositiveInt
 
 
 @dataclass

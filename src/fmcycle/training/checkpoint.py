@@ -11,8 +11,9 @@ import torch
 from lightning.pytorch.plugins.io import CheckpointIO
 from safetensors.torch import load_file
 
-from fmcycle import artifact, durable
-from fmcycle.error import InputError, TrainingError
+from fmcycle.artifact import atomic
+from fmcycle.artifact import folder as artifact
+from fmcycle.errors import InputError, TrainingError
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 NAMES = {  # safetensors' names of dtypes
@@ -83,7 +84,7 @@ class SafeCheckpointIO(CheckpointIO):
         try:
             with artifact.create(path, ours=True) as partial:
                 write_tensors(partial / "tensors.safetensors", tensors)
-                durable.write_json(partial / "state.json", state)
+                atomic.write_json(partial / "state.json", state)
         except (OSError, InputError) as error:
             cause = error if isinstance(error, OSError) else error.__cause__
             if not isinstance(cause, OSError) or cause.errno not in FULL:

@@ -9,12 +9,12 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 
-from fmcycle import durable
-from fmcycle.error import InputError, Interrupted, TrainingError
-from fmcycle.estimate import peak
-from fmcycle.training import checkpoint, sample, stop
-from fmcycle.training.tally import Means, Tally
-from fmcycle.watching.watch import Watch
+from fmcycle.artifact import atomic
+from fmcycle.errors import InputError, Interrupted, TrainingError
+from fmcycle.hardware import peak
+from fmcycle.tracking.progress import Watch
+from fmcycle.training import checkpoint, sample, signals
+from fmcycle.training.metrics import Means, Tally
 
 SKIPS = 10  # steps in a row that are left out before it is clear that they will not get better
 
@@ -27,7 +27,7 @@ def fit(trainer: pl.Trainer, module: "Module", data: pl.LightningDataModule) -> 
     newest = checkpoint.latest(module.folder)
     if newest is not None:
         module.machine = module.machine.as_began(checkpoint.machine(newest))
-    with stop.at_once():
+    with signals.at_once():
         try:
             trainer.fit(module, data, ckpt_path=newest)
         except (RuntimeError, EOFError, ConnectionError) as error:
@@ -36,7 +36,7 @@ def fit(trainer: pl.Trainer, module: "Module", data: pl.LightningDataModule) -> 
                 raise
             raise TrainingError(
                 f"a process that loads data died at step {trainer.global_step + 1}: {str(error) or 'its pipe broke'}. Out of memory "
-                f"it is killed like this: give it more, or lower trainer.workers (0: no such processes); {stop.AGAIN}"
+                f"it is killed like this: give it more, or lower trainer.workers (0: no such processes); {signals.AGAIN}"
             ) from error
         finally:
             module.teardown("fit")  # Lightning leaves it out after an error
@@ -68,7 +68,7 @@ class Module(pl.LightningModule):
         self.make_model, self.objective, self.make_optimizer = make_model, objective, optimizer
         self.budget, self.machine, self.folder, self.processor = budget, machine, Path(folder), processor
         self.model: torch.nn.Module | None = None
-        self.tally, self.wish = Tally(), stop.Wish()
+        self.tally, self.wish = Tally(), signals.Wish()
         self.curve: dict[str, list] = {"step": [], "loss": [], "lr": [], "count": [], "rows": []}
         self.curve |= {"validation_step": [], "validation_loss": [], "skipped": []}
         self.last: dict[str, float | None] = {}  # of a step that is made and not yet in the curve
@@ -92,7 +92,7 @@ class Module(pl.LightningModule):
         self.look(step)
         self.wish.listen()
         if self.trainer.is_global_zero:
-            durable.write_text(self.folder / "loss.jsonl", "".join(self._line(index) for index in range(len(self.curve["step"]))))
+            atomic.write_text(self.folder / "loss.jsonl", "".join(self._line(index) for index in range(len(self.curve["step"]))))
         if step and self._due(step) and not self.validated(step):  # the checkpoint of a step is written before its validation
             self.validate()
 

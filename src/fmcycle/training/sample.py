@@ -5,8 +5,8 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from fmcycle.part import ends, tokenizer_of
-from fmcycle.training import speed
+from fmcycle.kernels import linear_cross_entropy
+from fmcycle.processor.components import ends, tokenizer_of
 
 PROMPT, ANSWER = 24, 40  # tokens of a text that are shown to the model, tokens that it may write
 
@@ -51,12 +51,12 @@ def split(row: Any) -> tuple[list[int], list[int]]:
 @torch.no_grad()
 def continuation(model: Any, prompt: list[int], stop: set[int], most: int) -> list[int]:
     """The likeliest next token, again and again, until one of `stop` (not returned) or `most` tokens."""
-    head, device = speed.head_of(model), next(model.parameters()).device
+    head, device = linear_cross_entropy.head_of(model), next(model.parameters()).device
     ids, cache, found = torch.tensor([prompt], device=device), None, []
     for _ in range(most):
         out = model(input_ids=ids, past_key_values=cache, use_cache=True)
         last, cache = out.logits[:, -1], out.past_key_values
-        token = int((F.linear(last, head.weight) if speed.fused(head) else last).argmax(-1))
+        token = int((F.linear(last, head.weight) if linear_cross_entropy.fused(head) else last).argmax(-1))
         if token in stop:
             break
         found.append(token)

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from fmcycle.error import InputError
-from fmcycle.number import NonNegativeInt, PositiveInt
-from fmcycle.training import rank
+from fmcycle.distributed import rank
+from fmcycle.errors import InputError
+from fmcycle.ranges import NonNegativeInt, PositiveInt
 
 
 @dataclass
@@ -123,8 +123,8 @@ class Machine:
         import lightning.pytorch as pl
         import torch
 
+        from fmcycle.distributed.launcher import environment
         from fmcycle.training.checkpoint import SafeCheckpointIO
-        from fmcycle.training.launch import environment
 
         logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # its hints and banners drown what a person looks for
         if self.threads:
@@ -163,7 +163,7 @@ class Machine:
         """The context in which ranks make the model: sharded, only the first one makes its weights."""
         if self.strategy != "fsdp":
             return nullcontext()
-        from fmcycle.training.shard import skeleton
+        from fmcycle.distributed.fsdp import skeleton
 
         return skeleton(first)
 
@@ -172,19 +172,19 @@ class Machine:
         if self.gradient_checkpointing:
             model.activation_checkpointing_enable({"use_reentrant": False})
         if self.strategy == "fsdp":
-            from fmcycle.training.shard import shard
+            from fmcycle.distributed.fsdp import shard
 
             shard(model, mesh(), precision)
         if self.compile:
-            from fmcycle.training import speed
+            from fmcycle.kernels import linear_cross_entropy
 
-            speed.check_compiler(self.accelerator)
+            linear_cross_entropy.check_compiler(self.accelerator)
             model.compile()
 
     def whole(self, module):
         """The trained model of `module` in one piece, on the first rank. Every rank must call this: the ranks part here."""
         if self.strategy == "fsdp":
-            from fmcycle.training.shard import gather
+            from fmcycle.distributed.fsdp import gather
 
             model = gather(module)
         else:
@@ -195,11 +195,11 @@ class Machine:
 
 def _strategy(name: str, world: int):
     if name == "fsdp":
-        from fmcycle.training.shard import Sharded
+        from fmcycle.distributed.fsdp import Sharded
 
         return Sharded(world)
     if world > 1:
-        from fmcycle.training.launch import DDP
+        from fmcycle.distributed.launcher import DDP
 
         return DDP(find_unused_parameters=False)
     return "auto"

@@ -1,0 +1,148 @@
+"""The only artifact format: a folder with `manifest.json`, written last."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from contextlib import contextmanager
+from pathlib import Path
+
+from fmcycle.artifact import atomic, digest_cache, manifest
+from fmcycle.artifact.manifest import MANIFEST, listing
+from fmcycle.errors import InputError
+
+
+def sha256(path: str | Path) -> str:
+    """Hex digest of a file's bytes; a large one that has not changed since it was last asked for is not read again."""
+    return digest_cache.sha256(path)
+
+
+def digest_of(content) -> str:
+    """Hex digest of plain data (dict, list, str, numbers), independent of key order."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=False).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+@contextmanager
+def create(folder: str | Path, *, ours: bool = False):
+    """Yield an empty folder to write into; on success it gets its manifest and takes the place of `folder`.
+
+    After an error, or a kill, `folder` is what it was before. ours: only fmcycle writes there, so whatever is there may go.
+    Raises InputError if another `folder` is there and is no artifact: it is a person's.
+    """
+    folder = Path(folder)
+    if not ours and folder.exists() and (foreign := manifest.stranger(folder)):
+        raise InputError(f"{folder}: holds {foreign}, which fmcycle did not write there; move it away, or choose another place")
+    partial = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        atomic.write_json(partial / MANIFEST, listing(partial))
+        atomic.replace_folder(partial, folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def digest(path: str | Path) -> str:
+    """Content digest of an artifact folder (of its manifest), of any other folder (of its listing) or of a file."""
+    path = Path(path)
+    if path.is_file():
+        return sha256(path)
+    if manifest.is_ours(path / MANIFEST):
+        return sha256(path / MANIFEST)
+    return digest_of(listing(path))
+
+
+def verify(path: str | Path, *, raw: bool = False, whole: bool = False) -> str:
+    """Check `path`, a folder or one file of it, against the manifest; return its content digest.
+
+    A folder holds what its manifest lists and nothing more. A folder or file without one is taken as it is (a person's own data).
+    raw: another program's manifest.json is data like any other file. whole: every byte is read now, whatever was read before.
+    Raises InputError naming the file, both digests and the command that repairs it.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise InputError(f"{path}: not there; {repair(path)}")
+    folder = path if path.is_dir() else path.parent
+    if (raw or path != folder) and not manifest.is_ours(folder / MANIFEST):
+        return digest(path)
+    try:
+        listed = manifest.read(folder)
+    except InputError as error:
+        raise InputError(f"{error}; {repair(folder)}") from None
+    if listed is None:
+        return digest(path)
+    for name, entry in listed.items() if path == folder else [(path.name, listed.get(path.name))]:
+        _check_file(folder, name, entry, digest_cache.read if whole else sha256)
+    if path == folder:
+        _check_more(folder, listed)
+    return digest(path)
+
+
+def _check_file(folder: Path, name: str, entry: dict | None, sha256: Callable[[Path], str]) -> None:
+    file = folder / name
+    if entry is None:
+        raise InputError(f"{file}: not in {folder / MANIFEST}; {repair(folder)}")
+    if not file.is_file():
+        raise InputError(f"{file}: in the manifest but not there; {repair(folder)}")
+    place = file.resolve()
+    if not place.is_relative_to(folder.resolve()) and ".dvc/cache/" not in place.as_posix():  # DVC may link into its cache
+        raise InputError(f"{file}: a link that leads out of {folder}; {repair(folder)}")
+    found = sha256(file)
+    if found != entry["sha256"]:
+        raise InputError(f"{file}: sha256 {found[:12]}..., manifest says {entry['sha256'][:12]}...; {repair(folder)}")
+
+
+def _check_more(folder: Path, listed: dict[str, dict]) -> None:
+    """Raises InputError for a file that the manifest does not list, and for an index of weights that names one."""
+    if more := manifest.unlisted(folder, listed):
+        raise InputError(f"{more}: not in {folder / MANIFEST}, and a library might load it; delete it, or {repair(folder)}")
+    for name in listed:
+        if name.endswith(".index.json"):
+            indexed(folder / name)
+
+
+def indexed(file: Path) -> set[str]:
+    """The files that an index of weights names. Raises InputError if it has another form, or names one that is not beside it."""
+    content = read_json(file)
+    names = content.get("weight_map")
+    if not isinstance(names, dict) or not all(isinstance(name, str) for name in names.values()):
+        raise InputError(f'{file}: no index of weights, which is {{"weight_map": {{tensor: file}}}}; {repair(file.parent)}')
+    for name in sorted(set(names.values())):
+        place = file.parent / name
+        if Path(name).name != name or not place.is_file():
+            raise InputError(f"{file}: names {name}, which is no file beside it; {repair(file.parent)}")
+    return set(names.values())
+
+
+def read_json(file: str | Path, **kinds: type | tuple[type, ...]) -> dict:
+    """A JSON object that has the keys of `kinds`, each of that type. Raises InputError naming the file, what is wrong and the repair."""
+    file = Path(file)
+    try:
+        found = json.loads(file.read_bytes())
+    except FileNotFoundError:
+        raise InputError(f"{file}: not readable: it is not there; {repair(file)}") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{file}: not readable as JSON ({str(error)[:80]}); {repair(file)}") from None
+    if not isinstance(found, dict):
+        raise InputError(f"{file}: holds no JSON object; {repair(file)}")
+    for name, kind in kinds.items():
+        if not isinstance(found.get(name), kind):
+            words = " or ".join(each.__name__ for each in (kind if isinstance(kind, tuple) else (kind,)))
+            raise InputError(f"{file}: `{name}` is {type(found.get(name)).__name__}, not {words}; {repair(file)}")
+    return found
+
+
+def repair(path: Path) -> str:
+    """What a person runs to have `path` as it should be."""
+    parts = path.parts
+    if "artifacts" in parts and parts.index("artifacts") + 1 < len(parts):
+        stage = parts[parts.index("artifacts") + 1]
+        return f"run `dvc checkout --force {path}` or `dvc repro --force {stage}`"
+    return "make it again with the command that made it, or name another with inputs.NAME=PATH"
+
+
+def tagged(package: dict) -> dict:
+    """`package` (plain data) with its `tag`: 16 hex digits over everything else in it."""
+    content = {key: value for key, value in package.items() if key != "tag"}
+    return content | {"tag": digest_of(content)[:16]}

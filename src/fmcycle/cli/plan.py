@@ -1,0 +1,106 @@
+"""`fmcycle plan STAGE [override ...]` and `plan=true`: what a training run would cost, shown; nothing is made, no data is changed."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+from rich.console import Console
+from rich.table import Table
+
+from fmcycle.config import paths
+from fmcycle.config.build import build
+from fmcycle.config.compose import Composed, compose
+from fmcycle.errors import ConfigError, InputError
+from fmcycle.processor import store
+from fmcycle.runner import inputs
+from fmcycle.runner.run import _quiet
+
+READ = 64e6  # bytes of a table that is read to know the lengths of its rows
+
+
+def show(overrides: list[str], form: str) -> int:
+    """Print the plan of one training stage, as JSON where `form` is json. Raises InputError where the run would be refused."""
+    composed = compose(overrides)
+    _quiet()
+    if not str(composed.config()["_target_"]).startswith("fmcycle.stage.train."):
+        raise InputError(f"{composed.stage} does not train: only training stages have a plan, as `fmcycle plan pretrain`")
+    from fmcycle.cost import limits
+
+    if problems := paths.problems(composed):
+        raise ConfigError(problems)
+    found = located(composed)
+    missing = {name: f"<{name}>" for name, path in found.items() if path is None}
+    cfg = SimpleNamespace(**composed.config(inputs={name: str(path) for name, path in found.items() if path} | missing))
+    rows, assumed = rows_of(cfg, found)
+    machine, plan = limits.settled(cfg, rows, build(cfg.trainer))
+    if form == "json":
+        print(json.dumps(plan.figures() | {"stage": composed.stage, "assumed": assumed, "minutes": plan.minutes}, indent=1))
+    else:
+        table(composed.stage, plan, machine, limits.price_of(cfg).currency, assumed)
+    limits.check(cfg, rows, machine, plan)
+    return 0
+
+
+def located(composed: Composed) -> dict[str, Path | None]:
+    """{name: path} of the inputs as they lie in artifacts/, fresh or not; None for one that is not there yet."""
+    found: dict[str, Path | None] = {}
+    for name, value in composed.inputs.items():
+        if value is None:
+            continue
+        path = Path(value)
+        if str(value).startswith((inputs.STAGE, inputs.EXPERIMENT)):
+            if composed.choices.get("collection") or str(value).startswith(inputs.EXPERIMENT):
+                raise InputError(
+                    f"inputs.{name} is made of data that is not in artifacts/: name a file with inputs.{name}=PATH, or run the experiment, "
+                    "which says what it will cost before it begins"
+                )
+            stage, _, rest = value.removeprefix(inputs.STAGE).partition("/")
+            path = (Path("data") if stage == "collect" else Path("artifacts") / stage) / rest
+        found[name] = path if path.exists() else None
+    return found
+
+
+def rows_of(cfg, found: dict[str, Path | None]) -> tuple:
+    """(rows, what was assumed of them): the real ones where they are there and small, else rows of data.max_length."""
+    from fmcycle.cost.plan import Rows, columns
+
+    source = found.get("model") or found.get("processor")
+    small = all(path is None or path.is_dir() or path.stat().st_size < READ for path in found.values())
+    if source and small and None not in found.values():
+        return build(cfg.data)("train", store.load_processor(source)), ""
+    length = cfg.data.get("max_length") or 1024
+    return Rows(length, columns(cfg)), f"every row has {length} tokens (data.max_length): the data is not read"
+
+
+def table(stage: str, plan, machine, currency: str, assumed: str) -> None:
+    """The plan for people: one line a figure, with its 90 % interval where it has one."""
+    from fmcycle.cost.plan import clock
+
+    step, shown = plan.cost, Table(title=f"{stage}: what it would cost", show_header=False, title_justify="left")
+    low, high = (plan.start + seconds for seconds in plan.seconds[1:])
+    size = "{:.2f} GB".format
+    around, room = f"{plan.peak[1] / 1e9:.2f} to {plan.peak[2] / 1e9:.2f}", size(plan.capacity / 1e9)
+    rows = {
+        "parameters": f"{step.parameters / 1e6:,.2f} M, {step.trained / 1e6:,.2f} M trained",
+        "weights": size(step.weights / 1e9),
+        "gradients": size(step.gradients / 1e9),
+        "optimizer": size(step.optimizer / 1e9),
+        "activations at most": size(step.activations / 1e9),
+        "memory of a device": f"{size(plan.peak[0] / 1e9)} ({around}) of {room}",
+        "micro-batch": f"{plan.micro} rows, {plan.accumulate} a step, on {machine.world} device{'s' * (machine.world > 1)}",
+        "tokens": f"{plan.tokens / 1e6:,.2f} M in {plan.steps} steps",
+        "work": f"{plan.flops / 1e12:,.1f} TFLOP",
+        "time": f"{clock(plan.minutes * 60)} ({clock(low)} to {clock(high)}), then the evaluation",
+        "money": "not priced (price=cpu, or write conf/price)" if plan.money is None else f"{plan.money:.2f} {currency}",
+        "disk": f"{size(plan.disk / 1e9)} (checkpoints and the model)",
+    }
+    for name, value in rows.items():
+        shown.add_row(name, value)
+    console = Console(soft_wrap=True)
+    console.print(shown)
+    learned = (
+        f"earlier runs on this machine that correct it: {plan.runs}"
+        if plan.runs
+        else "no earlier run on this machine: the first one corrects it"
+    )
+    console.print(f"Intervals are 90 %; {learned}.{f' Assumed: {assumed}.' if assumed else ''}", highlight=False)

@@ -1,0 +1,234 @@
+"""`fmcycle runs`: every run that left a trace in runs/ or artifacts/, and what differs between two of them."""
+
+import json
+import subprocess
+from pathlib import Path
+
+from fmcycle.artifact import provenance as lineage
+from fmcycle.cli import verbs
+from fmcycle.errors import InputError, suggest
+from fmcycle.tracking import run_record
+
+METRICS = ("bits_per_byte", "rouge_l", "preference_accuracy", "score", "validation_loss")  # the first that a run has stands in the table
+MISSING = "\u2013"
+RECORDS = "*.provenance.json"
+WIDE = 200  # columns where there is no terminal
+
+
+def main(arguments: list[str]) -> int:
+    """The verb: a table of all runs, or what differs between two."""
+    chosen = verbs.parse("runs", arguments).runs
+    if len(chosen) not in (0, 2):
+        raise InputError(f"{verbs.usage('runs')}fmcycle runs: names no run (a table of all), or two (what differs), not {len(chosen)}")
+    entries = find()
+    if chosen:
+        show(*(named(text, entries) for text in chosen))
+    else:
+        table(entries)
+    return 0
+
+
+def find(runs: str | Path = "runs", artifacts: str | Path = "artifacts") -> list[dict]:
+    """Every run, the newest first: run.json and the provenance of its outs, with its `folder`, `where` (outs), `state` as it is now."""
+    entries: dict[tuple[str, str], dict] = {}
+    for file in sorted(Path(runs).glob(f"*/*/{run_record.RUN}")):
+        entry = run_record.read(file.parent)
+        if entry:
+            entries[entry["stage"], entry["identity"][:16]] = entry | {"folder": file.parent, "where": []}
+    provenance = [*Path(artifacts).glob(RECORDS), *Path(runs).glob(f"*/*/{RECORDS}"), *Path().glob(RECORDS)]
+    for file in sorted(provenance):
+        try:
+            made = json.loads(file.read_text())
+        except ValueError:
+            continue  # a half-written one: its stage never ended
+        out = file.with_name(file.name.removesuffix(".provenance.json"))
+        folder = Path(runs) / made["stage"] / made["identity"][:16]
+        entry = entries.setdefault((made["stage"], made["identity"][:16]), {"folder": folder, "where": [], "state": "done"})
+        entry |= {key: value for key, value in made.items() if key not in entry}
+        entry["where"].append(out)
+        if not entry.get("metrics") and (out / "metrics.json").is_file():
+            entry["metrics"] = json.loads((out / "metrics.json").read_text())
+    for entry in entries.values():
+        if entry["state"] == "running" and not run_record.alive(entry["folder"]):
+            entry["state"] = "interrupted"
+    return sorted(entries.values(), key=started, reverse=True)
+
+
+def started(entry: dict) -> str:
+    """When it last began, ISO 8601."""
+    starts = entry.get("starts")
+    return starts[-1]["at"] if starts else entry.get("times", {}).get("start", "")
+
+
+def step(entry: dict) -> int | None:
+    """The last step that is written, None where a run has none."""
+    file = entry["folder"] / run_record.STEPS
+    if file.is_file():
+        with open(file, "rb") as handle:
+            handle.seek(max(0, file.stat().st_size - 4096))
+            for line in reversed(handle.read().splitlines()):
+                try:
+                    return json.loads(line)["step"]
+                except (ValueError, TypeError):
+                    continue  # cut off by a kill, or by the 4096 bytes
+    return entry.get("metrics", {}).get("steps")
+
+
+def state(entry: dict) -> str:
+    """`done`, `running at step 3 of 9`, `interrupted at step 3 of 9`, `failed`."""
+    if entry["state"] == "done" or entry.get("total") is None:
+        return entry["state"]
+    return f"{entry['state']} at step {step(entry) or 0} of {entry['total']}"
+
+
+def headline(entry: dict) -> str:
+    """The figure by which a run is judged, with its name."""
+    metrics = entry.get("metrics", {})
+    name = next((name for name in METRICS if metrics.get(name) is not None), None)
+    return f"{name} {metrics[name]:.4g}" if name else MISSING
+
+
+def table(entries: list[dict]) -> None:
+    """Print one line a run."""
+    from rich.console import Console
+    from rich.table import Table
+
+    shown = Table(box=None, header_style="bold", pad_edge=False)
+    for name in ("stage", "identity", "started", "state", "steps", "result", "seconds", "other than the default"):
+        shown.add_column(name, justify="right" if name in ("steps", "seconds") else "left", no_wrap=not name.startswith("other"))
+    for entry in entries:
+        seconds = entry.get("seconds") or entry.get("times", {}).get("seconds")
+        differs = ", ".join(f"{key}={value}" for key, value in entry.get("differs", {}).items())
+        where = " ".join(str(out) for out in entry["where"] if out.parts[0] != "runs")
+        shown.add_row(
+            entry["stage"],
+            entry["identity"][:8],
+            started(entry)[:16].replace("T", " "),
+            state(entry),
+            str(step(entry) or MISSING),
+            headline(entry),
+            f"{seconds:,.0f}" if seconds is not None else MISSING,
+            f"{f'[{where}] ' if where else ''}{differs}".strip(),
+        )
+    console = Console(highlight=False, markup=False)
+    console.width = console.width if console.is_terminal else WIDE
+    console.print(shown)
+    if not entries:
+        console.print("no run yet; `python train.py` makes the first")
+
+
+def named(text: str, entries: list[dict]) -> dict:
+    """The run that `text` names: its folder, its out or a file of them, or the beginning of its identity (with or without `stage/`).
+
+    Raises InputError with the nearest names where there is none, or more than one.
+    """
+    path = Path(text)
+    near = [path, *path.parents][: -1 if not path.is_absolute() else None]
+    for place in near:
+        for entry in entries:
+            if place in (entry["folder"], *entry["where"]) or place in [lineage.provenance_file(out) for out in entry["where"]]:
+                return entry
+    stage, _, prefix = text.rpartition("/")
+    found = [entry for entry in entries if entry["identity"].startswith(prefix) and stage in ("", entry["stage"])] if prefix else []
+    if len(found) == 1:
+        return found[0]
+    names = [f"{entry['stage']}/{entry['identity'][:8]}" for entry in found or entries]
+    if found:
+        raise InputError(f"{text}: more than one run; say which: {', '.join(names)}")
+    outs = [str(out) for entry in entries for out in entry["where"]]
+    raise InputError(f"{text}: no run of this path or identity{suggest(text, [*names, *outs, *(name.split('/')[1] for name in names)])}")
+
+
+def flat(node, prefix: str = "") -> dict[str, object]:
+    """{"a": {"b": 1}} -> {"a.b": 1}; lists stay whole unless they hold mappings."""
+    if isinstance(node, list) and any(isinstance(item, dict) for item in node):
+        node = dict(enumerate(node))
+    if not isinstance(node, dict) or not node:
+        return {prefix.removesuffix("."): node}
+    found: dict[str, object] = {}
+    for key, value in node.items():
+        found |= flat(value, f"{prefix}{key}.")
+    return found
+
+
+def differences(left: dict, right: dict) -> list[tuple[str, object, object]]:
+    """(key, left, right) of every leaf that is not the same; None where a side has none."""
+    keys = dict.fromkeys([*left, *right])
+    return [(key, left.get(key), right.get(key)) for key in keys if left.get(key) != right.get(key)]
+
+
+def compare(first: dict, second: dict) -> dict[str, list[tuple[str, object, object]]]:
+    """{"config", "data", "code", "result"}: (what, in the first, in the second) of all that differs."""
+    code = differences(first.get("files", {}), second.get("files", {})) if first.get("files") and second.get("files") else []
+    if first["code"] != second["code"]:
+        code.insert(0, ("code", first["code"][:12], second["code"][:12]))
+    if first.get("revision") != second.get("revision"):
+        code.append(("revision", first.get("revision", "")[:12], second.get("revision", "")[:12]))
+    inputs = [
+        {name: f"{given['digest'][:12]} {given['path']}" for name, given in entry["inputs"].items() if given["digest"] != other.get(name)}
+        for entry, other in ((first, digests(second)), (second, digests(first)))
+    ]
+    return {
+        "config": differences(flat(first["section"]), flat(second["section"])),
+        "data": differences(*inputs),
+        "code": code,
+        "result": results(first.get("metrics", {}), second.get("metrics", {})),
+    }
+
+
+def digests(entry: dict) -> dict[str, str]:
+    """{input: content digest} of a run."""
+    return {name: given["digest"] for name, given in entry["inputs"].items()}
+
+
+def results(first: dict, second: dict) -> list[tuple[str, object, object]]:
+    """(metric, value, value) of those that differ, with their intervals where they have one; `*` where the intervals lie apart."""
+    keys = [key for key in dict.fromkeys([*first, *second]) if key.rpartition("/")[2] not in ("low", "high", "n")]
+    found: list[tuple[str, object, object]] = []
+    for key in keys:
+        if first.get(key) == second.get(key):
+            continue
+        bounds = [(metrics.get(f"{key}/low"), metrics.get(f"{key}/high")) for metrics in (first, second)]
+        (low, high), (other_low, other_high) = bounds
+        apart = None not in (low, high, other_low, other_high) and (low > other_high or high < other_low)  # type: ignore[operator]
+        texts = [_figure(metrics.get(key), *pair) for metrics, pair in zip((first, second), bounds, strict=True)]
+        found.append((f"{key}{' *' if apart else ''}", *texts))  # type: ignore[arg-type]
+    return found
+
+
+def show(first: dict, second: dict) -> None:
+    """Print what differs between two runs."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(highlight=False, markup=False)
+    console.width = console.width if console.is_terminal else WIDE
+    names = [f"{entry['stage']}/{entry['identity'][:8]}" for entry in (first, second)]
+    console.print(f"{names[0]} ({state(first)}, {started(first)[:16]})  against  {names[1]} ({state(second)}, {started(second)[:16]})")
+    for part, rows in compare(first, second).items():
+        console.print(f"\n{part}{'' if rows else ': the same'}", style="bold")
+        if rows:
+            shown = Table(box=None, header_style="dim", pad_edge=False)
+            for title in (part if part != "result" else "metric", *names):
+                shown.add_column(title, overflow="fold")
+            for key, left, right in rows:
+                shown.add_row(key, *(MISSING if value is None else str(value) for value in (left, right)))
+            console.print(shown)
+    if stat := changes(first.get("revision", ""), second.get("revision", "")):
+        console.print(f"\ngit diff --stat {first['revision'][:8]} {second['revision'][:8]} -- src conf\n{stat}")
+
+
+def changes(first: str, second: str) -> str:
+    """`git diff --stat` of src and conf between two revisions; empty where git does not have both."""
+    if not first or not second or first == second:
+        return ""
+    command = ["git", "diff", "--stat=100", first.rstrip("+"), second.rstrip("+"), "--", "src", "conf"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    return done.stdout.rstrip() if done.returncode == 0 else ""
+
+
+def _figure(value, low, high) -> str | None:
+    if value is None:
+        return None
+    text = f"{value:.4g}" if isinstance(value, float) else str(value)
+    return text if low is None or high is None else f"{text}  ({low:.4g} to {high:.4g})"

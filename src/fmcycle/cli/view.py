@@ -1,0 +1,155 @@
+"""What is shown and not run: the groups of a stage, and the config of a job.
+
+`python -m fmcycle.cli.view` writes docs/options.md, every group and every option of it, and docs/nouns.md, every noun's signature.
+"""
+
+from pathlib import Path
+
+from fmcycle.config import compose
+from fmcycle.config import groups as group
+from fmcycle.config import nouns as noun
+
+PAGE = """# Options
+
+Every group of `conf/` and every option of it. `fmcycle STAGE --help` shows those of one stage; the first lines of an
+option's yaml say what it is for. After a change in `conf/`, `python -m fmcycle.cli.view` (with `PYTHONPATH=src`)
+writes this page anew; a test keeps it true.
+
+| group | decides | stages | options |
+| --- | --- | --- | --- |
+{rows}
+
+Lists are written `'evaluation=[bits_per_byte,instruction]'`, none is `evaluation=[]`. An option of `curation` that is one
+step, such as `burst`, goes under its own name: `'curation=[web,burst]'` adds it behind the steps of `web`.
+`'source=[bible,local]'` leaves out the other sources.
+"""
+DECIDES = {name: kind.what for name, kind in noun.NOUNS.items()} | {
+    "collection": "the raw data that missing inputs are made of",
+    "experiment": "a named diff over all of it",
+    "search": "what select tries, and what it maximises",
+    "stage": noun.STAGE.what,
+}
+NOUNS = """# Nouns
+
+What a config can name, and how it is called. A thing that plugs in is a function or an object of a small class. What the stage
+gives comes by place: the parameters below, in this order and by these names. What a config gives stands behind `*` of a function,
+which the config names with `_partial_: true`, or is a field of the object's class. Objects without a call are plain values.
+
+| noun | what it is | a function | an object | held to it by | how to add one |
+| --- | --- | --- | --- | --- | --- |
+{rows}
+
+`fmcycle.config.nouns` is where this page, the config check and the tests have it from: `python -m fmcycle.cli.view` (with
+`PYTHONPATH=src`) writes the page anew, and `tests/config/test_nouns.py` reads the signature of every option of `conf/` beside it.
+
+Third-party names stand for what their libraries say of them: transformers' and diffusers' models, `peft.get_peft_model`,
+`torch.optim`'s optimizers and Lightning's loggers, as listed in `src/fmcycle/config/signature.json`. A name of `[tool.fmcycle] packages` is
+taken at its word.
+
+## Samples
+
+The contract test of a noun runs every option on a small real sample: `example`, a function `() -> {{parameter: value}}` in the option's
+class or module. What several options share stands in `fmcycle.config.example`, under the noun's name for all of its options. No config can
+build one, and no stage is another one because of what it imports.
+
+## Data and its rows
+
+`src/fmcycle/data/protocol.py` says what rows must have (`lengths`, `__len__`, `__getitem__`, `collate`) and what they may have:
+{may}.
+
+## Columns
+
+An objective reads the columns of its rows. What a reference model computes once, it declares: `columns = ("reference_margin",)` and a
+static method of that name, `(model, batch) -> (B,)`, which gets the model of `inputs.model`. The stage computes what is declared, for
+the rows that the run reads, and nothing else; a column that the rows bring with them is not computed.
+"""
+
+
+def groups(stage: str | None, command: str) -> str:
+    """The help of one stage, or of all: its groups with their options, the default marked."""
+    lines = [f"usage: {command} [group=option ...] [key=value ...] [-m] [--cfg job] [plan=true]", ""]
+    if stage is None:
+        lines += ["Groups and options of every stage; `fmcycle STAGE --help` shows one stage's.", ""]
+        chosen: dict[str, list[str]] = {name: [] for name in group.names()}
+    else:
+        lines += [f"Groups and options of the stage {stage}; * is the default.", ""]
+        chosen = defaults(stage) | {"collection": [], "experiment": []}
+    for place, default in chosen.items():
+        known = [f"{name}*" if name in default else name for name in options(place, stage)]
+        lines += [f"{place}: {', '.join(known)}"] if known else []
+    lines += [
+        "",
+        f"Lists are written evaluation=[a,b]. Every key that `{command} --cfg job` shows can be changed: key=value; +key=value adds one.",
+    ]
+    return "\n".join([*lines, "docs/options.md says what each option is.", ""])
+
+
+def defaults(stage: str) -> dict[str, list[str]]:
+    """{group or group@package: its default options} of a stage."""
+    found: dict[str, list[str]] = {}
+    for item in group.content("stage", stage).get("defaults", []):
+        for key, option in item.items() if isinstance(item, dict) else ():
+            found[key.removeprefix("override ").lstrip("/")] = option if isinstance(option, list) else [option]
+    return found
+
+
+def options(place: str, stage: str | None) -> list[str]:
+    """The options of a group; of experiments those of the stage."""
+    found = group.options(place.partition("@")[0])
+    if place == "experiment" and stage:
+        found = [name for name in found if group.stage_of([f"experiment={name}"]) == stage]
+    return found
+
+
+def config(jobs: list[list[str]], package: str | None, resolve: bool) -> str:
+    """The config of every job as YAML, each under its overrides where there are several."""
+    from omegaconf import OmegaConf
+
+    from fmcycle.errors import ConfigError
+
+    shown = []
+    for job in jobs:
+        composed = compose.compose(job)
+        raw = composed.raw
+        part = raw if package in (None, "", "_global_") else OmegaConf.select(raw, str(package))
+        if part is None:
+            raise ConfigError([f"--package {package}: no such key in the config of {composed.stage}"])
+        text = OmegaConf.to_yaml(part, resolve=resolve) if OmegaConf.is_config(part) else f"{part}\n"
+        shown.append(f"# {' '.join(job)}\n{text}" if len(jobs) > 1 else text)
+    return "\n".join(shown)
+
+
+def page() -> str:
+    """docs/options.md."""
+    rows = []
+    for name in group.names():
+        stages = [stage for stage in group.stages() if name in group.places(stage).values()]
+        where = "every one" if name in ("collection", "experiment", "stage") else ", ".join(stages)
+        rows.append(f"| `{name}` | {DECIDES.get(name, '')} | {where} | {', '.join(f'`{option}`' for option in group.options(name))} |")
+    return PAGE.format(rows="\n".join(rows))
+
+
+def nouns() -> str:
+    """docs/nouns.md."""
+    from fmcycle.data.protocol import MAY_HAVE
+
+    kinds: dict[noun.Noun, list[str]] = {}
+    for name, kind in noun.NOUNS.items():
+        kinds.setdefault(kind, []).append(name)
+    rows = [_noun(["stage"], noun.STAGE), *(_noun(names, kind) for kind, names in sorted(kinds.items(), key=lambda item: item[1]))]
+    may = [f"`{name}`" for each in MAY_HAVE for name in vars(each) if not name.startswith("_")]
+    return NOUNS.format(rows="\n".join(rows), may=", ".join(may))
+
+
+def _noun(names: list[str], kind: noun.Noun) -> str:
+    room = kind.rooms[0].rpartition(".")[2] if kind.rooms else ""
+    forms = [f"`({', '.join([*form, '*', '...'])}){f' -> {made}' if made else ''}`" for form, made in noun.CALLS.get(room, {}).items()]
+    call = f"`{kind.call}`" if kind.call else ""
+    section = f"[{kind.section}](../CONTRIBUTING.md#{kind.section.lower().replace(' ', '-')})" if kind.section else ""
+    cells = [", ".join(f"`{name}`" for name in names), kind.what, ", ".join(forms), call, f"`{kind.test}`", section]
+    return f"| {' | '.join(cells)} |"
+
+
+if __name__ == "__main__":
+    Path("docs/options.md").write_text(page())
+    Path("docs/nouns.md").write_text(nouns())

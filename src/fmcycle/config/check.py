@@ -1,0 +1,113 @@
+"""The closed config: every wrong name, then every wrong value, each with its key, its file and the nearest right name."""
+
+from dataclasses import dataclass
+
+from fmcycle.config import build, nouns, signature
+from fmcycle.config.conflicts import conflicts
+from fmcycle.config.nodes import misplaced
+from fmcycle.errors import suggest
+
+
+def check(config: dict, where) -> list[str]:
+    """Problems of a resolved config, names first: where there are wrong names, values are not looked at.
+
+    config: plain data; where: (dotted key) -> the file that the key stands in.
+    """
+    names: list[str] = []
+    values: list[str] = own(config)
+    _walk(config, Place(), where, names, values)
+    names += misplaced(config, where)
+    if names:
+        return names
+    return values or conflicts(config)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a node stands: its dotted key, the noun that it belongs to, and whether another node of that noun holds it."""
+
+    key: str = ""
+    of: nouns.Noun | None = None
+    inside: bool = False
+    in_sections: bool = False  # its children are sections of another stage, by names of their own
+
+    @property
+    def prefix(self) -> str:
+        return f"{self.key}." if self.key else ""
+
+    def below(self, name: str, node: dict | list) -> "Place":
+        """The place of the child `name` of `node`, which stands here."""
+        key = f"{self.prefix}{name}"
+        if self.of is None and not self.in_sections:
+            return Place(key, nouns.NOUNS.get(name), in_sections=name == nouns.SECTIONS)
+        return Place(key, self.of, self.inside or (self.of is not None and "_target_" in node))
+
+
+def _walk(node, at: Place, where, names, values) -> None:
+    if isinstance(node, list):
+        for index, item in enumerate(node):
+            _walk(item, at.below(str(index), node), where, names, values)
+    if not isinstance(node, dict):
+        if node == "???":
+            values.append(f"{at.key}: needs a value: give {at.key}=VALUE")
+        return
+    if "_target_" in node:
+        _check_node(node, at, where, names, values)
+    for name, value in node.items():
+        _walk(value, at.below(str(name), node), where, names, values)
+
+
+COMMON = ("_target_", "_partial_")
+
+
+def _check_node(node, at: Place, where, names, values) -> None:
+    target, prefix = node["_target_"], at.prefix
+    file = where(f"{prefix}_target_")
+    if not isinstance(target, str) or not build.allowed(target):
+        names.append(f"{prefix}_target_: a config may not build {target} ({file}){suggest(str(target), build.third_party())}")
+        return
+    if wrong := nouns.problem(target, node, at.of, at.inside):
+        names.append(f"{prefix}_target_: {wrong} ({file})")
+        return
+    known = signature.read(target)
+    if known is None:
+        names.append(f"{prefix}_target_: there is no {target} ({file}); correct the name, or add the constructor")
+        return
+    root = not at.key
+    if not isinstance(node.get("_partial_", False), bool):
+        values.append(f"{prefix}_partial_: must be true or false, not {node['_partial_']!r} ({file})")
+    for name, value in node.items():
+        if name in COMMON or (root and name in ROOT):
+            continue
+        if name not in known.parameters:
+            if not known.open:
+                names.append(f"{prefix}{name}: no such key in {where(prefix + name)}{suggest(str(name), known.parameters)}")
+            continue
+        wrong = signature.fault(value, known.parameters[name].type)
+        if wrong and value != "???":
+            values.append(f"{prefix}{name}: {wrong} ({where(prefix + name)})")
+    if not node.get("_partial_"):
+        values.extend(
+            f"{prefix}{name}: {target} needs it; add it to {where(prefix + name)}"
+            for name, parameter in known.parameters.items()
+            if parameter.required and name not in node and not (root and name in ROOT)
+        )
+
+
+def own(config: dict) -> list[str]:
+    """Problems of the keys that every stage has beside its constructor's."""
+    inputs, out, base = config.get("inputs", {}), config.get("out"), config.get("base")
+    if not isinstance(inputs, dict):
+        return [f"inputs: must be a mapping of names to paths, not {inputs!r}"]
+    paths = {f"inputs.{name}": path for name, path in inputs.items()} | {"out": out}
+    problems = [
+        f"{key}: must be a path, not {path!r}; null leaves it out, and a number is a name in quotes only: {key}=\"'2024'\""
+        for key, path in paths.items()
+        if path is not None and (not isinstance(path, str) or not path.strip() or "\0" in path)
+    ]
+    problems += [] if base in ("make", "require") else [f"base: must be make or require, not {base!r}"]
+    wrong = signature.fault(config.get("minutes", 0), float)
+    return [*problems, f"minutes: {wrong}"] if wrong else problems
+
+
+ROOT = ("inputs", "out", "runs", "base", "minutes", "collection")  # every stage's own, given by the door

@@ -1,0 +1,117 @@
+"""Values that are each right and can't be together."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from fmcycle.config import columns, signature
+
+
+def _first(node: dict | None, *names):
+    return next((node[name] for name in names if node and node.get(name) is not None), None)
+
+
+def conflicts(config: dict) -> list[str]:
+    """One line for each pair of values that exclude one another. config: a resolved stage config, plain data."""
+    rules = (_rank, _positions, _batch, _heads, columns.problem)
+    return [problem for rule in rules if (problem := rule(config))] + list(_search(config))
+
+
+def _rank(config):
+    strategy = config.get("strategy") or {}
+    rank = _first(strategy.get("peft_config") if isinstance(strategy, dict) else None, "r")
+    width = _first(config.get("model"), "hidden_size", "n_embd", "d_model")
+    if rank and width and rank > width:
+        return f"strategy.peft_config.r {rank} exceeds the model's width {width}: lower strategy.peft_config.r"
+    return None
+
+
+def _positions(config):
+    positions = _first(config.get("model"), "max_position_embeddings", "n_positions")
+    for name, length in _lengths(config.get("data"), "data"):
+        if positions and isinstance(length, int) and length > positions:
+            key = "max_position_embeddings" if "max_position_embeddings" in config["model"] else "n_positions"
+            return f"{name} {length} exceeds the model's {positions} positions: lower {name} or raise model.{key}"
+    return None
+
+
+def _lengths(node, name: str):
+    """(dotted key, value) of every max_length in a data node, the outermost first."""
+    if isinstance(node, dict):
+        yield from ((f"{name}.max_length", value) for key, value in node.items() if key == "max_length")
+        for key, value in node.items():
+            yield from _lengths(value, f"{name}.{key}")
+
+
+def _batch(config):
+    batch = _first(config.get("budget"), "global_batch")
+    trainer = config.get("trainer") or {}
+    micro = _first(trainer, "micro_batch")
+    devices = _first(trainer, "devices") or 1
+    nodes = _first(trainer, "num_nodes") or 1
+    if batch and isinstance(micro, int) and isinstance(devices, int) and batch % (micro * devices * nodes):
+        return (
+            f"budget.global_batch {batch} is not divisible by trainer.micro_batch {micro} x {devices} devices x {nodes} nodes: "
+            "choose trainer.micro_batch so that it is"
+        )
+    return None
+
+
+def _heads(config):
+    model = config.get("model")
+    width, heads = _first(model, "hidden_size", "n_embd", "d_model"), _first(model, "num_attention_heads", "n_head", "num_heads")
+    if width and heads and width % heads:
+        return f"model: width {width} is not divisible by {heads} attention heads: change one of them"
+    return None
+
+
+def _search(config) -> Iterator[str]:
+    """What a search could not draw, or not put into a candidate."""
+    entrants, candidates = config.get("entrants"), config.get("candidates")
+    if "space" not in config or not isinstance(entrants, dict) or not isinstance(candidates, dict):
+        return
+    if config.get("incumbent") not in entrants:
+        yield f"incumbent {config.get('incumbent')} is none of the entrants {', '.join(entrants)}: name one of them"
+    yield from _halves(config)
+    yield from (f"candidates.{name}.{wrong}" for name, section in candidates.items() if (wrong := columns.problem(section)))
+    for path, draw in _draws(config["space"], ()):
+        key = f"space.{'.'.join(path)}"
+        low, high, values = draw.get("low"), draw.get("high"), draw.get("values")
+        if low is not None and high is not None and low >= high:
+            yield f"{key}: low {low:g} is not below high {high:g}: lower {key}.low or raise {key}.high"
+        if values == []:
+            yield f"{key}.values is empty: name what a trial may choose from, or leave {key} out with ~{key}"
+        drawn = [value for value in (low, high, *(values or ())) if value is not None]
+        for name, candidate in candidates.items():
+            yield from (f"{key}: {fault}" for fault in dict.fromkeys(_unfit(candidate, name, path, value) for value in drawn) if fault)
+
+
+def _halves(config) -> Iterator[str]:
+    """Evaluations that would choose and confirm on the same rows."""
+    for place, wanted in (("judge", "first"), ("confirm", "second")):
+        for name, node in config[place].items():
+            known = signature.read(str(node.get("_target_")))
+            if known and "half" not in known.parameters:
+                yield f"{place}.{name}: draws no half of its rows, so what chooses would confirm itself: leave it out of evaluation@{place}"
+            elif node.get("half") != wanted:
+                yield f"{place}.{name}.half: must be {wanted}, not {node.get('half', 'both')}: what chooses must not confirm itself"
+
+
+def _draws(space, path: tuple) -> Iterator[tuple[tuple, dict]]:
+    """(path, node) of everything that a trial draws."""
+    if isinstance(space, dict) and "_target_" in space:
+        yield path, space
+    elif isinstance(space, dict):
+        for name, node in space.items():
+            yield from _draws(node, (*path, str(name)))
+
+
+def _unfit(candidate: dict, name: str, path: tuple, value) -> str | None:
+    """Why a candidate can't have `value` at `path`."""
+    node: Any = candidate
+    for part in path[:-1]:
+        node = node.get(part) if isinstance(node, dict) else None
+    if not isinstance(node, dict) or path[-1] not in node:
+        return f"candidates.{name} has no such key; correct it in conf/search"
+    known = signature.read(str(node.get("_target_")))
+    wrong = signature.fault(value, known.parameters[path[-1]].type) if known and path[-1] in known.parameters else None
+    return f"in candidates.{name} it {wrong}" if wrong else None

@@ -1,0 +1,30 @@
+"""Nothing of the environment or of this machine enters a config, an artifact or an address: `oc.env` and `hydra:` are refused."""
+
+import functools
+import re
+
+from fmcycle.errors import InputError
+
+CLOSED = "a config reads nothing of the environment; write the value, or let the constructor read it"
+RESOLVERS = ("oc.env", "hydra")
+ASKS = re.compile(r"\$\{\s*(oc\.env|hydra)\s*:")
+
+
+def close(config) -> list[str]:
+    """One line for each text of `config` (plain data, unresolved) that asks for the environment; from here on no resolver answers it."""
+    from omegaconf import OmegaConf
+
+    for name in RESOLVERS:
+        OmegaConf.register_new_resolver(name, functools.partial(_answer, name), replace=True)
+    return [f"{key}: {value}: {CLOSED}" for key, value in _asking(config)]
+
+
+def _answer(resolver: str, name: str = "", *_):
+    raise InputError(f"${{{resolver}:{name}}}: {CLOSED}")
+
+
+def _asking(node, key: str = "") -> list[tuple[str, str]]:
+    if isinstance(node, dict | list):
+        items = node.items() if isinstance(node, dict) else enumerate(node)
+        return [found for name, item in items for found in _asking(item, f"{key}.{name}" if key else str(name))]
+    return [(key, node)] if isinstance(node, str) and ASKS.search(node) else []

@@ -1,0 +1,104 @@
+"""Small real samples of what the house calls options with: {parameter of the call: value}.
+
+An option's own sample is the function `example` of its class, or that of its module, for everything there. Here stands what several
+share; a function that bears a noun's name is what all its options have in common. No config can build a sample, and no stage is
+another one because of it (`fmcycle.config.code_digest`).
+"""
+
+import importlib
+from typing import Any
+
+from fmcycle.config import build
+
+SIZES: dict[str, Any] = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2}
+TOKENS: dict[str, Any] = {"vocab_size": 64, "pad_token_id": 1}
+PAGE = "<html><body><nav><a href='/'>Home</a></nav><article>{}</article></body></html>"
+TEXTS = (
+    ("a.txt", "The queue holds the messages of a service, and the service reads them in order.\n" * 9, "text"),
+    ("b.txt", "", "text"),
+    ("c.py", "def f(:\n    pass", "code"),
+    ("d.html", PAGE.format("<p>The keeper of the inn told us a long story.</p>" * 9), "html"),
+    ("e.txt", "人人生而自由，在尊严和权利上一律平等。他们赋有理性和良心，并应以兄弟关系的精神相对待。", "text"),
+    ("f.txt", "It's the shit that you shit.\n\ndonâ€™t   write\r\nto me@example.com [1]\n" + "and again " * 60, "markdown"),
+    ("g.json", "{}", None),
+)
+
+
+def of(noun: str, target: str) -> dict[str, Any]:
+    """The sample for the option of `noun` that builds `target`: the noun's, the module's and the class's own, the later one first."""
+    module, _, name = target.rpartition(".")
+    found = [globals().get(noun)]
+    if target not in build.third_party():
+        room = importlib.import_module(module)
+        found += [getattr(room, "example", None), getattr(getattr(room, name), "example", None)]
+    return {key: value for function in found if function for key, value in function().items()}
+
+
+def decoder() -> Any:
+    """A causal language model of 64 tokens, some 20 thousand weights."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    return LlamaForCausalLM(LlamaConfig(**SIZES, **TOKENS))
+
+
+def tokens() -> dict[str, Any]:
+    """Eight rows of 5 to 12 tokens, padded at their right end: {"input_ids", "labels"}, (8, 12) each."""
+    import torch
+
+    ids = torch.randint(4, 64, (8, 12), generator=torch.Generator().manual_seed(1))
+    labels = ids.clone()
+    for row in range(8):
+        ids[row, 12 - row :], labels[row, 12 - row :] = 1, -100
+    return {"input_ids": ids, "labels": labels}
+
+
+def pictures() -> Any:
+    """Eight grey pictures: (8, 1, 8, 8)."""
+    import torch
+
+    return torch.rand((8, 1, 8, 8), generator=torch.Generator().manual_seed(1))
+
+
+def strategy() -> dict[str, Any]:
+    """A model whose every weight moves."""
+    return {"model": decoder()}
+
+
+def optimizer() -> dict[str, Any]:
+    """A model with matrices, embeddings and norms."""
+    return {"model": decoder()}
+
+
+def curation() -> dict[str, Any]:
+    """A frame of documents: prose, nothing, code, a page, another script, what rules drop, and JSON."""
+    import polars as pl
+
+    frame = pl.DataFrame(TEXTS, schema={"id": pl.String, "text": pl.String, "type": pl.String}, orient="row")
+    days = pl.Series("time", [f"2024-01-0{1 + place % 3}T00:00:00" for place in range(len(TEXTS))])
+    labels = pl.Series("label", ["good", "bad"] * len(TEXTS))[: len(TEXTS)]
+    return {"frame": frame.with_columns(days, labels, licence=pl.lit("MIT"), source=pl.lit("own"))}
+
+
+def guardrail() -> dict[str, Any]:
+    """What no guard has a word against."""
+    return {"text": "How does a queue keep its messages in order?"}
+
+
+def monitor() -> dict[str, Any]:
+    """Sixty chats of the reference, and forty of a window in which people wrote longer, and in German."""
+    import polars as pl
+
+    before = [(f"How do I list the objects of bucket {n}?", "Call the operation that lists them.") for n in range(60)]
+    now = [(f"Wie kann ich die Nachrichten in der Schlange {n} lesen und nicht löschen?" * 3, "I can't help with that.") for n in range(40)]
+    reference, window = (pl.DataFrame(rows, schema=["prompt", "answer"], orient="row") for rows in (before, now))
+    n = pl.int_range(pl.len())
+    return {"reference": reference, "window": window.with_columns(refused=n % 2 == 0, rating=n % 3 - 1, latency=n / 10)}
+
+
+def processor() -> dict[str, Any]:
+    """Texts to learn a vocabulary from, and a row with everything that a format of texts reads."""
+    asked = [{"role": "user", "content": "What does a queue hold?"}]
+    answer = "It holds the messages of a service."
+    messages = [*asked, {"role": "assistant", "content": answer}]
+    row = {"id": "r/0", "text": answer, "messages": messages, "prompt": asked, "chosen": answer, "rejected": "Nothing.", "label": "queue"}
+    return {"texts": [text for _, text, _ in TEXTS], "row": row, "messages": messages}

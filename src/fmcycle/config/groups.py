@@ -1,0 +1,232 @@
+"""The groups of a stage: which nodes a choice of options stands for, and what is written for options that were not chosen."""
+
+import functools
+import re
+import typing
+from pathlib import Path
+
+import yaml
+
+from fmcycle.config import signature
+from fmcycle.config.build import conf_dir, package_folders
+from fmcycle.ranges import Node
+
+START = "start"  # conf/start: what a model brings; chosen with the model, never by itself
+CHOICE = re.compile(r"([\w/]+)(?:@([\w.]+))?=(?:\[([\w,\s]*)\]|(\w+))")
+INPUT = re.compile(r"\$\{inputs\.(\w+)\}")
+
+
+@functools.cache
+def search_path() -> str:
+    """Hydra's override for the conf/ folders of the user's packages."""
+    folders = [f"'file://{folder}'" for folder in package_folders()]
+    return f"hydra.searchpath=[{','.join(folders)}]"
+
+
+def folders() -> list[Path]:
+    """conf/ and that of each of the user's packages."""
+    return [conf_dir(), *package_folders()]
+
+
+def names() -> list[str]:
+    """Every group that a person may choose from."""
+    return sorted({each.name for folder in folders() for each in folder.iterdir() if each.is_dir()} - {START, "hydra"})
+
+
+def options(group: str) -> list[str]:
+    """The options of a group, those of the user's packages with them."""
+    return sorted({file.stem for folder in folders() for file in (folder / group).glob("*.yaml")})
+
+
+@functools.cache
+def _read(file: Path, _written: float) -> dict:
+    found = yaml.safe_load(file.read_text())
+    return found if isinstance(found, dict) else {}
+
+
+def content(group: str, option: str) -> dict:
+    """What the yaml of an option holds; {} where it is not there."""
+    file = next((file for folder in folders() if (file := folder / group / f"{option}.yaml").is_file()), None)
+    return _read(file, file.stat().st_mtime) if file else {}
+
+
+def single(group: str, option: str) -> bool:
+    """Is the option one node, and not a mapping of nodes by name?"""
+    return "_target_" in content(group, option)
+
+
+def members(group: str) -> dict[str, str]:
+    """{name of a node: the option that holds it} of a group whose options are mappings of nodes; the one of its own name first."""
+    held = {name: option for option in options(group) if not single(group, option) for name in content(group, option)}
+    return held | {name: name for name in held if name in content(group, name)}
+
+
+def stage_of(overrides: list[str]) -> str:
+    """The stage that overrides choose: by `stage=`, by their experiment, else finetune."""
+    for key in ("stage", "experiment"):
+        if named := [text.split("=", 1)[1] for text in overrides if text.startswith(f"{key}=")]:
+            own = [item for item in content("experiment", named[-1]).get("defaults", []) if isinstance(item, dict)]
+            return named[-1] if key == "stage" else next((item["override /stage"] for item in own if "override /stage" in item), "finetune")
+    return "finetune"
+
+
+def places(stage: str) -> dict[str, str]:
+    """{package: group} of the defaults list of a stage: {"judge": "evaluation", "model": "model", ...}."""
+    items = [key for item in content("stage", stage).get("defaults", []) if isinstance(item, dict) for key in item]
+    split = [key.removeprefix("override ").lstrip("/").partition("@") for key in items]
+    return {package or group.replace("/", "."): group for group, _, package in split}
+
+
+def mappings(target: str) -> set[str]:
+    """The parameters of a stage that hold nodes by name, as `evaluation` does."""
+    known = signature.read(target)
+    return {name for name, parameter in known.parameters.items() if holds_nodes(parameter.type)} if known else set()
+
+
+def holds_nodes(kind) -> bool:
+    """Is this the type of a mapping of nodes, or of lists of nodes?"""
+    if typing.get_origin(kind) is not dict:
+        return False
+    item = typing.get_args(kind)[-1]
+    return Node in (item, *typing.get_args(item))
+
+
+def spread(overrides: list[str]) -> list[str]:
+    """Overrides in which every option that is one node goes under its own name.
+
+    curation=[web,burst] is curation=[web] +curation@curation.burst=burst; source=[bible] leaves out the stage's other sources.
+    """
+    stage = stage_of(overrides)
+    by_name = mappings(str(content("stage", stage).get("_target_", "")))
+    return [each for text in overrides for each in _spread(text, stage, by_name)]
+
+
+def _spread(text: str, stage: str, by_name: set[str]) -> list[str]:
+    match = CHOICE.fullmatch(text)
+    group, package, listed, one = match.groups() if match else ("", "", "", "")
+    package, chosen = package or group, [name.strip() for name in (one or listed or "").split(",") if name.strip()]
+    if match is None or group not in names() or set(chosen) - set(options(group)):
+        return [text]
+    if package not in by_name:
+        return [f"{text.split('=')[0]}={chosen[0]}"] if len(chosen) == 1 else [text]
+    below = [place for place, name in places(stage).items() if name == group and place.startswith(f"{package}.")]
+    if below:  # the stage's own stand each under a name
+        return [f"~{group}@{place}" for place in below if place.rpartition(".")[2] not in chosen] + [
+            f"+{group}@{package}.{name}={name}" for name in chosen if f"{package}.{name}" not in below
+        ]
+    steps = [name for name in chosen if single(group, name)]
+    rest = ",".join(name for name in chosen if name not in steps)
+    return [f"{text.split('=')[0]}=[{rest}]", *(f"+{group}@{package}.{name}={name}" for name in steps)] if steps else [text]
+
+
+def fitting(brought: list[str], chosen: list[str]) -> list[str]:
+    """What a model brings, without the values of nodes that a list of options among `chosen` leaves out."""
+    named: dict[str, set[str]] = {}
+    for match in filter(None, map(CHOICE.fullmatch, chosen)):
+        group, package, listed, one = match.groups()
+        found = [name.strip() for name in (one or listed or "").split(",")]
+        if members(group) and not any(single(group, name) for name in found):
+            named[package or group] = {node for name in found for node in content(group, name)}
+    return [text for text in brought if not left_out(text.split("=")[0].split("."), named)]
+
+
+def left_out(path: list[str], named: dict[str, set[str]]) -> bool:
+    """Is this the key of a node that is not among the named ones of its place?"""
+    return len(path) > 2 and path[0] in named and path[1] not in named[path[0]]
+
+
+def drop_unchosen(cfg, stage: str, overrides: list[str]) -> None:
+    """Take the values out of `cfg` that a yaml writes for an option which was not chosen, and put {} where a list names no option.
+
+    What the command line names stays, for the check to refuse it.
+    """
+    given = [text.lstrip("+").split("=")[0].split(".") for text in overrides]
+    for package in mappings(str(cfg.get("_target_"))):
+        if package not in cfg:
+            cfg[package] = {}
+        known = members(places(stage).get(package, package))
+        for name in list(cfg[package] or {}):
+            node = cfg[package][name]
+            if name in known and [package, name] not in [key[:2] for key in given] and hasattr(node, "keys") and "_target_" not in node:
+                del cfg[package][name]
+
+
+@functools.cache
+def _references(_conf: Path) -> dict[str, str]:
+    """{input: reference} of the inputs that every stage which names them reads from the same stage."""
+    found: dict[str, set[str]] = {}
+    for stage in options("stage"):
+        for name, value in (content("stage", stage).get("inputs") or {}).items():
+            if str(value).startswith("stage:"):
+                found.setdefault(name, set()).add(value)
+    return {name: values.pop() for name, values in found.items() if len(values) == 1}
+
+
+def supply(cfg) -> list[str]:
+    """Add the inputs to `cfg` that a chosen node reads and the stage does not name, where every other stage reads the same; their names."""
+    from omegaconf import OmegaConf
+
+    chosen = [OmegaConf.to_container(cfg[name], resolve=False) for name in mappings(str(cfg.get("_target_"))) if cfg.get(name)]
+    wanted = {name for name in INPUT.findall(str(chosen)) if name not in cfg.inputs and name in _references(conf_dir())}
+    for name in wanted:
+        cfg.inputs[name] = _references(conf_dir())[name]
+    return sorted(wanted)
+
+
+def doubled(overrides: list[str]) -> list[str]:
+    """One line for each list of options where a stage takes one: Hydra would mix them."""
+    stage = stage_of(overrides)
+    single = {*places(stage), "stage"} - mappings(str(content("stage", stage).get("_target_", "")))
+    lists = [match for match in filter(None, map(CHOICE.fullmatch, overrides)) if match[3] is not None]
+    wrong = [match for match in lists if (match[2] or match[1]) in single]
+    return [f"{match[0]}: takes one option, {match[0].split('=')[0]}=NAME; there is {', '.join(options(match[1]))}" for match in wrong]
+
+
+MACHINE = (
+    "trainer",
+    "executor",
+    "price",
+    "limit",
+    "logger",
+    "inputs",
+    "out",
+    "runs",
+    "base",
+    "minutes",
+)  # how it runs: never part of identity
+
+
+RAW = "collection"  # the raw data: of identity where it is collected, elsewhere by the content that was made of it
+
+
+SHARED = ("model", "processor", RAW)  # groups that a stage's inputs are made with, on the machine that it has itself
+
+
+def where(key: str, choices: dict) -> str:
+    """The file that a dotted key stands in, by the longest group that holds it."""
+    stage = str(choices.get("stage"))
+    best = ("", f"conf/stage/{stage}.yaml")
+    place, _, node = key.partition(".")
+    listed = places(stage).get(place, "")
+    if (option := members(listed).get(node.partition(".")[0])) and place not in choices:  # an option of a list
+        best = (place, f"conf/{listed}/{option}.yaml")
+    for each, option in choices.items():
+        name, _, package = each.partition("@")
+        package = package or name.replace("/", ".")
+        if option and (key == package or key.startswith(package + ".")) and len(package) > len(best[0]):
+            best = (package, f"conf/{name}/{option}.yaml")
+    return best[1]
+
+
+@functools.cache
+def stage_groups(stage: str) -> frozenset[str]:
+    """The groups in the defaults list of conf/stage/<stage>.yaml, and the one that every stage has."""
+    file = conf_dir() / "stage" / f"{stage}.yaml"
+    defaults = (yaml.safe_load(file.read_text()) or {}).get("defaults", []) if file.is_file() else []
+    own = (key.removeprefix("override ").lstrip("/").split("@")[0] for item in defaults if isinstance(item, dict) for key in item)
+    return frozenset((*own, RAW))
+
+
+def stages() -> list[str]:
+    """Every stage that conf/stage names."""
+    return sorted(file.stem for file in (conf_dir() / "stage").glob("*.yaml"))

@@ -1,0 +1,172 @@
+"""Every path that a config names is looked at before anything is made: all wrong ones at once, each with the nearest that is there."""
+
+import difflib
+import importlib
+import typing
+from collections.abc import Iterator
+from pathlib import Path
+
+from fmcycle.config import groups, signature
+from fmcycle.errors import suggest
+from fmcycle.ranges import ExistingPath
+
+STAGE, EXPERIMENT = "stage:", "experiment:"  # inputs.model=stage:pretrain/model, "the model of the stage pretrain, found or made"
+MADE = "made:"  # inputs.curve=made:pretrain/curve.json: the stage's where it is up to date, else none; nothing is made for it
+PIPELINE = ("artifacts", "data", "sources")  # what dvc.yaml's stages write
+
+
+def is_path(value) -> bool:
+    """Is an input's value a path, and neither null nor a reference?"""
+    return value is not None and not str(value).startswith((STAGE, EXPERIMENT, MADE))
+
+
+def problems(composed) -> list[str]:
+    """One line for each path of a composed stage that is not there, each reference to what no stage writes, each null that it needs."""
+    return [*_nulls(composed), *_references(composed), *_not_there(composed, named(composed))]
+
+
+def in_pipeline(composed) -> list[str]:
+    """The same for a section of params.yaml: what the pipeline itself makes, or what a stage's yaml names, is looked at when it runs."""
+    usual = groups.content("stage", composed.stage).get("inputs") or {}
+    chosen = {
+        key: path
+        for key, path in named(composed).items()
+        if Path(path).parts[:1] not in [(name,) for name in PIPELINE] and usual.get(key.removeprefix("inputs.")) != path
+    }
+    return _not_there(composed, chosen)
+
+
+def named(composed) -> dict[str, str]:
+    """{key: path} of every path that a stage's config names; of a path that stands in several places the input, or the first."""
+    from omegaconf import OmegaConf
+
+    follows = {name for name in composed.inputs if OmegaConf.is_interpolation(composed.raw.inputs, name)}
+    found = {f"inputs.{name}": value for name, value in composed.inputs.items() if is_path(value) and name not in follows}
+    given = sorted(_given(composed.config(), ""), key=lambda item: item[0].startswith("processor."))  # which may read the model's
+    for key, value, _ in given:
+        if is_path(value) and (not value or value not in found.values()):
+            found[key] = value
+    return found
+
+
+def _given(node, key: str) -> Iterator[tuple[str, str | None, bool]]:
+    """(dotted key, value, may it be null) of every parameter of the type ExistingPath below a node."""
+    if isinstance(node, list):
+        for index, item in enumerate(node):
+            yield from _given(item, f"{key}.{index}")
+    if not isinstance(node, dict):
+        return
+    known = signature.read(node["_target_"]) if isinstance(node.get("_target_"), str) else None
+    for name, value in node.items():
+        inner = f"{key}.{name}" if key else str(name)
+        kind = known.parameters[name].type if known and name in known.parameters else None
+        if node.get("package") and kind in (ExistingPath, ExistingPath | None):
+            continue  # a member of a wheel
+        yield from _of_kind(value, kind, inner)
+        if name != "inputs":
+            yield from _given(value, inner)
+
+
+def _of_kind(value, kind, key: str) -> Iterator[tuple[str, str | None, bool]]:
+    inner = typing.get_args(kind) if kind is not None else ()
+    if kind == ExistingPath:
+        yield key, value, False
+    elif ExistingPath in inner and isinstance(value, dict) and "path" in value:  # one of the forms of examples
+        yield f"{key}.path", value["path"], False
+    elif ExistingPath in inner and not isinstance(value, list | dict):
+        yield key, value, type(None) in inner
+    elif typing.get_origin(kind) is list and isinstance(value, list):
+        if not value and ExistingPath in typing.get_args(inner[0]):
+            yield key, "", False
+        for index, item in enumerate(value):
+            yield from _of_kind(item, inner[0], f"{key}.{index}")
+    elif typing.get_origin(kind) is dict and isinstance(value, dict):
+        for name, item in value.items():
+            yield from _of_kind(item, inner[1], f"{key}.{name}")
+
+
+def _not_there(composed, paths: dict[str, str]) -> list[str]:
+    lines = []
+    for key, path in paths.items():
+        if not path:
+            lines.append(f"{key}: names nothing: give {key}=[PATH]")
+        elif not Path(path).exists():
+            near = nearest(path) or usual(composed.stage, key)
+            lines.append(f"{key}: {path} is not there; {f'did you mean {near}?' if near else repair(Path(path))}")
+    return lines
+
+
+def repair(path: Path) -> str:
+    """The command that brings what is not there, if one does."""
+    if path.parts[:1] == ("artifacts",) and len(path.parts) > 1:
+        return f"run `dvc repro {path.parts[1]}` or `dvc pull {path.parts[1]}`, or name another"
+    return "run `dvc repro data.dvc` or `dvc pull data.dvc`" if path.parts[:1] == ("data",) else "name one that is"
+
+
+def nearest(path: str) -> str | None:
+    """What is there and has nearly this name; None where nothing has."""
+    if Path(path).expanduser().exists():
+        return str(Path(path).expanduser())
+    place = Path(Path(path).anchor)
+    for part in Path(path).parts[1 if place.anchor else 0 :]:
+        if (place / part).exists():
+            place = place / part
+            continue
+        names = [each.name for each in place.iterdir() if not each.name.startswith(".")] if place.is_dir() else []
+        near = difflib.get_close_matches(part, names, 1)
+        if not near:
+            return None
+        place = place / near[0]
+    return str(place)
+
+
+def usual(stage: str, key: str) -> str | None:
+    """The pipeline's own file for an input, where it is there."""
+    value = str((groups.content("stage", stage).get("inputs") or {}).get(key.removeprefix("inputs.")))
+    if not value.startswith((STAGE, MADE)):
+        return None
+    name, _, rest = value.partition(":")[2].partition("/")
+    path = (Path("data") if name == "collect" else Path("artifacts") / name) / rest
+    return str(path) if path.exists() else None
+
+
+def _references(composed) -> list[str]:
+    """References to stages and experiments that there are not, or to what a stage does not write."""
+    from fmcycle.config.groups import stages
+
+    lines = []
+    for name, value in composed.inputs.items():
+        if value is None or is_path(value):
+            continue
+        kind, _, rest = value.partition(":")
+        named, _, part = rest.partition("/")
+        known = groups.options("experiment") if kind == "experiment" else stages()
+        if named not in known:
+            lines.append(f"inputs.{name}: there is no {'experiment' if kind == 'experiment' else 'stage'} {named}{suggest(named, known)}")
+            continue
+        stage = groups.stage_of([f"experiment={named}"]) if kind == "experiment" else named
+        writes = _constant(stage, "WRITES")
+        if part and writes and part.split("/")[0] not in writes:
+            lines.append(f"inputs.{name}: {named} writes no {part}{suggest(part, writes)}")
+    return lines
+
+
+def _nulls(composed) -> list[str]:
+    """Inputs that are null, and that the stage or a node of it needs."""
+    lines = []
+    for names in _constant(composed.stage, "NEEDS"):
+        if all(composed.inputs.get(name) is None for name in names):
+            keys = " or ".join(f"inputs.{name}" for name in names)
+            lines.append(f"{keys}: name the folder or file that {composed.stage} needs, inputs.{names[0]}=PATH")
+    read = [each for each in _given(composed.section, "") if each[0].partition(".")[0] not in _constant(composed.stage, "BESIDE")]
+    for key, value, may_be_null in read:
+        name = str(value)[1:-1]  # inputs stand in a section as <name>
+        if value == f"<{name}>" and name in composed.inputs and composed.inputs[name] is None and not may_be_null:
+            lines.append(f"{key}: reads inputs.{name}, which is null: give inputs.{name}=PATH, or leave out what reads it")
+    return lines
+
+
+def _constant(stage: str, name: str) -> tuple:
+    """What a stage's module says: NEEDS (inputs, of each tuple one), WRITES (names in its out), BESIDE (keys that nothing may read)."""
+    target = str(groups.content("stage", stage).get("_target_", ""))
+    return getattr(importlib.import_module(target.rpartition(".")[0]), name, ())

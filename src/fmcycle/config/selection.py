@@ -1,0 +1,121 @@
+"""What params.yaml, local.yaml and a model's own start choose for a stage, as overrides."""
+
+import functools
+import re
+from pathlib import Path
+
+import yaml
+
+from fmcycle.config import build, code_digest
+from fmcycle.config import groups as group
+from fmcycle.config.build import conf_dir
+from fmcycle.config.compose import Composed, compose
+from fmcycle.config.groups import stage_groups, stages
+from fmcycle.errors import ConfigError, InputError, suggest
+
+PLAIN = re.compile(r"(?!(?i:null|true|false|nan|inf)$)[A-Za-z_/][\w./-]*", re.ASCII)  # a text that needs no quotes in Hydra's grammar
+
+
+QUOTED = re.compile(r"(\\*)('|$)")  # what needs a backslash between quotes: a quote, and every backslash right before one
+
+
+def selection(stage: str, file: str | Path = "params.yaml", model: str | None = None) -> list[str]:
+    """The overrides that params.yaml holds for `stage`: shared choices where the stage has the group, then its own.
+
+    What its model brings comes before them; `model`: another one than the file's.
+    """
+    if not Path(file).is_file():
+        raise InputError(f"{file}: not there; `selection` names the file that holds the pipeline's choices, params.yaml")
+    chosen = yaml.safe_load(Path(file).read_text()) or {}
+    groups = {key: value for key, value in chosen.items() if key not in ("stages", "overrides")}
+    if unknown := [key for key in groups if key not in group.names()]:
+        raise ConfigError([f"{key}: no such group in {file}{suggest(key, group.names())}" for key in unknown])
+    for part in ("stages", "overrides"):
+        if unknown := [key for key in chosen.get(part) or {} if not (conf_dir() / "stage" / f"{key}.yaml").is_file()]:
+            raise ConfigError([f"{part}.{key}: no such stage in {file}{suggest(key, stages())}" for key in unknown])
+    own = (chosen.get("stages") or {}).get(stage) or {}
+    has = stage_groups(stage)
+    result = [f"{key}={value}" for key, value in groups.items() if key in has and key not in own]
+    result += flatten(own) + flatten((chosen.get("overrides") or {}).get(stage) or {})
+    result = [*group.fitting([*brought(model or groups.get("model"), stage)], result), *result]
+    return list({text.split("=")[0]: text for text in result}.values())
+
+
+@functools.cache
+def brought(model: str | None, stage: str) -> tuple[str, ...]:
+    """The overrides that a choice of `model` brings into `stage`: the processor that its yaml overrides, then what conf/start/MODEL.yaml
+    holds in the form of params.yaml."""
+    own, start = (group.content(name, str(model)) for name in ("model", group.START))
+    chosen = {key: name for item in own.get("defaults", []) if isinstance(item, dict) for key, name in item.items()}
+    groups = {key.removeprefix("override /").split("@")[0]: name for key, name in chosen.items() if key.startswith("override ")}
+    found = [f"{key}={name}" for key, name in groups.items() if key in stage_groups(stage)]
+    return (*found, *(text for part in ("stages", "overrides") for text in flatten((start.get(part) or {}).get(stage) or {})))
+
+
+def flatten(node: dict, prefix: str = "") -> list[str]:
+    """{"objective": {"lr": 0.1}} -> ["objective.lr=0.1"], in Hydra's grammar."""
+    found = []
+    for key, value in node.items():
+        if isinstance(value, dict) and value:
+            found += flatten(value, f"{prefix}{key}.")
+        else:
+            found.append(f"{prefix}{key}={_quoted(value)}")
+    return found
+
+
+def _quoted(value) -> str:
+    """A plain value in Hydra's grammar, to which it is parsed back."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, list):
+        return f"[{','.join(map(_quoted, value))}]"
+    if isinstance(value, dict):
+        return f"{{{','.join(f'{key}:{_quoted(item)}' for key, item in value.items())}}}"
+    if not isinstance(value, str) or PLAIN.fullmatch(value):
+        return str(value)
+    return "'" + QUOTED.sub(lambda found: 2 * found[1] + (found[2] and rf"\{found[2]}"), value) + "'"
+
+
+def local() -> list[str]:
+    """Machine settings of the git-ignored local.yaml: trainer, executor, logger and what is below them, nothing that decides a result."""
+    settings = build.local()
+    if wrong := [key for key in settings if key.split(".")[0] not in ("trainer", "executor", "logger")]:
+        raise ConfigError(
+            [
+                f"local.yaml: {key} is not a machine setting; it may hold trainer, executor, logger and their keys, "
+                "the rest belongs into params.yaml"
+                for key in wrong
+            ]
+        )
+    return flatten(settings)
+
+
+def pipeline(file: str | Path = "params.yaml") -> dict[str, dict]:
+    """{stage: section} of every stage, and {"code": {stage: digest}}: what artifacts/config.yaml holds."""
+    from fmcycle.config import paths
+
+    sections: dict[str, dict] = {}
+    problems: dict[str, list[str]] = {}
+    for stage in stages():
+        try:
+            composed = compose([f"stage={stage}", *selection(stage, file)])
+            sections[stage], wrong = composed.tracked, [*_unknown_to_dvc(composed), *paths.in_pipeline(composed)]
+        except ConfigError as error:
+            wrong = error.problems
+        for problem in wrong:
+            problems.setdefault(problem, []).append(stage)
+    if problems:
+        every = [problem if len(where) == len(stages()) else f"{problem} (stage {', '.join(where)})" for problem, where in problems.items()]
+        raise ConfigError(every)
+    return sections | {"code": {stage: code_digest.digest(section) for stage, section in sections.items()}}
+
+
+def _unknown_to_dvc(composed: Composed) -> list[str]:
+    """One line for each input that an evaluation reads and the graph does not give its stage: DVC would not see it change."""
+    graph = yaml.safe_load(Path("dvc.yaml").read_text())["stages"] if composed.supplied and Path("dvc.yaml").is_file() else {}
+    command = graph.get(composed.stage, {}).get("cmd", "")
+    return [
+        f"inputs.{name}: an evaluation reads it and dvc.yaml does not give it: add +inputs.{name}=PATH to the cmd, and PATH to the deps"
+        for name in composed.supplied
+        if command and f"inputs.{name}=" not in command
+    ]

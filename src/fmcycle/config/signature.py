@@ -1,0 +1,293 @@
+"""What a constructor takes, read without importing it: ours by ast, third-party ones from signature.json.
+
+`python -m fmcycle.config.signature` makes signature.json anew under the lock; a test keeps it true.
+"""
+
+import ast
+import fnmatch
+import functools
+import importlib.util
+import inspect
+import math
+import re
+import types
+import typing
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from fmcycle import ranges
+from fmcycle.artifact import atomic
+from fmcycle.config import build
+
+TARGETS = (
+    "transformers.LlamaForCausalLM",
+    "transformers.GPT2LMHeadModel",
+    "transformers.MixtralForCausalLM",
+    "transformers.BertForMaskedLM",
+    "transformers.BertForSequenceClassification",
+    "transformers.ModernBertForMaskedLM",
+    "transformers.ModernBertForSequenceClassification",
+    "transformers.T5ForConditionalGeneration",
+    "transformers.T5EncoderModel",
+    "transformers.ViTMAEForPreTraining",
+    "transformers.ViTForImageClassification",
+    "transformers.CLIPModel",
+    "transformers.CLIPTextConfig",
+    "transformers.CLIPVisionConfig",
+    "transformers.LlavaForConditionalGeneration",
+    "transformers.LlamaConfig",
+    "transformers.WhisperForConditionalGeneration",
+    "transformers.WhisperForAudioClassification",
+    "transformers.ASTForAudioClassification",
+    "diffusers.UNet2DModel",
+    "diffusers.PixArtTransformer2DModel",
+    "diffusers.DDPMScheduler",
+    "peft.get_peft_model",
+    "peft.LoraConfig",
+    "lightning.pytorch.Trainer",
+    "torch.optim.AdamW",
+    "lightning.pytorch.loggers.CSVLogger",
+    "lightning.pytorch.loggers.TensorBoardLogger",
+    "lightning.pytorch.loggers.WandbLogger",
+    "lightning.pytorch.loggers.MLFlowLogger",
+    "lightning.pytorch.loggers.CometLogger",
+)
+# Third-party signatures carry types at best; these are the ranges that the field's names imply.
+RANGES = {
+    "num_*_layers|num_*_heads|num_nodes|*_size|n_embd|n_layer|n_head|n_positions": "Positive",
+    "max_position_embeddings|r|lora_alpha|rope_theta|max_steps": "Positive",
+    "*_dropout|*_pdrop|dropout": "Fraction",
+    "lr|eps|*_eps|*_epsilon": "Positive",
+    "weight_decay": "NonNegative",
+}
+NAMES = {name: kind for name, kind in vars(ranges).items() if typing.get_origin(kind) is typing.Annotated}
+NAMES |= {
+    "int": int,
+    "float": float,
+    "bool": bool,
+    "str": str,
+    "list": list,
+    "dict": dict,
+    "Literal": Literal,
+    "any": Any,
+    "Callable": Callable,
+}
+
+
+@dataclass
+class Parameter:
+    """One parameter: its type as a typing object, whether a value must be given, and its annotation as it is written."""
+
+    type: Any = Any
+    required: bool = False
+    kind: str = ""
+
+
+@dataclass
+class Signature:
+    """The parameters of a constructor; `open` if it takes any further name.
+
+    function: is it one; positional: those of its parameters that can be given by place; returns: its annotation; plugs: is a class a
+    dataclass, or callable, or an engine, and no Protocol; methods: {method of a class: the parameters that can be given by place}.
+    """
+
+    parameters: dict[str, Parameter]
+    open: bool = False
+    function: bool = False
+    positional: dict[str, Parameter] = field(default_factory=dict)
+    returns: str = ""
+    plugs: bool = False
+    methods: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+def parse(annotation: str) -> Any:
+    """The typing object of an annotation's text; Any if it is more than plain types and fmcycle.ranges. Nothing of it is run."""
+    try:
+        return _type_of(ast.parse(annotation, mode="eval").body)
+    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):  # a class of somebody else's: not ours to check
+        return Any
+
+
+def _type_of(node: ast.expr) -> Any:
+    """Raises ValueError for anything but names of NAMES, None, unions, and list, dict and Literal of such."""
+    if isinstance(node, ast.Name) and node.id in NAMES:
+        return NAMES[node.id]
+    if isinstance(node, ast.Constant) and node.value is None:
+        return None
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
+        return _type_of(node.left) | _type_of(node.right)
+    if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name) and node.value.id in ("list", "dict", "Literal"):
+        items = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+        if node.value.id == "Literal":
+            return Literal[tuple(ast.literal_eval(item) for item in items)]
+        return NAMES[node.value.id][tuple(map(_type_of, items))]
+    raise ValueError(ast.unparse(node))
+
+
+def source_file(module: str) -> Path | None:
+    """The file of a module of fmcycle or a user's package, found without importing it."""
+    package, *rest = module.split(".")
+    if not all(name.isidentifier() for name in (package, *rest)):
+        return None
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    base = Path(spec.submodule_search_locations[0]).joinpath(*rest)
+    return next((file for file in (base.with_suffix(".py"), base / "__init__.py") if file.is_file()), None)
+
+
+@functools.cache
+def read(target: str) -> Signature | None:
+    """The signature of a dotted name, or None where there is no such name."""
+    if target in build.third_party():
+        known = build.third_party()[target]
+        parameters = {name: Parameter(parse(kind)) for name, kind in known.items() if name != "**"}
+        return Signature(parameters, open="**" in known)
+    module, _, name = target.rpartition(".")
+    file = source_file(module) if module else None
+    if file is None:
+        return None
+    body = ast.parse(file.read_text()).body
+    definitions = {node.name: node for node in body if isinstance(node, ast.ClassDef | ast.FunctionDef)}
+    return _of_node(definitions.get(name), definitions)
+
+
+def _of_node(node, definitions) -> Signature | None:
+    if isinstance(node, ast.FunctionDef):
+        signature = _of_function(node)
+        annotated = node.args.args and node.args.args[0].annotation
+        if isinstance(annotated, ast.Name) and annotated.id == "Config" and "Config" in definitions:
+            return _of_node(definitions["Config"], definitions)  # a stage: its section is its schema
+        return signature
+    if not isinstance(node, ast.ClassDef):
+        return None
+    methods = {item.name: item for item in node.body if isinstance(item, ast.FunctionDef)}
+    names = {item.name for item in node.body if isinstance(item, ast.FunctionDef | ast.AsyncFunctionDef)}
+    is_dataclass = any(ast.unparse(each).startswith("dataclass") for each in node.decorator_list)
+    plugs = is_dataclass or bool({"__call__", "forward", "warm_up", "submit"} & names)
+    plugs = plugs and "Protocol" not in map(ast.unparse, node.bases)
+    called = {name: tuple(_of_function(method, skip=1).positional) for name, method in methods.items()}
+    if "__init__" in methods:
+        taken = _of_function(methods["__init__"], skip=1)
+        return Signature(taken.parameters, taken.open, plugs=plugs, methods=called)
+    fields = [item for item in node.body if isinstance(item, ast.AnnAssign)]
+    fields = [item for item in fields if "init=False" not in (ast.unparse(item.value) if item.value else "")]
+    found = {ast.unparse(item.target): _parameter(item.annotation, item.value is None) for item in fields}
+    return Signature(found, plugs=plugs, methods=called)
+
+
+def _of_function(node: ast.FunctionDef, skip: int = 0) -> Signature:
+    places = node.args.posonlyargs + node.args.args
+    without_default = len(places) - len(node.args.defaults)
+    positional = {arg.arg: _parameter(arg.annotation, index < without_default) for index, arg in enumerate(places) if index >= skip}
+    keywords = {
+        arg.arg: _parameter(arg.annotation, default is None)
+        for arg, default in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
+    }
+    returns = ast.unparse(node.returns) if node.returns else ""
+    return Signature(positional | keywords, node.args.kwarg is not None, True, positional, returns)
+
+
+def _parameter(annotation: ast.expr | None, required: bool) -> Parameter:
+    text = ast.unparse(annotation) if annotation else ""
+    return Parameter(parse(text) if text else Any, required, text)
+
+
+def fault(value, kind) -> str | None:
+    """What is wrong with `value` for the type `kind`: "must be a whole number >= 1, not -5"; None where nothing is."""
+    if kind is Callable or typing.get_origin(kind) is Callable:
+        return None if isinstance(value, dict) and "_target_" in value else f"must be a node with a _target_, not {value!r}"
+    if kind is Any or (isinstance(value, dict) and "_target_" in value and kind not in (int, float, bool, str)):
+        return None
+    origin = typing.get_origin(kind)
+    if origin is typing.Annotated:
+        base, limits = typing.get_args(kind)
+        return _plain_fault(value, base, limits)
+    if origin is Literal:
+        options = typing.get_args(kind)
+        return None if value in options else f"must be one of {', '.join(map(str, options))}, not {value!r}"
+    if origin in (types.UnionType, typing.Union):
+        faults = [fault(value, option) for option in typing.get_args(kind)]
+        return None if None in faults else faults[0]
+    if origin in (list, dict) and typing.get_args(kind):
+        if not isinstance(value, origin):
+            return _plain_fault(value, origin)
+        items = value.items() if origin is dict else [("", item) for item in value]
+        return next((f"{name} {found}".strip() for name, item in items if (found := fault(item, typing.get_args(kind)[-1]))), None)
+    if kind is None or kind is type(None):
+        return None if value is None else "must be null"
+    return _plain_fault(value, kind)
+
+
+PATH = ranges.Kind("path")
+WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", list: "a list", dict: "a mapping"}
+
+
+def _plain_fault(value, base, limits: ranges.Range | ranges.Kind | None = None) -> str | None:
+    accepted = (int, float) if base is float else base
+    right = isinstance(value, accepted) and not (isinstance(value, bool) and base is not bool)
+    if right and isinstance(value, float) and not math.isfinite(value):
+        right = False
+    if isinstance(limits, ranges.Kind):
+        if limits == PATH and not (right and value.strip()):
+            return f"must be a path, not {value!r}"
+        limits = None
+    if right and limits:
+        right = (limits.low < value if limits.open_low else limits.low <= value) and value <= limits.high
+    if right:
+        return None
+    text = WORDS.get(base, str(base))
+    if limits:
+        text += f" {'above' if limits.open_low else 'of at least'} {limits.low:g}"
+        text += f" and at most {limits.high:g}" if math.isfinite(limits.high) else ""
+    return f"must be {text}, not {value!r}"
+
+
+def snapshot() -> dict[str, dict[str, str]]:
+    """{target: {parameter: annotation}} of every third-party target, imported and inspected."""
+    found = {}
+    for target in TARGETS:
+        module, _, name = target.rpartition(".")
+        constructor = getattr(importlib.import_module(module), name)
+        config = getattr(constructor, "config_class", constructor)
+        parameters = _inspected(config)
+        if module == "transformers":
+            from transformers import PretrainedConfig
+
+            parameters = _inspected(PretrainedConfig) | parameters
+            if name.endswith("Classification"):
+                parameters["num_labels"] = "PositiveInt"  # not a field: transformers makes the names of the classes of it
+        found[target] = {key: kind for key, kind in sorted(parameters.items()) if key not in ("self", "kwargs", "args")}
+        if module == "lightning.pytorch.loggers" and "kwargs" in inspect.signature(constructor).parameters:
+            found[target]["**"] = "any"  # what it hands on to its service: entity, tags ...
+    return found
+
+
+def _inspected(constructor) -> dict[str, str]:
+    parameters = inspect.signature(constructor).parameters.values()
+    return {p.name: _text(p) for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)}
+
+
+def _text(parameter: inspect.Parameter) -> str:
+    annotation = inspect.formatannotation(parameter.annotation).strip("'")
+    kinds = {
+        kind.strip() for kind in re.sub(r"(?:typing\.)?(?:Optional|Union)\[(.*)\]", r"\1|None", annotation).replace(",", "|").split("|")
+    }
+    optional = parameter.default is None or bool(kinds & {"None", "NoneType"})
+    plain = kinds - {"None", "NoneType"}
+    if plain == {"int", "float"}:
+        plain = {"float"}
+    if len(plain) != 1 or not plain <= {"int", "float", "bool", "str"}:
+        return "any"
+    kind = plain.pop()
+    for patterns, word in RANGES.items():
+        if kind in ("int", "float") and any(fnmatch.fnmatch(parameter.name, pattern) for pattern in patterns.split("|")):
+            kind = word if word == "Fraction" else word + kind.title()
+            break
+    return f"{kind} | None" if optional else kind
+
+
+if __name__ == "__main__":
+    atomic.write_json(build.SIGNATURES, snapshot())

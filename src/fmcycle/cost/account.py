@@ -1,0 +1,88 @@
+"""The two moments at which a training run meets its plan: before its first step, and after its last."""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import torch
+from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException
+
+from fmcycle.artifact import atomic
+from fmcycle.cost import ledger, limits, plan
+from fmcycle.distributed import rank
+from fmcycle.errors import InputError
+from fmcycle.hardware import throughput
+from fmcycle.training.budget import Budget
+
+FILE = "plan.json"
+
+
+class Account:
+    """One run's plan and what came of it. `machine` is the one to run on, its micro-batch chosen."""
+
+    def __init__(self, cfg, budget: Budget, machine, rows):
+        """Say what the run of `cfg` on `rows` will cost. Raises InputError, with the settings that would fit, where it can't be."""
+        self.cfg, self.file = cfg, Path(cfg.runs) / FILE
+        self.plan: plan.Plan | None = None
+        if machine.micro_batch == "fit":
+            known = json.loads(self.file.read_text()) if self.file.is_file() else {}
+            if known.get("world") == machine.world:  # a run goes on as it began, and every rank as the first
+                machine = replace(machine, micro_batch=known["micro"])
+        self.machine = machine
+        if not rank.first():
+            return
+        try:
+            self.machine, self.plan = limits.settled(cfg, rows, machine, plan.room_of(machine, running=True))
+        except (DataDependentOutputException, DynamicOutputShapeException) as error:
+            if machine.micro_batch == "fit" or any(vars(plan.limit_of(cfg)).values()):
+                raise InputError(
+                    f"this model's shapes depend on its data ({error}), so no plan can be made: state trainer.micro_batch and no limit"
+                ) from error
+            print(f"no plan: this model's shapes depend on its data ({error})", flush=True)
+            return
+        limits.check(cfg, rows, self.machine, self.plan)
+        print(self.plan.line(), flush=True)
+        atomic.write_json(self.file, self.plan.figures() | {"world": machine.world})
+
+    def begun(self, make_optimizer: Callable) -> Callable:
+        """`make_optimizer`, which the loop calls once right before its first step: from there on its seconds count."""
+
+        def make(model):
+            self.start = self._seconds()
+            throughput.forget(next(model.parameters()).device)
+            return make_optimizer(model)
+
+        return make
+
+    def ended(self, module, trainer) -> None:
+        """Write what it cost beside what was said: into plan.json and the ledger."""
+        if self.plan is None:
+            return
+        device, done = module.device, trainer.global_step - module.watch.start
+        states = [x for state in trainer.optimizers[0].state.values() for x in state.values() if isinstance(x, torch.Tensor)]
+        trained = [p for p in module.parameters() if p.requires_grad and p in trainer.optimizers[0].state]
+        held = list(module.model.parameters()) + list(module.model.buffers())
+        actual = {
+            "seconds": self._seconds() - self.start,
+            "start": self.start,
+            "peak": throughput.highest(device),
+            "steps": done,
+            "targets": sum(module.curve["count"]),
+        } | {name: sum(x.numel() * x.element_size() for x in set(part)) for name, part in _parts(held, trained, states)}
+        atomic.write_json(self.file, self.plan.figures() | {"world": self.machine.world, "actual": actual})
+        if done:
+            raw = self.plan.raw | {"seconds": self.plan.raw["seconds"] * done / self.plan.steps}
+            where = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "run": str(self.cfg.runs), "machine": self.plan.machine}
+            ledger.append(where | {"raw": raw, "predicted": self.plan.figures(), "actual": actual})
+
+    def _seconds(self) -> float:
+        """Of this process: CPU time of one thread where it is the CPU that trains, so that a shared machine does not lie."""
+        on_gpu = self.plan is not None and self.machine.accelerator != "cpu" and torch.cuda.is_available()
+        return time.monotonic() if on_gpu else time.process_time() / torch.get_num_threads()
+
+
+def _parts(held: list, trained: list, states: list) -> tuple:
+    return ("weights", held), ("gradients", trained), ("optimizer", states)

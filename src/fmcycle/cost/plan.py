@@ -1,0 +1,258 @@
+"""What a training run will cost, before any work: said, refused where it can't be, and written beside what it did cost."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from fmcycle.config import columns as column
+from fmcycle.config.build import build
+from fmcycle.cost import ledger, step_cost
+from fmcycle.data.datamodule import Stream
+from fmcycle.errors import InputError
+from fmcycle.hardware import peak, throughput
+from fmcycle.kernels import linear_cross_entropy
+from fmcycle.model.prepare import check_takes, fit_to, like
+from fmcycle.model.transfer import same
+from fmcycle.processor import store
+
+PROCESS = 520e6  # bytes of a process with its imports and the first step's libraries; what is measured in the run itself is used there
+WARM = 70e6  # bytes that the first step's libraries take
+GAPS = 0.72  # of the small activations: the gaps that they leave in the heap of glibc after some steps
+CACHE = 0.08  # of a GPU's activations: what its caching allocator holds and does not use
+COMPILE = 45.0  # seconds, the first time
+START = 12.0  # seconds from the command to the first step
+FIRST = 1.3  # more that the first step takes than the others: libraries, memory that is touched for the first time
+LOOK = 64  # steps whose rows are looked at
+FORWARD = 0.35  # of a micro-batch's seconds: a validation goes forward only
+WRITE = 0.4e9  # bytes of a checkpoint a second, digests with it
+
+
+@dataclass
+class Rows:
+    """Rows of full length, for data that is not there yet; with labels, pairs and positions, whatever the objective looks at."""
+
+    length: int
+    columns: tuple = ()
+    lengths = None
+
+    def __len__(self) -> int:
+        return 2**20
+
+    def __getitem__(self, index: int) -> int:
+        return index
+
+    def collate(self, rows: list) -> dict:
+        ids = torch.ones(len(rows), self.length, dtype=torch.int64)
+        side = {"input_ids": ids, "labels": ids.clone()}
+        return side | {"chosen": side, "rejected": side} | {name: torch.zeros(len(rows)) for name in self.columns}
+
+
+class Batch(dict):
+    """A batch that refuses, in a sentence, an objective which reads a column that is not there. assumed: the data was not read."""
+
+    def __init__(self, columns: dict, *, assumed: bool):
+        super().__init__(columns)
+        self.assumed = assumed
+
+    def __missing__(self, name: str):
+        repair = "a plan takes data that is not there for text: make its inputs first" if self.assumed else "choose data that gives it"
+        raise InputError(f"objective: reads the column {name}, and the rows of data have {', '.join(self)}; {repair}, or another objective")
+
+
+@dataclass
+class Plan:
+    """The prediction of one run on one device. `raw`: before the ledger's correction; seconds of steps and validations, bytes of memory."""
+
+    cost: step_cost.Cost
+    micro: int
+    accumulate: int
+    steps: int
+    tokens: float
+    flops: float
+    raw: dict[str, float]
+    seconds: tuple[float, float, float]
+    peak: tuple[float, float, float]
+    start: float
+    disk: float
+    money: float | None
+    machine: dict
+    capacity: int
+    own: float
+    runs: int
+
+    @property
+    def minutes(self) -> float:
+        """From the command to the trained model; the evaluation after it is not in it."""
+        return (self.start + self.seconds[0]) / 60
+
+    def line(self) -> str:
+        """What is said before a run."""
+        return f"about {clock(self.start + self.seconds[0])}, {self.peak[0] / 1e9:.1f} GB of {self.capacity / 1e9:.1f}"
+
+    def figures(self) -> dict:
+        """Everything as plain data: bytes, seconds, numbers."""
+        return {
+            "parameters": self.cost.parameters,
+            "trained": self.cost.trained,
+            "weights": self.cost.weights,
+            "gradients": self.cost.gradients,
+            "optimizer": self.cost.optimizer,
+            "activations": self.cost.activations,
+            "small": self.cost.small,
+            "work": {"micro": self.cost.micro, "update": self.cost.update},
+        } | {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in vars(self).items()
+            if name not in ("cost", "machine", "raw")
+        }
+
+
+def predict(cfg, rows, machine, *, room: tuple[int, float] | None = None) -> Plan:
+    """The plan of `cfg` on `machine`. room: (bytes that a process may have, bytes that this one has by itself), `room_of` where None."""
+    budget, price = build(cfg.budget), price_of(cfg)
+    micro, accumulate = machine.micro(budget.global_batch), machine.accumulate(budget.global_batch)
+    worst, usual, row_tokens = batches(rows, budget, machine, micro, columns(cfg))
+    step = work(cfg, machine, budget, worst, accumulate)
+    usual_step = step if usual is worst else work(cfg, machine, budget, usual, accumulate)
+    capacity, own = room or room_of(machine)
+    name, lines = history(machine, budget)
+    raw = {"seconds": seconds_of(usual_step, machine, budget, micro, accumulate), "peak": own + memory(step, machine)}
+    seconds, space = (ledger.calibrated(raw[what], lines, what) for what in ("seconds", "peak"))
+    start = ledger.least(lines, "start", START)
+    hours = (start + seconds[0]) / 3600 * machine.world
+    return Plan(
+        cost=step,
+        micro=micro,
+        accumulate=accumulate,
+        steps=budget.max_steps,
+        tokens=row_tokens * budget.global_batch * budget.max_steps,
+        flops=usual_step.flops * accumulate * machine.world * budget.max_steps,
+        raw=raw,
+        seconds=seconds,
+        peak=space,
+        start=start,
+        disk=(machine.keep + 1) * resumable(step) + step.weights,
+        money=None if price.device_hour is None else hours * price.device_hour,
+        machine=name,
+        capacity=capacity,
+        own=own,
+        runs=len(lines),
+    )
+
+
+def needed(cfg, rows, machine, own: float) -> tuple[float, float, float]:
+    """(bytes, low, high) of one device at its highest."""
+    budget = build(cfg.budget)
+    micro = machine.micro(budget.global_batch)
+    worst, _, _ = batches(rows, budget, machine, micro, columns(cfg))
+    step = work(cfg, machine, budget, worst, machine.accumulate(budget.global_batch))
+    return ledger.calibrated(own + memory(step, machine), history(machine, budget)[1], "peak")
+
+
+def history(machine, budget) -> tuple[dict, list[dict]]:
+    """(the name of this machine as it would train, the ledger's lines of runs on it)."""
+    if machine.threads:
+        torch.set_num_threads(machine.threads)
+    name = throughput.name(device_of(machine), precision=budget.precision, compiled=machine.compile)
+    return name, ledger.read(name)
+
+
+def seconds_of(step: step_cost.Cost, machine, budget, micro: int, accumulate: int) -> float:
+    """Seconds of all steps, validations and checkpoints, as the machine's rates have it."""
+    rate = throughput.rates(device_of(machine), budget.precision)
+    each = throughput.seconds(step.micro, rate, compiled=machine.compile)
+    once = throughput.seconds(step.update, rate, compiled=False) / (machine.world if machine.strategy == "fsdp" else 1)
+    looks = 1 + (budget.max_steps - 1) // budget.validate_every if budget.validate_every else 1
+    validation = looks * FORWARD * each * budget.validation_rows / machine.world / micro
+    written = (1 + budget.max_steps // machine.checkpoint_every) * resumable(step) / WRITE
+    return FIRST + budget.max_steps * (accumulate * each + once) + validation + written + COMPILE * machine.compile
+
+
+def device_of(machine) -> torch.device:
+    """The device that `machine` trains on here."""
+    return torch.device("cuda" if machine.accelerator != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def room_of(machine, *, running: bool = False) -> tuple[int, float]:
+    """(bytes that a process may have, bytes that it has by itself): of this process where it is the one that will train."""
+    device = device_of(machine)
+    if device.type == "cuda":
+        return throughput.capacity(device), 0.0
+    return throughput.capacity(device), peak.memory(device) + WARM if running else PROCESS
+
+
+def resumable(step: step_cost.Cost) -> float:
+    """Bytes of a checkpoint: what is trained and its optimizer."""
+    return step.weights * step.trained / step.parameters + step.optimizer
+
+
+def memory(step: step_cost.Cost, machine) -> float:
+    """Bytes of one device at its highest: in a step, or while a checkpoint is copied. FSDP gathers one block and the next."""
+    share = machine.world if machine.strategy == "fsdp" else 1
+    gathered = 4 * step.largest_block if share > 1 else 0
+    buckets = step.gradients if machine.strategy == "ddp" and machine.world > 1 else 0
+    slack = CACHE * step.activations if device_of(machine).type == "cuda" else GAPS * step.small
+    return step.state / share + max(step.activations, resumable(step)) + slack + gathered + buckets
+
+
+def work(cfg, machine, budget, batch: dict, accumulate: int) -> step_cost.Cost:
+    """The cost of a step of the real recipe on `batch`: model -> strategy -> speed, as stage/train.py makes it, of the config alone."""
+    whole = replace(machine, compile=False, strategy="auto")
+    base, processor = cfg.inputs.get("model"), cfg.inputs.get("processor")
+    known = store.load_processor(processor) if processor and Path(processor).is_dir() else None
+
+    def make():
+        begun = like(base) if base and Path(base).is_dir() and same(base, cfg.model) else build(cfg.model)
+        begun = fit_to(begun, known) if known and not base else begun  # which token is a picture, for one
+        check_takes(begun, batch)
+        model = linear_cross_entropy.fuse(build(cfg.strategy)(begun))
+        whole.prepare(model, None, budget.precision)
+        return model
+
+    return step_cost.step_cost(make, batch, build(cfg.objective), build(cfg.optimizer), accumulate=accumulate, precision=budget.precision)
+
+
+def limit_of(cfg) -> step_cost.Limit:
+    """The stated limit; a trial of select has none."""
+    return build(getattr(cfg, "limit", None) or {"_target_": "fmcycle.cost.step_cost.Limit"})
+
+
+def price_of(cfg) -> step_cost.Price:
+    """The stated price."""
+    return build(getattr(cfg, "price", None) or {"_target_": "fmcycle.cost.step_cost.Price"})
+
+
+def columns(cfg) -> tuple:
+    """Columns that the objective declares: they are computed once the run begins."""
+    return tuple(column.declared(build(cfg.objective)))
+
+
+def batches(rows, budget, machine, micro: int, extra: tuple) -> tuple[dict, dict, float]:
+    """(the longest micro-batch, one of usual length, tokens a row) of the steps that are looked at."""
+    stream = Stream(rows, seed=budget.seed, global_batch=budget.global_batch, micro=micro, rank=0, world=machine.world, start=0)
+    steps = np.unique(np.linspace(0, budget.max_steps - 1, LOOK).astype(int))
+    found = [indices for step in steps[: 1 if rows.lengths is None else None] for indices in stream.micro_batches(int(step))]
+
+    def batch(indices) -> dict:
+        made = rows.collate([rows[int(index)] for index in indices])
+        assumed = isinstance(rows, Rows)
+        return Batch({name: torch.zeros(len(indices)) for name in extra} | made, assumed=assumed)
+
+    if rows.lengths is None:
+        worst = usual = batch(found[0])
+        each = float(worst["input_ids"].shape[1])
+    else:
+        longest = np.array([rows.lengths[indices].max() for indices in found])
+        worst = batch(found[int(longest.argmax())])
+        usual = batch(found[int(np.abs(longest - longest.mean()).argmin())])
+        each = float(np.mean([rows.lengths[indices].mean() for indices in found]))
+    return worst, usual, each
+
+
+def clock(seconds: float) -> str:
+    """45 s, 3 min, 2.5 h."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,258 @@
+"""What a training step costs, found without doing it: floating tensors are imagined, the few whole numbers of a batch are real.
+
+A step of the real recipe runs on fake tensors, which have a shape and no memory; each operation is counted as it passes.
+"""
+
+import contextlib
+import weakref
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+from unittest import mock
+
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode, unset_fake_temporarily
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import flop_registry
+
+from fmcycle.ranges import NonNegativeFloat, PositiveFloat
+
+ATEN = torch.ops.aten
+KINDS = ("matmul_flops", "matmul_bytes", "batched_flops", "attention_flops", "near_bytes", "far_bytes", "functions", "calls")
+CACHED = 2**20  # bytes that an operation touches within a core's own cache; what touches more waits for memory further away
+LOOK_UP = {ATEN.embedding, ATEN.index, ATEN.index_select, ATEN.gather}  # they read as much as they write, not all that they are given
+MAPPED = 2**25  # bytes: glibc maps a tensor of this size by itself; smaller ones share a heap, and leave gaps in it
+UNTOUCHED = {ATEN.empty, ATEN.new_empty, ATEN.empty_like, ATEN.empty_strided, ATEN._unsafe_view, ATEN.detach, ATEN.lift_fresh}
+UNTOUCHED |= {torch.ops.prim.device}
+BATCHED = {ATEN.bmm, ATEN.baddbmm}  # products of many matrices, which libraries do slower than one large one
+IN_PLACE = {ATEN.addmm_: ATEN.addmm, ATEN.baddbmm_: ATEN.baddbmm}  # products that the registry knows under the other's name only
+WHOLE = {ATEN.arange, ATEN.randint, ATEN.randperm}
+FUNCTIONS = {ATEN.exp, ATEN.exp_, ATEN.log, ATEN.tanh, ATEN.silu, ATEN.silu_backward, ATEN.gelu, ATEN.gelu_backward, ATEN.sigmoid}
+FUNCTIONS |= {ATEN._softmax, ATEN._log_softmax, ATEN.cos, ATEN.sin, ATEN.pow}
+
+
+@dataclass
+class Price:
+    """What one device costs for an hour, null: not priced. A CPU counts as one device."""
+
+    device_hour: NonNegativeFloat | None = None
+    currency: str = "EUR"
+
+
+@dataclass
+class Limit:
+    """The most that a run may take, null: no limit. `gigabytes`: peak memory of one device (1e9 bytes)."""
+
+    minutes: PositiveFloat | None = None
+    gigabytes: PositiveFloat | None = None
+    money: PositiveFloat | None = None
+
+
+@dataclass
+class Cost:
+    """One optimizer step of one device. Bytes of the state are exact.
+
+    parameters, trained: numbers of weights; weights, gradients, optimizer: bytes; activations: peak bytes beside those three;
+    small: of them, the peak bytes in tensors below MAPPED; largest_block: bytes of the largest block's weights, which sharding gathers.
+    micro: work of one micro-batch; update: of the optimizer ({kind of KINDS: amount}).
+    """
+
+    parameters: int
+    trained: int
+    weights: int
+    gradients: int
+    optimizer: int
+    activations: int
+    small: int
+    largest_block: int
+    micro: dict[str, float]
+    update: dict[str, float]
+
+    @property
+    def state(self) -> int:
+        """Bytes of weights, gradients and optimizer."""
+        return self.weights + self.gradients + self.optimizer
+
+    @property
+    def peak(self) -> int:
+        """Bytes of state and activations."""
+        return self.state + self.activations
+
+    @property
+    def flops(self) -> float:
+        """Floating-point operations of one micro-batch, forward and backward: products of matrices, attention among them."""
+        return sum(amount for kind, amount in self.micro.items() if kind.endswith("_flops"))
+
+
+def step_cost(
+    make_model: Callable, batch: dict, objective: Callable, make_optimizer: Callable, *, accumulate=1, precision="32-true"
+) -> Cost:
+    """The cost of a step of `accumulate` micro-batches like `batch` (real whole numbers), of which one is gone through.
+
+    make_model: () -> model, made anew of config alone; objective: (model, batch) -> {"loss", ...}; make_optimizer: (model) -> Optimizer.
+    """
+    with imagined(torch.bfloat16 if precision == "bf16-true" else torch.float32) as meter:
+        model = make_model().train()
+        weights = _size(list(model.parameters()) + list(model.buffers()))
+        begin, small = meter.now, meter.small
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16-mixed"):
+            meter.restart()
+            out = objective(model, batch)
+            forward = meter.peak - begin
+        meter.peak = meter.now
+        out["loss"].backward()
+        backward, micro = meter.peak - begin, meter.work
+        small = meter.most_small - small
+        del out
+        gradients = [p.grad for p in model.parameters() if p.grad is not None]
+        meter.restart()
+        torch._foreach_mul_(gradients, 1 / torch.nn.utils.get_total_norm(gradients))
+        optimizer = make_optimizer(model)
+        optimizer.step()
+        update, states = meter.peak - begin, [x for state in optimizer.state.values() for x in state.values() if isinstance(x, Tensor)]
+        size, kept = _size(gradients), _size(states)
+        # gradients of the step before are alive until the forward is done; where micro-batches accumulate, in the backward too
+        peak = max(forward + size + kept, backward + kept + (size if accumulate > 1 else 0), update)
+        blocks = max((m for m in model.modules() if isinstance(m, nn.ModuleList)), key=len, default=nn.ModuleList())
+        return Cost(
+            parameters=sum(p.numel() for p in model.parameters()),
+            trained=sum(p.numel() for p in model.parameters() if p.requires_grad),
+            weights=weights,
+            gradients=size,
+            optimizer=kept,
+            activations=max(0, peak - size - kept),
+            small=small,
+            largest_block=max((_size(list(block.parameters())) for block in blocks), default=0),
+            micro=micro,
+            update=meter.work,
+        )
+
+
+@contextlib.contextmanager
+def imagined(dtype: torch.dtype = torch.float32) -> Iterator["Meter"]:
+    """Floating tensors made here have no memory, and what is done to them is counted and not done."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:  # a module's .to would swap tensors that are known by weak references; here all are where and what they should be
+        with (
+            mock.patch.object(nn.Module, "to", lambda module, *_, **__: module),
+            FakeTensorMode(allow_non_fake_inputs=True),
+            Meter() as meter,
+        ):
+            yield meter
+    finally:
+        torch.set_default_dtype(before)
+
+
+class Meter(TorchDispatchMode):
+    """`now`, `peak`: bytes of storages alive, `small`, `most_small`: of those below MAPPED; `work`: amounts of KINDS since `restart`."""
+
+    def __init__(self):
+        super().__init__()
+        self.alive: dict[int, int] = {}
+        self.now = self.peak = self.small = self.most_small = 0
+        self.restart()
+
+    def restart(self) -> None:
+        """Count work and peak from here."""
+        self.work = dict.fromkeys(KINDS, 0.0)
+        self.peak, self.most_small = self.now, self.small
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        given = [x for x in tree_leaves((args, kwargs)) if isinstance(x, Tensor)]
+        if not any(isinstance(x, FakeTensor) for x in given) and (given or _whole(func, kwargs)):
+            with unset_fake_temporarily():  # whole numbers of the batch: masks, positions, lengths decide shapes
+                return func(*args, **kwargs)
+        if func._overloadpacket is ATEN._local_scalar_dense and given[0].dtype == torch.bool:
+            return False  # "if any value is wrong": none is
+        if func._overloadpacket in (ATEN.index, ATEN.index_put, ATEN.index_put_, ATEN._unsafe_index):
+            args = (args[0], [place for index in args[1] for place in _places(index)], *args[2:])
+        out = _grouped(func, args, kwargs) if func._overloadpacket is ATEN._grouped_mm else func(*args, **kwargs)
+        made = [x for x in tree_leaves(out) if isinstance(x, Tensor)]
+        self._count(func, args, kwargs, out, given, made)
+        for x in made:
+            self._track(x.untyped_storage())
+        return out
+
+    def _count(self, func, args, kwargs, out, given: list[Tensor], made: list[Tensor]) -> None:
+        self.work["calls"] += 1
+        packet = IN_PLACE.get(func._overloadpacket, func._overloadpacket)
+        if func.is_view or packet in UNTOUCHED:
+            return
+        size = sum(map(_bytes, made)) + sum(map(_bytes, made if packet in LOOK_UP else given))
+        if "scaled_dot_product" in str(packet):
+            self.work["attention_flops"] += _attention(args, backward="backward" in str(packet))
+        elif "packed_attention" in str(packet):
+            self.work["attention_flops"] += _packed_attention(args, backward="backward" in str(packet))
+        elif packet in BATCHED:
+            self.work["batched_flops"] += flop_registry[packet](*args, **kwargs, out_val=out)
+        elif packet is ATEN._grouped_mm:
+            self.work["matmul_flops"] += 2 * args[0].numel() * args[1].shape[-1]
+            self.work["matmul_bytes"] += size
+        elif packet in flop_registry:
+            self.work["matmul_flops"] += flop_registry[packet](*args, **kwargs, out_val=out)
+            self.work["matmul_bytes"] += size
+        else:
+            self.work["near_bytes" if size < CACHED else "far_bytes"] += size
+            self.work["functions"] += sum(x.numel() for x in made) if packet in FUNCTIONS else 0
+
+    def _track(self, storage) -> None:
+        key = storage._cdata
+        if key not in self.alive:
+            self.alive[key] = storage.nbytes()
+            self.now += self.alive[key]
+            self.small += self.alive[key] * (self.alive[key] < MAPPED)
+            self.peak, self.most_small = max(self.peak, self.now), max(self.most_small, self.small)
+            weakref.finalize(storage, self._free, key)
+
+    def _free(self, key: int) -> None:
+        size = self.alive.pop(key, 0)
+        self.now -= size
+        self.small -= size * (size < MAPPED)
+
+
+def _grouped(func, args: tuple, kwargs: dict[str, Any]) -> Tensor:
+    """The products of experts, each with its own rows: torch knows what they make of bf16 alone, and of fp32 it is the same."""
+    return func(*(x.to(torch.bfloat16) for x in args[:2]), *args[2:], **kwargs).to(args[0].dtype)
+
+
+def _whole(func, kwargs: dict[str, Any]) -> bool:
+    """Does this factory make whole numbers?"""
+    dtype = kwargs.get("dtype")
+    return func._overloadpacket in WHOLE if dtype is None else not dtype.is_floating_point
+
+
+def _places(index) -> list:
+    """A real mask as the places where it is true: a fake tensor can't tell how many there are."""
+    if index is None or index.dtype != torch.bool or isinstance(index, FakeTensor):
+        return [index]
+    with unset_fake_temporarily():
+        return list(index.nonzero().unbind(1))
+
+
+def _attention(args: tuple, *, backward: bool) -> float:
+    """FLOPs of attention, half of them where it is causal: two products forward, five backward (Dao, 2023)."""
+    query, key = args[1:3] if backward else args[:2]
+    causal = next((x for x in args if isinstance(x, bool)), False)
+    products = 5 if backward else 2
+    return products * 2 * query.numel() * key.shape[-2] * (0.5 if causal else 1)
+
+
+def _packed_attention(args: tuple, *, backward: bool) -> float:
+    """FLOPs of `fmcycle.kernels.varlen_attention.packed_attention`: of each document by itself, all of them causal."""
+    query, ends = (args[1], args[6]) if backward else (args[0], args[3])
+    with unset_fake_temporarily():
+        pairs = float(ends.diff().double().square().sum()) / 2
+    return (5 if backward else 2) * 2 * query.shape[-2] * query.shape[-1] * pairs
+
+
+def _bytes(x: Tensor) -> int:
+    return x.numel() * x.element_size()
+
+
+def _size(tensors: list[Tensor]) -> int:
+    """Bytes of distinct tensors: a tied weight counts once."""
+    return sum(_bytes(x) for x in {id(x): x for x in tensors}.values())

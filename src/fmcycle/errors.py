@@ -1,0 +1,67 @@
+"""The few errors of ours; `cli/main.py` turns each into one message and its exit code."""
+
+import difflib
+
+
+class InputError(ValueError):
+    """A wrong or missing input, seen before any work: exit code 2."""
+
+    exit_code = 2
+
+
+class ConfigError(InputError):
+    """Every problem that the config check found, one line each: exit code 2."""
+
+    def __init__(self, problems: list[str]):
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class Missing(InputError):
+    """An input that is not there, or not up to date, where base=require forbids making it: exit code 2."""
+
+
+class TrainingError(RuntimeError):
+    """Training can't go on by itself; the checkpoints before it are whole: exit code 1, one message."""
+
+    exit_code = 1
+
+
+class JobError(RuntimeError):
+    """A job that a launcher started elsewhere failed with `exit_code`; its own words are in its log."""
+
+    def __init__(self, exit_code: int, where: str):
+        super().__init__(exit_code, where)  # both: it is pickled on its way back
+        self.exit_code, self.where = exit_code, where
+
+    def __str__(self) -> str:
+        return f"a job ended with exit code {self.exit_code}; its own words are in its log below {self.where}"
+
+
+class GateError(RuntimeError):
+    """A gate said no: exit code 3."""
+
+    exit_code = 3
+
+
+class Interrupted(RuntimeError):
+    """Stopped by a signal with a checkpoint on disk; the same command resumes: exit code 75."""
+
+    exit_code = 75
+
+
+class Refused(Exception):
+    """A guardrail refuses a text; `reason` is what the caller may be told."""
+
+    def __init__(self, reason: str):
+        super().__init__(reason)
+        self.reason = reason
+
+
+def suggest(name: str, names) -> str:
+    """`; did you mean X?`, or the list of what there is."""
+    names = sorted(map(str, names))
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    if near:
+        return f"; did you mean {near[0]}?"
+    return f"; there is {', '.join(names[:12])}{' ...' if len(names) > 12 else ''}" if names else ""

@@ -1,0 +1,112 @@
+"""How fast a device can be at best, and what a token costs: what MFU (model FLOPs utilisation) is made of."""
+
+import json
+import os
+import platform
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from fmcycle.artifact import atomic
+
+PAGE = os.sysconf("SC_PAGE_SIZE")
+CACHE = Path(".cache/peak.json")
+# dense FLOP/s of one device with bf16 (fp16 where it has none) and fp32 inputs, from the makers' data sheets; the first match counts
+PEAKS = {
+    "B200": (2250e12, 75e12),
+    "H200": (989e12, 67e12),
+    "H100 PCIe": (756e12, 51e12),
+    "H100 NVL": (835e12, 60e12),
+    "H100": (989e12, 67e12),
+    "A100": (312e12, 19.5e12),
+    "L40S": (362e12, 91.6e12),
+    "L4": (121e12, 30.3e12),
+    "A10": (125e12, 31.2e12),
+    "A30": (165e12, 10.3e12),
+    "V100": (125e12, 15.7e12),
+    "T4": (65e12, 8.1e12),
+    "RTX 4090": (165e12, 82.6e12),
+    "RTX 3090": (71e12, 35.6e12),
+    "MI300X": (1307e12, 163e12),
+}
+
+
+def peak(device: torch.device, precision: str) -> float:
+    """FLOP/s that `device` reaches at best at a budget's `precision`: a data sheet's, else the best rate of a matrix product seen here."""
+    half = precision != "32-true"
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
+    for known, rates in PEAKS.items():
+        if device.type == "cuda" and known in name:
+            return rates[0] if half else rates[1]
+    dtype = torch.bfloat16 if half and device.type == "cuda" else torch.float32  # a CPU emulates bf16: fp32 is its best
+    key = f"{name}, {torch.get_num_threads()} threads, {dtype}, torch {torch.__version__}"
+    try:
+        known_rates = json.loads(CACHE.read_text())
+    except (OSError, ValueError):
+        known_rates = {}
+    best = max(measured(device, dtype), known_rates.get(key, 0.0))  # the best ever: a busy moment makes no processor slower
+    if best != known_rates.get(key):
+        atomic.write_json(CACHE, known_rates | {key: best})
+    return best
+
+
+def measured(device: torch.device, dtype: torch.dtype, seconds: float = 0.05) -> float:
+    """FLOP/s of a square matrix product, the best of some within `seconds`."""
+    size = 4096 if device.type == "cuda" else 1024
+    left, right = (torch.full((size, size), 0.5, device=device, dtype=dtype) for _ in range(2))
+    torch.mm(left, right)
+    best, end = float("inf"), time.perf_counter() + seconds
+    while best == float("inf") or time.perf_counter() < end:
+        _wait(device)
+        began = time.perf_counter()
+        torch.mm(left, right)
+        _wait(device)
+        best = min(best, time.perf_counter() - began)
+    return 2 * size**3 / best
+
+
+def flops_per_token(model: Any, length: int) -> float:
+    """Forward and backward FLOPs of one token in a row of `length`: 2 a weight forward, 2 back to the inputs, 2 for each trained weight.
+
+    A table of embeddings is looked up, not multiplied, unless it is the output layer too. Causal attention sees half of the row.
+    0 for a model that is no stack of layers over tokens. Source: Chowdhery et al., PaLM (2022), appendix B.
+    """
+    config = model.config
+    if not hasattr(config, "num_hidden_layers") or not hasattr(config, "hidden_size"):
+        return 0.0
+    head = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
+    looked_up = {id(module.weight) for module in model.modules() if isinstance(module, torch.nn.Embedding)}
+    looked_up -= {id(p) for p in head.parameters()} if head is not None else set()
+    matrices = {id(p): p for p in model.parameters() if p.ndim == 2 and id(p) not in looked_up}
+    every = sum(p.numel() for p in matrices.values())
+    trained = sum(p.numel() for p in matrices.values() if p.requires_grad)
+    attention = 6 * config.num_hidden_layers * config.hidden_size * length  # 12 for a row that every token sees whole
+    return 4 * every + 2 * trained + attention
+
+
+def memory(device: torch.device) -> int:
+    """Bytes in use: of the GPU at most since the start, elsewhere of this process now."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    try:
+        with open("/proc/self/statm") as handle:
+            return int(handle.read().split()[1]) * PAGE
+    except OSError:  # not Linux: the most that there was
+        import resource
+
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if platform.system() == "Darwin" else 1024)
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def _processor() -> str:
+    try:
+        models = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+        return models[0].split(":", 1)[1].strip()
+    except (OSError, IndexError):
+        return platform.processor() or platform.machine()

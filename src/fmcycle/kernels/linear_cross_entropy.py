@@ -1,0 +1,144 @@
+"""The one rewrite for speed: the output layer and its cross-entropy run together, in chunks, so that no logits tensor stands in memory."""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fmcycle.errors import InputError
+from fmcycle.kernels import llama, llama_lora, varlen_attention
+
+CHUNK = 256  # rows of logits that exist at a time: few enough to stay in a processor's cache
+FAR_CHUNK = 2**25  # logits that exist at a time elsewhere: enough to keep a GPU busy, 128 MB in fp32
+
+
+def fuse(model: nn.Module) -> nn.Module:
+    """Let the output layer hand its input on, for `cross_entropy` and `log_probabilities` to finish; the state dict is unchanged.
+
+    A model whose output layer has a bias, or that has none, stays as it is. `plain` takes it back.
+    """
+    head = head_of(model)
+    if llama_lora.output(head) is not None:
+        head.forward = _identity
+    return llama.fuse(llama_lora.fuse(varlen_attention.install(model)))
+
+
+def plain(model: nn.Module) -> nn.Module:
+    """Undo `fuse`."""
+    head = head_of(model)
+    if fused(head):
+        del head.forward
+    return varlen_attention.remove(llama_lora.plain(llama.plain(model)))
+
+
+def check_compiler(accelerator: str) -> None:
+    """Raises InputError where torch.compile does not work on this machine: in seconds, and before anything is trained."""
+    device = "cuda" if accelerator != "cpu" and torch.cuda.is_available() else "cpu"
+    try:
+        torch.compile(_probe)(torch.ones(64, device=device))
+    except Exception as error:  # whatever the compiler below says
+        reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        raise InputError(
+            f"trainer.compile: torch can't compile on this machine ({reason}); install g++, or set trainer.compile=false"
+        ) from error
+
+
+def _probe(x: Tensor) -> Tensor:
+    return x.sin().sum()
+
+
+def head_of(model: Any) -> Any:
+    """The output layer of a transformers model, None where it has none."""
+    return model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
+
+
+def fused(head: Any) -> bool:
+    """Does this output layer hand its input on?"""
+    return head is not None and head.__dict__.get("forward") is _identity
+
+
+def _identity(hidden: Tensor) -> Tensor:
+    return hidden
+
+
+def cross_entropy(output_BTX: Tensor, head: Any, targets_BT: Tensor) -> Tensor:
+    """Sum of the cross-entropy of a model's output (logits, or hidden states where `head` is fused) against targets, -100 left out."""
+    kept = targets_BT != -100
+    rows, targets = output_BTX[kept], targets_BT[kept]
+    if fused(head) and (weights := llama_lora.output(head)):
+        return LinearCrossEntropy.apply(rows, *weights, targets)
+    return F.cross_entropy(rows.float(), targets, reduction="sum")
+
+
+def log_probabilities(output_BTX: Tensor, head: Any, targets_BT: Tensor) -> Tensor:
+    """Sum over each row of the log-probabilities of its targets, -100 left out: (B,)."""
+    kept = targets_BT != -100
+    rows, targets = output_BTX[kept], targets_BT[kept]
+    logits = F.linear(rows, head.weight) if fused(head) else rows
+    nll = F.cross_entropy(logits.float(), targets, reduction="none")
+    row_of = kept.nonzero()[:, 0]
+    return -torch.zeros(len(targets_BT), device=nll.device, dtype=nll.dtype).index_add(0, row_of, nll)
+
+
+class LinearCrossEntropy(torch.autograd.Function):
+    """sum(cross_entropy(hidden @ weight.T, targets)) whose gradients are made in the forward, chunk by chunk.
+
+    hidden (N, D), weight (V, D), targets (N,). Where only the rows `places` (k,) of the weight are trained, `trained` (k, D) is what gets
+    their gradient. Under autocast on a GPU products are in half precision, sums of them in that of the weights. Source: the idea of Liger
+    Kernel (Hsu et al., 2024), section 3.2.
+    """
+
+    @staticmethod
+    def forward(ctx, hidden, weight, trained, places, targets):
+        grad_hidden = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
+        grad_weight = torch.zeros_like(weight) if ctx.needs_input_grad[1] else None
+        grad_trained = torch.zeros_like(trained) if ctx.needs_input_grad[2] else None
+        loss = torch.zeros((), dtype=torch.float32, device=hidden.device)
+        rows, kind = _chunk(hidden, weight)
+        factor = weight.to(kind)
+        for begin in range(0, len(hidden), rows):
+            part, target = hidden[begin : begin + rows].to(kind), targets[begin : begin + rows]
+            log_p = (part @ factor.T).float().log_softmax(-1)
+            loss -= log_p.gather(-1, target[:, None]).sum()
+            if any(ctx.needs_input_grad):
+                grad = log_p.exp_()
+                grad.scatter_add_(-1, target[:, None], grad.new_full((len(target), 1), -1.0))
+                grad = grad.to(kind)
+                if grad_hidden is not None:
+                    _into(grad_hidden[begin : begin + rows], grad, factor)
+                if grad_weight is not None:
+                    _added(grad_weight, grad.T, part)
+                if grad_trained is not None:
+                    _added(grad_trained, grad[:, places].T, part)
+        ctx.save_for_backward(grad_hidden, grad_weight, grad_trained)
+        return loss
+
+    @staticmethod
+    def backward(ctx, upstream):
+        grads = [grad if grad is None else grad * upstream for grad in ctx.saved_tensors]
+        return *grads, None, None
+
+
+def _chunk(hidden: Tensor, weight: Tensor) -> tuple[int, torch.dtype]:
+    """(rows of logits at a time, the type of their products)."""
+    kind = hidden.device.type
+    if kind == "cpu":
+        return CHUNK, weight.dtype
+    return max(CHUNK, FAR_CHUNK // len(weight)), torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else weight.dtype
+
+
+def _into(out: Tensor, a: Tensor, b: Tensor) -> None:
+    """a @ b in place of what `out` holds."""
+    if out.dtype == a.dtype:
+        torch.mm(a, b, out=out)
+    else:
+        out.copy_(a @ b)
+
+
+def _added(out: Tensor, a: Tensor, b: Tensor) -> None:
+    """a @ b on top of what `out` holds."""
+    if out.dtype == a.dtype:
+        out.addmm_(a, b)
+    else:
+        out.add_(a @ b)

@@ -1,0 +1,175 @@
+"""Adapters as artifacts: written without what changes from run to run, put on the base that they were trained on, merged and verified."""
+
+import hashlib
+import warnings
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+
+from fmcycle.artifact import atomic
+from fmcycle.artifact import folder as artifact
+from fmcycle.errors import InputError
+from fmcycle.processor import store
+from fmcycle.processor.components import tokenizer_of
+
+BASE = "base.json"  # beside the adapter: a fingerprint of the weights below it
+LIMIT = 1e-3  # nats: how far the merged model's next-token distribution may be from the adapter's
+
+
+def save(model, folder: str | Path) -> None:
+    """Write the adapter of a peft model as an artifact; the same adapter has the same bytes."""
+    with artifact.create(folder) as partial:
+        write(model, partial)
+
+
+def write(model, folder: Path) -> None:
+    """Write the files of a peft model's adapter into `folder`.
+
+    peft names the base's path, writes a model card, and lists sets in the order of their hashes.
+    """
+    model.save_pretrained(str(folder))
+    (folder / "README.md").unlink(missing_ok=True)
+    config = artifact.read_json(folder / "adapter_config.json")
+    config["base_model_name_or_path"] = None
+    for name in ("target_modules", "exclude_modules"):
+        if isinstance(config.get(name), list):
+            config[name] = sorted(config[name])
+    atomic.write_json(folder / "adapter_config.json", config)
+    atomic.write_json(folder / BASE, {"sha256": fingerprint(model)})
+
+
+def merges(model) -> bool:
+    """Can the adapter of a peft model become weights? A prefix, or a prompt of vectors, can't."""
+    return hasattr(model.base_model, "merge_and_unload")
+
+
+def load(model, folder: str | Path):
+    """`model` with the adapter in `folder` on it, trainable.
+
+    Raises InputError where the adapter was trained on other weights, or does not name the same weights as it should, with their list.
+    """
+    from peft import PeftConfig, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
+    from safetensors.torch import load_file
+
+    folder = Path(folder)
+    artifact.verify(folder)
+    have = fingerprint(model)
+    wanted = artifact.read_json(folder / BASE, sha256=str)["sha256"] if (folder / BASE).is_file() else have  # another's does not say
+    if wanted != have:
+        raise InputError(
+            f"{folder} was trained on a base whose weights are {wanted[:16]}, not on this one ({have[:16]}): give it its own base"
+        )
+    with store.library(f"{folder}: the adapter"):
+        config = PeftConfig.from_pretrained(str(folder))
+        config.inference_mode = False
+        adapted = get_peft_model(model, config)
+        stored, expected = load_file(folder / "adapter_model.safetensors"), get_peft_model_state_dict(adapted)
+    if different := sorted(stored.keys() ^ expected.keys()):
+        kinds = {"missing": [name for name in different if name in expected], "unexpected": [name for name in different if name in stored]}
+        raise InputError(f"{folder}/adapter_model.safetensors does not fit its base: {kinds}; make it again with the command that made it")
+    set_peft_model_state_dict(adapted, stored)
+    return adapted
+
+
+def fingerprint(model) -> str:
+    """sha256 over the names and values of a model's weights; those of an adapter on it are left out."""
+    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
+    found = hashlib.sha256()
+    for name, weight in sorted((name.replace(".token_adapter", "").replace(".base_layer", ""), p) for name, p in inner.named_parameters()):
+        if "lora_" not in name and "trainable_tokens" not in name:
+            found.update(f"{name} {tuple(weight.shape)} {weight.dtype}".encode())
+            found.update(weight.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return found.hexdigest()
+
+
+@torch.no_grad()
+def merge(model):
+    """The plain model that a peft model in evaluation mode is: its adapter added to the weights.
+
+    Raises ValueError where the merged model answers otherwise than the adapter did (over LIMIT), or as if there were no adapter.
+    """
+    inputs = _probe(model)
+    with model.disable_adapter():
+        base = model(**inputs).logits
+    adapted = model(**inputs).logits
+    merged = model.merge_and_unload()
+    found = merged(**inputs).logits
+    if not torch.isfinite(found).all() or (far := _divergence(adapted, found)) > LIMIT:
+        raise ValueError(f"the merged model is {far:.2g} nats from the adapter it was made of, more than {LIMIT}: nothing is written")
+    if torch.equal(base, found):
+        raise ValueError("the adapter changes nothing: the merged model is its base; raise optimizer.lr or budget.max_steps")
+    return merged
+
+
+def _probe(model) -> dict[str, torch.Tensor]:
+    """Inputs to compare two states of a model with: random tokens, or a random picture, the same each time."""
+    config, generator = model.config, torch.Generator().manual_seed(0)
+    device = next(model.parameters()).device
+    if model.get_base_model().main_input_name == "pixel_values":
+        return {"pixel_values": torch.randn(2, config.num_channels, config.image_size, config.image_size, generator=generator).to(device)}
+    return {"input_ids": torch.randint(0, config.vocab_size, (4, 64), generator=generator).to(device)}
+
+
+def _divergence(first: torch.Tensor, second: torch.Tensor) -> float:
+    """The largest Kullback-Leibler divergence over all positions, in nats."""
+    p, q = (F.log_softmax(logits.cpu().double(), -1) for logits in (first, second))
+    return float((p.exp() * (p - q)).sum(-1).max())
+
+
+def check_tokens(config: dict, processor) -> None:
+    """Are the token rows that the adapter trains the processor's special tokens? Warns with both lists where they are not.
+
+    config: of peft. Raises InputError where there is no such token.
+    """
+    trained = config.get("trainable_token_indices") or []
+    trained = sorted({index for rows in trained.values() for index in rows} if isinstance(trained, dict) else set(trained))
+    key = "strategy.peft_config.trainable_token_indices"
+    if outside := [index for index in trained if index >= len(processor)]:
+        raise InputError(f"{key} {outside}: the processor has {len(processor)} tokens only; name others")
+    special = {index for index, token in getattr(tokenizer_of(processor), "added_tokens_decoder", {}).items() if token.special}
+    if ordinary := [index for index in trained if index not in special]:
+        names = ", ".join(map(repr, processor.convert_ids_to_tokens(ordinary)))
+        warnings.warn(f"{key} trains {names} too; the special tokens of this processor are {sorted(special)}", stacklevel=2)
+
+
+class Prompted(torch.nn.Module):
+    """A language model behind vectors that training found: a prefix in the cache of every layer, or a prompt before the tokens.
+
+    Called as the model below it is, with or without a cache; logits are of the tokens that were given. peft's own forward puts the vectors
+    in again at each step.
+    """
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+        self.config, self.generation_config = model.config, model.get_base_model().generation_config
+        (self.vectors,) = {config.num_virtual_tokens for config in model.peft_config.values()}
+        self.generate = model.generate
+
+    @property
+    def device(self) -> torch.device:
+        """The device of the model below."""
+        return self.model.get_base_model().device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type of the weights of the model below."""
+        return self.model.get_base_model().dtype
+
+    def forward(self, input_ids=None, attention_mask=None, past_key_values=None, logits_to_keep=0, **more):
+        """A transformers output; the cache in it holds the vectors."""
+        base = self.model.get_base_model()
+        if attention_mask is not None:
+            ones = attention_mask.new_ones(len(attention_mask), self.vectors)
+            attention_mask = torch.cat([ones, attention_mask], 1)
+        given: dict = {"attention_mask": attention_mask, **more}
+        if past_key_values is not None:
+            return base(input_ids=input_ids, past_key_values=past_key_values, logits_to_keep=logits_to_keep, **given)
+        learned = self.model.get_prompt(batch_size=len(input_ids))
+        if self.model.active_peft_config.peft_type == "PREFIX_TUNING":
+            return base(input_ids=input_ids, past_key_values=learned, logits_to_keep=logits_to_keep, **given)
+        tokens = base.get_input_embeddings()(input_ids)
+        return base(
+            inputs_embeds=torch.cat([learned.to(tokens.dtype), tokens], 1), logits_to_keep=logits_to_keep or tokens.shape[1], **given
+        )

@@ -1,0 +1,223 @@
+"""What a stage needs and does not find, it makes: by `dvc repro` where that is the pipeline's own, else in runs/."""
+
+import functools
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import yaml
+
+from fmcycle.config import paths
+from fmcycle.config.compose import Composed, compose
+from fmcycle.config.groups import SHARED, stage_groups
+from fmcycle.config.groups import stages as known_stages
+from fmcycle.config.paths import EXPERIMENT, MADE, STAGE, is_path
+from fmcycle.config.selection import brought, flatten, local, pipeline, selection
+from fmcycle.distributed import rank
+from fmcycle.errors import InputError, Missing
+
+CONFIG = Path("artifacts/config.yaml")
+PREPARES = ("curate", "processor", "tokens")  # stages that make of data what a stage reads: of the data that this stage was given
+GIVEN_ON = ("data", "documents", "processor", "examples")  # the inputs of theirs that it may have been given
+
+
+def settle_inputs(below: Composed, perform) -> dict[str, Path | None]:
+    """{name: path} of every input; `perform` makes a missing one. Raises Missing where base=require forbids that."""
+    stages = {reference: upstream(reference, below) for reference in references(below)}
+    made = _from_pipeline([stage for stage in stages.values() if in_pipeline(stage)], below)
+    folders = {reference: made[stage.stage] for reference, stage in stages.items() if stage.stage in made and in_pipeline(stage)}
+    for reference, stage in stages.items():
+        if reference not in folders:
+            folders[reference] = perform(stage, needed_by=below.stage)
+    beside = _made(below, perform)
+    settled: dict[str, Path | None] = {}
+    for name, value in below.inputs.items():
+        if value is None or is_path(value):
+            settled[name] = None if value is None else Path(value)
+            continue
+        reference, _, rest = value.partition("/")
+        folder = beside.get(reference) if value.startswith(MADE) else folders[reference]
+        settled[name] = None if folder is None else folder / rest if rest else folder
+    return settled
+
+
+def references(stage: Composed) -> list[str]:
+    """What `stage` reads from: "stage:NAME" and "experiment:NAME"."""
+    values = [value for value in stage.inputs.values() if value is not None and value.startswith((STAGE, EXPERIMENT))]
+    return list(dict.fromkeys(value.split("/")[0] for value in values))
+
+
+def _made(below: Composed, perform) -> dict[str, Path]:
+    """{"made:NAME": folder} of the stages that are up to date among those that only decorate what `below` writes; says which are not."""
+    named = list(dict.fromkeys(value.split("/")[0] for value in below.inputs.values() if value is not None and value.startswith(MADE)))
+    forbidden = replace(below, base="require")
+    stages = {reference: upstream(STAGE + reference.removeprefix(MADE), forbidden) for reference in named}
+    own = [stage.stage for stage in stages.values() if in_pipeline(stage)]
+    stale = set(stale_stages([pipeline_target(stage) for stage in own])) if own else set()
+    found: dict[str, Path] = {}
+    for reference, stage in stages.items():
+        if stage.stage in own:
+            found |= {} if stale & behind(stage) else {reference: pipeline_folder(stage.stage)}
+        else:
+            try:
+                found[reference] = perform(stage, needed_by=below.stage)
+            except Missing:
+                continue
+    if left := [reference.removeprefix(MADE) for reference in named if reference not in found]:
+        print(f"{below.stage}: {', '.join(left)}: not made, or not up to date; what shows them is left out", flush=True)
+    return found
+
+
+def wrong_paths(stage: Composed) -> list[str]:
+    """What is wrong with the paths of a stage; if nothing is, with those of the stages above it that would be made by hand."""
+    found = paths.problems(stage)
+    return found or [f"{line} (for {name}, which {stage.stage} needs)" for line, name in _wrong_above(stage).items()]
+
+
+def _wrong_above(stage: Composed) -> dict[str, str]:
+    """{what is wrong with a path: the stage above `stage` that names it}."""
+    above = [upstream(reference, stage) for reference in references(stage)]
+    found: dict[str, str] = {}
+    for each in above:
+        if not in_pipeline(each):
+            found = dict.fromkeys(paths.problems(each), each.stage) | _wrong_above(each) | found
+    return found
+
+
+def _compose(overrides: tuple[str, ...]) -> Composed:
+    return _composed(overrides, Path.cwd())
+
+
+@functools.cache
+def _composed(overrides: tuple[str, ...], _where: Path) -> Composed:
+    return compose(list(overrides))
+
+
+def upstream(reference: str, below: Composed) -> Composed:
+    """What `reference` names: an experiment as it stands, or a stage as the pipeline selects it, made with what `below` was made with:
+    the model, processor, trainer, raw data, and the data that it was given."""
+    if reference.startswith(EXPERIMENT):
+        named = f"experiment={reference.removeprefix(EXPERIMENT)}"
+        trainer = machine(below) if "trainer" in stage_groups(_compose((named,)).stage) else []
+        return _compose((named, *trainer, f"base={below.base}"))
+    stage = reference.removeprefix(STAGE)
+    shared = [f"{group}={below.choices[group]}" for group in SHARED if below.choices.get(group)]
+    shared += [text for text in below.overrides if text.lstrip("+~").split(".")[0] in SHARED and "." in text.split("=")[0]]
+    shared += machine(below)
+    model = below.choices.get("model")
+    chosen = selection(stage, model=model) if Path("params.yaml").is_file() else [*brought(model, stage)]
+    has = stage_groups(stage)
+    shared = [text for text in shared if text.lstrip("+~").split("=")[0].split(".")[0] in has]
+    replaced = {text.split("=")[0] for text in shared}
+    kept = [text for text in chosen if text.split("=")[0] not in replaced]
+    composed = _compose((f"stage={stage}", *kept, *shared, f"base={below.base}"))
+    if below.choices.get("experiment"):  # it may have changed values of what is shared, which no override shows
+        composed = _compose((*composed.overrides, *(text for group in SHARED for text in changed(group, composed, below))))
+    if "model" not in has and any(text.startswith("model.") for text in below.overrides):  # where its processor lies, too
+        composed = _compose((*composed.overrides, *changed("processor", composed, below)))
+    own = [f"inputs.{name}={below.inputs[name]}" for name in GIVEN_ON if stage in PREPARES and _given(name, composed, below)]
+    if any(text.startswith("inputs.examples=") for text in own) and "documents" in composed.inputs and not below.inputs.get("documents"):
+        own.append("inputs.documents=null")  # examples are read instead
+    return _compose((*composed.overrides, *own)) if own else composed
+
+
+def _given(name: str, stage: Composed, below: Composed) -> bool:
+    """Is `stage` to read what `below` was given as this input? What the pipeline would give it by itself is no other choice."""
+    value = below.inputs.get(name)
+    if value is None or name not in stage.inputs:
+        return False
+    usual = stage.inputs[name]
+    if not is_path(value):
+        return name == "examples" and usual is None
+    if usual is None or is_path(usual):
+        return True
+    reference, _, rest = usual.partition("/")
+    above = upstream(reference, stage)
+    return not (in_pipeline(above) and Path(value).resolve() == (pipeline_folder(above.stage) / rest).resolve())
+
+
+def machine(below: Composed) -> list[str]:
+    """The overrides of the trainer that `below` was given; where it has none, as package has not, those of local.yaml."""
+    if not below.choices.get("trainer"):
+        return [text for text in local() if text.split("=")[0].split(".")[0] == "trainer"]
+    own = [text for text in below.overrides if text.lstrip("+~").startswith("trainer.")]
+    return [f"trainer={below.choices['trainer']}", *own]
+
+
+def changed(group: str, stage: Composed, below: Composed) -> list[str]:
+    """The overrides that give `stage` the values that `below` has in a group of both."""
+    had, has = (composed.section.get(group) for composed in (stage, below))
+    if not isinstance(had, dict) or not isinstance(has, dict):
+        return []
+    before, now = (flatten({key: value for key, value in node.items() if not key.startswith("_")}, f"{group}.") for node in (had, has))
+    return [text for text in now if text not in before]
+
+
+def _from_pipeline(stages: list[Composed], below: Composed) -> dict[str, Path]:
+    """`dvc repro` for what the pipeline itself would make; says first what is missing and how long that takes."""
+    if not stages:
+        return {}
+    names = [pipeline_target(stage.stage) for stage in stages]
+    command = f"dvc repro {' '.join(names)}"
+    if stale := stale_stages(names):
+        if below.base == "require":
+            raise Missing(f"{below.stage} needs {', '.join(stale)}, not up to date, and base=require forbids making them; run `{command}`")
+        minutes = sum(_compose((f"stage={stage}", *selection(stage))).minutes for stage in stale if stage in known_stages())
+        print(f"{below.stage} needs {', '.join(stale)} first: about {minutes:.0f} min on 2 cores, by `{command}`", flush=True)
+        if subprocess.run([sys.executable, "-m", "dvc", "repro", *names], env=rank.alone()).returncode:
+            raise InputError(f"`{command}` failed, see above; mend it and run the same command again")
+    return {stage.stage: pipeline_folder(stage.stage) for stage in stages}
+
+
+def pipeline_folder(stage: str) -> Path:
+    """Where a stage of the pipeline leaves what others read."""
+    return Path("data") if stage == "collect" else Path("artifacts") / stage
+
+
+def behind(stage: Composed) -> set[str]:
+    """The names under which dvc.yaml knows a stage and all that it is made of."""
+    own = {"compose", stage.stage, pipeline_target(stage.stage)}
+    return own.union(*(behind(upstream(reference, stage)) for reference in references(stage)))
+
+
+def pipeline_target(stage: str) -> str:
+    """The name under which dvc.yaml knows what `stage` leaves for others."""
+    return "data.dvc" if stage == "collect" else stage
+
+
+def in_pipeline(stage: Composed) -> bool:
+    """Would `dvc repro` here make exactly this? Its section, and those of all stages above it, are params.yaml's."""
+    graph, params = Path("dvc.yaml"), Path("params.yaml")
+    if not (graph.is_file() and params.is_file() and Path(".dvc").is_dir()):
+        return False
+    return _in_pipeline(tuple(stage.overrides), Path.cwd(), graph.stat().st_mtime_ns, params.stat().st_mtime_ns)
+
+
+@functools.cache
+def _in_pipeline(overrides: tuple[str, ...], *_where) -> bool:
+    stage = _compose(overrides)
+    if stage.stage not in yaml.safe_load(Path("dvc.yaml").read_text())["stages"]:
+        return False
+    chosen = _compose((f"stage={stage.stage}", *selection(stage.stage)))
+    if chosen.tracked != stage.tracked or chosen.inputs != stage.inputs:
+        return False
+    return all(in_pipeline(upstream(name, stage)) for name in references(stage))
+
+
+def stale_stages(names: list[str]) -> list[str]:
+    """The stages that `dvc repro NAMES` would run and that would make something else than is there."""
+    status = subprocess.run([sys.executable, "-m", "dvc", "status", "--json", "--with-deps", *names], capture_output=True, text=True)
+    if status.returncode:
+        raise InputError(f"dvc status: {status.stderr.strip()}; mend it and run the same command again")
+    changed = json.loads(status.stdout or "{}")
+    if "compose" in changed and _composes_the_same():
+        del changed["compose"]
+    order = [*yaml.safe_load(Path("dvc.yaml").read_text())["stages"], *changed]
+    return sorted(changed, key=order.index)
+
+
+def _composes_the_same() -> bool:
+    """Would compose write what stands in artifacts/config.yaml? A comment, or an option that nothing selects, changes nothing in it."""
+    return CONFIG.is_file() and yaml.safe_load(CONFIG.read_text()) == pipeline()

@@ -1,0 +1,54 @@
+"""A person's own file or folder where a stage reads a table: it is curated first."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import polars as pl
+
+from fmcycle.config.compose import Composed, compose
+from fmcycle.config.paths import is_path
+from fmcycle.config.selection import flatten
+from fmcycle.errors import InputError
+
+COLUMNS = {  # of a table that curate wrote, beside its split
+    "documents": ("text",), "instructions": ("messages",), "preferences": ("prompt", "chosen", "rejected"), "prompts": ("text", "kind"),
+    "examples": ("media",),
+}  # fmt: skip
+
+
+def curated(below: Composed, perform: Callable[..., Path]) -> Composed:
+    """`below` with the table that curate makes in the place of each input that is none yet.
+
+    perform: makes a composed stage. Raises InputError where nothing of what was given belongs to that table.
+    """
+    made: dict[str, str] = {}
+    for name in COLUMNS:
+        value = below.inputs.get(name)
+        if value is None or not is_path(value) or not Path(value).exists() or is_table(Path(value), name):
+            continue
+        stage = compose(["stage=curate", *flatten({"inputs": {"data": value}}), f"base={below.base}"])
+        folder = perform(stage, needed_by=below.stage)
+        rows = {file.stem: rows_of(file) for file in sorted(folder.glob("*.parquet")) if file.stem in COLUMNS}
+        if not rows.get(name):
+            held = ", ".join(f"{count:,} {other}" for other, count in rows.items() if count)
+            raise InputError(f"inputs.{name}: {value} holds no {name}, but {held}; name it as the input that it is, or other rows")
+        made[name] = str(folder / f"{name}.parquet")
+    return replace(below, inputs=below.inputs | made) if made else below
+
+
+def is_table(path: Path, name: str) -> bool:
+    """Is this a table as curate writes it? One that can't be read is left to whoever reads it."""
+    if path.is_dir() or path.suffix.lower() != ".parquet":
+        return False
+    try:
+        columns = pl.read_parquet_schema(path)
+    except (pl.exceptions.PolarsError, OSError):
+        return True
+    turns = columns.get("messages") or columns.get("prompt")
+    return {"split", *COLUMNS[name]} <= {*columns} and (turns is None or turns != pl.String)
+
+
+def rows_of(file: Path) -> int:
+    """How many rows a table has."""
+    return pl.scan_parquet(file).select(pl.len()).collect().item()

@@ -1,0 +1,178 @@
+"""The routes: OpenAI's, classes, feedback and the page, over one `Assistant`."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from fastapi import FastAPI, Request
+from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.routing import Match, Route
+
+from fmcycle.serving import metrics, reply, single
+from fmcycle.serving.access import Access
+from fmcycle.serving.api_error import ApiError
+from fmcycle.serving.assistant import Assistant
+from fmcycle.serving.middleware import Shell
+from fmcycle.serving.request import read, read_form
+from fmcycle.serving.schema import Chat, Completion, Feedback
+from fmcycle.serving.schema_once import Classify, Embeddings, Images, Transcription
+from fmcycle.serving.store import KeyReused, SeveralInputs, StoreDown, UnknownAnswer
+
+PAGE = Path(__file__).with_name("page.html")
+OWN = "'unsafe-inline'"  # the page's own style and script stand in it; nothing comes from elsewhere
+POLICY = f"default-src 'none'; style-src {OWN}; script-src {OWN}; connect-src 'self'; img-src data:; media-src data:"
+POLICY += "; frame-ancestors 'none'"
+
+
+def create(slots: int = 2, allowed: Access | None = None) -> FastAPI:
+    """The ASGI application; `app.state.assistant` is set once the model is ready.
+
+    slots: answers of one piece made at the same time; allowed: who may ask beside this machine.
+    """
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
+    app.add_middleware(Shell, paths=ROUTES, allowed=allowed)
+    app.state.assistant = None
+    app.state.slots = asyncio.Semaphore(slots)
+    app.add_exception_handler(ApiError, _as_response)
+    app.add_exception_handler(HTTPException, _as_response)
+    for path, work in ROUTES.items():
+        app.add_api_route(path, work, methods=["GET", "HEAD"] if work in (_page, _models) else ["POST"])
+    app.routes.append(Route("/{path:path}", Elsewhere()))
+    return app
+
+
+async def _as_response(_request: Request, error: Exception) -> JSONResponse:
+    if isinstance(error, HTTPException):
+        error = ApiError(error.status_code, str(error.detail), "invalid_request")
+    assert isinstance(error, ApiError)
+    metrics.REJECTED.labels(status=str(error.status)).inc()
+    return JSONResponse(error.body, error.status, error.headers)
+
+
+async def _page() -> HTMLResponse:
+    return HTMLResponse(PAGE.read_text(), headers={"content-security-policy": POLICY})
+
+
+class Elsewhere:
+    """Where no route is: 404, or 405 with what the path takes."""
+
+    async def __call__(self, scope, receive, send):
+        method, path = scope["method"][:20], scope["path"][:80]
+        takes = [route.methods for route in scope["app"].routes if route.matches(scope)[0] is Match.PARTIAL]
+        if not takes:
+            raise ApiError(404, f"{method} {path}: there is no such route", "not_found")
+        allowed = ", ".join(sorted(takes[0]))
+        raise ApiError(405, f"{method} {path}: this route takes {allowed}", "method_not_allowed", headers={"allow": allowed})
+
+
+def _assistant(request: Request) -> Assistant:
+    if request.app.state.assistant is None:
+        raise ApiError(503, "the model is still loading; /readyz says when it is ready", "not_ready", headers={"retry-after": "2"})
+    return request.app.state.assistant
+
+
+async def _models(request: Request, name: str | None = None):
+    assistant = _assistant(request)
+    engine, own = assistant.engine, assistant.name
+    can = {"tasks": list(engine.tasks), "takes": list(engine.takes)}
+    can |= {key: getattr(engine, key) for key in ("size", "classes", "labels") if hasattr(engine, key)}
+    models = [{"id": model, "object": "model", "created": 0, "owned_by": "fmcycle", **can} for model in ("fmcycle", own)]
+    if name is None:
+        return {"object": "list", "data": models}
+    if name not in ("fmcycle", own):
+        raise ApiError(404, f"no such model here; there is fmcycle, which is {own}", "model_not_found", "model")
+    return next(model for model in models if model["id"] == name)
+
+
+async def _asked(request: Request, schema):
+    return await run_in_threadpool(read, schema, await request.body())
+
+
+async def _chat(request: Request):
+    asked = await _asked(request, Chat)
+    return await reply.said(request, _assistant(request), asked)
+
+
+async def _complete(request: Request):
+    asked = await _asked(request, Completion)
+    return await reply.said(request, _assistant(request), asked)
+
+
+async def _embed(request: Request):
+    asked = await _asked(request, Embeddings)
+    return await reply.whole(request, partial(single.embed, _assistant(request), asked))
+
+
+async def _classify(request: Request):
+    asked = await _asked(request, Classify)
+    return await reply.whole(request, partial(single.classify, _assistant(request), asked))
+
+
+async def _draw(request: Request):
+    asked = await _asked(request, Images)
+    return await reply.whole(request, partial(single.draw, _assistant(request), asked))
+
+
+async def _transcribe(request: Request):
+    asked, wav = await run_in_threadpool(read_form, Transcription, request.headers["content-type"], await request.body(), "file")
+    form = _as_text if asked.response_format == "text" else JSONResponse
+    return await reply.whole(request, partial(single.transcribe, _assistant(request), asked, wav), form)
+
+
+def _as_text(answer: dict) -> PlainTextResponse:
+    return PlainTextResponse(answer["text"], headers={"x-answer-id": answer["id"]})
+
+
+async def _feedback(request: Request):
+    said = await _asked(request, Feedback)
+    key = request.headers.get("idempotency-key")
+    if key is not None and not 0 < len(key) <= 255:
+        raise ApiError(400, "Idempotency-Key: 1 to 255 characters", "invalid_value", "Idempotency-Key")
+    now = datetime.now(UTC).isoformat(timespec="microseconds")
+    keeper = _assistant(request).keeper
+    try:
+        number, new = await run_in_threadpool(keeper.feedback, said.id, now, said.model_dump(exclude={"id"}), key)
+    except UnknownAnswer:
+        raise ApiError(404, "no answer has this id", "answer_not_found", "id") from None
+    except SeveralInputs as error:
+        message = f"a correction is of one input, and this answer holds {error}: classify that one by itself and correct its answer"
+        raise ApiError(400, message, "several_inputs", "corrected") from None
+    except KeyReused:
+        raise ApiError(409, "this Idempotency-Key came with other content before: use a new key", "key_reused", "Idempotency-Key") from None
+    except StoreDown:
+        message = "the feedback store can't be written now: send the same again, with an Idempotency-Key so that it is one row"
+        raise ApiError(503, message, "store_unavailable", headers={"retry-after": "2"}) from None
+    if new:
+        metrics.FEEDBACK.labels(rating=str(said.rating)).inc()
+    return JSONResponse({"object": "feedback", "id": said.id, "number": number, "new": new}, 201 if new else 200)
+
+
+ROUTES: dict[str, Callable] = {
+    "/": _page,
+    "/v1/models": _models,
+    "/v1/models/{name}": _models,
+    "/v1/chat/completions": _chat,
+    "/v1/completions": _complete,
+    "/v1/embeddings": _embed,
+    "/classify": _classify,
+    "/v1/images/generations": _draw,
+    "/v1/audio/transcriptions": _transcribe,
+    "/v1/feedback": _feedback,
+}
+BENTOMLS = {"/healthz", "/livez", "/readyz", "/metrics", "/schema.json"}
+NAMED = BENTOMLS | {"/v1/models/fmcycle"} | {path for path in ROUTES if "{" not in path}
+
+
+class Front:
+    """(ASGI) Before BentoML, which counts every path that anybody makes up by its name, and logs it, and stumbles over a Content-Type."""
+
+    def __init__(self, own, bentomls):
+        self.own, self.bentomls = own, bentomls
+
+    async def __call__(self, scope, receive, send):
+        usual = scope["type"] != "http" or (scope["path"] in NAMED and dict(scope["headers"]).get(b"content-type", b"").isascii())
+        await (self.bentomls if usual else self.own)(scope, receive, send)

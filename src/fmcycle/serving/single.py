@@ -1,0 +1,114 @@
+"""Answers that are made in one piece: vectors, classes, pictures and transcripts; each is kept as every answer is."""
+
+import base64
+import json
+import random
+import time
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from fmcycle.errors import InputError, Refused
+from fmcycle.processor import components
+from fmcycle.serving.api_error import ApiError
+from fmcycle.serving.assistant import Assistant
+from fmcycle.serving.schema import sha256, trace
+from fmcycle.serving.schema_once import Classify, Embeddings, Images, Transcription
+from fmcycle.source.feedback import TAUGHT
+
+
+def embed(assistant: Assistant, asked: Embeddings) -> dict:
+    """OpenAI's list of embeddings. Raises ApiError for what the model does not read."""
+    assistant.need("embed", asked.model)
+    items = asked.items()
+
+    def work():
+        vectors, tokens = assistant.engine.embed(items)
+        return vectors, f"{vectors.shape[0]} vectors of {vectors.shape[1]} numbers", tokens, 0
+
+    name, (vectors, _, tokens, _) = answered(assistant, "embedding", items, "input", work)
+    if asked.encoding_format == "base64":
+        rows = [base64.b64encode(vector.astype("<f4").tobytes()).decode() for vector in vectors]
+    else:
+        rows = vectors.tolist()
+    data = [{"object": "embedding", "index": index, "embedding": row} for index, row in enumerate(rows)]
+    usage = {"prompt_tokens": tokens, "total_tokens": tokens}
+    return {"id": name, "object": "list", "model": assistant.name, "data": data, "usage": usage}
+
+
+def classify(assistant: Assistant, asked: Classify) -> dict:
+    """For each input its labels with their probabilities, the most probable first."""
+    assistant.need("classify", asked.model)
+    items = asked.items()
+
+    def work():
+        found = [sorted(row.items(), key=lambda pair: -pair[1]) for row in assistant.engine.classify(items)]
+        return found, json.dumps([row[0][0] for row in found], ensure_ascii=False), 0, 0
+
+    name, (found, *_) = answered(assistant, "classification", items, "input", work)
+    data = [
+        {"index": index, "label": row[0][0], "labels": [{"label": label, "probability": value} for label, value in row]}
+        for index, row in enumerate(found)
+    ]
+    return {"id": name, "object": "list", "model": assistant.name, "data": data}
+
+
+def draw(assistant: Assistant, asked: Images) -> dict:
+    """OpenAI's list of pictures, with the seed that draws them again."""
+    assistant.need("generate_image", asked.model)
+    engine = assistant.engine
+    if asked.size not in (None, "auto", engine.size):
+        raise ApiError(400, f"size: this model draws {engine.size} only", "invalid_value", "size")
+    seed = random.getrandbits(53) if asked.seed is None else asked.seed
+
+    def work():
+        for guard in assistant.before:
+            guard(asked.prompt)
+        images = engine.generate_image(asked.prompt, n=asked.n or 1, seed=seed, steps=asked.steps, guidance=asked.guidance)
+        return images, " ".join(map(trace, images)), 0, 0
+
+    name, (images, *_) = answered(assistant, "image", [asked.prompt], "prompt", work)
+    data = [{"b64_json": base64.b64encode(image).decode()} for image in images]
+    return {"id": name, "created": int(time.time()), "size": engine.size, "output_format": "png", "seed": seed, "data": data}
+
+
+def transcribe(assistant: Assistant, asked: Transcription, wav: bytes) -> dict:
+    """{"text", "id"}: what is said in a WAV file, after the output guards."""
+    assistant.need("transcribe", asked.model)
+
+    def work():
+        text = assistant.engine.transcribe(wav)
+        for guard in assistant.after:
+            text = guard(text)
+        tokenizer = components.tokenizer_of(assistant.engine.processor)
+        return text, text, 0, len(tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    name, (text, *_) = answered(assistant, "transcription", [wav], "file", work)
+    return {"text": text, "id": name}
+
+
+def answered(assistant: Assistant, kind: str, items: list, param: str, work: Callable[[], tuple]) -> tuple[str, Any]:
+    """(id, what `work` gives: the result, its text for the store, tokens read, tokens written), kept and counted.
+
+    Of pictures and sounds that feedback teaches something of the bytes are kept too, of others size and digest.
+    Raises ApiError 400 for an input that the model can't take, and where a guard refuses: then that is kept.
+    """
+    name, created, clock = f"ans-{uuid.uuid4().hex}", datetime.now(UTC), time.monotonic()
+    media = [item for item in items if isinstance(item, bytes)] if kind in TAUGHT else []
+    names = [{"media": sha256(item)} if media and isinstance(item, bytes) else {} for item in items]
+    prompt = [{"role": "user", "content": trace(item)} | named for item, named in zip(items, names, strict=True)]
+
+    def keep(text: str, finish: str, read: int, written: int) -> None:
+        row = {"created": created, "finish": finish, "latency": time.monotonic() - clock}
+        assistant.keep(name, kind, prompt, text, media, prompt_tokens=read, answer_tokens=written, **row)
+
+    try:
+        made = work()
+    except InputError as error:
+        raise ApiError(400, f"{param}: {error}", "invalid_value", param) from None
+    except Refused as refused:
+        keep(refused.reason, "content_filter", 0, 0)
+        raise ApiError(400, refused.reason, "content_policy_violation", param) from None
+    keep(made[1], "stop", made[2], made[3])
+    return name, made

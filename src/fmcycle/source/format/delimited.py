@@ -1,0 +1,80 @@
+"""CSV and TSV: rows with a text of their own, or tables rendered as "column: value" lines."""
+
+import csv
+import io
+import itertools
+import re
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+from typing import BinaryIO
+
+from fmcycle.source.format.stream import LIMIT, Damaged, blocks
+from fmcycle.source.row import Record
+from fmcycle.source.shape import Map, plan
+
+BATCH = 4 << 20  # bytes of fields
+KEPT = {"id", "source", "licence", "group", "time", "origin", "label", "domain", "split"}  # beside a text that is rendered
+
+
+def records(stream: BinaryIO, name: str, chosen: Map = (), *, render: bool = True) -> Iterator[list[Record]]:
+    """The rows below the header, those without a text of their own rendered to one.
+
+    `place` is the row's number, `line` where it ends in the file. A row with more or fewer fields than the header is none.
+    Bytes that are no UTF-8 spoil their row only. A first line `sep=;`, as Excel writes it, names the separator.
+    """
+    csv.field_size_limit(LIMIT)
+    lines = text_lines(stream)
+    skipped = 0
+    while (first := next(lines, "")).startswith("# "):  # a comment above the header
+        skipped += 1
+    told = re.fullmatch(r"sep=(.)\r?\n?", first, re.I | re.S)
+    if told:
+        first, skipped = next(lines, ""), skipped + 1
+    reader = csv.reader(itertools.chain([first], lines), delimiter=told[1] if told else delimiter(first, name))
+    header = [column.strip() for column in next(reader, [])]
+    if len({*header}) < len(header):
+        raise Damaged("a header that names a column twice")
+    found: list[Record] = []
+    size = 0
+    place = 0
+    try:
+        for place, fields in enumerate(reader):
+            if fields:
+                found.append((place, reader.line_num + skipped, row_of(header, fields, render, chosen)))
+                size += sum(map(len, fields))
+            if size > BATCH:
+                yield found
+                found, size = [], 0
+    except csv.Error as error:
+        found.append((place + 1, reader.line_num + skipped, f"not readable as CSV from here on ({error})"))
+    yield found
+
+
+def text_lines(stream: BinaryIO) -> Iterator[str]:
+    """Lines with their ends; a byte that is no UTF-8 becomes half of a surrogate pair, so that the row's text is told to be broken."""
+    for start, block in blocks(stream):
+        if block is None:
+            raise Damaged(f"a line longer than {LIMIT >> 20} MiB")
+        text = block.decode("utf-8", "surrogateescape")
+        yield from io.StringIO(text.removeprefix("\ufeff") if start == 0 else text, newline="")
+
+
+def delimiter(header: str, name: str) -> str:
+    """The separator: of the candidates the one that the header has most of outside of quotes; a tab in .tsv."""
+    bare = re.sub(r'"(?:[^"]|"")*"', "", header)
+    return "\t" if PurePosixPath(name).suffix.lower() == ".tsv" else max(",;\t|", key=bare.count)
+
+
+def row_of(header: list[str], fields: list[str], render: bool, chosen: Map) -> dict | str:
+    """A row by its columns, or rendered to text where no column is one."""
+    if len(fields) != len(header):
+        return f"{len(fields)} fields, the header has {len(header)}"
+    row = dict(zip(header, fields, strict=True))
+    if any("\udc80" <= character <= "\udcff" for value in fields if not value.isascii() for character in value):
+        return "invalid UTF-8"
+    known = plan(tuple(header), chosen)
+    if not render or known.table:
+        return row
+    beside = {name: row[column] for column, name in known.names.items() if name in KEPT}
+    text = "\n".join(f"{name}: {value.rstrip()}" for name, value in row.items() if value.strip())
+    return {**beside, "text": text, "type": "table"}

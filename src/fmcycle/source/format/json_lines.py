@@ -1,0 +1,120 @@
+"""JSONL: one JSON object a line. Well-formed lines go through orjson; whatever it does not take is looked at again, line by line."""
+
+import itertools
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import orjson
+
+from fmcycle.source.format.stream import LIMIT, blocks
+from fmcycle.source.readable import BOM
+from fmcycle.source.row import Printable, Record
+
+DEEP = "nested too deep"
+
+
+def cuts(path: Path, size: int, bytes: int) -> list[tuple[int, int, int]]:
+    """(begin, end, number of the first line) of pieces that end with a line. Reads the file once, to count its lines."""
+    found, begin, first, line, position = [], 0, 1, 1, 0
+    with open(path, "rb", buffering=0) as stream:
+        while piece := stream.read(min(4 << 20, bytes, size - position)):
+            position += len(piece)
+            line += piece.count(b"\n")
+            cut = piece.rfind(b"\n") + 1
+            if cut and position - len(piece) + cut - begin >= bytes:
+                end = position - len(piece) + cut
+                found.append((begin, end, first))
+                begin, first = end, line
+    if begin < size or not found:
+        found.append((begin, size, first))
+    return found
+
+
+def records(stream: BinaryIO, offset: int = 0, end: int | None = None, line: int = 1) -> Iterator[list[Record]]:
+    """The lines between two offsets of a file; `line` is the number of the first, `place` is where a line begins."""
+    for start, block in blocks(stream, offset, end):
+        if block is None:
+            yield [(start, line, f"a line longer than {LIMIT >> 20} MiB")]
+            line += 1
+            continue
+        lines = block.split(b"\n")
+        if not lines[-1]:
+            lines.pop()
+        yield parse(lines, block, start, line)
+        line += len(lines)
+
+
+def parse(lines: list[bytes], block: bytes, place: int, line: int) -> list[Record]:
+    """The records of the lines of a block."""
+    if place == 0 and block.startswith(BOM):
+        lines[0], place = lines[0].removeprefix(BOM), len(BOM)
+    places = list(itertools.accumulate((len(raw) + 1 for raw in lines), initial=place))
+    rows = fair(lines, block)
+    if rows is not None:
+        kind = list if b"\\u00" in block else Printable  # JSON has no control characters but escaped ones
+        return kind(zip(places, range(line, line + len(rows)), rows, strict=False))
+    found: list[Record] = []
+    for number, raw in enumerate(lines):
+        alone = fair([raw], raw)
+        found += [(places[number], line + number, alone[0])] if alone else careful(raw, places[number], line + number)
+    return found
+
+
+def fair(lines: list[bytes], block: bytes) -> list[dict] | None:
+    """The objects in `lines`, which `block` holds; None where one is no object, names a key twice, or holds what orjson changes."""
+    try:
+        rows = list(map(orjson.loads, lines))
+        # a key that is there twice is lost, and its quotes with it; an escaped quote would be counted without being seen
+        lost = (b"\\u00" in block and b"\\u0022" in block) or block.count(b'"') != orjson.dumps(rows).count(b'"')
+    except (ValueError, TypeError):  # dumps: nested deeper than 254
+        return None
+    if lost or {*map(type, rows)} - {dict} or float in {type(row.get("id")) for row in rows} | {type(row.get("group")) for row in rows}:
+        return None  # a float may be a whole number that was too long: the other parser keeps every digit
+    return rows
+
+
+def careful(raw: bytes, place: int, line: int) -> list[Record]:
+    """A line that may hold a problem: nothing when it is blank, several records where lone carriage returns end lines."""
+    found: list[Record] = []
+    for part in raw.split(b"\r"):
+        if part.strip():
+            found.append((place, line, parse_one(part)))
+        place += len(part) + 1
+    return found
+
+
+def parse_one(raw: bytes) -> dict | str:
+    """The object in `raw`, or why there is none. NaN and Infinity are read as missing, control characters in strings as they stand."""
+    try:
+        row = json.loads(raw.decode(), strict=False, parse_constant=lambda _: None, object_pairs_hook=unique)
+        if too_deep(row):
+            return DEEP
+    except UnicodeDecodeError as error:
+        return f"invalid UTF-8 at byte {error.start}"
+    except KeyError as error:
+        return f"the key {error.args[0]!r} twice"
+    except RecursionError:
+        return DEEP
+    except ValueError:
+        return "not valid JSON: half-written?"
+    return row if isinstance(row, dict) else "not a JSON object"
+
+
+def too_deep(row) -> bool:
+    """Deeper than the fast way takes? json's own bound moves with the depth of the caller."""
+    try:
+        orjson.dumps(row)
+    except TypeError as error:
+        return "ecursion" in str(error)
+    return False
+
+
+def unique(pairs: list[tuple]) -> dict:
+    """A dict of `pairs`. Raises KeyError with the name of a key that is there twice."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise KeyError(next(name for name in names if names.count(name) > 1))
+    return found

@@ -1,0 +1,64 @@
+"""JSON files that are no lines: an array of rows, one row, or rows one behind another, a value at a time."""
+
+import codecs
+import json
+import re
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from fmcycle.source.format.json_lines import parse_one
+from fmcycle.source.format.stream import CHUNK, LIMIT, Damaged
+from fmcycle.source.row import Record
+
+BATCH = 1024  # rows
+BLANK = re.compile(r"[ \t\r\n]*")
+SCAN = json.JSONDecoder(strict=False)
+
+
+def records(stream: BinaryIO) -> Iterator[list[Record]]:
+    """The objects of a file; `place` and `line` are their number in it, from 0 and 1. A byte order mark is passed over."""
+    found: list[Record] = []
+    try:
+        for number, text in enumerate(values(stream)):
+            found.append((number, number + 1, parse_one(text.encode("utf-8", "surrogateescape"))))
+            if len(found) == BATCH:
+                yield found
+                found = []
+    except Damaged:
+        yield found  # what came before stays
+        raise
+    yield found
+
+
+def values(stream: BinaryIO) -> Iterator[str]:
+    """The text of each element of an array, and of each value outside of one; what is cut short at the end is the last.
+
+    Raises Damaged for a value longer than LIMIT: what is wrong with one is not told from its missing end before.
+    """
+    decoder = codecs.getincrementaldecoder("utf-8-sig")("surrogateescape")
+    held, at, inside, ended = "", 0, False, False
+    while True:
+        at = BLANK.match(held, at).end()  # type: ignore[union-attr]
+        sign, stop = held[at : at + 1], None
+        if (sign == "[" and not inside) or (sign in (",", "]") and inside):
+            at, inside = at + 1, sign != "]"
+            continue
+        if sign:
+            try:
+                stop = SCAN.raw_decode(held, at)[1]
+            except RecursionError:
+                raise Damaged("nested too deep") from None
+            except ValueError:
+                pass
+        if stop is not None and (ended or stop < len(held) or sign == "{"):  # a number may go on
+            yield held[at:stop]
+            at = stop
+        elif ended:
+            if sign or inside:
+                yield held[at:]
+            return
+        elif len(held) - at > LIMIT:
+            raise Damaged(f"a value longer than {LIMIT >> 20} MiB, or one that is no JSON: what comes after it is left out")
+        else:
+            piece = stream.read(CHUNK)
+            held, at, ended = held[at:] + decoder.decode(piece, not piece), 0, not piece

@@ -1,0 +1,48 @@
+"""Files that are one document each: text, Markdown, HTML, source code."""
+
+import codecs
+import re
+from pathlib import PurePosixPath
+from typing import BinaryIO
+
+from fmcycle.source.format.stream import read_whole
+from fmcycle.source.readable import readable
+from fmcycle.source.row import Record
+
+TYPES = {
+    ".txt": "text", ".text": "text", ".rst": "text", ".md": "markdown", ".markdown": "markdown",
+    ".html": "html", ".htm": "html", ".xhtml": "html",
+}  # fmt: skip
+LANGUAGES = {
+    ".py": "python", ".pyi": "python", ".c": "c", ".h": "c", ".cc": "c++", ".cpp": "c++", ".cxx": "c++", ".hpp": "c++", ".rs": "rust",
+    ".go": "go", ".java": "java", ".kt": "kotlin", ".scala": "scala", ".js": "javascript", ".mjs": "javascript", ".jsx": "javascript",
+    ".ts": "typescript", ".tsx": "typescript", ".rb": "ruby", ".php": "php", ".pl": "perl", ".lua": "lua", ".r": "r", ".jl": "julia",
+    ".swift": "swift", ".m": "objective-c", ".cs": "c#", ".fs": "f#", ".hs": "haskell", ".ml": "ocaml", ".clj": "clojure",
+    ".ex": "elixir", ".erl": "erlang", ".dart": "dart", ".zig": "zig", ".nim": "nim", ".f90": "fortran", ".sh": "shell", ".bash": "shell",
+    ".ps1": "powershell", ".sql": "sql", ".css": "css", ".scss": "css", ".vue": "vue", ".tex": "tex", ".cu": "cuda", ".proto": "protobuf",
+    ".yaml": "yaml", ".yml": "yaml", ".toml": "toml", ".cmake": "cmake", ".tf": "terraform",
+}  # fmt: skip
+DECLARED = re.compile(rb"""<meta[^>]{0,200}charset\s*=\s*["']?([A-Za-z0-9_.:-]{2,40})""", re.I)
+SUFFIXES = {*TYPES, *LANGUAGES}
+
+
+def records(stream: BinaryIO, name: str) -> list[Record]:
+    """One document; a page that is no UTF-8 is read in the encoding that it declares. The domain of code is its language."""
+    suffix = PurePosixPath(name).suffix.lower()
+    content = read_whole(stream)
+    row: dict = {"type": TYPES.get(suffix, "code")}
+    if suffix in LANGUAGES:
+        row["domain"] = LANGUAGES[suffix]
+    problem, text = readable(content)
+    if problem and row["type"] == "html":
+        problem, text = readable(declared(content))
+    return [(0, None, problem or {"text": text, **row})]
+
+
+def declared(content: bytes) -> str | bytes:
+    """A page in the encoding that it declares; the bytes where it declares none that is known, or a wrong one."""
+    found = DECLARED.search(content[:4096])
+    try:
+        return content.decode(codecs.lookup(found[1].decode()).name) if found else content
+    except (LookupError, UnicodeDecodeError, ValueError):
+        return content

@@ -1,0 +1,35 @@
+"""A search that could not be made is refused when it is composed, before anything is judged."""
+
+import pytest
+
+from fmcycle.config import compose
+from fmcycle.errors import ConfigError
+
+CASES = {
+    "space.optimizer.lr.low=0.01": "space.optimizer.lr: low 0.01 is not below high 0.002",
+    "space.optimizer.lr.high=0.0001": "space.optimizer.lr: low 0.0001 is not below high 0.0001",
+    "space.strategy.peft_config.r.values=[]": "space.strategy.peft_config.r.values is empty",
+    "space.strategy.peft_config.r.values=[4,-8]": "space.strategy.peft_config.r: in candidates.align_again it must be a whole number",
+    "+space.optimizer.rate={_target_: fmcycle.search.space.Choice, values: [1]}": (
+        "space.optimizer.rate: candidates.align_again has no such key"
+    ),
+    "judge.instruction.half=both": "judge.instruction.half: must be first, not both: what chooses must not confirm itself",
+    "confirm.preference.half=first": "confirm.preference.half: must be second, not first",
+    "+judge.fidelity={_target_: fmcycle.evaluation.fidelity.Fidelity, documents: x, reference: y}": (
+        "judge.fidelity: draws no half of its rows"
+    ),
+    "incumbent=nobody": "incumbent nobody is none of the entrants aligned, finetuned",
+}
+
+
+@pytest.mark.parametrize("override", CASES)
+def test_a_search_that_can_not_be_is_refused(override):
+    with pytest.raises(ConfigError) as error:
+        compose.compose(["stage=select", override])
+    assert CASES[override] in "\n".join(error.value.problems)
+
+
+def test_all_that_is_wrong_is_told_at_once():
+    with pytest.raises(ConfigError) as error:
+        compose.compose(["stage=select", *list(CASES)[:1], *list(CASES)[2:3], "incumbent=nobody"])
+    assert len(error.value.problems) == 3
