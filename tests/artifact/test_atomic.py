@@ -38,7 +38,7 @@ def test_no_disk_space_is_one_clear_error_and_the_old_file_stands(tmp_path, monk
 
 
 def test_a_second_writer_is_refused_and_told_who_holds_the_folder(tmp_path, root):
-    code = f"from fmcycle import durable\nwith durable.lock({str(tmp_path / 'out')!r}): print('held')"
+    code = f"from fmcycle.artifact import atomic\nwith atomic.lock({str(tmp_path / 'out')!r}): print('held')"
     with atomic.lock(tmp_path / "out"):
         second = subprocess.run(
             [sys.executable, "-c", code], capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(root / "src")}

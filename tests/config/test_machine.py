@@ -12,6 +12,7 @@ import torch
 import yaml
 
 from fmcycle.artifact import provenance
+from fmcycle.compress import methods
 from fmcycle.config.compose import compose
 from fmcycle.config.groups import stage_groups, stages
 from fmcycle.config.machine import said
@@ -163,7 +164,7 @@ def test_evaluate_and_compress_find_elsewhere_what_they_find_here(material, tmp_
         given = {"inputs": {"model": model}, "out": str(tmp_path / f"half-{name}"), "compress": node, "evaluation": {"fidelity": fidelity}}
         return compress.run(SimpleNamespace(**given))
 
-    monkeypatch.setattr(compress, "none", halved)
+    monkeypatch.setattr(methods, "none", halved)
     for run, models in ((measured, ["elsewhere"] * 2), (compressed, [None, *["elsewhere"] * 2])):  # each beside its reference
         here, there, put = everywhere(monkeypatch, run)
         assert there == pytest.approx(here, abs=1e-3) and put == models

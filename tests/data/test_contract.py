@@ -82,6 +82,8 @@ def test_what_rows_may_have_is_what_the_protocol_says(rows):
         assert rows.classes == sorted(rows.classes) and (not rows.classes or 0 <= rows[0]["labels"] < len(rows.classes))
     if isinstance(rows, protocol.Traced):
         assert rows.documents(0) and all(name.startswith("d/") for name in rows.documents(0))
+    if isinstance(rows, protocol.Selected):
+        assert rows.longer >= 0
     if isinstance(rows, protocol.Tabled):
         assert rows.frame.height == len(rows)
 

@@ -25,7 +25,7 @@ ALONE = (sys.executable, "train.py")
 PROBE = """
 import hashlib, json, os
 from pathlib import Path
-from fmcycle.training import rank
+from fmcycle.distributed import rank
 from fmcycle.optimizer.adamw import adamw
 
 def seen(model, *, lr: float = 1e-3, beta1: float = 0.9, beta2: float = 0.95, eps: float = 1e-8, weight_decay: float = 0.1):
@@ -211,7 +211,7 @@ def test_an_adapter_under_fsdp2_holds_half_of_everything_and_merges_to_the_same(
 
 FOLLOWER = """
 import json, sys
-from fmcycle.training import rank
+from fmcycle.distributed import rank
 def run(config):
     print(json.dumps(config), flush=True)
 if rank.first():

@@ -8,7 +8,7 @@ import pytest
 
 from fmcycle.hardware import threads
 
-CODE = "from fmcycle import threads; print(threads.settle()); import torch; print(torch.get_num_threads())"
+CODE = "from fmcycle.hardware import threads; print(threads.settle()); import torch; print(torch.get_num_threads())"
 
 
 def settled(*before: str, **environment) -> list[str]:

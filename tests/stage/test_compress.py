@@ -22,7 +22,7 @@ def config(material, out, kind):
         "reference": inputs["model"],
         "limit": 20,
     }
-    compress = {"_target_": f"fmcycle.stage.compress.{kind}", "_partial_": True}
+    compress = {"_target_": f"fmcycle.compress.methods.{kind}", "_partial_": True}
     return SimpleNamespace(inputs=inputs, out=str(out), compress=compress, evaluation={"fidelity": fidelity})
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from fmcycle.data.order import shuffled
-from fmcycle.data.protocol import Annotated, Dense, Even
+from fmcycle.data.protocol import Annotated, Dense, Even, Selected
 from fmcycle.errors import InputError
 from fmcycle.ranges import NonNegativeFloat, PositiveInt
 
@@ -48,7 +48,7 @@ class Rows:
 
     def __init__(self, parts: dict[str, tuple[Any, float]], max_length: int):
         self.names, self.parts = list(parts), [rows for rows, _ in parts.values()]
-        self.longer = sum(getattr(rows, "longer", 0) for rows in self.parts)
+        self.longer = sum(rows.longer for rows in self.parts if isinstance(rows, Selected))
         whole = sum(share for _, share in parts.values())
         self.shares = np.array([share / whole for _, share in parts.values()])
         self.firsts = np.cumsum([0, *(len(rows) for rows in self.parts)])

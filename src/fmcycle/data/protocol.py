@@ -110,4 +110,14 @@ class Tabled(Protocol):
         ...
 
 
-MAY_HAVE = (Even, Dense, Ordered, Reported, Annotated, Classed, Traced, Tabled)
+@runtime_checkable
+class Selected(Protocol):
+    """Rows that leave out what does not fit."""
+
+    @property
+    def longer(self) -> int:
+        """How many rows were left out as longer than data.max_length."""
+        ...
+
+
+MAY_HAVE = (Even, Dense, Ordered, Reported, Annotated, Classed, Traced, Tabled, Selected)

@@ -10,6 +10,7 @@ from fmcycle.config.compose import Composed, compose
 from fmcycle.config.paths import is_path
 from fmcycle.config.selection import flatten
 from fmcycle.errors import InputError
+from fmcycle.source.shape import is_row
 
 COLUMNS = {  # of a table that curate wrote, beside its split
     "documents": ("text",), "instructions": ("messages",), "preferences": ("prompt", "chosen", "rejected"), "prompts": ("text", "kind"),
@@ -38,15 +39,20 @@ def curated(below: Composed, perform: Callable[..., Path]) -> Composed:
 
 
 def is_table(path: Path, name: str) -> bool:
-    """Is this a table as curate writes it? One that can't be read is left to whoever reads it."""
+    """Is this a table as curate writes it, or one of columns that a format of the user's own reads?
+
+    One that can't be read is left to whoever reads it, with its error.
+    """
     if path.is_dir() or path.suffix.lower() != ".parquet":
         return False
     try:
         columns = pl.read_parquet_schema(path)
     except (pl.exceptions.PolarsError, OSError):
         return True
+    if "split" not in columns:
+        return False
     turns = columns.get("messages") or columns.get("prompt")
-    return {"split", *COLUMNS[name]} <= {*columns} and (turns is None or turns != pl.String)
+    return not is_row(columns) or ({*COLUMNS[name]} <= {*columns} and (turns is None or turns != pl.String))
 
 
 def rows_of(file: Path) -> int:

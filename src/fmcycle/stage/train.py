@@ -50,7 +50,7 @@ def run(cfg: Config) -> dict | None:
     from fmcycle.config import columns as column
     from fmcycle.cost.account import Account
     from fmcycle.data.datamodule import Data
-    from fmcycle.data.protocol import Classed
+    from fmcycle.data.protocol import Classed, Selected
     from fmcycle.licence.audit import permit
     from fmcycle.tracking import loggers as logger
     from fmcycle.training import checkpoint
@@ -88,10 +88,8 @@ def run(cfg: Config) -> dict | None:
         return None
     metrics = finish(cfg, model, processor, module.curve)
     checkpoint.keep_last(cfg.runs, 0)
-    longer = {
-        f"{split}_rows_too_long": rows.longer for split, rows in (("train", train), ("validation", validation)) if hasattr(rows, "longer")
-    }
-    return metrics | longer
+    read = (("train", train), ("validation", validation))
+    return metrics | {f"{split}_rows_too_long": rows.longer for split, rows in read if isinstance(rows, Selected)}
 
 
 def begin(cfg: Config) -> dict:
