@@ -10,7 +10,7 @@ SOURCE = Path(__file__).parents[1] / "src/fmcycle"
 # from the ground up; rooms of one floor do not import each other
 FLOORS = (
     {"errors", "ranges"},
-    {"tables", "pii", "artifact", "kernels", "distributed", "executor", "search"},
+    {"tables", "pii", "artifact", "statistics", "kernels", "distributed", "executor", "search"},
     {"config", "hardware"},
     {"processor", "optimizer", "strategy", "monitor", "guardrail"},
     {"model", "licence", "tracking"},

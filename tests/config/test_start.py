@@ -5,8 +5,8 @@ import yaml
 
 from fmcycle.cli.command_line import expand
 from fmcycle.config import compose, groups, selection
-from fmcycle.evaluation.interval import wilson
 from fmcycle.runner.inputs import upstream
+from fmcycle.statistics.interval import wilson
 
 MODELS = sorted(file.stem for file in (compose.conf_dir() / "model").glob("*.yaml") if "override /processor" in file.read_text())
 

@@ -2,7 +2,6 @@
 
 import polars as pl
 
-from fmcycle.monitor.chance import wilson
 from fmcycle.monitor.rate import Latency, Rate
 
 NONE = pl.DataFrame()
@@ -24,8 +23,3 @@ def test_only_rated_answers_count_as_disliked():
 def test_latency_speaks_of_the_slow_ones():
     assert Latency(bound=1)(NONE, pl.DataFrame({"latency": [0.1] * 50 + [5.0] * 50}))["alarm"]
     assert not Latency(bound=1)(NONE, pl.DataFrame({"latency": [0.1] * 99 + [5.0]}))["alarm"]
-
-
-def test_wilson_holds_the_rate_and_stays_within_0_and_1():
-    low, high = wilson(0, 10, 0.05)
-    assert low == 0 and 0.27 < high < 0.29

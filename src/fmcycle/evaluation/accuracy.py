@@ -8,7 +8,7 @@ import torch
 
 from fmcycle.errors import InputError
 from fmcycle.evaluation.baseline import baselines
-from fmcycle.evaluation.interval import rate
+from fmcycle.evaluation.figures import rate
 from fmcycle.model.inputs import given, placed
 from fmcycle.ranges import NonNegativeInt, PositiveInt
 

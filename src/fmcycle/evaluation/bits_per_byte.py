@@ -9,9 +9,10 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from fmcycle.errors import InputError
+from fmcycle.evaluation.figures import mean, row
 from fmcycle.evaluation.held_out import held_out
-from fmcycle.evaluation.interval import bootstrap, row
 from fmcycle.ranges import ExistingPath, NonNegativeInt, PositiveInt
+from fmcycle.statistics.interval import ratio
 
 
 def encode(processor, texts: list[str]) -> list[list[int]]:
@@ -106,7 +107,8 @@ class BitsPerByte:
         losses = token_losses(model, sequences, context=context, stride=stride, batch_size=self.batch_size, observe=exact.update)
         nats, tokens = [loss.sum() for loss in losses], [len(loss) for loss in losses]
         sizes = [len(text.encode()) for text in texts]
-        bits = bootstrap([value / math.log(2) for value in nats], sizes, resamples=self.resamples, seed=self.seed)
-        _, low, high = bootstrap(nats, tokens, resamples=self.resamples, seed=self.seed)
+        options = {"resamples": self.resamples, "seed": self.seed}
+        bits = mean("bits_per_byte", [value / math.log(2) for value in nats], sizes, **options)
+        _, low, high = ratio(nats, tokens, **options)
         perplexity = exact.compute().item() if texts else math.nan
-        return row("bits_per_byte", *bits, sum(sizes)) | row("perplexity", perplexity, math.exp(low), math.exp(high), sum(tokens))
+        return bits | row("perplexity", perplexity, math.exp(low), math.exp(high), sum(tokens))

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from fmcycle.evaluation.interval import bootstrap, row
+from fmcycle.evaluation.figures import mean
 from fmcycle.ranges import NonNegativeInt, PositiveInt
 
 
@@ -34,7 +34,9 @@ class BitsPerDimension:
         counted = -np.log2(share[np.arange(share.shape[0]), test[:, 1:]]).sum(1)
         sizes = [test.shape[1] - 1] * len(test)
         given = self.bits(model, torch.from_numpy(test))
-        return self._row("bits_per_dimension", given, sizes) | self._row("baseline/histogram_bits_per_dimension", counted, sizes)
+        options = {"resamples": self.resamples, "seed": self.seed}
+        found = {"bits_per_dimension": given, "baseline/histogram_bits_per_dimension": counted}
+        return {key: value for name, bits in found.items() for key, value in mean(name, bits, sizes, **options).items()}
 
     @torch.no_grad()
     def bits(self, model, pictures: torch.Tensor) -> np.ndarray:
@@ -46,9 +48,6 @@ class BitsPerDimension:
             nats = F.cross_entropy(logits.transpose(1, 2), part[:, 1:], reduction="none").sum(1)
             found.append(nats.cpu().numpy() / np.log(2))
         return np.concatenate(found)
-
-    def _row(self, name: str, bits: np.ndarray, sizes: list[int]) -> dict[str, float]:
-        return row(name, *bootstrap(bits, sizes, resamples=self.resamples, seed=self.seed), sum(sizes))
 
 
 def levels(rows) -> np.ndarray:

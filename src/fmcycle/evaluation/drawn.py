@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from fmcycle.evaluation.interval import bootstrap, rate, row
+from fmcycle.evaluation.figures import mean, rate
 from fmcycle.ranges import NonNegativeInt, PositiveFloat, PositiveInt
 
 
@@ -40,7 +40,7 @@ class Drawn:
         found = classifier.predict(drawn) == wanted
         metrics = rate("drawn_accuracy", found) | rate("baseline/real_accuracy", classifier.predict(pictures) == labels)
         for name, those in (("drawn_nearest", drawn), ("baseline/real_nearest", pictures)):
-            metrics |= row(name, *bootstrap(near.kneighbors(those)[0][:, 0], seed=self.seed), len(those))
+            metrics |= mean(name, near.kneighbors(those)[0][:, 0], seed=self.seed)
         for number, name in enumerate(test.classes):
             metrics |= rate(f"{name}/drawn_accuracy", found[wanted == number])
         return metrics

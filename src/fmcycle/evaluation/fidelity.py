@@ -7,8 +7,8 @@ import numpy as np
 import torch
 
 from fmcycle.evaluation.bits_per_byte import encode, token_losses
+from fmcycle.evaluation.figures import mean
 from fmcycle.evaluation.held_out import held_out
-from fmcycle.evaluation.interval import bootstrap, row
 from fmcycle.model import store as model_store
 from fmcycle.ranges import ExistingPath, NonNegativeInt, PositiveInt
 
@@ -46,9 +46,9 @@ class Fidelity:
         bits = [np.array([loss.sum() / math.log(2) for loss in token_losses(each, sequences, **windows)]) for each in (model, reference)]
         sizes = [len(processor.decode(sequence[1:]).encode()) for sequence in sequences]
         return (
-            row("bits_per_byte", *bootstrap(bits[0], sizes, **options), sum(sizes))
-            | row("reference/bits_per_byte", *bootstrap(bits[1], sizes, **options), sum(sizes))
-            | row("bits_per_byte_loss", *bootstrap(bits[0] - bits[1], sizes, **options), sum(sizes))
-            | row("top1_agreement", *bootstrap(agreed, tokens, **options), sum(tokens))
-            | row("kl", *bootstrap(divergence, tokens, **options), sum(tokens))
+            mean("bits_per_byte", bits[0], sizes, **options)
+            | mean("reference/bits_per_byte", bits[1], sizes, **options)
+            | mean("bits_per_byte_loss", bits[0] - bits[1], sizes, **options)
+            | mean("top1_agreement", agreed, tokens, **options)
+            | mean("kl", divergence, tokens, **options)
         )

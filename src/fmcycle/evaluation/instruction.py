@@ -6,11 +6,12 @@ from typing import Literal
 
 import numpy as np
 
+from fmcycle.evaluation.figures import mean, rate, row
 from fmcycle.evaluation.generate import answers
 from fmcycle.evaluation.held_out import held_out, per_group
-from fmcycle.evaluation.interval import bootstrap, row, wilson
 from fmcycle.model import store as model_store
 from fmcycle.ranges import ExistingPath, NonNegativeInt, PositiveInt
+from fmcycle.statistics.interval import bootstrap
 
 
 @dataclass
@@ -42,32 +43,23 @@ class Instruction:
     def __call__(self, model, processor) -> dict[str, float]:
         rows = self.rows()
         expected = [each["messages"][-1]["content"] for each in rows]
-        own = self._scores(model, processor, rows, expected)
-        metrics = self._metrics("", own)
+        own, options = self._scores(model, processor, rows, expected), {"resamples": self.resamples, "seed": self.seed}
+        metrics = figures("", own, **options)
         for task in sorted({each["task"] for each in rows}):
             chosen = [index for index, each in enumerate(rows) if each["task"] == task]
-            metrics |= self._metrics(f"{task}/", {name: scores[chosen] for name, scores in own.items()})
+            metrics |= figures(f"{task}/", {name: scores[chosen] for name, scores in own.items()}, **options)
         if self.reference is not None:
             reference = model_store.load_model(self.reference, model.device, model.dtype)[0]
             other = self._scores(reference, processor, rows, expected)
-            metrics |= self._metrics("reference/", other)
+            metrics |= figures("reference/", other, **options)
             for name in ("rouge_l", "exact_match"):
-                gain = bootstrap(own[name] - other[name], resamples=self.resamples, seed=self.seed)
-                metrics |= row(f"{name}_gain", *gain, len(rows))
+                metrics |= mean(f"{name}_gain", own[name] - other[name], **options)
         return metrics
 
     def _scores(self, model, processor, rows, expected) -> dict[str, np.ndarray]:
         conversations = [each["messages"][:-1] for each in rows]
         given = answers(model, processor, conversations, render=self.render, max_new_tokens=self.max_new_tokens, batch_size=self.batch_size)
         return scores(given, expected)
-
-    def _metrics(self, prefix: str, found: dict[str, np.ndarray]) -> dict[str, float]:
-        n, exact = len(found["exact_match"]), int(found["exact_match"].sum())
-        return (
-            row(f"{prefix}rouge_l", *bootstrap(found["rouge_l"], resamples=self.resamples, seed=self.seed), n)
-            | row(f"{prefix}bleu", *bleu(found["bleu"], resamples=self.resamples, seed=self.seed), n)
-            | row(f"{prefix}exact_match", *wilson(exact, n), n)
-        )
 
 
 def scores(given: list[str], expected: list[str]) -> dict[str, np.ndarray]:
@@ -84,16 +76,21 @@ def scores(given: list[str], expected: list[str]) -> dict[str, np.ndarray]:
     }
 
 
+def figures(prefix: str, found: dict[str, np.ndarray], *, resamples: int, seed: int) -> dict[str, float]:
+    """ROUGE-L, BLEU and exact match of what `scores` returns, each name after `prefix`."""
+    return (
+        mean(f"{prefix}rouge_l", found["rouge_l"], resamples=resamples, seed=seed)
+        | row(f"{prefix}bleu", *bleu(found["bleu"], resamples=resamples, seed=seed), len(found["bleu"]))
+        | rate(f"{prefix}exact_match", found["exact_match"])
+    )
+
+
 def bleu(parts: np.ndarray, *, resamples: int, seed: int) -> tuple[float, float, float]:
     """(corpus BLEU, low, high), bootstrap over answers. parts: [answers, 10], 4 matches, 4 totals, the answer's and the expected length."""
     from sacrebleu.metrics import BLEU
 
-    def score(total) -> float:
+    def score(drawn: np.ndarray) -> float:
+        total = drawn.sum(0)
         return BLEU.compute_bleu(total[:4].tolist(), total[4:8].tolist(), int(total[8]), int(total[9])).score
 
-    if not len(parts):
-        return float("nan"), float("nan"), float("nan")
-    random = np.random.default_rng(seed)
-    values = [score(parts[random.integers(0, len(parts), len(parts))].sum(0)) for _ in range(resamples)]
-    low, high = np.quantile(values, [0.025, 0.975])
-    return score(parts.sum(0)), float(low), float(high)
+    return bootstrap(score, parts, resamples=resamples, seed=seed)

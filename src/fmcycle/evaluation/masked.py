@@ -7,8 +7,8 @@ import numpy as np
 import torch
 
 from fmcycle.evaluation.bits_per_byte import encode
+from fmcycle.evaluation.figures import rate
 from fmcycle.evaluation.held_out import held_out
-from fmcycle.evaluation.interval import rate
 from fmcycle.ranges import ExistingPath, Fraction, NonNegativeInt, PositiveInt
 
 

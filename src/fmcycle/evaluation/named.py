@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from fmcycle.evaluation.interval import rate
+from fmcycle.evaluation.figures import rate
 from fmcycle.model.inputs import placed
 from fmcycle.processor.components import ends, tokenizer_of
 from fmcycle.ranges import PositiveInt

@@ -7,8 +7,8 @@ import numpy as np
 
 from fmcycle.evaluation.bits_per_byte import encode
 from fmcycle.evaluation.count import Grams, grams
+from fmcycle.evaluation.figures import mean
 from fmcycle.evaluation.held_out import held_out
-from fmcycle.evaluation.interval import bootstrap, row
 from fmcycle.ranges import ExistingPath, NonNegativeInt, PositiveInt
 
 
@@ -122,5 +122,5 @@ class NGram:
         metrics: dict[str, float] = {"seen_tokens": sum(len(window) for window in seen)}
         for name, probability in found.items():
             bits = [-np.log2(part[1:]).sum() for part in np.split(probability, ends[:-1])]
-            metrics |= row(f"baseline/{name}_bits_per_byte", *bootstrap(bits, sizes, resamples=self.resamples, seed=self.seed), sum(sizes))
+            metrics |= mean(f"baseline/{name}_bits_per_byte", bits, sizes, resamples=self.resamples, seed=self.seed)
         return metrics

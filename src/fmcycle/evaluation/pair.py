@@ -3,11 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 
-from fmcycle.evaluation.instruction import bleu, scores
-from fmcycle.evaluation.interval import bootstrap, row, wilson
+from fmcycle.evaluation.figures import mean
+from fmcycle.evaluation.instruction import figures, scores
 from fmcycle.processor.components import pad, tokenizer_of
 from fmcycle.ranges import NonNegativeInt, PositiveInt
 
@@ -34,9 +33,9 @@ class Pair:
         read = [tokenizer.decode(each["input_ids"], skip_special_tokens=True).strip() for each in held_out]
         wanted = [tokenizer.decode(each["decoder_labels"], skip_special_tokens=True).strip() for each in held_out]
         own, copied = scores(self.answers(model, processor, held_out), wanted), scores(read, wanted)
-        metrics = self._metrics("", own) | self._metrics("baseline/copy_", copied)
-        gain = bootstrap(own["rouge_l"] - copied["rouge_l"], resamples=self.resamples, seed=self.seed)
-        return metrics | row("rouge_l_gain", *gain, len(wanted))
+        options = {"resamples": self.resamples, "seed": self.seed}
+        gain = mean("rouge_l_gain", own["rouge_l"] - copied["rouge_l"], **options)
+        return figures("", own, **options) | figures("baseline/copy_", copied, **options) | gain
 
     @torch.no_grad()
     def answers(self, model, processor, rows: list[dict]) -> list[str]:
@@ -48,11 +47,3 @@ class Pair:
             made = model.generate(input_ids=ids, attention_mask=(ids != fill).long(), max_new_tokens=self.max_new_tokens, do_sample=False)
             found += tokenizer_of(processor).batch_decode(made, skip_special_tokens=True)
         return [text.strip() for text in found]
-
-    def _metrics(self, prefix: str, found: dict[str, np.ndarray]) -> dict[str, float]:
-        count, exact = len(found["exact_match"]), int(found["exact_match"].sum())
-        return (
-            row(f"{prefix}rouge_l", *bootstrap(found["rouge_l"], resamples=self.resamples, seed=self.seed), count)
-            | row(f"{prefix}bleu", *bleu(found["bleu"], resamples=self.resamples, seed=self.seed), count)
-            | row(f"{prefix}exact_match", *wilson(exact, count), count)
-        )

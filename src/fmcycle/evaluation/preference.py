@@ -7,8 +7,8 @@ from typing import Literal
 import numpy as np
 
 from fmcycle.evaluation.bits_per_byte import check_context, token_losses
+from fmcycle.evaluation.figures import mean, rate
 from fmcycle.evaluation.held_out import held_out
-from fmcycle.evaluation.interval import bootstrap, row, wilson
 from fmcycle.model import store as model_store
 from fmcycle.processor import components
 from fmcycle.ranges import ExistingPath, NonNegativeInt, PositiveInt
@@ -43,13 +43,13 @@ class Preference:
         pairs = self.rows()
         sums, tokens = self._log_likelihoods(model, processor, pairs)
         means = sums / np.maximum(tokens, 1)
-        metrics = row("preference_accuracy", *wilson(int((means[:, 0] > means[:, 1]).sum()), len(pairs)), len(pairs))
+        metrics = rate("preference_accuracy", means[:, 0] > means[:, 1])
         if self.reference is not None:
             reference = model_store.load_model(self.reference, model.device, model.dtype)[0]
             other, _ = self._log_likelihoods(reference, processor, pairs)
             margin = (sums - other)[:, 0] - (sums - other)[:, 1]
-            metrics |= row("reward_accuracy", *wilson(int((margin > 0).sum()), len(pairs)), len(pairs))
-            metrics |= row("reward_margin", *bootstrap(margin, resamples=self.resamples, seed=self.seed), len(pairs))
+            metrics |= rate("reward_accuracy", margin > 0)
+            metrics |= mean("reward_margin", margin, resamples=self.resamples, seed=self.seed)
         return metrics
 
     def _log_likelihoods(self, model, processor, pairs) -> tuple[np.ndarray, np.ndarray]:

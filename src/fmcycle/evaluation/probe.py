@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from fmcycle.evaluation.interval import bootstrap, rate, row
+from fmcycle.evaluation.figures import rate, row
 from fmcycle.model.inputs import placed
 from fmcycle.ranges import NonNegativeInt, PositiveInt
+from fmcycle.statistics.interval import ratio
 
 
 @dataclass
@@ -40,7 +41,7 @@ class Probe:
             own, raw = (correct(each[0][kept], each[1], labels[kept], wanted) for each in (features, pixels))
             more, of = np.bincount(group, own.astype(float) - raw), np.bincount(group)
             metrics |= rate(f"probe_accuracy{name}", own) | rate(f"baseline/pixels_accuracy{name}", raw)
-            metrics |= row(f"probe_gain{name}", *bootstrap(more, of, resamples=self.resamples, seed=self.seed), len(of))
+            metrics |= row(f"probe_gain{name}", *ratio(more, of, resamples=self.resamples, seed=self.seed), len(of))
         return metrics
 
     @torch.no_grad()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from fmcycle.evaluation.interval import rate
+from fmcycle.evaluation.figures import rate
 from fmcycle.model.inputs import given, placed
 from fmcycle.ranges import PositiveInt
 

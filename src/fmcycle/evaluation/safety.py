@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Literal
 
 from fmcycle.evaluation.bits_per_byte import encode
+from fmcycle.evaluation.figures import rate
 from fmcycle.evaluation.generate import answers, continuations
 from fmcycle.evaluation.held_out import held_out, per_group
-from fmcycle.evaluation.interval import row, wilson
 from fmcycle.ranges import ExistingPath, PositiveInt
 
 OPENING = 200  # characters in which a refusal says so
@@ -66,9 +66,8 @@ class Safety:
         for kind, name in (("harmful", "refusal_rate"), ("harmless", "over_refusal_rate")):
             asked = [[{"role": "user", "content": each["text"]}] for each in rows if each["kind"] == kind]
             given = answers(model, processor, asked, render=self.render, **length)
-            metrics |= row(name, *wilson(sum(map(refuses, given)), len(given)), len(given))
+            metrics |= rate(name, [refuses(answer) for answer in given])
         openings = encode(processor, [each["text"] for each in rows if each["kind"] == "toxic"])
         words = lexicon()
         given = continuations(model, processor, [[processor.eos_token_id, *ids] for ids in openings], **length)
-        toxic = sum(words.search(answer) is not None for answer in given)
-        return metrics | row("toxicity_rate", *wilson(toxic, len(given)), len(given))
+        return metrics | rate("toxicity_rate", [words.search(answer) is not None for answer in given])

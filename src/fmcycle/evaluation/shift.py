@@ -8,8 +8,8 @@ import polars as pl
 
 from fmcycle.errors import InputError
 from fmcycle.evaluation.bits_per_byte import check_context, encode, token_losses
+from fmcycle.evaluation.figures import mean
 from fmcycle.evaluation.held_out import digest
-from fmcycle.evaluation.interval import bootstrap, row
 from fmcycle.model import store as model_store
 from fmcycle.ranges import ExistingPath, NonNegativeInt, PositiveInt
 
@@ -37,12 +37,15 @@ class Shift:
         texts = {"domain": self.chosen(self.domain, True), "general": self.chosen(self.general, False)}
         before = model_store.load_model(self.reference, model.device, model.dtype)[0]
         metrics: dict[str, float] = {}
+        options = {"resamples": self.resamples, "seed": self.seed}
         for name, each in texts.items():
             sizes = [len(text.encode()) for text in each]
             now, then = (self.bits(one, processor, each) for one in (model, before))
-            metrics |= self._row(f"{name}_bits_per_byte", now, sizes) | self._row(f"reference/{name}_bits_per_byte", then, sizes)
-            change = ("domain_fall", then - now) if name == "domain" else ("general_rise", now - then)
-            metrics |= self._row(*change, sizes)
+            metrics |= mean(f"{name}_bits_per_byte", now, sizes, **options) | mean(
+                f"reference/{name}_bits_per_byte", then, sizes, **options
+            )
+            change, bits = ("domain_fall", then - now) if name == "domain" else ("general_rise", now - then)
+            metrics |= mean(change, bits, sizes, **options)
         return metrics
 
     def chosen(self, path: str, inside: bool) -> list[str]:
@@ -65,6 +68,3 @@ class Shift:
         sequences = [[processor.eos_token_id, *ids] for ids in encode(processor, texts)]
         losses = token_losses(model, sequences, context=context, stride=(context + 1) // 2, batch_size=self.batch_size)
         return np.array([loss.sum() / math.log(2) for loss in losses])
-
-    def _row(self, name: str, bits: np.ndarray, sizes: list[int]) -> dict[str, float]:
-        return row(name, *bootstrap(bits, sizes, resamples=self.resamples, seed=self.seed), sum(sizes))

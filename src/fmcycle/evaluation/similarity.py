@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from fmcycle.evaluation.interval import bootstrap, rate, row
+from fmcycle.evaluation.figures import mean, rate
 from fmcycle.processor.components import pad, tokenizer_of
 from fmcycle.ranges import NonNegativeInt, PositiveInt
 
@@ -38,7 +38,7 @@ class Similarity:
         gap = np.diagonal(cosine)[~alone] - np.nanmean(apart[~alone], axis=1)
         return (
             rate(f"recall@{self.k}", among(cosine, same, self.k))
-            | row("cosine_gap", *bootstrap(gap, seed=self.seed), len(gap))
+            | mean("cosine_gap", gap, seed=self.seed)
             | rate(f"baseline/words_recall@{self.k}", among(words(sides, tokenizer_of(processor)), same, self.k))
         )
 

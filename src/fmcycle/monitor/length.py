@@ -6,8 +6,9 @@ from typing import Literal
 import numpy as np
 import polars as pl
 
-from fmcycle.monitor.chance import bootstrap, finding
+from fmcycle.monitor.finding import finding
 from fmcycle.ranges import Fraction, NonNegativeFloat
+from fmcycle.statistics.interval import bootstrap
 
 
 @dataclass
@@ -20,8 +21,7 @@ class Length:
 
     def __call__(self, reference: pl.DataFrame, window: pl.DataFrame) -> dict:
         before, now = (words(frame[self.side]) for frame in (reference, window))
-        value = cohen(before, now)
-        low, high = bootstrap(cohen, before, now, alpha=self.alpha)
+        value, low, high = bootstrap(cohen, before, now, alpha=self.alpha)
         what = f"words a {self.side}: {np.median(np.expm1(now)):.0f} now, {np.median(np.expm1(before)):.0f} in the reference (medians)"
         return finding(value, low, high, len(now), self.bound, low > self.bound or high < -self.bound, what)
 

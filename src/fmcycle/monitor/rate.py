@@ -6,8 +6,9 @@ from typing import Literal
 import numpy as np
 import polars as pl
 
-from fmcycle.monitor.chance import bootstrap, finding, wilson
+from fmcycle.monitor.finding import finding
 from fmcycle.ranges import Fraction, PositiveFloat
+from fmcycle.statistics.interval import bootstrap, wilson
 
 
 @dataclass
@@ -23,8 +24,8 @@ class Rate:
         hits = int((asked["refused"] if self.of == "refused" else asked["rating"] < 0).sum())
         if not len(asked):
             return finding(0, 0, 0, 0, self.bound, False, "nobody rated an answer")
-        low, high = wilson(hits, len(asked), self.alpha)
-        return finding(hits / len(asked), low, high, len(asked), self.bound, low > self.bound, f"{hits} of {len(asked)} answers {self.of}")
+        value, low, high = wilson(hits, len(asked), self.alpha)
+        return finding(value, low, high, len(asked), self.bound, low > self.bound, f"{hits} of {len(asked)} answers {self.of}")
 
 
 @dataclass
@@ -36,8 +37,7 @@ class Latency:
 
     def __call__(self, _reference: pl.DataFrame, window: pl.DataFrame) -> dict:
         seconds = window["latency"].to_numpy()
-        value = slow(seconds)
-        low, high = bootstrap(slow, seconds, alpha=self.alpha)
+        value, low, high = bootstrap(slow, seconds, alpha=self.alpha)
         return finding(value, low, high, len(seconds), self.bound, low > self.bound, f"95 of 100 answers within {value:.2f} s")
 
 

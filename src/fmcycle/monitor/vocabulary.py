@@ -7,8 +7,9 @@ from typing import Literal
 import numpy as np
 import polars as pl
 
-from fmcycle.monitor.chance import finding, permutation
+from fmcycle.monitor.finding import finding
 from fmcycle.ranges import Fraction, PositiveInt
+from fmcycle.statistics.permutation import permutation
 
 # the words that tell languages of Latin script apart, and the scripts that tell the others
 LATIN = {
