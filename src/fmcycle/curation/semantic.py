@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from fmcycle.curation.corpus_step import Fetch
-from fmcycle.model.inputs import placed
+from fmcycle.model.inputs import batched, placed
 from fmcycle.ranges import ExistingPath, Fraction, NonNegativeInt, PositiveInt
 
 BLOCK = 1024  # rows compared at a time
@@ -100,8 +100,7 @@ def of_pieces(texts: list[str], model: str, max_length: int, batch_size: int) ->
     encoder, processor = load(model)
     found = np.zeros((len(texts), encoder.config.hidden_size), np.float32)
     order = sorted(range(len(texts)), key=lambda place: len(texts[place]))  # like lengths together: little padding
-    for begin in range(0, len(order), batch_size):
-        chosen = order[begin : begin + batch_size]
+    for chosen in batched(order, batch_size):
         batch = processor([texts[place] for place in chosen], truncation=True, max_length=max_length, padding=True, return_tensors="pt")
         with torch.inference_mode():
             read = placed(encoder, {name: batch[name] for name in ("input_ids", "attention_mask")})

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from fmcycle.curation import linear, word
-from fmcycle.model.inputs import placed
+from fmcycle.model.inputs import batched, placed
 from fmcycle.ranges import ExistingPath, Fraction, NonNegativeInt, PositiveInt
 
 LETTERS = 4  # h4te, hte and "h a t e" still share some with "hate"
@@ -148,8 +148,8 @@ def probability(lines: pl.Series, *, folder: str, label: str, batch: int) -> np.
     if label.lower() not in names:
         raise ValueError(f"{folder}: no label {label!r}; it has {', '.join(map(repr, sorted(names)))}")
     found = []
-    for start in range(0, len(lines), batch):
-        read = tokenizer(lines[start : start + batch].to_list(), truncation=True, max_length=256, padding=True, return_tensors="pt")
+    for part in batched(lines, batch):
+        read = tokenizer(part.to_list(), truncation=True, max_length=256, padding=True, return_tensors="pt")
         with torch.inference_mode():
             logits = network(**placed(network, dict(read))).logits.float()
             found.append(logits.softmax(-1)[:, int(names[label.lower()])].cpu().double().numpy())

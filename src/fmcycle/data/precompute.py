@@ -11,7 +11,7 @@ from fmcycle.artifact import folder as artifact
 from fmcycle.data.order import rows_of_step
 from fmcycle.data.protocol import Annotated, Ordered, Rows
 from fmcycle.errors import InputError
-from fmcycle.model.inputs import placed
+from fmcycle.model.inputs import batched, placed
 
 
 def annotate(
@@ -39,8 +39,7 @@ def computed(rows: Rows, function: Callable, model, indices: np.ndarray, batch: 
     model.eval()
     values = np.empty(len(indices), dtype=np.float32)
     order = np.arange(len(indices)) if rows.lengths is None else np.argsort(rows.lengths[indices], kind="stable")
-    for begin in range(0, len(order), batch):
-        places = order[begin : begin + batch]
+    for places in batched(order, batch):
         read = placed(model, rows.collate([rows[int(index)] for index in indices[places]]))
         values[places] = function(model, read).float().cpu().numpy()
     return values

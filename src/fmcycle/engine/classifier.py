@@ -5,7 +5,7 @@ import torch
 from fmcycle.engine import inputs
 from fmcycle.errors import InputError
 from fmcycle.model import store as model_store
-from fmcycle.model.inputs import placed
+from fmcycle.model.inputs import batched, placed
 from fmcycle.ranges import PositiveInt
 
 KINDS = {"input_ids": "text", "pixel_values": "image"}  # every other main input is a sound's
@@ -40,8 +40,7 @@ class Classifier:
         wanted = str if self.takes == ("text",) else bytes
         if any(not isinstance(item, wanted) for item in items):
             raise InputError(f"this model classifies {READS[self.takes[0]]} only")
-        parts = [items[start : start + self.batch] for start in range(0, len(items), self.batch)]
-        return [row for each in parts for row in self._some(each)]
+        return [row for part in batched(items, self.batch) for row in self._some(part)]
 
     @torch.inference_mode()
     def _some(self, items: list) -> list[dict[str, float]]:

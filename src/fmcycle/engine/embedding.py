@@ -10,7 +10,7 @@ from fmcycle.artifact import folder as artifact
 from fmcycle.engine import inputs
 from fmcycle.errors import InputError
 from fmcycle.model import store as model_store
-from fmcycle.model.inputs import placed
+from fmcycle.model.inputs import batched, placed
 from fmcycle.ranges import PositiveInt
 
 
@@ -44,8 +44,7 @@ class Embedding:
         tokens = 0
         for kind in (str, bytes):
             chosen = [index for index, item in enumerate(items) if isinstance(item, kind)]
-            for start in range(0, len(chosen), self.batch):
-                part_of = chosen[start : start + self.batch]
+            for part_of in batched(chosen, self.batch):
                 found, read = (self._texts if kind is str else self._pictures)([items[index] for index in part_of])
                 tokens += read
                 for index, vector in zip(part_of, torch.nn.functional.normalize(found.float(), dim=-1).cpu().numpy(), strict=True):

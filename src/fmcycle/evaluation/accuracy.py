@@ -9,7 +9,7 @@ import torch
 from fmcycle.errors import InputError
 from fmcycle.evaluation.baseline import baselines
 from fmcycle.evaluation.figures import rate
-from fmcycle.model.inputs import given, placed
+from fmcycle.model.inputs import batched, given, placed
 from fmcycle.ranges import NonNegativeInt, PositiveInt
 
 
@@ -54,7 +54,6 @@ class Accuracy:
     def predicted(self, model, rows, held_out: list[dict]) -> np.ndarray:
         """The likeliest class of each row: (rows,)."""
         found = []
-        for begin in range(0, len(held_out), self.batch_size):
-            batch = rows.collate(held_out[begin : begin + self.batch_size])
-            found.append(model(**placed(model, given(model, batch))).logits.argmax(-1).cpu().numpy())
+        for part in batched(held_out, self.batch_size):
+            found.append(model(**placed(model, given(model, rows.collate(part)))).logits.argmax(-1).cpu().numpy())
         return np.concatenate(found)

@@ -11,6 +11,7 @@ from torch.nn.functional import cross_entropy
 from fmcycle.errors import InputError
 from fmcycle.evaluation.figures import mean, row
 from fmcycle.evaluation.held_out import held_out
+from fmcycle.model.inputs import batched
 from fmcycle.ranges import ExistingPath, NonNegativeInt, PositiveInt
 from fmcycle.statistics.interval import ratio
 
@@ -18,6 +19,11 @@ from fmcycle.statistics.interval import ratio
 def encode(processor, texts: list[str]) -> list[list[int]]:
     """Token ids of each text, no special token added or recognised."""
     return processor(texts, add_special_tokens=False, split_special_tokens=True)["input_ids"] if texts else []
+
+
+def documents(processor, texts: list[str]) -> list[list[int]]:
+    """Token ids of each text after an end-of-text token, as a model reads it in training."""
+    return [[processor.eos_token_id, *ids] for ids in encode(processor, texts)]
 
 
 def windows(length: int, context: int, stride: int) -> list[tuple[int, int, int]]:
@@ -47,8 +53,7 @@ def token_losses(model, sequences: list[list[int]], *, context: int, stride: int
         for start, end, first in windows(len(ids), context, stride)
     ]
     jobs.sort()
-    for begin in range(0, len(jobs), batch_size):
-        batch = jobs[begin : begin + batch_size]
+    for batch in batched(jobs, batch_size):
         ids = torch.zeros(len(batch), batch[-1][0], dtype=torch.long)
         targets = torch.full_like(ids[:, 1:], -100)
         for place, (length, index, start, end, first) in enumerate(batch):
@@ -102,7 +107,7 @@ class BitsPerByte:
 
         texts = [document["text"] for document in self.rows()]
         context = check_context(model, self.context)
-        sequences = [[processor.eos_token_id, *ids] for ids in encode(processor, texts)]
+        sequences = documents(processor, texts)
         exact, stride = Perplexity(ignore_index=-100).to(model.device), self.stride or (context + 1) // 2
         losses = token_losses(model, sequences, context=context, stride=stride, batch_size=self.batch_size, observe=exact.update)
         nats, tokens = [loss.sum() for loss in losses], [len(loss) for loss in losses]

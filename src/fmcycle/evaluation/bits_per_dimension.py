@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 
 from fmcycle.evaluation.figures import mean
+from fmcycle.evaluation.held_out import HeldOut
+from fmcycle.model.inputs import batched
 from fmcycle.ranges import NonNegativeInt, PositiveInt
 
 
@@ -27,8 +29,10 @@ class BitsPerDimension:
     seed: NonNegativeInt = 0
 
     def __call__(self, model, processor) -> dict[str, float]:
-        train, test = (levels(self.data(split, processor)) for split in ("train", self.split))
-        test = test[: self.limit]
+        train, test = (
+            np.array(HeldOut(self.data, split, processor, limit).column("input_ids"), dtype=np.int64)
+            for split, limit in (("train", None), (self.split, self.limit))
+        )
         counts = np.stack([np.bincount(column, minlength=model.config.vocab_size - 1) + 1 for column in train[:, 1:].T])
         share = counts / counts.sum(1, keepdims=True)
         counted = -np.log2(share[np.arange(share.shape[0]), test[:, 1:]]).sum(1)
@@ -42,14 +46,8 @@ class BitsPerDimension:
     def bits(self, model, pictures: torch.Tensor) -> np.ndarray:
         """Bits of each picture under the model: (pictures,)."""
         found = []
-        for begin in range(0, len(pictures), self.batch_size):
-            part = pictures[begin : begin + self.batch_size].to(model.device)
+        for part in batched(pictures.to(model.device), self.batch_size):
             logits = model(input_ids=part[:, :-1], use_cache=False).logits.float()
             nats = F.cross_entropy(logits.transpose(1, 2), part[:, 1:], reduction="none").sum(1)
             found.append(nats.cpu().numpy() / np.log(2))
         return np.concatenate(found)
-
-
-def levels(rows) -> np.ndarray:
-    """All rows' `input_ids`: (pictures, 1 + pixels)."""
-    return np.array([rows[index]["input_ids"] for index in range(len(rows))], dtype=np.int64)

@@ -7,6 +7,8 @@ import numpy as np
 import torch
 
 from fmcycle.evaluation.figures import mean, rate
+from fmcycle.evaluation.held_out import HeldOut
+from fmcycle.model.inputs import batched
 from fmcycle.ranges import NonNegativeInt, PositiveFloat, PositiveInt
 
 
@@ -33,36 +35,34 @@ class Drawn:
         from sklearn.neighbors import NearestNeighbors
         from sklearn.svm import SVC
 
-        train, test = numbers(self.data("train", processor)), self.data(self.split, processor)
+        train, held = numbers(HeldOut(self.data, "train", processor)), HeldOut(self.data, self.split, processor)
         classifier, near = SVC(C=10.0).fit(*train), NearestNeighbors(n_neighbors=1).fit(train[0])
-        pictures, labels = numbers(test)
-        wanted, drawn = self.samples(model, test, labels)
+        pictures, labels = numbers(held)
+        wanted, drawn = self.samples(model, held, labels)
         found = classifier.predict(drawn) == wanted
         metrics = rate("drawn_accuracy", found) | rate("baseline/real_accuracy", classifier.predict(pictures) == labels)
         for name, those in (("drawn_nearest", drawn), ("baseline/real_nearest", pictures)):
             metrics |= mean(name, near.kneighbors(those)[0][:, 0], seed=self.seed)
-        for number, name in enumerate(test.classes):
+        for number, name in enumerate(held.source.classes):
             metrics |= rate(f"{name}/drawn_accuracy", found[wanted == number])
         return metrics
 
-    def samples(self, model, rows, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def samples(self, model, held: HeldOut, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(class asked for (n,), pictures as rows of numbers): `each` of every class."""
-        generator, asked = torch.Generator().manual_seed(self.seed), np.repeat(np.arange(len(rows.classes)), self.each)
+        generator, asked = torch.Generator().manual_seed(self.seed), np.repeat(np.arange(len(held.source.classes)), self.each)
         drawn = []
-        for begin in range(0, len(asked), self.batch_size):
-            part = asked[begin : begin + self.batch_size]
+        for part in batched(asked, self.batch_size):
             if model.text_encoder is None:
                 condition = {"labels": torch.from_numpy(part)}
             else:
                 of_class = [np.flatnonzero(labels == number) for number in part]
-                chosen = [rows[int(places[index % len(places)])] for index, places in enumerate(of_class)]
-                condition = {"input_ids": rows.collate(chosen)["input_ids"]}
+                chosen = [held.rows[int(places[index % len(places)])] for index, places in enumerate(of_class)]
+                condition = {"input_ids": held.source.collate(chosen)["input_ids"]}
             made = model.sample(len(part), condition, steps=self.steps, guidance=self.guidance, generator=generator)
             drawn.append(made.flatten(1).float().cpu().numpy())
         return asked, np.concatenate(drawn)
 
 
-def numbers(rows) -> tuple[np.ndarray, np.ndarray]:
+def numbers(held: HeldOut) -> tuple[np.ndarray, np.ndarray]:
     """(pictures as rows of numbers, their classes)."""
-    every = [rows[index] for index in range(len(rows))]
-    return np.stack([each["pixel_values"].ravel() for each in every]), np.array([each["labels"] for each in every])
+    return np.stack([each.ravel() for each in held.column("pixel_values")]), np.array(held.column("labels"))

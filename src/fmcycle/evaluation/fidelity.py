@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from fmcycle.evaluation.bits_per_byte import encode, token_losses
+from fmcycle.evaluation.bits_per_byte import documents, token_losses
 from fmcycle.evaluation.figures import mean
-from fmcycle.evaluation.held_out import held_out
+from fmcycle.evaluation.held_out import texts
 from fmcycle.model import store as model_store
 from fmcycle.ranges import ExistingPath, NonNegativeInt, PositiveInt
 
@@ -33,8 +33,8 @@ class Fidelity:
     def __call__(self, model, processor) -> dict[str, float]:
         reference = model_store.load_model(self.reference, model.device, model.dtype)[0]
         positions = model.config.max_position_embeddings
-        texts = [document["text"] for document in held_out(self.documents, self.split, self.limit)]
-        sequences = [[processor.eos_token_id, *ids][:positions] for ids in encode(processor, texts)]
+        read = documents(processor, texts(self.documents, self.split, self.limit))
+        sequences = [ids[:positions] for ids in read]
         agreed, divergence = [], []
         for sequence in sequences:
             ids = torch.tensor([sequence], device=model.device)

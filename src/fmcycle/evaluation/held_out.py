@@ -2,13 +2,40 @@
 
 import hashlib
 from collections import Counter
+from collections.abc import Callable, Iterator
 from typing import Literal
 
 import polars as pl
 
 from fmcycle.errors import InputError
+from fmcycle.model.inputs import batched, given, placed
 
 Half = Literal["both", "first", "second"]
+
+
+class HeldOut:
+    """The rows of a split that an evaluation reads: the first `limit`, or all. data: (split, processor) -> rows.
+
+    source: all rows of the split; rows: those that are read, each read once.
+    """
+
+    def __init__(self, data: Callable, split: str, processor, limit: int | None = None):
+        self.source = data(split, processor)
+        self.rows = [self.source[index] for index in range(len(self.source))[:limit]]
+
+    def column(self, name: str) -> list:
+        """One column of the rows."""
+        return [row[name] for row in self.rows]
+
+    def batches(self, model, size: int) -> Iterator[dict]:
+        """What `model` takes of the rows, `size` at a time, on its device."""
+        for part in batched(self.rows, size):
+            yield placed(model, given(model, self.source.collate(part)))
+
+
+def texts(path: str, split: str, limit: int | None = None) -> list[str]:
+    """The texts of the documents that `held_out` gives."""
+    return [document["text"] for document in held_out(path, split, limit)]
 
 
 def held_out(path: str, split: str | None, limit: int | None = None, half: Half = "both") -> list[dict]:

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from fmcycle.evaluation.bits_per_byte import encode
+from fmcycle.evaluation.bits_per_byte import documents
 from fmcycle.evaluation.figures import rate
-from fmcycle.evaluation.held_out import held_out
+from fmcycle.evaluation.held_out import texts
+from fmcycle.model.inputs import batched
 from fmcycle.ranges import ExistingPath, Fraction, NonNegativeInt, PositiveInt
 
 
@@ -30,8 +31,8 @@ class Masked:
     seed: NonNegativeInt = 0
 
     def __call__(self, model, processor) -> dict[str, float]:
-        texts = [document["text"] for document in held_out(self.documents, self.split, self.limit)]
-        ids = np.array([token for each in encode(processor, texts) for token in (processor.eos_token_id, *each)], dtype=np.int64)
+        read = documents(processor, texts(self.documents, self.split, self.limit))
+        ids = np.array([token for each in read for token in each], dtype=np.int64)
         rows = torch.from_numpy(ids[: len(ids) // self.context * self.context]).view(-1, self.context)
         chosen = torch.rand(rows.shape, generator=torch.Generator().manual_seed(self.seed)) < self.share
         chosen[:, 0] = False  # what begins a row has nothing before it for the bigram
@@ -49,9 +50,8 @@ class Masked:
     def predicted(self, model, rows: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
         """The likeliest token at each chosen place: (places,)."""
         shown, found = torch.where(chosen, model.config.pad_token_id, rows), []
-        for begin in range(0, len(rows), self.batch_size):
-            part = shown[begin : begin + self.batch_size].to(model.device)
-            found.append(model(input_ids=part).logits.argmax(-1).cpu()[chosen[begin : begin + self.batch_size]])
+        for part, places in zip(batched(shown, self.batch_size), batched(chosen, self.batch_size), strict=True):
+            found.append(model(input_ids=part.to(model.device)).logits.argmax(-1).cpu()[places])
         return torch.cat(found)
 
 

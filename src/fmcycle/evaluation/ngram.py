@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fmcycle.evaluation.bits_per_byte import encode
+from fmcycle.evaluation.bits_per_byte import documents
 from fmcycle.evaluation.count import Grams, grams
 from fmcycle.evaluation.figures import mean
-from fmcycle.evaluation.held_out import held_out
+from fmcycle.evaluation.held_out import texts
 from fmcycle.ranges import ExistingPath, NonNegativeInt, PositiveInt
 
 
@@ -111,13 +111,11 @@ class NGram:
 
     def __call__(self, model, processor) -> dict[str, float]:
         seen = [np.asarray(window) for window in self.windows()]
-        texts = [document["text"] for document in held_out(self.documents, self.split, self.limit)]
-        query = [np.array([processor.eos_token_id, *ids]) for ids in encode(processor, texts)]
-        others = [document["text"] for document in held_out(self.documents, self.tuning, self.limit)]
-        tuning = [np.array([processor.eos_token_id, *ids]) for ids in encode(processor, others)]
+        asked, others = (texts(self.documents, split, self.limit) for split in (self.split, self.tuning))
+        query, tuning = ([np.array(ids) for ids in documents(processor, each)] for each in (asked, others))
         vocabulary = model.config.vocab_size
         found = {"trigram": interpolated(seen, tuning, query, vocabulary), "kneser_ney_5gram": kneser_ney(seen, query, vocabulary)}
-        sizes = [len(text.encode()) for text in texts]
+        sizes = [len(text.encode()) for text in asked]
         ends = np.cumsum([len(each) for each in query])
         metrics: dict[str, float] = {"seen_tokens": sum(len(window) for window in seen)}
         for name, probability in found.items():

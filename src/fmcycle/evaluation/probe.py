@@ -7,7 +7,8 @@ import numpy as np
 import torch
 
 from fmcycle.evaluation.figures import rate, row
-from fmcycle.model.inputs import placed
+from fmcycle.evaluation.held_out import HeldOut
+from fmcycle.model.inputs import batched, placed
 from fmcycle.ranges import NonNegativeInt, PositiveInt
 from fmcycle.statistics.interval import ratio
 
@@ -31,13 +32,13 @@ class Probe:
     seed: NonNegativeInt = 0
 
     def __call__(self, model, processor) -> dict[str, float]:
-        train, test = (self.data(split, processor) for split in ("train", self.split))
-        (seen, labels), (held_out, wanted), group = gathered(train), gathered(test), groups(test)
+        train, test = (HeldOut(self.data, split, processor) for split in ("train", self.split))
+        (seen, labels), (held_out, wanted), group = gathered(train), gathered(test), groups(test.source)
         features = self.features(model, seen), self.features(model, held_out)
         pixels = seen.reshape(len(seen), -1), held_out.reshape(len(held_out), -1)
         metrics: dict[str, float] = {}
         for shots in (None, *([self.shots] if self.shots else [])):
-            kept, name = few(labels, shots, groups(train)), "" if shots is None else f"@{shots}"
+            kept, name = few(labels, shots, groups(train.source)), "" if shots is None else f"@{shots}"
             own, raw = (correct(each[0][kept], each[1], labels[kept], wanted) for each in (features, pixels))
             more, of = np.bincount(group, own.astype(float) - raw), np.bincount(group)
             metrics |= rate(f"probe_accuracy{name}", own) | rate(f"baseline/pixels_accuracy{name}", raw)
@@ -51,8 +52,8 @@ class Probe:
         if hasattr(encoder.config, "mask_ratio"):
             encoder.config.mask_ratio, masked = 0.0, encoder.config.mask_ratio
         try:
-            for begin in range(0, len(pictures), self.batch_size):
-                part = placed(model, torch.from_numpy(pictures[begin : begin + self.batch_size]))
+            for pixels in batched(pictures, self.batch_size):
+                part = placed(model, torch.from_numpy(pixels))
                 count = (part.shape[-1] // encoder.config.patch_size) ** 2  # of which a masked autoencoder else shuffles the order
                 noise = torch.arange(count, device=part.device).float().expand(len(part), -1)
                 order = {"noise": noise} if hasattr(encoder.config, "mask_ratio") else {}
@@ -65,10 +66,9 @@ class Probe:
         return np.concatenate(found)
 
 
-def gathered(rows) -> tuple[np.ndarray, np.ndarray]:
+def gathered(held: HeldOut) -> tuple[np.ndarray, np.ndarray]:
     """(pictures (n, C, H, W), their classes (n,))."""
-    every = [rows[index] for index in range(len(rows))]
-    return np.stack([each["pixel_values"] for each in every]), np.array([each["labels"] for each in every])
+    return np.stack(held.column("pixel_values")), np.array(held.column("labels"))
 
 
 def groups(rows) -> np.ndarray:

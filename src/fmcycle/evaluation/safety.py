@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from fmcycle.evaluation.bits_per_byte import encode
+from fmcycle.evaluation.bits_per_byte import documents
 from fmcycle.evaluation.figures import rate
 from fmcycle.evaluation.generate import answers, continuations
 from fmcycle.evaluation.held_out import held_out, per_group
@@ -67,7 +67,7 @@ class Safety:
             asked = [[{"role": "user", "content": each["text"]}] for each in rows if each["kind"] == kind]
             given = answers(model, processor, asked, render=self.render, **length)
             metrics |= rate(name, [refuses(answer) for answer in given])
-        openings = encode(processor, [each["text"] for each in rows if each["kind"] == "toxic"])
+        openings = documents(processor, [each["text"] for each in rows if each["kind"] == "toxic"])
         words = lexicon()
-        given = continuations(model, processor, [[processor.eos_token_id, *ids] for ids in openings], **length)
+        given = continuations(model, processor, openings, **length)
         return metrics | rate("toxicity_rate", [words.search(answer) is not None for answer in given])

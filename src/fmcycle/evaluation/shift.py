@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from fmcycle.errors import InputError
-from fmcycle.evaluation.bits_per_byte import check_context, encode, token_losses
+from fmcycle.evaluation.bits_per_byte import check_context, documents, token_losses
 from fmcycle.evaluation.figures import mean
 from fmcycle.evaluation.held_out import digest
 from fmcycle.model import store as model_store
@@ -65,6 +65,6 @@ class Shift:
     def bits(self, model, processor, texts: list[str]) -> np.ndarray:
         """Bits of each text: (texts,)."""
         context = check_context(model, self.context)
-        sequences = [[processor.eos_token_id, *ids] for ids in encode(processor, texts)]
+        sequences = documents(processor, texts)
         losses = token_losses(model, sequences, context=context, stride=(context + 1) // 2, batch_size=self.batch_size)
         return np.array([loss.sum() / math.log(2) for loss in losses])

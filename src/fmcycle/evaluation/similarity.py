@@ -7,6 +7,8 @@ import numpy as np
 import torch
 
 from fmcycle.evaluation.figures import mean, rate
+from fmcycle.evaluation.held_out import HeldOut
+from fmcycle.model.inputs import batched
 from fmcycle.processor.components import pad, tokenizer_of
 from fmcycle.ranges import NonNegativeInt, PositiveInt
 
@@ -27,9 +29,8 @@ class Similarity:
     seed: NonNegativeInt = 0
 
     def __call__(self, model, processor) -> dict[str, float]:
-        rows = self.data(self.split, processor)
-        held_out = [rows[index] for index in range(min(self.limit, len(rows)))]
-        sides = [[each[side]["input_ids"] for each in held_out] for side in ("first", "second")]
+        held = HeldOut(self.data, self.split, processor, self.limit)
+        sides = [[each["input_ids"] for each in held.column(side)] for side in ("first", "second")]
         one, other = (self.vectors(model, ids, pad(processor)) for ids in sides)
         same = np.array([[ids == partner for partner in sides[1]] for ids in sides[1]])
         cosine = one @ other.T
@@ -47,8 +48,7 @@ class Similarity:
         """The mean hidden state over each text's tokens, of length 1: (texts, D). Neighbours in a batch are of like length."""
         order = np.argsort([len(ids) for ids in texts], kind="stable")
         found: list[np.ndarray] = [np.empty(0)] * len(texts)
-        for begin in range(0, len(order), self.batch_size):
-            places = order[begin : begin + self.batch_size]
+        for places in batched(order, self.batch_size):
             rows = [torch.tensor(texts[place]) for place in places]
             ids = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=fill).to(model.device)
             mask = torch.nn.utils.rnn.pad_sequence([torch.ones_like(each) for each in rows], batch_first=True).to(model.device)

@@ -1,8 +1,15 @@
-"""What a batch holds for a transformers model's forward, and where it lies."""
+"""Batches of rows, the keyword arguments of a transformers forward in them, and the device they lie on."""
 
+from collections.abc import Iterator
 from typing import Any
 
 INPUTS = ("input_ids", "attention_mask", "pixel_values", "input_features", "input_values")
+
+
+def batched(rows: Any, size: int) -> Iterator[Any]:
+    """Slices of at most `size` of `rows` (a list, an array, a tensor), in their order."""
+    for begin in range(0, len(rows), size):
+        yield rows[begin : begin + size]
 
 
 def given(model: Any, batch: dict) -> dict:

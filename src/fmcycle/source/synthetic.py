@@ -14,6 +14,7 @@ from fmcycle.artifact import atomic
 from fmcycle.artifact import folder as artifact
 from fmcycle.artifact.wheel import cache
 from fmcycle.errors import InputError
+from fmcycle.model.inputs import batched
 from fmcycle.ranges import ExistingPath, Fraction, PositiveInt
 from fmcycle.source import reader
 from fmcycle.source.choice import sample
@@ -119,8 +120,7 @@ def asked(prompts: list[str], generate: Generate) -> list[dict]:
         digests = [artifact.digest_of(prompt) for prompt in prompts]
         missing = [(digest, prompt) for digest, prompt in zip(digests, prompts, strict=True) if digest not in known]
         missing = list(dict(missing).items())
-        for start in range(0, len(missing), BATCH):
-            batch = missing[start : start + BATCH]
+        for batch in batched(missing, BATCH):
             answers = generate([prompt for _, prompt in batch])
             now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
             entries = [{"prompt": digest, "answer": answer, "time": now} for (digest, _), answer in zip(batch, answers, strict=True)]

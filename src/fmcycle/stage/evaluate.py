@@ -12,6 +12,7 @@ from fmcycle.config.build import build
 from fmcycle.config.machine import machine_of
 from fmcycle.errors import InputError
 from fmcycle.evaluation import decontaminate
+from fmcycle.evaluation.measure import measure
 from fmcycle.model import store as model_store
 from fmcycle.ranges import Node
 
@@ -44,12 +45,11 @@ def run(cfg: Config) -> dict[str, float]:
     An evaluation of a table of which a training text holds rows runs once more on the table without them: its metrics are `.../clean`, and
     contaminated.jsonl names the rows.
     """
-    from rich.progress import track
-
     out, given = Path(cfg.out), {name: path for name, path in cfg.inputs.items() if path is not None}
     if "model" not in given:
         raise InputError("inputs.model: name the folder of the model to measure, RUN/out/model or experiment:NAME/model")
-    evaluations, sample = build(cfg.evaluation), build(cfg.sample) if cfg.sample else None
+    build(cfg.evaluation)  # one that can't be built is refused before any work
+    sample = build(cfg.sample) if cfg.sample else None
     before = {
         kind: {name.removesuffix(kind): artifact.read_json(path) for name, path in given.items() if name.endswith(kind)}
         for kind in ("_metrics", "_curve")
@@ -57,10 +57,7 @@ def run(cfg: Config) -> dict[str, float]:
     machine = machine_of(cfg)
     model, processor = model_store.load_model(given["model"], machine.device, machine.dtype)
     found, metrics, files = contaminated(cfg, given)
-    for name, evaluation in track(evaluations.items(), description="evaluate"):
-        metrics |= checked(name, evaluation(model, processor), metrics)
-        if (node := decontaminate.replaced(cfg.evaluation[name], files)) != cfg.evaluation[name]:
-            metrics |= decontaminate.named(build(node)(model, processor))
+    metrics |= measure(cfg.evaluation, model, processor, beside=metrics, clean=files, bar=True)
     samples = sample(model, processor) if sample else []
     digests = {name: artifact.digest(path) for name, path in sorted(given.items())}
     from fmcycle.evaluation.report import page
@@ -79,10 +76,3 @@ def contaminated(cfg: Config, given: dict[str, str]) -> tuple[pl.DataFrame, dict
     tables = {name: given[name] for name in decontaminate.TABLES if name in given and decontaminate.is_split(given[name])}
     found, rows = decontaminate.touched(tables, build(cfg.contamination))
     return found, decontaminate.counts(found, rows), decontaminate.without(tables, found, rows, Path(cfg.runs) / "clean")
-
-
-def checked(name: str, found: dict[str, float], metrics: dict[str, float]) -> dict[str, float]:
-    """`found`, where it names no metric that an evaluation before it did."""
-    if twice := sorted(set(found) & set(metrics)):
-        raise InputError(f"evaluation.{name} gives {twice[0]}, which another evaluation gives too: take one of them out of the list")
-    return found

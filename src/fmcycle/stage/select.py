@@ -15,6 +15,7 @@ from fmcycle.artifact import folder as artifact
 from fmcycle.config.build import build
 from fmcycle.config.machine import machine_of
 from fmcycle.errors import InputError, Interrupted
+from fmcycle.evaluation.measure import measure
 from fmcycle.model import store as model_store
 from fmcycle.ranges import ExistingPath, Node, NonNegativeFloat, NonNegativeInt, PositiveInt, Section, Space
 from fmcycle.search import space as search_space
@@ -144,9 +145,7 @@ def measured(cfg: Config, evaluations: dict, folder: str | Path) -> dict[str, fl
     """What the score is made of, with intervals, for the model in `folder`. Raises InputError where the evaluations do not give it."""
     machine = machine_of(cfg)
     model, processor = model_store.load_model(folder, machine.device, machine.dtype)
-    metrics: dict[str, float] = {}
-    for evaluation in build(evaluations).values():
-        metrics |= evaluation(model, processor)
+    metrics = measure(evaluations, model, processor)
     if missing := [name for name in cfg.score if name not in metrics]:
         there = ", ".join(name for name in metrics if "/" not in name)
         raise InputError(f"score.{missing[0]}: not measured (no held-out rows?); there is {there}; correct it in conf/search")

@@ -144,6 +144,7 @@ def annotate(cfg: Config, budget, machine, train, validation, columns: dict) -> 
 
 def finish(cfg: Config, model, processor, curve: dict) -> dict:
     """Write the artifacts and the curve; returns the metrics, those of cfg.evaluation with them."""
+    from fmcycle.evaluation.measure import measure
     from fmcycle.kernels import linear_cross_entropy
 
     out, machine = Path(cfg.out), machine_of(cfg)
@@ -167,6 +168,4 @@ def finish(cfg: Config, model, processor, curve: dict) -> dict:
     if not curve["step"]:
         del metrics["train_loss"]
     model = model_store.place(model, machine.device, machine.dtype)
-    for node in getattr(cfg, "evaluation", {}).values():
-        metrics |= build(node)(model, processor)
-    return metrics
+    return metrics | measure(getattr(cfg, "evaluation", {}), model, processor, beside=metrics)
