@@ -17,7 +17,6 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 from measure import ROOT, Meter
 
@@ -102,42 +101,43 @@ def train(row: str, tiny: bool) -> None:
     """Some steps of one kind of training."""
     from fmcycle.config.build import build
     from fmcycle.cost import limits
+    from fmcycle.cost.step_cost import Limit, Price
     from fmcycle.data.datamodule import Data
     from fmcycle.hardware import peak, throughput
-    from fmcycle.kernels import linear_cross_entropy
     from fmcycle.training.module import Module
+    from fmcycle.training.recipe import Recipe
 
     objective, strategy, batch, length, steps = TRAINED[row]
     batch, length, steps = (TINY["rows"], TINY["length"], TINY["steps"]) if tiny else (batch, length, steps)
     warm, machine, sides = (1 if tiny else WARM), machine_of(tiny), 2 if row == "dpo" else 1
     budget = {"_target_": "fmcycle.training.budget.Budget", "max_steps": steps + warm + 1, "global_batch": batch, "validation_rows": 1}
-    optimizer = {"_target_": "fmcycle.optimizer.adamw.adamw", "_partial_": True, "lr": 3e-4}
-    parts = {"model": model_node(tiny), "strategy": strategy, "optimizer": optimizer, "data": {"max_length": length}}
-    parts |= {"budget": budget | {"precision": machine.precision}, "objective": {"_target_": f"fmcycle.objective.{objective}"}}
-    cfg, meter = SimpleNamespace(inputs={}, **parts), Meter(warm)
-    budget, rows = build(cfg.budget), rows_of(row, batch * 2, length)
-    rows = annotated(rows, machine, budget, cfg.model) if row == "dpo" else rows
-    machine, plan = limits.settled(cfg, rows, machine)
+    optimizer = build({"_target_": "fmcycle.optimizer.adamw.adamw", "_partial_": True, "lr": 3e-4})
+    model, objective, meter = model_node(tiny), build({"_target_": f"fmcycle.objective.{objective}"}), Meter(warm)
+    budget, rows = build(budget | {"precision": machine.precision}), rows_of(row, batch * 2, length)
+    rows = annotated(rows, machine, budget, model) if row == "dpo" else rows
+
+    def make_model(weights: bool):
+        return made(model, machine.device) if weights else build(model)
+
+    recipe = Recipe(make_model, objective, build(strategy), optimizer, {"train": rows, "validation": rows}, budget, machine)
+    recipe, plan = limits.settled(recipe, Limit(), Price())
+    machine = recipe.machine
 
     class Measured(Module):
         def on_train_batch_end(self, outputs, batch, batch_idx) -> None:
             done = self.trainer.global_step
             super().on_train_batch_end(outputs, batch, batch_idx)
             if done > meter.seen:
-                meter.step(sides * cfg.budget["global_batch"] * length)
+                meter.step(sides * budget.global_batch * length)
             if meter.seen == steps + warm:
                 raise Done
 
-    def make():
-        return linear_cross_entropy.fuse(build(strategy)(made(cfg.model, machine.device)))
-
     with tempfile.TemporaryDirectory() as folder:
-        given = {"objective": build(cfg.objective), "optimizer": build(cfg.optimizer), "budget": budget, "machine": machine}
-        module = Measured(make_model=make, folder=folder, **given)
+        module = Measured(recipe, folder=folder)
         throughput.forget(machine.device)
         try:
             with machine.products(budget.precision):
-                machine.lightning(budget, Path(folder)).fit(module, Data(rows, rows, budget, machine))
+                machine.lightning(budget, Path(folder)).fit(module, Data(**recipe.data, budget=budget, machine=machine))
         except Done:
             pass
         seconds = time.perf_counter() - meter.began[1]

@@ -47,11 +47,11 @@ def train(make_model, rows, global_batch: int, steps: int, compiled: bool = Fals
 
     from fmcycle.data.datamodule import Data
     from fmcycle.data.table import Rows
-    from fmcycle.kernels import linear_cross_entropy
     from fmcycle.objective.sft import SFT
     from fmcycle.optimizer.adamw import adamw
     from fmcycle.training.budget import Budget
     from fmcycle.training.module import Module
+    from fmcycle.training.recipe import Recipe
     from fmcycle.training.trainer import Machine
 
     meter = Meter()
@@ -64,9 +64,9 @@ def train(make_model, rows, global_batch: int, steps: int, compiled: bool = Fals
     budget, machine = Budget(max_steps=steps, global_batch=global_batch), Machine(threads=1, compile=compiled)
     few = Rows([{"input_ids": [1, 2], "labels": [1, 2]}], pad=0)  # the look at the end costs next to nothing
     with tempfile.TemporaryDirectory() as folder:
-        parts = {"objective": SFT(), "optimizer": partial(adamw, lr=1e-3), "budget": budget, "machine": machine, "folder": folder}
-        module = Measured(make_model=lambda: linear_cross_entropy.fuse(make_model()), **parts)
-        machine.lightning(budget, Path(folder)).fit(module, Data(rows, few, budget, machine))
+        data, optimizer = {"train": rows, "validation": few}, partial(adamw, lr=1e-3)
+        module = Measured(Recipe(lambda weights: make_model(), SFT(), lambda model: model, optimizer, data, budget, machine), folder=folder)
+        machine.lightning(budget, Path(folder)).fit(module, Data(**data, budget=budget, machine=machine))
         meter.report(loss=round(module.curve["loss"][-1], 4))
 
 

@@ -69,11 +69,12 @@ def ours(compiled: bool) -> None:
     from fmcycle.data.datamodule import Data
     from fmcycle.data.token_shards import Tokens, write
     from fmcycle.data.window import Rows
-    from fmcycle.kernels import linear_cross_entropy
     from fmcycle.objective.next_token import NextToken
     from fmcycle.optimizer.adamw import adamw
+    from fmcycle.strategy.full import full
     from fmcycle.training.budget import Budget
     from fmcycle.training.module import Module
+    from fmcycle.training.recipe import Recipe
     from fmcycle.training.trainer import Machine
 
     size, meter = workload(), Meter(WARM)
@@ -91,15 +92,10 @@ def ours(compiled: bool) -> None:
     with tempfile.TemporaryDirectory() as folder:
         write(Path(folder), [("text", tokens(size).tolist())], vocab_size=size["vocabulary"])
         rows = Rows(Tokens(folder), size["length"], folder)
-        module = Measured(
-            make_model=lambda: linear_cross_entropy.fuse(llama(size)),
-            objective=NextToken(),
-            optimizer=partial(adamw, lr=1e-3),
-            budget=budget,
-            machine=machine,
-            folder=folder,
-        )
-        machine.lightning(budget, Path(folder)).fit(module, Data(rows, rows, budget, machine))
+        data = {"train": rows, "validation": rows}
+        recipe = Recipe(lambda weights: llama(size), NextToken(), full, partial(adamw, lr=1e-3), data, budget, machine)
+        module = Measured(recipe, folder=folder)
+        machine.lightning(budget, Path(folder)).fit(module, Data(**data, budget=budget, machine=machine))
 
 
 def loop(compiled: bool) -> None:

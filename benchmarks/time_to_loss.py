@@ -102,9 +102,8 @@ def ours(steps: int, *overrides: str) -> None:
     from fmcycle.config.build import build
     from fmcycle.config.compose import compose
     from fmcycle.data.datamodule import Data
-    from fmcycle.stage.train import Config
+    from fmcycle.stage.train import Config, recipe_of
     from fmcycle.training.module import Module
-    from fmcycle.training.recipe import recipe
 
     class Measured(Module):
         def on_train_start(self) -> None:
@@ -126,19 +125,12 @@ def ours(steps: int, *overrides: str) -> None:
     node = compose([*asked, "trainer.checkpoint_every=1000000", "+budget.validation_rows=1", *overrides])
     settled = node.config(inputs={"tokens": str(TOKENS), "processor": str(PROCESSOR), "documents": "unused"}, runs="unused", out="unused")
     cfg = Config(**{name: value for name, value in settled.items() if name in Config.__dataclass_fields__})
-    budget, machine, data = build(cfg.budget), build(cfg.trainer), build(cfg.data)
+    data = build(cfg.data)
     processor = store.load_processor(str(PROCESSOR))
     with tempfile.TemporaryDirectory() as folder:
-        module = Measured(
-            make_model=lambda: recipe(cfg, budget, processor),
-            objective=build(cfg.objective),
-            optimizer=build(cfg.optimizer),
-            budget=budget,
-            machine=machine,
-            folder=folder,
-        )
-        rows = Data(data("train", processor), data("validation", processor), budget, machine)
-        machine.lightning(budget, Path(folder)).fit(module, rows)
+        recipe = recipe_of(cfg, processor, {split: data(split, processor) for split in ("train", "validation")})
+        rows = Data(**recipe.data, budget=recipe.budget, machine=recipe.machine)
+        recipe.machine.lightning(recipe.budget, Path(folder)).fit(Measured(recipe, folder=folder), rows)
 
 
 def start(*program: str) -> subprocess.Popen:

@@ -123,15 +123,12 @@ def kept() -> list[np.ndarray]:
 
 
 def test_nothing_is_computed_for_an_objective_that_declares_nothing(material, own):
-    cfg = section(material, own / "plain", "mine.own.Plain")
-    train.run(cfg)
-    assert not kept() and plan.columns(cfg) == ()
+    train.run(section(material, own / "plain", "mine.own.Plain"))
+    assert not kept()
 
 
 def test_the_columns_of_a_users_objective_are_computed_and_read(material, own):
-    cfg = section(material, own / "own", "mine.own.Own")
-    assert plan.columns(cfg) == ("reference", "size")
-    train.run(cfg)
+    train.run(section(material, own / "own", "mine.own.Own"))
     assert len(kept()) == 4  # two columns, for training and for validation
     first = json.loads((own / "own/runs/loss.jsonl").read_text().splitlines()[0])
     assert first["away"] == pytest.approx(0, abs=1e-3) and first["wrong"] == 0  # the policy is the reference yet
@@ -146,11 +143,10 @@ def test_an_heir_has_the_columns_of_its_base_and_what_computes_otherwise_is_kept
 
 
 def test_rows_that_take_no_column_are_refused(material, own):
-    cfg = section(material, own / "packed", "fmcycle.objective.dpo.DPO")
-    machine, budget = build.build(cfg.trainer), build.build(cfg.budget)
-    rows = plan.Rows(8)
+    cfg, rows = section(material, own / "packed", "fmcycle.objective.dpo.DPO"), plan.Rows(8)
+    recipe = train.recipe_of(cfg, None, {"train": rows, "validation": rows})
     with pytest.raises(InputError, match="data: its rows take no column, and the objective needs reference_margin"):
-        train.annotate(cfg, budget, machine, rows, rows, columns.declared(DPO()))
+        train.annotate(cfg, recipe, columns.declared(DPO()))
 
 
 def test_an_objective_that_reads_a_column_that_is_not_there_is_refused_in_a_sentence(material, own):

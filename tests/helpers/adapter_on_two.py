@@ -8,7 +8,6 @@ import sys
 from functools import partial
 from pathlib import Path
 
-import torch
 from peft import LoraConfig, get_peft_model
 from safetensors.torch import save_file
 from trained import ragged
@@ -20,13 +19,10 @@ from fmcycle.objective.sft import SFT
 from fmcycle.optimizer.adamw import adamw
 from fmcycle.training.budget import Budget
 from fmcycle.training.module import Module, fit
+from fmcycle.training.recipe import Recipe
 from fmcycle.training.trainer import Machine
 
-
-def recipe(base: Path):
-    torch.manual_seed(0)
-    model = model_store.load_model(base)[0]
-    return linear_cross_entropy.fuse(get_peft_model(model, LoraConfig(r=2, target_modules="all-linear", trainable_token_indices=[1, 2, 3])))
+LORA = LoraConfig(r=2, target_modules="all-linear", trainable_token_indices=[1, 2, 3])
 
 
 def held(tensors) -> int:
@@ -38,13 +34,15 @@ def held(tensors) -> int:
 def main(folder: Path, devices: int) -> None:
     budget = Budget(max_steps=6, global_batch=8, validate_every=3, validation_rows=5)
     machine = Machine(devices=devices, strategy="fsdp" if devices > 1 else "auto", micro_batch=2, threads=1, checkpoint_every=2)
-    make = partial(recipe, folder.parent / "base")
+    data = {"train": ragged(), "validation": ragged()}
+    optimizer, strategy = partial(adamw, lr=1e-2), partial(get_peft_model, peft_config=LORA)
+    recipe = Recipe(lambda weights: model_store.load_model(folder.parent / "base")[0], SFT(), strategy, optimizer, data, budget, machine)
     folder.mkdir(parents=True, exist_ok=True)
-    module = Module(make_model=make, objective=SFT(), optimizer=partial(adamw, lr=1e-2), budget=budget, machine=machine, folder=folder)
+    module = Module(recipe, folder=folder)
     gradients: list[int] = []
     module.on_before_zero_grad = lambda optimizer: gradients.append(held(p.grad for p in module.parameters() if p.grad is not None))
     trainer = machine.lightning(budget, folder)
-    fit(trainer, module, Data(ragged(), ragged(), budget, machine))
+    fit(trainer, module, Data(**data, budget=budget, machine=machine))
     states = [tensor for state in trainer.optimizers[0].state.values() for tensor in state.values() if tensor.ndim]
     trained = [p for p in module.parameters() if p.requires_grad]
     frozen = [p for p in module.parameters() if not p.requires_grad]

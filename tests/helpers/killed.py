@@ -66,9 +66,9 @@ def in_backward(objective, at: int):
 def faulty(fault: str, at: int, objective):
     """Arrange for death at `fault`, the `at`-th time (0: the first) that it comes to it; returns the objective to train with."""
     if fault == "forward":
-        from transformers.models.llama.modeling_llama import LlamaMLP
+        from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
-        before(LlamaMLP, "forward", at)
+        before(LlamaRotaryEmbedding, "forward", at)
     elif fault == "backward":
         return in_backward(objective, at)
     elif fault == "optimizer":  # some of its matrices are new, others not yet

@@ -15,6 +15,7 @@ from fmcycle.tracking import loggers as logger
 from fmcycle.training.budget import Budget
 from fmcycle.training.module import Module
 from fmcycle.training.module import fit as train
+from fmcycle.training.recipe import Recipe
 from fmcycle.training.trainer import Machine
 
 SIZES = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2, "vocab_size": 64}
@@ -55,20 +56,12 @@ def fit(
     plan = Budget(**{"max_steps": 6, "global_batch": 8, "validate_every": 2, "validation_rows": 6} | (budget or {}))
     where = Machine(threads=1, **{"checkpoint_every": 2} | machine)
     folder.mkdir(parents=True, exist_ok=True)
-    module = Module(
-        make_model=make,
-        objective=objective or SFT(),
-        optimizer=optimizer or partial(adamw, lr=1e-2),
-        budget=plan,
-        machine=where,
-        folder=folder,
-        processor=processor,
+    data = {"train": rows or ragged(), "validation": rows or ragged()}
+    recipe = Recipe(
+        lambda weights: make(), objective or SFT(), lambda model: model, optimizer or partial(adamw, lr=1e-2), data, plan, where
     )
-    train(
-        where.lightning(plan, folder, logger=logger.made(loggers or {}, folder)),
-        module,
-        Data(rows or ragged(), rows or ragged(), plan, where),
-    )
+    module = Module(recipe, folder=folder, processor=processor)
+    train(where.lightning(plan, folder, logger=logger.made(loggers or {}, folder)), module, Data(**data, budget=plan, machine=where))
     return module
 
 

@@ -14,7 +14,6 @@ from trained import fit, with_adapter, without_dropout
 from fmcycle.artifact import folder as artifact
 from fmcycle.data import token_shards
 from fmcycle.data.packing import Packed
-from fmcycle.kernels import linear_cross_entropy
 from fmcycle.objective.sft import SFT
 from fmcycle.optimizer.adamw import adamw
 from fmcycle.optimizer.muon import muon
@@ -63,7 +62,7 @@ def run(
     model = partial(with_adapter, attention_dropout=0.0) if adapter else without_dropout
     module = fit(
         folder,
-        make=(lambda: linear_cross_entropy.fuse(model())) if on_packed else model,  # it is what keeps documents apart
+        make=model,
         objective=dying(die_after) if die_after else with_accuracy,
         optimizer=OPTIMIZERS[optimizer],
         rows=packed(folder.parent) if on_packed else None,

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from rich.console import Console
 from rich.table import Table
 
-from fmcycle.config import paths
+from fmcycle.config import columns, paths
 from fmcycle.config.build import build
 from fmcycle.config.compose import Composed, compose
 from fmcycle.errors import ConfigError, InputError
@@ -25,19 +25,24 @@ def show(overrides: list[str], form: str) -> int:
     if not str(composed.config()["_target_"]).startswith("fmcycle.stage.train."):
         raise InputError(f"{composed.stage} does not train: only training stages have a plan, as `fmcycle plan pretrain`")
     from fmcycle.cost import limits
+    from fmcycle.stage import train
 
     if problems := paths.problems(composed):
         raise ConfigError(problems)
     found = located(composed)
     missing = {name: f"<{name}>" for name, path in found.items() if path is None}
     cfg = SimpleNamespace(**composed.config(inputs={name: str(path) for name, path in found.items() if path} | missing))
-    rows, assumed = rows_of(cfg, found)
-    machine, plan = limits.settled(cfg, rows, build(cfg.trainer))
+    cfg.inputs = {name: str(path) for name, path in found.items() if path}
+    source = cfg.inputs.get("model") or cfg.inputs.get("processor")
+    processor = store.load_processor(source) if source else None
+    rows, assumed = rows_of(cfg, found, processor)
+    limit, price = train.bounds(cfg)
+    recipe, plan = limits.settled(train.recipe_of(cfg, processor, {"train": rows}), limit, price)
     if form == "json":
         print(json.dumps(plan.figures() | {"stage": composed.stage, "assumed": assumed, "minutes": plan.minutes}, indent=1))
     else:
-        table(composed.stage, plan, machine, limits.price_of(cfg).currency, assumed)
-    limits.check(cfg, rows, machine, plan)
+        table(composed.stage, plan, recipe.machine, assumed)
+    limits.check(recipe, plan, limit)
     return 0
 
 
@@ -60,19 +65,19 @@ def located(composed: Composed) -> dict[str, Path | None]:
     return found
 
 
-def rows_of(cfg, found: dict[str, Path | None]) -> tuple:
+def rows_of(cfg, found: dict[str, Path | None], processor) -> tuple:
     """(rows, what was assumed of them): the real ones where they are there and small, else rows of data.max_length."""
-    from fmcycle.cost.plan import Rows, columns
+    from fmcycle.cost.plan import Rows
 
-    source = found.get("model") or found.get("processor")
     small = all(path is None or path.is_dir() or path.stat().st_size < READ for path in found.values())
-    if source and small and None not in found.values():
-        return build(cfg.data)("train", store.load_processor(source)), ""
+    if processor is not None and small and None not in found.values():
+        return build(cfg.data)("train", processor), ""
     length = cfg.data.get("max_length") or 1024
-    return Rows(length, columns(cfg)), f"every row has {length} tokens (data.max_length): the data is not read"
+    rows = Rows(length, tuple(columns.declared(build(cfg.objective))))
+    return rows, f"every row has {length} tokens (data.max_length): the data is not read"
 
 
-def table(stage: str, plan, machine, currency: str, assumed: str) -> None:
+def table(stage: str, plan, machine, assumed: str) -> None:
     """The plan for people: one line a figure, with its 90 % interval where it has one."""
     from fmcycle.cost.plan import clock
 
@@ -91,7 +96,7 @@ def table(stage: str, plan, machine, currency: str, assumed: str) -> None:
         "tokens": f"{plan.tokens / 1e6:,.2f} M in {plan.steps} steps",
         "work": f"{plan.flops / 1e12:,.1f} TFLOP",
         "time": f"{clock(plan.minutes * 60)} ({clock(low)} to {clock(high)}), then the evaluation",
-        "money": "not priced (price=cpu, or write conf/price)" if plan.money is None else f"{plan.money:.2f} {currency}",
+        "money": "not priced (price=cpu, or write conf/price)" if plan.money is None else f"{plan.money:.2f} {plan.price.currency}",
         "disk": f"{size(plan.disk / 1e9)} (checkpoints and the model)",
     }
     for name, value in rows.items():

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -12,50 +13,51 @@ from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicO
 
 from fmcycle.artifact import atomic
 from fmcycle.cost import ledger, limits, plan
+from fmcycle.cost.step_cost import Limit, Price
 from fmcycle.distributed import rank
 from fmcycle.errors import InputError
 from fmcycle.hardware import throughput
-from fmcycle.training.budget import Budget
+from fmcycle.training.recipe import Recipe
 
 FILE = "plan.json"
 
 
 class Account:
-    """One run's plan and what came of it. `machine` is the one to run on, its micro-batch chosen."""
+    """One run's plan and what came of it. `recipe` is the one to run: its micro-batch is chosen, its first step starts the clock."""
 
-    def __init__(self, cfg, budget: Budget, machine, rows):
-        """Say what the run of `cfg` on `rows` will cost. Raises InputError, with the settings that would fit, where it can't be."""
-        self.cfg, self.file = cfg, Path(cfg.runs) / FILE
+    def __init__(self, recipe: Recipe, limit: Limit, price: Price, folder: str | Path):
+        """Say what the run of `recipe` in `folder` will cost. Raises InputError, with the settings that would fit, where it can't be."""
+        self.folder, self.file = Path(folder), Path(folder) / FILE
         self.plan: plan.Plan | None = None
+        machine = recipe.machine
         if machine.micro_batch == "fit":
             known = json.loads(self.file.read_text()) if self.file.is_file() else {}
             if known.get("world") == machine.world:  # a run goes on as it began, and every rank as the first
-                machine = replace(machine, micro_batch=known["micro"])
-        self.machine = machine
-        if not rank.first():
-            return
+                recipe = limits.on(recipe, micro_batch=known["micro"])
+        if rank.first():
+            recipe = self._planned(recipe, limit, price)
+        self.recipe = replace(recipe, optimizer=partial(self._begun, recipe.optimizer))
+
+    def _planned(self, recipe: Recipe, limit: Limit, price: Price) -> Recipe:
         try:
-            self.machine, self.plan = limits.settled(cfg, rows, machine, plan.room_of(machine, running=True))
+            recipe, self.plan = limits.settled(recipe, limit, price, plan.room_of(recipe.machine, running=True))
         except (DataDependentOutputException, DynamicOutputShapeException) as error:
-            if machine.micro_batch == "fit" or any(vars(plan.limit_of(cfg)).values()):
+            if recipe.machine.micro_batch == "fit" or any(vars(limit).values()):
                 raise InputError(
                     f"this model's shapes depend on its data ({error}), so no plan can be made: state trainer.micro_batch and no limit"
                 ) from error
             print(f"no plan: this model's shapes depend on its data ({error})", flush=True)
-            return
-        limits.check(cfg, rows, self.machine, self.plan)
+            return recipe
+        limits.check(recipe, self.plan, limit)
         print(self.plan.line(), flush=True)
-        atomic.write_json(self.file, self.plan.figures() | {"world": machine.world})
+        atomic.write_json(self.file, self.plan.figures() | {"world": recipe.machine.world})
+        return recipe
 
-    def begun(self, make_optimizer: Callable) -> Callable:
-        """`make_optimizer`, which the loop calls once right before its first step: from there on its seconds count."""
-
-        def make(model):
-            self.start = self._seconds()
-            throughput.forget(next(model.parameters()).device)
-            return make_optimizer(model)
-
-        return make
+    def _begun(self, make_optimizer: Callable, model):
+        """The optimizer, which the loop makes once right before its first step: from there on its seconds count."""
+        self.start = self._seconds()
+        throughput.forget(next(model.parameters()).device)
+        return make_optimizer(model)
 
     def ended(self, module, trainer) -> None:
         """Write what it cost beside what was said: into plan.json and the ledger."""
@@ -72,15 +74,15 @@ class Account:
             "steps": done,
             "targets": sum(module.curve["count"]),
         } | {name: sum(x.numel() * x.element_size() for x in set(part)) for name, part in _parts(held, trained, states)}
-        atomic.write_json(self.file, self.plan.figures() | {"world": self.machine.world, "actual": actual})
+        atomic.write_json(self.file, self.plan.figures() | {"world": self.recipe.machine.world, "actual": actual})
         if done:
             raw = self.plan.raw | {"seconds": self.plan.raw["seconds"] * done / self.plan.steps}
-            where = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "run": str(self.cfg.runs), "machine": self.plan.machine}
+            where = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "run": str(self.folder), "machine": self.plan.machine}
             ledger.append(where | {"raw": raw, "predicted": self.plan.figures(), "actual": actual})
 
     def _seconds(self) -> float:
         """Of this process: CPU time of one thread where it is the CPU that trains, so that a shared machine does not lie."""
-        on_gpu = self.plan is not None and self.machine.accelerator != "cpu" and torch.cuda.is_available()
+        on_gpu = self.plan is not None and self.recipe.machine.accelerator != "cpu" and torch.cuda.is_available()
         return time.monotonic() if on_gpu else time.process_time() / torch.get_num_threads()
 
 

@@ -1,21 +1,17 @@
 """What a training run will cost, before any work: said, refused where it can't be, and written beside what it did cost."""
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import torch
 
 from fmcycle.config import columns as column
-from fmcycle.config.build import build
 from fmcycle.cost import ledger, step_cost
 from fmcycle.data.datamodule import Stream
 from fmcycle.errors import InputError
 from fmcycle.hardware import peak, throughput
-from fmcycle.kernels import linear_cross_entropy
-from fmcycle.model.prepare import check_takes, fit_to, like
-from fmcycle.model.transfer import same
-from fmcycle.processor import store
+from fmcycle.model.prepare import check_takes
+from fmcycle.training.recipe import Recipe
 
 PROCESS = 520e6  # bytes of a process with its imports and the first step's libraries; what is measured in the run itself is used there
 WARM = 70e6  # bytes that the first step's libraries take
@@ -77,6 +73,7 @@ class Plan:
     start: float
     disk: float
     money: float | None
+    price: step_cost.Price
     machine: dict
     capacity: int
     own: float
@@ -105,17 +102,17 @@ class Plan:
         } | {
             name: list(value) if isinstance(value, tuple) else value
             for name, value in vars(self).items()
-            if name not in ("cost", "machine", "raw")
+            if name not in ("cost", "price", "machine", "raw")
         }
 
 
-def predict(cfg, rows, machine, *, room: tuple[int, float] | None = None) -> Plan:
-    """The plan of `cfg` on `machine`. room: (bytes that a process may have, bytes that this one has by itself), `room_of` where None."""
-    budget, price = build(cfg.budget), price_of(cfg)
+def predict(recipe: Recipe, price: step_cost.Price, *, room: tuple[int, float] | None = None) -> Plan:
+    """The plan of `recipe`. room: (bytes that a process may have, bytes that this one has by itself), `room_of` where None."""
+    budget, machine = recipe.budget, recipe.machine
     micro, accumulate = machine.micro(budget.global_batch), machine.accumulate(budget.global_batch)
-    worst, usual, row_tokens = batches(rows, budget, machine, micro, columns(cfg))
-    step = work(cfg, machine, budget, worst, accumulate)
-    usual_step = step if usual is worst else work(cfg, machine, budget, usual, accumulate)
+    worst, usual, row_tokens = batches(recipe, micro)
+    step = work(recipe, worst)
+    usual_step = step if usual is worst else work(recipe, usual)
     capacity, own = room or room_of(machine)
     name, lines = history(machine, budget)
     raw = {"seconds": seconds_of(usual_step, machine, budget, micro, accumulate), "peak": own + memory(step, machine)}
@@ -135,6 +132,7 @@ def predict(cfg, rows, machine, *, room: tuple[int, float] | None = None) -> Pla
         start=start,
         disk=(machine.keep + 1) * resumable(step) + step.weights,
         money=None if price.device_hour is None else hours * price.device_hour,
+        price=price,
         machine=name,
         capacity=capacity,
         own=own,
@@ -142,13 +140,11 @@ def predict(cfg, rows, machine, *, room: tuple[int, float] | None = None) -> Pla
     )
 
 
-def needed(cfg, rows, machine, own: float) -> tuple[float, float, float]:
+def needed(recipe: Recipe, own: float) -> tuple[float, float, float]:
     """(bytes, low, high) of one device at its highest."""
-    budget = build(cfg.budget)
-    micro = machine.micro(budget.global_batch)
-    worst, _, _ = batches(rows, budget, machine, micro, columns(cfg))
-    step = work(cfg, machine, budget, worst, machine.accumulate(budget.global_batch))
-    return ledger.calibrated(own + memory(step, machine), history(machine, budget)[1], "peak")
+    worst, _, _ = batches(recipe, recipe.machine.micro(recipe.budget.global_batch))
+    lines = history(recipe.machine, recipe.budget)[1]
+    return ledger.calibrated(own + memory(work(recipe, worst), recipe.machine), lines, "peak")
 
 
 def history(machine, budget) -> tuple[dict, list[dict]]:
@@ -197,40 +193,23 @@ def memory(step: step_cost.Cost, machine) -> float:
     return step.state / share + max(step.activations, resumable(step)) + slack + gathered + buckets
 
 
-def work(cfg, machine, budget, batch: dict, accumulate: int) -> step_cost.Cost:
-    """The cost of a step of the real recipe on `batch`: model -> strategy -> speed, as stage/train.py makes it, of the config alone."""
-    whole = replace(machine, compile=False, strategy="auto")
-    base, processor = cfg.inputs.get("model"), cfg.inputs.get("processor")
-    known = store.load_processor(processor) if processor and Path(processor).is_dir() else None
+def work(recipe: Recipe, batch: dict) -> step_cost.Cost:
+    """The cost of a step of `recipe` on `batch`: its model and strategy, of the config alone."""
+    budget, whole = recipe.budget, replace(recipe.machine, compile=False, strategy="auto")
 
     def make():
-        begun = like(base) if base and Path(base).is_dir() and same(base, cfg.model) else build(cfg.model)
-        begun = fit_to(begun, known) if known and not base else begun  # which token is a picture, for one
-        check_takes(begun, batch)
-        model = linear_cross_entropy.fuse(build(cfg.strategy)(begun))
+        model = recipe.model(weights=False)
+        check_takes(model.get_base_model() if hasattr(model, "get_base_model") else model, batch)
         whole.prepare(model, None, budget.precision)
         return model
 
-    return step_cost.step_cost(make, batch, build(cfg.objective), build(cfg.optimizer), accumulate=accumulate, precision=budget.precision)
+    accumulate = recipe.machine.accumulate(budget.global_batch)
+    return step_cost.step_cost(make, batch, recipe.objective, recipe.optimizer, accumulate=accumulate, precision=budget.precision)
 
 
-def limit_of(cfg) -> step_cost.Limit:
-    """The stated limit; a trial of select has none."""
-    return build(getattr(cfg, "limit", None) or {"_target_": "fmcycle.cost.step_cost.Limit"})
-
-
-def price_of(cfg) -> step_cost.Price:
-    """The stated price."""
-    return build(getattr(cfg, "price", None) or {"_target_": "fmcycle.cost.step_cost.Price"})
-
-
-def columns(cfg) -> tuple:
-    """Columns that the objective declares: they are computed once the run begins."""
-    return tuple(column.declared(build(cfg.objective)))
-
-
-def batches(rows, budget, machine, micro: int, extra: tuple) -> tuple[dict, dict, float]:
+def batches(recipe: Recipe, micro: int) -> tuple[dict, dict, float]:
     """(the longest micro-batch, one of usual length, tokens a row) of the steps that are looked at."""
+    rows, budget, machine, extra = recipe.data["train"], recipe.budget, recipe.machine, column.declared(recipe.objective)
     stream = Stream(rows, seed=budget.seed, global_batch=budget.global_batch, micro=micro, rank=0, world=machine.world, start=0)
     steps = np.unique(np.linspace(0, budget.max_steps - 1, LOOK).astype(int))
     found = [indices for step in steps[: 1 if rows.lengths is None else None] for indices in stream.micro_batches(int(step))]

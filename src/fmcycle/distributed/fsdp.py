@@ -121,7 +121,7 @@ def gather(module):
     state = get_model_state_dict(module.model, options=TRAINED)
     if not module.trainer.is_global_zero:
         return None
-    model = module.make_model()  # frozen weights as they were read
+    model = module.recipe.model()  # frozen weights as they were read
     trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
     assert trained <= set(state), trained - set(state)
     model.load_state_dict(state, strict=False)

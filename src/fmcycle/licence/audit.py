@@ -4,24 +4,24 @@ from pathlib import Path
 
 import polars as pl
 
-from fmcycle.config.build import build
 from fmcycle.errors import InputError
-from fmcycle.licence.policy import UNKNOWN, family
+from fmcycle.licence.policy import UNKNOWN, Policy, family
 
 TABLES = ("documents", "instructions", "preferences", "prompts", "examples")
 SHOWN = 8  # sources that the message names
 
 
-def permit(cfg) -> None:
-    """Raise InputError with the sources and rows of the mix whose licence cfg.licence does not allow; a table without one is unknown."""
-    node = getattr(cfg, "licence", None)
-    if not node:
+def permit(policy: Policy | None, model: dict, data: dict, inputs: dict) -> None:
+    """Raise InputError with the sources and rows of the mix whose licence `policy` does not allow; a table without one is unknown.
+
+    model, data: config nodes, `data` with the tables that it reads; inputs: {name: path}. No policy allows everything.
+    """
+    if not policy:
         return
-    policy, wrong = build(node), []
-    own = cfg.model.get("licence") if isinstance(getattr(cfg, "model", None), dict) else None
+    wrong, own = [], model.get("licence")
     if own and not policy.permits(own):
         wrong.append(f"model: its weights are under {own} ({family(own)})")
-    for file, where in mixed(cfg.data, cfg.inputs):
+    for file, where in mixed(data, inputs):
         for source, licence, rows in counted(file, where):
             if not policy.permits(licence):
                 wrong.append(f"{file}: {rows:,} rows of source {source} under {licence} ({family(licence)})")

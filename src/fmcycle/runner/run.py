@@ -117,7 +117,7 @@ def _permitted(composed: Composed) -> None:
     there = {name: str(path) for name, path in composed.inputs.items() if path is not None and Path(path).is_file()}
     whole = all(name in there for name in TABLES if composed.inputs.get(name))
     config = composed.config(inputs=composed.inputs)
-    permit(SimpleNamespace(licence=config.get("licence"), data=config.get("data", {}), inputs=there if whole else {}))
+    permit(build.build(config.get("licence")), {}, config.get("data", {}), there if whole else {})
 
 
 def _weights(section: dict) -> dict[str, Path | None]:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fmcycle.artifact import atomic
 from fmcycle.artifact import folder as artifact
@@ -15,7 +16,10 @@ from fmcycle.model import store as model_store
 from fmcycle.processor import store
 from fmcycle.ranges import Node
 from fmcycle.training import signals
-from fmcycle.training.recipe import of_one_tokenizer, recipe
+from fmcycle.training.recipe import Recipe, of_one_tokenizer
+
+if TYPE_CHECKING:
+    from fmcycle.cost.step_cost import Limit, Price
 
 NEEDS = (("model", "processor"),)
 WRITES = ("model", "adapter", "curve.json", "metrics.json")
@@ -50,55 +54,96 @@ def run(cfg: Config) -> dict | None:
     from fmcycle.config import columns as column
     from fmcycle.cost.account import Account
     from fmcycle.data.datamodule import Data
-    from fmcycle.data.protocol import Classed, Selected
+    from fmcycle.data.protocol import Selected
     from fmcycle.licence.audit import permit
     from fmcycle.tracking import loggers as logger
     from fmcycle.training import checkpoint
     from fmcycle.training.module import Module, fit
 
-    permit(cfg)
+    permit(build(getattr(cfg, "licence", None)), getattr(cfg, "model", {}), cfg.data, cfg.inputs)
     if not cfg.budget["max_steps"]:
         return begin(cfg) if rank.first() else None
-    budget, machine, data, objective = build(cfg.budget), build(cfg.trainer), build(cfg.data), build(cfg.objective)
-    columns = column.declared(objective)
+    columns = column.declared(build(cfg.objective))
+    build(cfg.trainer).micro(build(cfg.budget).global_batch)
     loggers = logger.made(cfg.logger, cfg.runs)
-    machine.micro(budget.global_batch)
-    processor = store.load_processor(of_one_tokenizer(cfg.inputs))
-    train, validation = data("train", processor), data("validation", processor)
+    processor, data = store.load_processor(of_one_tokenizer(cfg.inputs)), build(cfg.data)
+    recipe = recipe_of(cfg, processor, {split: data(split, processor) for split in ("train", "validation")})
     with rank.ahead("plan"):
-        account = Account(cfg, budget, machine, train)
-    machine = account.machine
+        account = Account(recipe, *bounds(cfg), cfg.runs)
+    recipe = account.recipe
     with rank.ahead("annotate"):
-        annotate(cfg, budget, machine, train, validation, columns)
-    module = Module(
-        make_model=lambda: recipe(cfg, budget, processor, train.classes if isinstance(train, Classed) else []),
-        objective=objective,
-        optimizer=account.begun(build(cfg.optimizer)),
-        budget=budget,
-        machine=machine,
-        folder=cfg.runs,
-        processor=processor,
-    )
+        annotate(cfg, recipe, columns)
+    module = Module(recipe, folder=cfg.runs, processor=processor)
+    budget, machine = recipe.budget, recipe.machine
     trainer = machine.lightning(budget, Path(cfg.runs), logger=loggers)
     with machine.products(budget.precision):
-        fit(trainer, module, Data(train, validation, budget, machine))
+        fit(trainer, module, Data(**recipe.data, budget=budget, machine=machine))
     account.ended(module, trainer)
     model = machine.whole(module)
     if not trainer.is_global_zero:
         return None
     metrics = finish(cfg, model, processor, module.curve)
     checkpoint.keep_last(cfg.runs, 0)
-    read = (("train", train), ("validation", validation))
-    return metrics | {f"{split}_rows_too_long": rows.longer for split, rows in read if isinstance(rows, Selected)}
+    longer = {f"{split}_rows_too_long": rows.longer for split, rows in recipe.data.items() if isinstance(rows, Selected)}
+    return metrics | longer
 
 
 def begin(cfg: Config) -> dict:
     """A run of no steps: the model as it begins is the artifact, measured like any other."""
     processor = store.load_processor(of_one_tokenizer(cfg.inputs))
-    return finish(cfg, recipe(cfg, build(cfg.budget), processor, []), processor, {"step": [], "loss": [], "count": [], "skipped": []})
+    curve: dict[str, list] = {"step": [], "loss": [], "count": [], "skipped": []}
+    return finish(cfg, recipe_of(cfg, processor, {}).model(), processor, curve)
 
 
-def annotate(cfg: Config, budget, machine, train, validation, columns: dict) -> None:
+def recipe_of(cfg, processor, data: dict) -> Recipe:
+    """The recipe that `cfg` describes. processor: None if a plan is made before there is one; data: {split: rows}."""
+    from fmcycle.data.protocol import Classed
+
+    train = data.get("train")
+    return Recipe(
+        make_model=partial(make_model, cfg, processor, train.classes if isinstance(train, Classed) else []),
+        objective=build(cfg.objective),
+        strategy=build(cfg.strategy),
+        optimizer=build(cfg.optimizer),
+        data=data,
+        budget=build(cfg.budget),
+        machine=machine_of(cfg),
+    )
+
+
+def make_model(cfg, processor, classes: list[str], weights: bool):
+    """The model before its strategy: new, or cfg.model's own weights, or inputs.model: as it is, or its body below a new head; or its
+    parts are those of inputs.vision and inputs.language. Without `weights` only its architecture: none are read."""
+    from fmcycle.model.adapter import check_tokens
+    from fmcycle.model.prepare import check_asked, fit_to, has_weights, like, quiet
+    from fmcycle.model.transfer import PARTS, on_body, same, with_parts
+
+    if weights:
+        check_tokens(cfg.strategy.get("peft_config", {}), processor)
+    base = cfg.inputs.get("model")
+    if base and same(base, cfg.model):
+        if not weights:
+            return like(base)
+        check_asked(base, cfg.model)
+        return model_store.load_model(base)[0]
+    model = build(cfg.model)
+    model = model if processor is None else fit_to(model, processor, classes)
+    if not weights:
+        return model
+    if base:
+        return on_body(quiet(model), base)
+    model = model if has_weights(cfg.model) else quiet(model)
+    return with_parts(model, {name: cfg.inputs[name] for name in PARTS if cfg.inputs.get(name)})
+
+
+def bounds(cfg) -> tuple["Limit", "Price"]:
+    """(the most that the run may take, what a device costs); a trial of select states neither."""
+    from fmcycle.cost import step_cost
+
+    return build(getattr(cfg, "limit", None)) or step_cost.Limit(), build(getattr(cfg, "price", None)) or step_cost.Price()
+
+
+def annotate(cfg: Config, recipe: Recipe, columns: dict) -> None:
     """Give the rows that this run reads each of `columns`, computed once by the model of inputs.model as a training step would compute it.
 
     columns: {name: (model, batch) -> (B,)}; one that the rows bring with them is not computed. Raises InputError if there is no such model.
@@ -108,6 +153,7 @@ def annotate(cfg: Config, budget, machine, train, validation, columns: dict) -> 
     from fmcycle.data.order import held_out
     from fmcycle.data.precompute import annotate, needed
 
+    budget, machine, train, validation = recipe.budget, recipe.machine, recipe.data["train"], recipe.data["validation"]
     own = train[0] if columns else {}
     missing = {name: function for name, function in columns.items() if not (isinstance(own, dict) and name in own)}
     if missing and not cfg.inputs.get("model"):

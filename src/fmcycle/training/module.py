@@ -2,7 +2,6 @@
 
 import json
 import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from fmcycle.hardware import peak
 from fmcycle.tracking.progress import Watch
 from fmcycle.training import checkpoint, sample, signals
 from fmcycle.training.metrics import Means, Tally
+from fmcycle.training.recipe import Recipe
 
 SKIPS = 10  # steps in a row that are left out before it is clear that they will not get better
 
@@ -56,17 +56,16 @@ def norm_of(tensors: list[torch.Tensor]) -> torch.Tensor:
 class Module(pl.LightningModule):
     """A model, the objective it is trained on, and the optimizer that trains it.
 
-    make_model: () -> model; objective: (model, batch) -> {"loss": sum, "count": n, ...}; optimizer: (model) -> Optimizer.
     The gradient of a step is that of sum(loss) / sum(count) over its accumulation window and all ranks, then clipped.
     `folder`: where loss.jsonl and the checkpoints of this run are; `processor`: what decodes samples, where any are to be taken.
     `curve`: {"step", "loss", "lr", "count", "rows" (a digest of the row indices) and the objective's own means: one value a step;
     "validation_step" and "validation_NAME"; "skipped": steps}.
     """
 
-    def __init__(self, *, make_model: Callable, objective: Callable, optimizer: Callable, budget, machine, folder, processor=None):
+    def __init__(self, recipe: Recipe, *, folder: str | Path, processor=None):
         super().__init__()
-        self.make_model, self.objective, self.make_optimizer = make_model, objective, optimizer
-        self.budget, self.machine, self.folder, self.processor = budget, machine, Path(folder), processor
+        self.recipe, self.folder, self.processor = recipe, Path(folder), processor
+        self.objective, self.budget, self.machine = recipe.objective, recipe.budget, recipe.machine
         self.model: torch.nn.Module | None = None
         self.tally, self.wish = Tally(), signals.Wish()
         self.curve: dict[str, list] = {"step": [], "loss": [], "lr": [], "count": [], "rows": []}
@@ -78,11 +77,11 @@ class Module(pl.LightningModule):
     def configure_model(self) -> None:
         if self.model is None:  # here, so that sharding and meta initialisation work
             with self.machine.building(self.trainer.is_global_zero):
-                self.model = self.make_model().train()
+                self.model = self.recipe.model().train()
             self.machine.prepare(self.model, self._mesh, self.budget.precision)
 
     def configure_optimizers(self):
-        optimizer = self.make_optimizer(self.model)
+        optimizer = self.recipe.optimizer(self.model)
         for group in optimizer.param_groups:
             group["peak_lr"] = group["lr"]
         return optimizer

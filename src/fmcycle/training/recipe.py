@@ -1,39 +1,44 @@
-"""What a training run is made of: model, objective, data, of one tokenizer."""
+"""What a training run is made of: the training module and the cost of a run see a recipe, and no config."""
 
 import json
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from fmcycle.config.build import build
 from fmcycle.errors import InputError
-from fmcycle.model import store as model_store
 from fmcycle.processor import store
+from fmcycle.training.budget import Budget
+from fmcycle.training.trainer import Machine
 
 ENCODED_BY = "processor.json"  # which tokenizer's ids these are: another one's would be other words
 
 
-def recipe(cfg, budget, processor, classes: list[str]):
-    """model -> strategy -> speed. The model is new, or cfg.model's own weights, or inputs.model: as it is, or its body below a new head;
-    or its parts are those of inputs.vision and inputs.language."""
-    import torch
+@dataclass(frozen=True)
+class Recipe:
+    """One training run, built.
 
-    from fmcycle.kernels import linear_cross_entropy
-    from fmcycle.model.adapter import check_tokens
-    from fmcycle.model.prepare import check_asked, fit_to, has_weights, quiet
-    from fmcycle.model.transfer import PARTS, on_body, same, with_parts
+    make_model: (weights: bool) -> model, before its strategy; without `weights` only its architecture and sizes matter.
+    objective: (model, batch) -> {"loss": sum, "count": n, ...}; strategy: (model) -> model; optimizer: (model) -> Optimizer.
+    data: {split: rows}; budget: how much is trained; machine: where.
+    """
 
-    check_tokens(cfg.strategy.get("peft_config", {}), processor)
-    torch.manual_seed(budget.seed)
-    base = cfg.inputs.get("model")
-    if base and not same(base, cfg.model):
-        model = on_body(quiet(fit_to(build(cfg.model), processor, classes)), base)
-    elif base:
-        check_asked(base, cfg.model)
-        model = model_store.load_model(base)[0]
-    else:
-        model = fit_to(build(cfg.model), processor, classes)
-        model = model if has_weights(cfg.model) else quiet(model)
-        model = with_parts(model, {name: cfg.inputs[name] for name in PARTS if cfg.inputs.get(name)})
-    return linear_cross_entropy.fuse(build(cfg.strategy)(model))
+    make_model: Callable
+    objective: Callable
+    strategy: Callable
+    optimizer: Callable
+    data: dict[str, Any]
+    budget: Budget
+    machine: Machine
+
+    def model(self, *, weights: bool = True) -> Any:
+        """model -> strategy -> speed, drawn from the budget's seed; without `weights` a model to plan with, which reads none."""
+        import torch
+
+        from fmcycle.kernels import linear_cross_entropy
+
+        torch.manual_seed(self.budget.seed)
+        return linear_cross_entropy.fuse(self.strategy(self.make_model(weights)))
 
 
 def of_one_tokenizer(inputs: dict) -> str:
