@@ -142,7 +142,7 @@ def train(row: str, tiny: bool) -> None:
             pass
         seconds = time.perf_counter() - meter.began[1]
         flops = peak.flops_per_token(module.model, length)
-    found = {"micro_batch": plan.micro, "predicted_gb": round(plan.peak[0] / 1e9, 2), "loss": round(module.curve["loss"][-1], 3)}
+    found = {"micro_batch": plan.micro, "predicted_gb": round(plan.peak[0] / 1e9, 2), "loss": round(module.history.curve["loss"][-1], 3)}
     say(row, machine, meter.tokens, seconds, flops, parameters=plan.cost.parameters, compiled=machine.compile, **found)
 
 

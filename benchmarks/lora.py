@@ -67,7 +67,7 @@ def train(make_model, rows, global_batch: int, steps: int, compiled: bool = Fals
         data, optimizer = {"train": rows, "validation": few}, partial(adamw, lr=1e-3)
         module = Measured(Recipe(lambda weights: make_model(), SFT(), lambda model: model, optimizer, data, budget, machine), folder=folder)
         machine.lightning(budget, Path(folder)).fit(module, Data(**data, budget=budget, machine=machine))
-        meter.report(loss=round(module.curve["loss"][-1], 4))
+        meter.report(loss=round(module.history.curve["loss"][-1], 4))
 
 
 def ours(compiled: bool = False, **more) -> None:

@@ -84,7 +84,7 @@ def ours(compiled: bool) -> None:
             super().on_train_batch_end(outputs, batch, batch_idx)
             meter.step(batch["input_ids"].numel())
             if meter.seen == size["steps"]:
-                meter.report(loss=round(self.curve["loss"][-1], 4))
+                meter.report(loss=round(self.history.curve["loss"][-1], 4))
                 raise SystemExit  # the run's own last step, with its validation, is not what a step costs
 
     budget = Budget(max_steps=size["steps"] + 1, global_batch=size["rows"], validation_rows=1)

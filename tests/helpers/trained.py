@@ -82,5 +82,5 @@ def assert_same(one: Module, other: Module) -> None:
     first, second = state(one), state(other)
     assert first.keys() == second.keys()
     assert not [name for name in first if not torch.equal(first[name], second[name])]
-    assert one.curve == other.curve
+    assert one.history.curve == other.history.curve
     assert (one.folder / "loss.jsonl").read_bytes() == (other.folder / "loss.jsonl").read_bytes()

@@ -73,7 +73,7 @@ def run(
     )
     whole = module.machine.whole(module)
     if module.trainer.is_global_zero:
-        (folder / "curve.json").write_text(json.dumps(module.curve))
+        (folder / "curve.json").write_text(json.dumps(module.history.curve))
         save_file({name: p.detach().float().contiguous() for name, p in whole.named_parameters()}, folder / "weights.safetensors")
 
 

@@ -122,7 +122,7 @@ def test_samples_change_nothing_and_are_the_same_after_a_kill(tmp_path, material
     plain = fit(tmp_path / "plain")
     seen = fit(tmp_path / "seen", processor=processor, sample_every=2)
     assert all(torch.equal(tensor, state(seen)[name]) for name, tensor in state(plain).items())
-    assert plain.curve == seen.curve
+    assert plain.history.curve == seen.history.curve
     with pytest.raises(RuntimeError, match="killed"):
         fit(tmp_path / "cut", processor=processor, sample_every=2, objective=killed_at(5))
     fit(tmp_path / "cut", processor=processor, sample_every=2)

@@ -116,7 +116,8 @@ def test_a_skipped_step_leaves_weights_and_optimizer_as_they_were(tmp_path, part
     skip = {"nonfinite": "skip", "schedule": "constant", "warmup": 0.0, "validate_every": 0}
     shorter = fit(tmp_path / "shorter", optimizer=optimizer, budget=skip | {"max_steps": 2})
     skipping = fit(tmp_path / "skipping", optimizer=optimizer, budget=skip | {"max_steps": 3}, objective=exploding(2, part=part))
-    assert skipping.curve["skipped"] == [3] and skipping.curve["loss"][:2] == shorter.curve["loss"] and skipping.curve["loss"][2] is None
+    curve = skipping.history.curve
+    assert curve["skipped"] == [3] and curve["loss"][:2] == shorter.history.curve["loss"] and curve["loss"][2] is None
     first, second = state(shorter), state(skipping)
     assert first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
 
@@ -162,12 +163,12 @@ def test_every_sum_of_the_objective_is_in_the_curve(tmp_path):
         return out | {"accuracy": out["count"] * 0.25, "share": torch.tensor(0.5) * out["count"]}
 
     module = fit(tmp_path, objective=with_accuracy, micro_batch=2)
-    assert module.curve["accuracy"] == [0.25] * 6 and module.curve["validation_share"] == [0.5] * 3
+    assert module.history.curve["accuracy"] == [0.25] * 6 and module.history.curve["validation_share"] == [0.5] * 3
     assert json.loads((tmp_path / "loss.jsonl").read_text().splitlines()[0])["accuracy"] == 0.25
     rows, model = ragged(), module.model.eval()
     with torch.no_grad():
         out = SFT()(model, rows.collate([rows[index] for index in range(6)]))
-    assert module.curve["validation_loss"][-1] == pytest.approx(float(out["loss"] / out["count"]), abs=1e-6)
+    assert module.history.curve["validation_loss"][-1] == pytest.approx(float(out["loss"] / out["count"]), abs=1e-6)
 
 
 class Kept:
@@ -207,7 +208,7 @@ def test_gradient_checkpointing_keeps_less_and_changes_nothing(tmp_path, make):
 def test_the_rate_of_a_step_reaches_the_optimizer(tmp_path):
     module = fit(tmp_path, budget={"schedule": "cosine", "warmup": 0.5, "floor": 0.1})
     plan = module.budget
-    assert module.curve["lr"] == [1e-2 * plan.rate(step) for step in range(6)]
+    assert module.history.curve["lr"] == [1e-2 * plan.rate(step) for step in range(6)]
 
 
 def test_a_batch_that_does_not_divide_is_refused():
@@ -233,11 +234,11 @@ def test_a_dead_loader_is_named_and_the_run_goes_on_from_its_checkpoint(tmp_path
     with pytest.raises(TrainingError, match=r"a process that loads data died.*trainer.workers"):
         fit(tmp_path, objective=killing, workers=2, budget={"max_steps": 50})
     assert killed and checkpoint.latest(tmp_path) is not None
-    assert fit(tmp_path, budget={"max_steps": 50}, workers=2).curve["step"] == list(range(1, 51))
+    assert fit(tmp_path, budget={"max_steps": 50}, workers=2).history.curve["step"] == list(range(1, 51))
 
 
 @pytest.mark.prove
 def test_compiled_equals_plain(tmp_path):
     budget = {"max_steps": 3}  # without dropout: compiled code draws it otherwise
     plain, compiled = (fit(tmp_path / str(flag), make=without_dropout, budget=budget, compile=flag) for flag in (False, True))
-    np.testing.assert_allclose(plain.curve["loss"], compiled.curve["loss"], atol=1e-4)
+    np.testing.assert_allclose(plain.history.curve["loss"], compiled.history.curve["loss"], atol=1e-4)

@@ -114,8 +114,8 @@ def test_a_resumed_run_equals_the_uninterrupted_one_bit_for_bit(tmp_path, optimi
         fit(tmp_path / "cut", objective=at_call(10, die), **settings)
     assert checkpoint.latest(tmp_path / "cut").name == "step-00000004"
     assert_same(whole, fit(tmp_path / "cut", **settings))
-    assert whole.curve["step"] == [1, 2, 3, 4, 5, 6] and whole.curve["validation_step"] == [2, 4, 6]
-    assert len(set(whole.curve["rows"])) == 6
+    assert whole.history.curve["step"] == [1, 2, 3, 4, 5, 6] and whole.history.curve["validation_step"] == [2, 4, 6]
+    assert len(set(whole.history.curve["rows"])) == 6
 
 
 def die():
@@ -139,8 +139,8 @@ def test_a_run_goes_on_with_other_micro_batches_over_the_same_rows(tmp_path):
     with pytest.raises(RuntimeError, match="killed"):
         fit(tmp_path / "cut", objective=at_call(3, die), checkpoint_every=1, micro_batch=8)
     resumed = fit(tmp_path / "cut", micro_batch=2)
-    assert resumed.curve["rows"] == whole.curve["rows"] and resumed.curve["count"] == whole.curve["count"]
-    np.testing.assert_allclose(resumed.curve["loss"], whole.curve["loss"], atol=0.02)  # dropout is drawn by micro-batch
+    assert resumed.history.curve["rows"] == whole.history.curve["rows"] and resumed.history.curve["count"] == whole.history.curve["count"]
+    np.testing.assert_allclose(resumed.history.curve["loss"], whole.history.curve["loss"], atol=0.02)  # dropout is drawn by micro-batch
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

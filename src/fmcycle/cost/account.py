@@ -63,7 +63,7 @@ class Account:
         """Write what it cost beside what was said: into plan.json and the ledger."""
         if self.plan is None:
             return
-        device, done = module.device, trainer.global_step - module.watch.start
+        device, done = module.device, trainer.global_step - module.history.watch.start
         states = [x for state in trainer.optimizers[0].state.values() for x in state.values() if isinstance(x, torch.Tensor)]
         trained = [p for p in module.parameters() if p.requires_grad and p in trainer.optimizers[0].state]
         held = list(module.model.parameters()) + list(module.model.buffers())
@@ -72,7 +72,7 @@ class Account:
             "start": self.start,
             "peak": throughput.highest(device),
             "steps": done,
-            "targets": sum(module.curve["count"]),
+            "targets": sum(module.history.curve["count"]),
         } | {name: sum(x.numel() * x.element_size() for x in set(part)) for name, part in _parts(held, trained, states)}
         atomic.write_json(self.file, self.plan.figures() | {"world": self.recipe.machine.world, "actual": actual})
         if done:

@@ -82,7 +82,7 @@ def run(cfg: Config) -> dict | None:
     model = machine.whole(module)
     if not trainer.is_global_zero:
         return None
-    metrics = finish(cfg, model, processor, module.curve)
+    metrics = finish(cfg, model, processor, module.history.curve)
     checkpoint.keep_last(cfg.runs, 0)
     longer = {f"{split}_rows_too_long": rows.longer for split, rows in recipe.data.items() if isinstance(rows, Selected)}
     return metrics | longer

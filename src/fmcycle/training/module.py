@@ -1,6 +1,5 @@
 """The one LightningModule, and the one way to train it."""
 
-import json
 import math
 from pathlib import Path
 from typing import Any
@@ -8,11 +7,9 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 
-from fmcycle.artifact import atomic
 from fmcycle.errors import InputError, Interrupted, TrainingError
-from fmcycle.hardware import peak
-from fmcycle.tracking.progress import Watch
 from fmcycle.training import checkpoint, sample, signals
+from fmcycle.training.history import History
 from fmcycle.training.metrics import Means, Tally
 from fmcycle.training.recipe import Recipe
 
@@ -40,9 +37,9 @@ def fit(trainer: pl.Trainer, module: "Module", data: pl.LightningDataModule) -> 
             ) from error
         finally:
             module.teardown("fit")  # Lightning leaves it out after an error
-        if not module.validated(module.budget.max_steps):  # a run that was killed in its last validation
+        if not module.history.validated(module.budget.max_steps):  # a run that was killed in its last validation
             module.to(trainer.strategy.root_device)
-            module.look(module.budget.max_steps)
+            module.history.begin(module, module.budget.max_steps)
             module.validate()
             module.teardown("fit")
 
@@ -58,8 +55,6 @@ class Module(pl.LightningModule):
 
     The gradient of a step is that of sum(loss) / sum(count) over its accumulation window and all ranks, then clipped.
     `folder`: where loss.jsonl and the checkpoints of this run are; `processor`: what decodes samples, where any are to be taken.
-    `curve`: {"step", "loss", "lr", "count", "rows" (a digest of the row indices) and the objective's own means: one value a step;
-    "validation_step" and "validation_NAME"; "skipped": steps}.
     """
 
     def __init__(self, recipe: Recipe, *, folder: str | Path, processor=None):
@@ -68,9 +63,8 @@ class Module(pl.LightningModule):
         self.objective, self.budget, self.machine = recipe.objective, recipe.budget, recipe.machine
         self.model: torch.nn.Module | None = None
         self.tally, self.wish = Tally(), signals.Wish()
-        self.curve: dict[str, list] = {"step": [], "loss": [], "lr": [], "count": [], "rows": []}
-        self.curve |= {"validation_step": [], "validation_loss": [], "skipped": []}
-        self.last: dict[str, float | None] = {}  # of a step that is made and not yet in the curve
+        self.history = History(folder)
+        self.last: dict[str, float | None] = {}  # of a step that is made and not yet in the history
         self.saved = 0  # the step of the newest checkpoint
         self.strict_loading = False  # a checkpoint holds what is trained; on_load_checkpoint checks that it holds all of that
 
@@ -88,30 +82,10 @@ class Module(pl.LightningModule):
 
     def on_train_start(self) -> None:
         step = self.trainer.global_step
-        self.look(step)
+        self.history.begin(self, step)
         self.wish.listen()
-        if self.trainer.is_global_zero:
-            atomic.write_text(self.folder / "loss.jsonl", "".join(self._line(index) for index in range(len(self.curve["step"]))))
-        if step and self._due(step) and not self.validated(step):  # the checkpoint of a step is written before its validation
+        if step and self._due(step) and not self.history.validated(step):  # the checkpoint of a step is written before its validation
             self.validate()
-
-    def look(self, step: int) -> None:
-        """Begin to show and to log what follows `step`."""
-        rows = self.trainer.datamodule.train  # type: ignore[attr-defined]
-        length = rows.length if rows.lengths is None else rows.lengths.mean()
-        config: Any = self.model.config  # type: ignore[union-attr]
-        self.watch = Watch(
-            self.folder,
-            self.budget.max_steps,
-            step,
-            show=self.trainer.is_global_zero,
-            device=self.device,
-            flops_per_token=peak.flops_per_token(self.model, length),
-            peak=self.trainer.world_size * peak.peak(self.device, self.budget.precision),
-            pad=getattr(config, "pad_token_id", None),
-            world=self.trainer.world_size,
-            loggers=self.trainer.loggers,
-        )
 
     def on_train_batch_start(self, batch, batch_idx) -> None:
         step, accumulate = self.trainer.global_step, self.trainer.accumulate_grad_batches
@@ -122,7 +96,7 @@ class Module(pl.LightningModule):
             group["lr"] = group["peak_lr"] * self.budget.rate(step)
 
     def training_step(self, batch, batch_idx):
-        self.watch.saw(batch)
+        self.history.watch.saw(batch)
         out = self.objective(self.model, batch)
         self.tally.add(out, batch.get("rows"), self.device)
         return out["loss"]
@@ -150,8 +124,7 @@ class Module(pl.LightningModule):
     def _leave_out(self, optimizer, norm: float, loss: float) -> None:
         """A step whose loss or gradient is not finite: without gradients no optimizer touches a weight or its state."""
         step = self.trainer.global_step + 1
-        skipped = self.curve["skipped"] = [*self.curve["skipped"], step]
-        in_a_row = len(skipped) >= SKIPS and skipped[-SKIPS] == step - SKIPS + 1
+        in_a_row = self.history.skipped(step) >= SKIPS
         if self.budget.nonfinite == "stop" or in_a_row:
             raise TrainingError(
                 f"step {step}: loss {loss}, gradient norm {norm}{f', and so {SKIPS} steps in a row' if in_a_row else ''}; lower "
@@ -162,7 +135,8 @@ class Module(pl.LightningModule):
     def on_train_batch_end(self, outputs, batch, batch_idx) -> None:
         step = self.trainer.global_step
         if self.last:
-            self._keep_account(step)
+            self.history.add(step, self.last, self.norm)
+            self.last = {}
             if self.wish.asked or step == self.budget.max_steps or step % self.machine.checkpoint_every == 0:
                 self.save(step)
             if self._due(step) and not self.wish.asked:
@@ -172,24 +146,13 @@ class Module(pl.LightningModule):
         if self.wish.asked and (self.trainer.world_size == 1 or step == self.saved):  # alone it need not wait for the window's end
             self._stop(step)
 
-    def _keep_account(self, step: int) -> None:
-        """A step is made: into the curve and loss.jsonl."""
-        for name, value in (("step", step), *self.last.items()):
-            self.curve.setdefault(name, []).append(value)
-        self.last = {}
-        if self.trainer.is_global_zero:
-            with open(self.folder / "loss.jsonl", "a") as log:
-                log.write(self._line(-1))
-        own = {name: self.curve[name][-1] for name in ("loss", "lr", *self.own)}
-        self.watch.update(step, own | {"gradient_norm": self.norm, "skipped": len(self.curve["skipped"])})
-
     def save(self, step: int) -> None:
         """Write the checkpoint of `step`. Raises TrainingError where a weight is not finite: that is never checkpointed."""
         if not math.isfinite(norm_of([p.detach() for p in self.parameters() if p.requires_grad])):
             raise TrainingError(f"step {step} made weights that are not finite; lower optimizer.lr and run again")
-        with self.watch.aside():
+        with self.history.watch.aside():
             self.trainer.save_checkpoint(self.folder / f"step-{step:08d}")
-            self.watch.keep()
+            self.history.watch.keep()
         self.saved = step
         if self.trainer.is_global_zero:
             checkpoint.keep_last(self.folder, self.machine.keep)
@@ -206,18 +169,14 @@ class Module(pl.LightningModule):
         every = self.budget.validate_every
         return step == self.budget.max_steps or bool(every and step % every == 0)
 
-    def validated(self, step: int) -> bool:
-        """Is the validation of `step` in the curve?"""
-        return step in self.curve["validation_step"]
-
     @torch.no_grad()
     def validate(self) -> None:
         """Means of the objective's sums over the validation rows, all ranks together, into the curve."""
         assert self.model is not None
-        step = self.curve["step"][-1]
-        means = Means(["count", "loss", *self.own]).to(self.device)
+        step = self.history.curve["step"][-1]
+        means = Means(["count", "loss", *self.history.own]).to(self.device)
         self.model.eval()
-        with self.watch.aside(), self.trainer.precision_plugin.val_step_context():
+        with self.history.watch.aside(), self.trainer.precision_plugin.val_step_context():
             for batch in self.trainer.datamodule.validation_batches():  # type: ignore[attr-defined]
                 spare = batch.pop("spare", False)
                 out = self.objective(self.model, self.trainer.strategy.batch_to_device(batch))
@@ -226,39 +185,27 @@ class Module(pl.LightningModule):
                 if self.wish.asked and self.trainer.world_size == 1:
                     self._stop(step)
         self.model.train()
-        self.curve["validation_step"].append(step)
-        figures = {f"validation_{name}": value for name, value in means.compute().items()}
-        for name, value in figures.items():
-            self.curve.setdefault(name, []).append(value)
-        with self.watch.aside():
-            self.watch.validated(step, figures)
+        self.history.add_validation(step, means.compute())
 
     def sample(self, step: int) -> None:
         """Let the model write, for a person to read."""
         if self.processor is not None and sample.writes(self.model, self.processor):
-            with self.watch.aside(), self.trainer.precision_plugin.val_step_context():
-                self.watch.sampled(sample.take(self.model, self.trainer.datamodule.validation, self.processor, step))  # type: ignore[attr-defined]
-
-    @property
-    def own(self) -> list[str]:
-        """The objective's own means in the curve, beside its loss."""
-        fixed = ("step", "loss", "lr", "count", "rows", "skipped")
-        return [name for name in self.curve if name not in fixed and not name.startswith("validation_")]
+            with self.history.watch.aside(), self.trainer.precision_plugin.val_step_context():
+                self.history.watch.sampled(sample.take(self.model, self.trainer.datamodule.validation, self.processor, step))  # type: ignore[attr-defined]
 
     def teardown(self, stage: str) -> None:
-        if hasattr(self, "watch"):
-            self.watch.stop()
+        self.history.close()
 
     def on_save_checkpoint(self, state: dict) -> None:
         trained = {name for name, parameter in self.named_parameters() if parameter.requires_grad}
         state["state_dict"] = {name: tensor for name, tensor in state["state_dict"].items() if name in trained}
-        state["curve"] = self.curve
+        state["curve"] = self.history.curve
         state["machine"] = {"threads": torch.get_num_threads(), "compile": self.machine.compile}
 
     def on_load_checkpoint(self, state: dict) -> None:
         trained = {name for name, parameter in self.named_parameters() if parameter.requires_grad}
         assert trained == set(state["state_dict"]), trained ^ set(state["state_dict"])
-        self.curve, self.saved = state["curve"], state["global_step"]
+        self.history.curve, self.saved = state["curve"], state["global_step"]
         # the window begins anew, and with as many micro-batches as this machine makes of a step
         done = self.saved * self.trainer.accumulate_grad_batches
         progress = state["loops"]["fit_loop"]["epoch_loop.batch_progress"]
@@ -268,6 +215,3 @@ class Module(pl.LightningModule):
     def _mesh(self):
         assert self.device_mesh is not None
         return self.device_mesh["data_parallel"]
-
-    def _line(self, index: int) -> str:
-        return json.dumps({name: self.curve[name][index] for name in ("step", "loss", "lr", "count", "rows", *self.own)}) + "\n"
