@@ -1,6 +1,6 @@
 import pytest
 
-from fmcycle.config import build, code_digest, signature
+from fmcycle.config import build, code_digest
 from fmcycle.errors import ConfigError
 
 
@@ -17,11 +17,6 @@ def test_nodes_are_built_depth_first_and_partials_wait():
     assert build.build(node) == [1, {"a": 2}]
     waiting = build.build({"_target_": "fmcycle.config.build.allowed", "_partial_": True})
     assert waiting("torch.optim.AdamW") and not waiting("os.system")
-
-
-@pytest.mark.prove
-def test_the_snapshot_is_what_the_lock_installs():
-    assert signature.snapshot() == build.third_party()
 
 
 def test_a_code_digest_sees_what_the_targets_reach_and_nothing_else(monkeypatch, tmp_path):

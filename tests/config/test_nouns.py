@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from fmcycle.cli import view
-from fmcycle.config import build, compose, example, groups, nouns, signature
+from fmcycle.config import build, compose, example, groups, library, nouns, signature
 
 ROOT = Path(__file__).parents[2]
 ASKED = re.compile(r"(\w*)\(([\w, *]*)\)")
@@ -40,7 +40,7 @@ def test_an_option_has_the_signature_that_the_page_says(name, node, inside):
     target, kind = node["_target_"], nouns.NOUNS[name]
     found = signature.read(target)
     assert found, target
-    if target in build.third_party():
+    if library.rules(target):
         if node.get("_partial_"):  # what its library says: the first parameter by place is the stage's
             first = next(iter(inspect.signature(build.resolve(target)).parameters))
             assert first == next(iter(nouns.CALLS[name]))[0]

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from fmcycle.artifact import provenance
-from fmcycle.config import build, compose
+from fmcycle.config import compose, library
 from fmcycle.errors import ConfigError, InputError
 from fmcycle.tracking import loggers
 
@@ -51,4 +51,4 @@ def test_files_stay_in_the_runs_folder(tmp_path):
 def test_logging_is_no_identity():
     sections = [compose.compose(["stage=pretrain", f"logger={name}"]).section for name in ("none", "csv")]
     assert provenance.identity(sections[0], "c", {}) == provenance.identity(sections[1], "c", {})
-    assert all(target in build.third_party() for target in ("lightning.pytorch.loggers.WandbLogger", "lightning.pytorch.loggers.CSVLogger"))
+    assert all(library.parameters(target) for target in ("lightning.pytorch.loggers.WandbLogger", "lightning.pytorch.loggers.CSVLogger"))

@@ -42,9 +42,11 @@ which the config names with `_partial_: true`, or is a field of the object's cla
 `fmcycle.config.nouns` is where this page, the config check and the tests have it from: `python -m fmcycle.cli.view` (with
 `PYTHONPATH=src`) writes the page anew, and `tests/config/test_nouns.py` reads the signature of every option of `conf/` beside it.
 
-Third-party names stand for what their libraries say of them: transformers' and diffusers' models, `peft.get_peft_model`,
-`torch.optim`'s optimizers and Lightning's loggers, as listed in `src/fmcycle/config/signature.json`. A name of `[tool.fmcycle] packages` is
-taken at its word.
+Third-party names stand for what their libraries say of them: transformers' models and their configs, diffusers' models and
+schedulers, `peft.get_peft_model` and peft's configs, `torch.optim`'s optimizers and Lightning's loggers. `RULES` of
+`fmcycle.config.library` allows them; their parameters are read from the source of the installed version, once, into
+`.cache/signatures.json`. Keys by which a library would load code, weights or files (`auto_map`, `trust_remote_code`, `megatron_core`,
+`tokenizer_name_or_path` and their like) are refused, in a nested config too. A name of `[tool.fmcycle] packages` is taken at its word.
 
 ## Samples
 

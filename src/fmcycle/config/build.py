@@ -3,15 +3,13 @@
 import functools
 import importlib
 import importlib.util
-import json
 import tomllib
 from pathlib import Path
 
 import yaml
 
+from fmcycle.config import library
 from fmcycle.errors import ConfigError, InputError
-
-SIGNATURES = Path(__file__).with_name("signature.json")  # third-party constructors that a config may name, and their parameters
 
 
 def conf_dir() -> Path:
@@ -21,12 +19,6 @@ def conf_dir() -> Path:
         return own
     shipped = Path(__file__).parents[1] / "conf"
     return shipped if shipped.is_dir() else Path(__file__).parents[3] / "conf"
-
-
-@functools.cache
-def third_party() -> dict[str, dict]:
-    """The exact list of third-party targets, {dotted name: {parameter: type}}; `fmcycle.config.signature` makes it under the lock."""
-    return json.loads(SIGNATURES.read_text())
 
 
 @functools.cache
@@ -69,20 +61,23 @@ def local() -> dict:
 
 def allowed(target: str) -> bool:
     """May a config name `target`?"""
-    return target in third_party() or target.split(".")[0] in ("fmcycle", *user_packages())
+    return target.split(".")[0] in ("fmcycle", *user_packages()) or library.parameters(target) is not None
 
 
 def resolve(target: str):
     """The callable behind a dotted name. Raises ConfigError where the name is not allowed or does not exist."""
     if not allowed(target):
         raise ConfigError(
-            [f"_target_ {target}: not a name that a config may build; fmcycle.*, [tool.fmcycle] packages, or one of signature.json"]
+            [f"_target_ {target}: not a name that a config may build; fmcycle.*, [tool.fmcycle] packages, or what docs/nouns.md lists"]
         )
     module, _, name = target.rpartition(".")
     try:
-        return getattr(importlib.import_module(module), name)
+        found = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as error:
         raise ConfigError([f"_target_ {target}: {error}"]) from error
+    if library.rules(target) and not library.permits(target, found):
+        raise ConfigError([f"_target_ {target}: is a {type(found).__name__} of {found.__module__}, which a config may not build"])
+    return found
 
 
 def build(node, **extra):
@@ -99,6 +94,8 @@ def build(node, **extra):
     if "_target_" not in node:
         return arguments
     constructor = resolve(node["_target_"])
+    if library.rules(node["_target_"]) and (loads := library.closed(node)):
+        raise ConfigError([f"{node['_target_']}: {loads[0]} {library.CLOSED_WHY}"])
     if hasattr(constructor, "config_class") and not node.get("_partial_"):
         return constructor(constructor.config_class(**arguments))
     return functools.partial(constructor, **arguments) if node.get("_partial_") else constructor(**arguments)

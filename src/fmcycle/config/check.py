@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from fmcycle.config import build, nouns, signature
+from fmcycle.config import build, library, nouns, signature
 from fmcycle.config.conflicts import conflicts
 from fmcycle.config.nodes import misplaced
 from fmcycle.errors import suggest
@@ -64,7 +64,7 @@ def _check_node(node, at: Place, where, names, values) -> None:
     target, prefix = node["_target_"], at.prefix
     file = where(f"{prefix}_target_")
     if not isinstance(target, str) or not build.allowed(target):
-        names.append(f"{prefix}_target_: a config may not build {target} ({file}){suggest(str(target), build.third_party())}")
+        names.append(f"{prefix}_target_: a config may not build {target} ({file}){suggest(str(target), library.names(str(target)))}")
         return
     if wrong := nouns.problem(target, node, at.of, at.inside):
         names.append(f"{prefix}_target_: {wrong} ({file})")
@@ -74,10 +74,12 @@ def _check_node(node, at: Place, where, names, values) -> None:
         names.append(f"{prefix}_target_: there is no {target} ({file}); correct the name, or add the constructor")
         return
     root = not at.key
+    loads = library.closed(node) if library.rules(target) else []
+    names.extend(f"{prefix}{name}: {library.CLOSED_WHY} ({where(prefix + name)})" for name in loads)
     if not isinstance(node.get("_partial_", False), bool):
         values.append(f"{prefix}_partial_: must be true or false, not {node['_partial_']!r} ({file})")
     for name, value in node.items():
-        if name in COMMON or (root and name in ROOT):
+        if name in (*COMMON, *loads) or (root and name in ROOT):
             continue
         if name not in known.parameters:
             if not known.open:

@@ -45,8 +45,7 @@ def _reached_from(module: str) -> tuple[frozenset[str], frozenset[Path]]:
             names.update(f"{node.module}.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and "." in node.value and len(node.value) < 80:
             data = file.parent / node.value
-            computes = data.suffix != ".py" and data != build.SIGNATURES  # source counts when it is imported; that list only permits
-            if "/" not in node.value and computes and data.is_file():
+            if "/" not in node.value and data.suffix != ".py" and data.is_file():  # source counts when it is imported
                 files.add(data)
     return frozenset(name for name in names if name.split(".")[0] in packages), frozenset(files)
 

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import yaml
 
-from fmcycle.config import environment, hydra_keys
+from fmcycle.config import environment, hydra_keys, library
 from fmcycle.config import groups as group
 from fmcycle.config.build import conf_dir, package_folders
 from fmcycle.config.check import check
@@ -116,6 +116,7 @@ def compose(overrides: list[str]) -> Composed:
     own = {name: given[name] for name in ("inputs", "out", "base", "minutes") if name in given}
     if problems := check(plain | own, functools.partial(where, choices=choices)):
         raise ConfigError(problems)
+    library.keep()
     _contain(given["out"], "out")
     section = {key: value for key, value in plain.items() if key not in MACHINE and (key != RAW or choices["stage"] == "collect")}
     return Composed(

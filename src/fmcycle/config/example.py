@@ -8,7 +8,7 @@ another one because of it (`fmcycle.config.code_digest`).
 import importlib
 from typing import Any
 
-from fmcycle.config import build
+from fmcycle.config import library
 
 SIZES: dict[str, Any] = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2}
 TOKENS: dict[str, Any] = {"vocab_size": 64, "pad_token_id": 1}
@@ -28,7 +28,7 @@ def of(noun: str, target: str) -> dict[str, Any]:
     """The sample for the option of `noun` that builds `target`: the noun's, the module's and the class's own, the later one first."""
     module, _, name = target.rpartition(".")
     found = [globals().get(noun)]
-    if target not in build.third_party():
+    if not library.rules(target):
         room = importlib.import_module(module)
         found += [getattr(room, "example", None), getattr(getattr(room, name), "example", None)]
     return {key: value for function in found if function for key, value in function().items()}

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from fmcycle.config import build, signature
+from fmcycle.config import build, library, signature
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def problem(target: str, node: dict, noun: Noun | None, inside: bool = False) ->
     """Why a node may not build `target`; None if it may. noun: None at the root of a stage; inside: within another node of the noun."""
     if target.split(".")[0] in build.user_packages():
         return None
-    if target in build.third_party():
+    if library.parameters(target) is not None:
         return None if noun and target.startswith(noun.others or ("-",)) else _elsewhere(target, noun, inside)
     module, _, name = target.removeprefix("fmcycle.").rpartition(".")
     if noun is None:
@@ -186,6 +186,6 @@ def problems(node, key: str, noun: Noun, inside: bool = False) -> list[str]:
             found.append(f"{key}: {target} is not a name that may be built")
         elif wrong := problem(target, node, noun, inside):
             found.append(f"{key}: {wrong}")
-        elif target not in build.third_party() and signature.read(target) is None:
+        elif signature.read(target) is None:
             found.append(f"{key}: there is no {target}")
     return found + [line for name, item in node.items() for line in problems(item, f"{key}.{name}", noun, inside or "_target_" in node)]

@@ -1,15 +1,9 @@
-"""What a constructor takes, read without importing it: ours by ast, third-party ones from signature.json.
-
-`python -m fmcycle.config.signature` makes signature.json anew under the lock; a test keeps it true.
-"""
+"""What a constructor takes, read without importing it."""
 
 import ast
-import fnmatch
 import functools
 import importlib.util
-import inspect
 import math
-import re
 import types
 import typing
 from collections.abc import Callable
@@ -18,50 +12,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from fmcycle import ranges
-from fmcycle.artifact import atomic
-from fmcycle.config import build
+from fmcycle.config import library
 
-TARGETS = (
-    "transformers.LlamaForCausalLM",
-    "transformers.GPT2LMHeadModel",
-    "transformers.MixtralForCausalLM",
-    "transformers.BertForMaskedLM",
-    "transformers.BertForSequenceClassification",
-    "transformers.ModernBertForMaskedLM",
-    "transformers.ModernBertForSequenceClassification",
-    "transformers.T5ForConditionalGeneration",
-    "transformers.T5EncoderModel",
-    "transformers.ViTMAEForPreTraining",
-    "transformers.ViTForImageClassification",
-    "transformers.CLIPModel",
-    "transformers.CLIPTextConfig",
-    "transformers.CLIPVisionConfig",
-    "transformers.LlavaForConditionalGeneration",
-    "transformers.LlamaConfig",
-    "transformers.WhisperForConditionalGeneration",
-    "transformers.WhisperForAudioClassification",
-    "transformers.ASTForAudioClassification",
-    "diffusers.UNet2DModel",
-    "diffusers.PixArtTransformer2DModel",
-    "diffusers.DDPMScheduler",
-    "peft.get_peft_model",
-    "peft.LoraConfig",
-    "lightning.pytorch.Trainer",
-    "torch.optim.AdamW",
-    "lightning.pytorch.loggers.CSVLogger",
-    "lightning.pytorch.loggers.TensorBoardLogger",
-    "lightning.pytorch.loggers.WandbLogger",
-    "lightning.pytorch.loggers.MLFlowLogger",
-    "lightning.pytorch.loggers.CometLogger",
-)
-# Third-party signatures carry types at best; these are the ranges that the field's names imply.
-RANGES = {
-    "num_*_layers|num_*_heads|num_nodes|*_size|n_embd|n_layer|n_head|n_positions": "Positive",
-    "max_position_embeddings|r|lora_alpha|rope_theta|max_steps": "Positive",
-    "*_dropout|*_pdrop|dropout": "Fraction",
-    "lr|eps|*_eps|*_epsilon": "Positive",
-    "weight_decay": "NonNegative",
-}
 NAMES = {name: kind for name, kind in vars(ranges).items() if typing.get_origin(kind) is typing.Annotated}
 NAMES |= {
     "int": int,
@@ -141,8 +93,7 @@ def source_file(module: str) -> Path | None:
 @functools.cache
 def read(target: str) -> Signature | None:
     """The signature of a dotted name, or None where there is no such name."""
-    if target in build.third_party():
-        known = build.third_party()[target]
+    if (known := library.parameters(target)) is not None:
         parameters = {name: Parameter(parse(kind)) for name, kind in known.items() if name != "**"}
         return Signature(parameters, open="**" in known)
     module, _, name = target.rpartition(".")
@@ -243,51 +194,3 @@ def _plain_fault(value, base, limits: ranges.Range | ranges.Kind | None = None) 
         text += f" {'above' if limits.open_low else 'of at least'} {limits.low:g}"
         text += f" and at most {limits.high:g}" if math.isfinite(limits.high) else ""
     return f"must be {text}, not {value!r}"
-
-
-def snapshot() -> dict[str, dict[str, str]]:
-    """{target: {parameter: annotation}} of every third-party target, imported and inspected."""
-    found = {}
-    for target in TARGETS:
-        module, _, name = target.rpartition(".")
-        constructor = getattr(importlib.import_module(module), name)
-        config = getattr(constructor, "config_class", constructor)
-        parameters = _inspected(config)
-        if module == "transformers":
-            from transformers import PretrainedConfig
-
-            parameters = _inspected(PretrainedConfig) | parameters
-            if name.endswith("Classification"):
-                parameters["num_labels"] = "PositiveInt"  # not a field: transformers makes the names of the classes of it
-        found[target] = {key: kind for key, kind in sorted(parameters.items()) if key not in ("self", "kwargs", "args")}
-        if module == "lightning.pytorch.loggers" and "kwargs" in inspect.signature(constructor).parameters:
-            found[target]["**"] = "any"  # what it hands on to its service: entity, tags ...
-    return found
-
-
-def _inspected(constructor) -> dict[str, str]:
-    parameters = inspect.signature(constructor).parameters.values()
-    return {p.name: _text(p) for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)}
-
-
-def _text(parameter: inspect.Parameter) -> str:
-    annotation = inspect.formatannotation(parameter.annotation).strip("'")
-    kinds = {
-        kind.strip() for kind in re.sub(r"(?:typing\.)?(?:Optional|Union)\[(.*)\]", r"\1|None", annotation).replace(",", "|").split("|")
-    }
-    optional = parameter.default is None or bool(kinds & {"None", "NoneType"})
-    plain = kinds - {"None", "NoneType"}
-    if plain == {"int", "float"}:
-        plain = {"float"}
-    if len(plain) != 1 or not plain <= {"int", "float", "bool", "str"}:
-        return "any"
-    kind = plain.pop()
-    for patterns, word in RANGES.items():
-        if kind in ("int", "float") and any(fnmatch.fnmatch(parameter.name, pattern) for pattern in patterns.split("|")):
-            kind = word if word == "Fraction" else word + kind.title()
-            break
-    return f"{kind} | None" if optional else kind
-
-
-if __name__ == "__main__":
-    atomic.write_json(build.SIGNATURES, snapshot())

@@ -1,0 +1,179 @@
+"""The parameters of classes of installed libraries, read from their source: nothing is imported."""
+
+import ast
+import fnmatch
+import functools
+import importlib.util
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+# Their annotations carry types at best; these are the ranges that the field's names imply.
+RANGES = {
+    "num_*_layers|num_*_heads|num_nodes|*_size|n_embd|n_layer|n_head|n_positions": "Positive",
+    "max_position_embeddings|r|lora_alpha|rope_theta|max_steps": "Positive",
+    "*_dropout|*_pdrop|dropout": "Fraction",
+    "lr|eps|*_eps|*_epsilon": "Positive",
+    "weight_decay": "NonNegative",
+}
+
+
+@dataclass(frozen=True)
+class Rule:
+    """PACKAGE.NAME is allowed if its class stands in one of `files`, has the name `base` among itself and its ancestors ("": any), and
+    PACKAGE exports it. but: names whose constructors fetch kernels or weights that their arguments name.
+    """
+
+    package: str
+    files: str
+    base: str
+    but: str = "-"
+
+    @property
+    def folder(self) -> Path:
+        top, _, rest = self.package.partition(".")
+        spec = importlib.util.find_spec(top)
+        assert spec and spec.submodule_search_locations, top
+        return Path(spec.submodule_search_locations[0], *rest.split(".") if rest else ())
+
+    @property
+    def module(self) -> str:
+        """A pattern of the modules that `files` are; torch gives its optimizers the name of the package."""
+        inner = fnmatch.translate(self.files.removesuffix(".py").replace("**/", "*").replace("/", "."))
+        return rf"{re.escape(self.package)}(\.{inner})?"
+
+    def exports(self, name: str, text: str) -> bool:
+        """Does the package export `name`, which stands in a file with `text`?"""
+        if self.package != "transformers":
+            text = (self.folder / "__init__.py").read_text()
+        return bool(re.search(rf"\b{name}\b", text.rpartition("__all__ =")[2] if self.package == "transformers" else text))
+
+
+def read(rule: Rule, name: str) -> dict[str, str] | None:
+    """{parameter: type} of what bears `name` in the rule's files; None where nothing does that the rule allows."""
+    likely = sorted(rule.folder.glob(rule.files), key=lambda file: not name.lower().startswith(file.parent.name.replace("_", "")))
+    for file in likely:
+        text = file.read_text()
+        if not re.search(rf"^(class|def) {name}\b", text, re.M) or not rule.exports(name, text):
+            continue
+        lineage = _lineage(file, name)
+        if rule.base and rule.base not in {node.name for _, node in lineage}:
+            continue
+        if rule.base == "PreTrainedModel":
+            lineage = next((_lineage(file, config) for file, node in lineage if (config := _config(node))), [])
+        if not lineage:
+            return None
+        found = _taken(lineage)
+        if rule.base != "Logger":  # which hands on to its service what it does not know: entity, tags ...
+            found.pop("**", None)
+        if name.endswith("Classification"):
+            found["num_labels"] = "PositiveInt"  # no field: transformers makes the names of the classes of it
+        return dict(sorted(found.items()))
+    return None
+
+
+@functools.cache
+def _definitions(file: Path) -> dict[str, ast.stmt]:
+    """{name: its class, function or import} of a file's own statements, those under an `if` or `try` too."""
+    waiting = [*ast.parse(file.read_text()).body]
+    found: dict[str, ast.stmt] = {}
+    while waiting:
+        node = waiting.pop(0)
+        if isinstance(node, ast.If | ast.Try):
+            waiting = [*node.body, *node.orelse, *waiting]
+        elif isinstance(node, ast.ClassDef | ast.FunctionDef):
+            found[node.name] = node
+        elif isinstance(node, ast.ImportFrom):
+            found |= {alias.asname or alias.name: node for alias in node.names}
+    return found
+
+
+def _lineage(file: Path | None, name: str) -> list[tuple[Path, ast.ClassDef | ast.FunctionDef]]:
+    """(file, definition) of a name and of its ancestors, the nearest first; imports are followed inside the libraries."""
+    node = _definitions(file).get(name) if file else None
+    if file is None or node is None:
+        return []
+    if isinstance(node, ast.ImportFrom):
+        original = next(alias.name for alias in node.names if name in (alias.asname, alias.name))
+        return _lineage(_imported(file, node), original)
+    assert isinstance(node, ast.ClassDef | ast.FunctionDef)
+    bases = [ast.unparse(base) for base in node.bases] if isinstance(node, ast.ClassDef) else []
+    return [(file, node), *(each for base in bases for each in _lineage(file, base))]
+
+
+def _imported(file: Path, node: ast.ImportFrom) -> Path | None:
+    parts = node.module.split(".") if node.module else []
+    if node.level:
+        base = file.parents[node.level - 1]
+    elif (spec := importlib.util.find_spec(parts[0])) and spec.submodule_search_locations:
+        base, parts = Path(spec.submodule_search_locations[0]), parts[1:]
+    else:
+        return None
+    found = base.joinpath(*parts)
+    return next((each for each in (found.with_suffix(".py"), found / "__init__.py") if each.is_file()), None)
+
+
+def _config(node) -> str | None:
+    """The config class that a transformers model names in its own body."""
+    for item in node.body:
+        if isinstance(item, ast.AnnAssign) and ast.unparse(item.target) == "config":
+            return ast.unparse(item.annotation).strip("'\"")
+        if isinstance(item, ast.Assign) and ast.unparse(item.targets[0]) == "config_class":
+            return ast.unparse(item.value)
+    return None
+
+
+def _taken(lineage) -> dict[str, str]:
+    """{parameter: type} of a constructor: the nearest __init__'s, or the fields of the dataclasses; transformers' configs have both."""
+    found: dict[str, str] = {}
+    if isinstance(lineage[0][1], ast.FunctionDef):
+        return dict(_arguments(lineage[0][1], 0))
+    configs = "PreTrainedConfig" in {node.name for _, node in lineage}
+    for _, node in reversed(lineage):
+        init = next((item for item in node.body if isinstance(item, ast.FunctionDef) and item.name == "__init__"), None)
+        kinds = [ast.unparse(each) for each in node.decorator_list]
+        if init:
+            found = {name: kind for name, kind in found.items() if configs} | dict(_arguments(init, 1))
+        elif any(re.match(r"(dataclasses\.)?dataclass|strict", kind) for kind in kinds) or (configs and _is_config(node)):
+            found |= dict(_fields(node))
+    return {name: kind for name, kind in found.items() if name not in ("self", "kwargs", "args")}
+
+
+def _is_config(node: ast.ClassDef) -> bool:
+    return not node.name.endswith("Mixin")
+
+
+def _arguments(node: ast.FunctionDef, skip: int) -> Iterator[tuple[str, str]]:
+    places = node.args.posonlyargs + node.args.args
+    defaults = [*[None] * (len(places) - len(node.args.defaults)), *node.args.defaults]
+    pairs = zip([*places[skip:], *node.args.kwonlyargs], [*defaults[skip:], *node.args.kw_defaults], strict=True)
+    yield from ((arg.arg, _kind(arg.arg, arg.annotation, default)) for arg, default in pairs)
+    if node.args.kwarg and node.name == "__init__":
+        yield "**", "any"
+
+
+def _fields(node: ast.ClassDef) -> Iterator[tuple[str, str]]:
+    for item in node.body:
+        if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name) and "ClassVar" not in ast.unparse(item.annotation):
+            given = {word.arg: word.value for word in item.value.keywords} if isinstance(item.value, ast.Call) else {}
+            if ast.unparse(given.get("init", ast.Constant(True))) == "True":
+                yield item.target.id, _kind(item.target.id, item.annotation, given.get("default", item.value))
+
+
+def _kind(name: str, annotation: ast.expr | None, default: ast.expr | None) -> str:
+    """The type of a parameter in words that `signature.parse` knows, with the range that its name implies; "any" for further types."""
+    text = ast.unparse(annotation).strip("'\"") if annotation else ""
+    text = re.sub(r"(?:typing\.)?(?:Optional|Union)\[(.*)\]", r"\1|None", text)
+    kinds = {kind.strip() for kind in text.replace(",", "|").split("|")}
+    optional = "None" in kinds or (isinstance(default, ast.Constant) and default.value is None)
+    plain = kinds - {"None"}
+    plain = {"float"} if plain == {"int", "float"} else plain
+    if len(plain) != 1 or not plain <= {"int", "float", "bool", "str"}:
+        return "any"
+    kind = plain.pop()
+    for patterns, word in RANGES.items():
+        if kind in ("int", "float") and any(fnmatch.fnmatch(name, pattern) for pattern in patterns.split("|")):
+            kind = word if word == "Fraction" else word + kind.title()
+            break
+    return f"{kind} | None" if optional else kind
