@@ -32,7 +32,7 @@ lifecycle: setup           ## raw documents to a packaged model; only what is st
 	fmcycle gate artifacts/package
 
 test: setup                ## every test but the slow proofs
-	OMP_NUM_THREADS=1 pytest -q -n auto --maxprocesses 8 --dist loadfile
+	OMP_NUM_THREADS=1 pytest -q -n logical --maxprocesses 8 --dist loadfile
 
 prove: setup               ## the slow proofs: kills, staleness, two processes, the whole loop
 	pytest -q -m prove
