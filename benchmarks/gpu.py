@@ -191,11 +191,11 @@ def forward_flops(model, length: int) -> float:
 
 def evaluate(tiny: bool) -> None:
     """Bits per byte by windows of 512, and batched greedy answers."""
+    from fmcycle.engine.generate import generate
+    from fmcycle.engine.protocol import Request, Sampling
     from fmcycle.evaluation.bits_per_byte import encode, token_losses
-    from fmcycle.evaluation.generate import greedy
     from fmcycle.hardware import throughput
     from fmcycle.model import store as model_store
-    from fmcycle.processor import components
 
     size, machine = TINY if tiny else MEASURED["evaluate"], machine_of(tiny)
     model, processor = model_store.load_model(model_folder(tiny), machine.device, machine.dtype)
@@ -211,8 +211,7 @@ def evaluate(tiny: bool) -> None:
         return token_losses(model, some, context=512, stride=256, batch_size=16)
 
     def answer(some):
-        asked = [ids[:64] for ids in some]
-        return greedy(model, asked, stop=set(), pad=components.pad(processor), max_new_tokens=size["answer"], batch_size=32)
+        return generate(model, [Request(ids[:64], Sampling(size["answer"])) for ids in some], batch_size=32)
 
     score(texts[:2]), answer(texts[:2])  # warms up
     scoring, answering = timed(lambda: score(texts)), timed(lambda: answer(texts[: size["prompts"]]))

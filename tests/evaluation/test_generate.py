@@ -1,37 +1,26 @@
-"""Greedy generation: the same answers in any batch, and the same as transformers' own."""
+"""Answers as text: the same in any batch."""
 
 import pytest
-import torch
 
-from fmcycle.evaluation.generate import answers, greedy
+from fmcycle.evaluation.generate import answers, continuations
 from fmcycle.evaluation.held_out import held_out
 from fmcycle.processor.chat import render
 
 
 @pytest.fixture(scope="module")
-def prompts(assistant, material):
-    rows = held_out(str(material / "instructions.parquet"), "test", 12)
-    return [render(assistant[1], row["messages"][:-1], generation_prompt=True) for row in rows]
+def conversations(material):
+    return [row["messages"][:-1] for row in held_out(str(material / "instructions.parquet"), "test", 12)]
 
 
-def test_batches_of_1_3_and_8_give_the_same_answers(assistant, prompts):
-    model, processor = assistant
-    stop = {processor.convert_tokens_to_ids("<|end|>")}
-    found = [greedy(model, prompts, stop=stop, pad=processor.pad_token_id, max_new_tokens=24, batch_size=size) for size in (1, 3, 8)]
+def test_batches_of_1_3_and_8_give_the_same_answers(assistant, conversations):
+    found = [answers(*assistant, conversations, render=render, max_new_tokens=24, batch_size=size) for size in (1, 3, 8)]
     assert found[0] == found[1] == found[2]
     assert len({len(answer) for answer in found[0]}) > 1, "rows end at different lengths, so batches shrink"
 
 
-def test_answers_are_those_of_transformers_generate(assistant, prompts):
-    model, processor = assistant
-    stop = processor.convert_tokens_to_ids("<|end|>")
-    found = greedy(model, prompts[:3], stop={stop}, pad=processor.pad_token_id, max_new_tokens=16)
-    for prompt, answer in zip(prompts, found, strict=False):
-        ids = torch.tensor([prompt])
-        out = model.generate(ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=16, eos_token_id=stop)[
-            0, len(prompt) :
-        ].tolist()
-        assert answer == (out[: out.index(stop)] if stop in out else out)
+def test_an_answer_is_the_continuation_of_the_rendered_prompt(assistant, conversations):
+    prompts = [render(assistant[1], messages, generation_prompt=True) for messages in conversations]
+    assert continuations(*assistant, prompts, max_new_tokens=8) == answers(*assistant, conversations, render=render, max_new_tokens=8)
 
 
 def test_a_prompt_longer_than_the_model_is_cut_at_its_left_end(assistant):

@@ -1,14 +1,12 @@
 """What is said is held against what was expected, word for word, beside the most frequent answer."""
 
-from types import SimpleNamespace
-
 import families
 import numpy as np
 import pytest
 import torch
 
 from fmcycle.data.table import Rows
-from fmcycle.evaluation.named import Named, expected, prompt
+from fmcycle.evaluation.named import Named, expected
 from fmcycle.processor.audio import transcript
 from fmcycle.processor.components import ends, pad
 from fmcycle.processor.image import conversation
@@ -35,19 +33,3 @@ def test_answers_are_counted_and_the_most_frequent_one_is_the_trainings(learnt):
     often = [expected(row, ends(processor)) == expected(rows[1], ends(processor)) for row in rows]
     assert found["exact_match"] == pytest.approx(np.mean(right), abs=1e-6) and found["exact_match/n"] == 3
     assert found["baseline/most_frequent_exact_match"] == pytest.approx(np.mean(often), abs=1e-6)
-
-
-def test_prompts_of_different_lengths_are_answered_in_their_order():
-    """A model that says the length of what it was given, so that a row in a wrong place would show."""
-
-    def generate(input_ids, pixel_values, **_):
-        return torch.cat([input_ids, torch.full((len(input_ids), 1), input_ids.shape[1])], 1)
-
-    model = SimpleNamespace(device=torch.device("cpu"), generate=generate)
-    picture = np.zeros((1, 2, 2), np.float32)
-    sizes = (4, 3, 4, 5, 3)
-    made = [{"pixel_values": picture, "input_ids": [9] * size + [1], "labels": [-100] * size + [1]} for size in sizes]
-    rows = Rows(made, 0)
-    assert [len(prompt(row)) for row in made] == list(sizes)
-    said = Named(lambda *_: rows, batch_size=2).answers(model, rows, made, set())
-    assert said == [[size] for size in sizes]

@@ -142,6 +142,12 @@ def test_a_model_of_ours_writes_the_same_twice_and_its_digest_is_its_name(tmp_pa
     generate = Model(str(tmp_path / "model"), max_tokens=12)
     assert generate.name == f"model@{artifact.digest(tmp_path / 'model')[:16]}"
     assert generate(["Say it."]) == generate(["Say it."]) != [""]
+    assert generate(["Say it, and say why.", "Say it."])[1:] == generate(["Say it."])
+    assert generate(["Say it. " * 50]) == generate(["Say it. " * 90]), "a prompt is cut at its end"
+    settings = generate.loaded[0].generation_config
+    with monkeypatch.context() as changed:
+        changed.setattr(settings, "eos_token_id", list(range(len(processor))))
+        assert generate(["Say it."]) == [""], "what the model's own settings name ends an answer too"
     synthetic(tmp_path / "out/made", seeds=seeds, generate=generate, prompt="{text}", kind="documents", count=3, share=1.0)
     rows = pl.read_parquet(tmp_path / "out/made/documents.parquet")
     assert 0 < rows.height <= 3 and set(rows["model"]) == {generate.name} and set(rows["origin"]) == {"synthetic"}

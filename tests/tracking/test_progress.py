@@ -132,14 +132,17 @@ def test_samples_change_nothing_and_are_the_same_after_a_kill(tmp_path, material
     assert rows[0]["prompt"] in html.unescape((tmp_path / "seen/run.html").read_text())
 
 
-def test_a_sample_is_the_greedy_answer_of_the_plain_model():
-    from fmcycle.evaluation.generate import greedy
+def test_a_sample_is_the_greedy_answer_of_the_plain_model(material):
+    from fmcycle.engine.generate import generate, greedy
+    from fmcycle.engine.protocol import Request
     from fmcycle.kernels import linear_cross_entropy
+    from fmcycle.processor.store import load_processor
 
-    model = make_model().eval()
-    prompt, _ = sample.split(ragged()[0])
-    (expected,) = greedy(model, [prompt], stop={1}, pad=1, max_new_tokens=8)
-    assert sample.continuation(linear_cross_entropy.fuse(model), prompt, {1}, 8) == expected
+    model, processor, rows = make_model().eval(), load_processor(material / "processor"), ragged()
+    asked = [Request(sample.split(rows[index])[0], greedy(processor, sample.ANSWER)) for index in range(2)]
+    expected = [processor.decode(answer.ids, skip_special_tokens=True).strip() for answer in generate(model, asked, batch_size=1)]
+    model = linear_cross_entropy.fuse(model).train()
+    assert [row["continuation"] for row in sample.take(model, rows, processor, 1)] == expected and model.training
 
 
 def test_a_prompt_is_the_question_or_the_beginning_of_a_text():

@@ -7,20 +7,36 @@ import torch
 from fmcycle.engine.protocol import Sampling
 
 
+class Draw:
+    """Chooses the tokens of one answer: its generator, and how often it has said what. plain: always the likeliest token."""
+
+    def __init__(self, sampling: Sampling):
+        self.sampling, self.counts = sampling, torch.zeros(0)
+        self.plain = not (sampling.temperature or sampling.presence_penalty or sampling.frequency_penalty)
+        self.generator = torch.Generator().manual_seed(sampling.seed)
+
+    def __call__(self, logits: torch.Tensor) -> int:
+        """The next token. logits: (vocabulary,) fp32 on the CPU, so that a seed draws the same on every device."""
+        if not len(self.counts):
+            self.counts = torch.zeros_like(logits)
+        token = choose(logits, self.counts, self.sampling, self.generator)
+        self.counts[token] += 1
+        return token
+
+
 class Decoding:
-    """An answer in the making: its cache, its generator and how often it has said what; but for the cache all of it on the CPU.
+    """An answer in the making: its cache and what chooses its tokens.
 
     forward: (ids (1, T), cache or None) -> a transformers output with `logits` and `past_key_values`.
     """
 
-    def __init__(self, forward: Callable, vocabulary: int, ids: Sequence[int], sampling: Sampling):
+    def __init__(self, forward: Callable, ids: Sequence[int], sampling: Sampling):
         self.forward, self.sampling = forward, sampling
         self.input = torch.tensor([list(ids)])
         self.cache = None
-        self.counts = torch.zeros(vocabulary)
         self.left = sampling.max_tokens
         self.done = self.left <= 0
-        self.generator = torch.Generator().manual_seed(sampling.seed)
+        self.draw = Draw(sampling)
 
     @torch.inference_mode()
     def step(self) -> int | None:
@@ -29,8 +45,7 @@ class Decoding:
             return None
         out = self.forward(self.input, self.cache)
         self.cache = out.past_key_values
-        token = choose(out.logits[0, -1].float().cpu(), self.counts, self.sampling, self.generator)  # drawn the same on every device
-        self.counts[token] += 1
+        token = self.draw(out.logits[0, -1].float().cpu())
         self.left -= 1
         self.input = torch.tensor([[token]])
         stopped = token in self.sampling.stop_ids

@@ -56,8 +56,7 @@ class Seq2Seq:
         await self.worker.abort(handle)
 
     def _decoding(self, request: Request) -> Decoding:
-        config = self.model.config
-        return Decoding(self._reader(request.ids), config.vocab_size, [config.decoder_start_token_id], request.sampling)
+        return Decoding(self._reader(request.ids), [self.model.config.decoder_start_token_id], request.sampling)
 
     def _reader(self, prompt: Sequence[int]) -> Callable:
         """(ids, cache) -> output of the decoder over what the encoder made of `prompt`, which is read at the first step."""

@@ -61,8 +61,7 @@ class Transformers:
         await self.worker.abort(handle)
 
     def _decoding(self, request: Request) -> Decoding:
-        size = self.model.config.get_text_config().vocab_size
-        return Decoding(self._reader(request.images), size, request.ids, request.sampling)
+        return Decoding(self._reader(request.images), request.ids, request.sampling)
 
     def _reader(self, images: Sequence[bytes]) -> Callable:
         """(ids, cache) -> output; the pictures are seen at the first step."""

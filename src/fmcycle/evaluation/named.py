@@ -1,18 +1,19 @@
 """What a model says of held-out pictures or sounds, word for word, beside the answer that is most frequent in training."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
+from fmcycle.engine.generate import generate, greedy
+from fmcycle.engine.protocol import Request
 from fmcycle.evaluation.figures import rate
-from fmcycle.model.inputs import placed
+from fmcycle.evaluation.held_out import HeldOut
+from fmcycle.model.inputs import batched, placed
 from fmcycle.processor.components import ends, tokenizer_of
 from fmcycle.ranges import PositiveInt
-
-SEEN = ("pixel_values", "input_features")
 
 
 @dataclass
@@ -30,33 +31,31 @@ class Named:
     batch_size: PositiveInt = 32
 
     def __call__(self, model, processor) -> dict[str, float]:
-        rows, stop = self.data(self.split, processor), ends(processor)
-        held_out = [rows[index] for index in range(min(self.limit, len(rows)))]
-        train = self.data("train", processor)
-        often = Counter(tuple(expected(train[index], stop)) for index in range(len(train))).most_common(1)[0][0]
+        held, stop = HeldOut(self.data, self.split, processor, self.limit), ends(processor)
+        often = Counter(tuple(expected(row, stop)) for row in HeldOut(self.data, "train", processor).rows).most_common(1)[0][0]
         tokenizer = tokenizer_of(processor)
-        wanted = [tokenizer.decode(expected(row, stop)).strip() for row in held_out]
-        said = [tokenizer.decode(ids, skip_special_tokens=True).strip() for ids in self.answers(model, rows, held_out, stop)]
+        wanted = [tokenizer.decode(expected(row, stop)).strip() for row in held.rows]
+        said = [tokenizer.decode(ids, skip_special_tokens=True).strip() for ids in self.answers(model, processor, held.source, held.rows)]
         frequent = tokenizer.decode(often).strip()
         return rate("exact_match", np.array([one == other for one, other in zip(said, wanted, strict=True)])) | rate(
             "baseline/most_frequent_exact_match", np.array([frequent == each for each in wanted])
         )
 
+    def answers(self, model, processor, rows, held_out: list[dict]) -> list[list[int]]:
+        """The greedy answer to each row, without what ends it."""
+        if held_out and "decoder_labels" in held_out[0]:
+            return self._heard(model, rows, held_out, ends(processor))
+        requests = [Request(prompt(row), greedy(processor, self.max_new_tokens)) for row in held_out]
+        seen = [{"pixel_values": row["pixel_values"]} for row in held_out]
+        return [answer.ids for answer in generate(model, requests, batch_size=self.batch_size, seen=seen)]
+
     @torch.no_grad()
-    def answers(self, model, rows, held_out: list[dict], stop: set[int]) -> list[list[int]]:
-        """The greedy answer to each row, without what ends it. Rows whose prompts are of one length share a batch: nothing is padded."""
-        together: dict[int, list[int]] = defaultdict(list)
-        found: list[list[int]] = [[] for _ in held_out]
-        for place, row in enumerate(held_out):
-            together[len(prompt(row))].append(place)
-        for places in together.values():
-            for begin in range(0, len(places), self.batch_size):
-                part = places[begin : begin + self.batch_size]
-                given = [{name: row[name] for name in SEEN if name in row} | ask(row) for row in (held_out[place] for place in part)]
-                made = model.generate(**placed(model, rows.collate(given)), max_new_tokens=self.max_new_tokens, do_sample=False)
-                for place, ids in zip(part, made.tolist(), strict=True):
-                    found[place] = until(ids[len(prompt(held_out[place])) :], stop)
-        return found
+    def _heard(self, model, rows, held_out: list[dict], stop: set[int]) -> list[list[int]]:
+        """By the model's own `generate`, which knows what begins a transcript and what must not, as the engine `speech` does."""
+        found = []
+        for part in batched([{"input_features": row["input_features"]} for row in held_out], self.batch_size):
+            found += model.generate(**placed(model, rows.collate(part)), max_new_tokens=self.max_new_tokens, do_sample=False).tolist()
+        return [until(ids, stop) for ids in found]
 
 
 def prompt(row: dict) -> list[int]:
@@ -64,12 +63,6 @@ def prompt(row: dict) -> list[int]:
     if "decoder_labels" in row:
         return []
     return row["input_ids"][: next(place for place, label in enumerate(row["labels"]) if label != -100)]
-
-
-def ask(row: dict) -> dict:
-    """The prompt as a column, where there is one."""
-    ids = prompt(row)
-    return {"input_ids": ids} if ids else {}
 
 
 def expected(row: dict, stop: set[int]) -> list[int]:

@@ -9,9 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from fmcycle.artifact import folder as artifact
+from fmcycle.engine.protocol import Request, Sampling
 from fmcycle.errors import InputError
 from fmcycle.model import store as model_store
-from fmcycle.model.inputs import placed
+from fmcycle.processor import components
 from fmcycle.ranges import ExistingPath, NonNegativeFloat, NonNegativeInt, PositiveInt
 
 TRIES = 3
@@ -68,7 +69,10 @@ class Endpoint:
 
 
 class Model:
-    """A model folder of ours, or of transformers, on this machine: greedy, so that the same prompt has the same answer."""
+    """A model folder of ours, or of transformers, on this machine: greedy, so that the same prompt has the same answer.
+
+    A prompt that leaves no room for an answer is cut at its end.
+    """
 
     def __init__(self, folder: ExistingPath, max_tokens: PositiveInt = 256):
         if not os.path.isdir(folder):
@@ -79,16 +83,19 @@ class Model:
         self.loaded: tuple | None = None
 
     def __call__(self, prompts: list[str]) -> list[str]:
-        self.loaded = self.loaded or model_store.load_model(self.folder)
-        return [self.answer(prompt) for prompt in prompts]
+        from fmcycle.engine.generate import generate  # torch is not for those that ask a server
 
-    def answer(self, prompt: str) -> str:
-        """One answer, by the chat template where the model has one; a prompt that leaves no room is cut at its end."""
-        model, processor = self.loaded  # type: ignore[misc]
+        self.loaded = self.loaded or model_store.load_model(self.folder)
+        model, processor = self.loaded
+        room = max(1, model.config.max_position_embeddings - self.max_tokens)
+        own = model.generation_config.eos_token_id  # of some models several tokens end an answer
+        stop = components.ends(processor) | set(own if isinstance(own, list) else [own])
+        sampling = Sampling(self.max_tokens, stop_ids=frozenset(stop - {None}))
+        answers = generate(model, [Request(self.ids(processor, prompt)[:room], sampling) for prompt in prompts])
+        return [processor.decode(answer.ids, skip_special_tokens=True) for answer in answers]
+
+    def ids(self, processor, prompt: str) -> list[int]:
+        """A prompt's token ids, by the chat template if the model has one."""
         if processor.chat_template:
             prompt = processor.apply_chat_template([{"role": "user", "content": prompt}], add_generation_prompt=True, tokenize=False)
-        room = max(1, model.config.max_position_embeddings - self.max_tokens)
-        ids = processor(prompt, return_tensors="pt", add_special_tokens=not processor.chat_template)["input_ids"][:, :room]
-        ids, pad = placed(model, ids), processor.eos_token_id or 0
-        out = model.generate(input_ids=ids, max_new_tokens=self.max_tokens, do_sample=False, pad_token_id=pad)
-        return processor.decode(out[0, ids.shape[1] :], skip_special_tokens=True)
+        return processor(prompt, add_special_tokens=not processor.chat_template)["input_ids"]

@@ -3,10 +3,10 @@
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 
-from fmcycle.kernels import linear_cross_entropy
-from fmcycle.processor.components import ends, tokenizer_of
+from fmcycle.engine.generate import generate, greedy
+from fmcycle.engine.protocol import Request
+from fmcycle.processor.components import tokenizer_of
 
 PROMPT, ANSWER = 24, 40  # tokens of a text that are shown to the model, tokens that it may write
 
@@ -24,15 +24,16 @@ def take(model: Any, rows: Any, processor: Any, step: int, *, count: int = 2) ->
     """
     training = model.training
     model.eval()
-    stop = ends(processor)
-    found = []
+    parts = [split(rows[index]) for index in range(min(count, len(rows)))]
+    sampling = greedy(processor, ANSWER)
     with torch.compiler.set_stance("force_eager"):
-        for index in range(min(count, len(rows))):
-            prompt, expected = split(rows[index])
-            made = continuation(model, prompt, stop, ANSWER)
-            texts = [processor.decode(ids, skip_special_tokens=True).strip() for ids in (prompt, made, expected)]
-            found.append({"step": step} | dict(zip(("prompt", "continuation", "expected"), texts, strict=True)))
+        # one by one: nothing is padded, and what a strategy puts before a text is not masked
+        made = generate(model, [Request(prompt, sampling) for prompt, _ in parts], batch_size=1)
     model.train(training)
+    found = []
+    for (prompt, expected), answer in zip(parts, made, strict=True):
+        texts = [processor.decode(ids, skip_special_tokens=True).strip() for ids in (prompt, answer.ids, expected)]
+        found.append({"step": step} | dict(zip(("prompt", "continuation", "expected"), texts, strict=True)))
     return found
 
 
@@ -46,19 +47,3 @@ def split(row: Any) -> tuple[list[int], list[int]]:
         return ids[:PROMPT], ids[PROMPT : PROMPT + ANSWER]
     end = next((place for place in range(first, len(labels)) if labels[place] == -100), len(labels))
     return ids[:first], ids[first:end][:ANSWER]
-
-
-@torch.no_grad()
-def continuation(model: Any, prompt: list[int], stop: set[int], most: int) -> list[int]:
-    """The likeliest next token, again and again, until one of `stop` (not returned) or `most` tokens."""
-    head, device = linear_cross_entropy.head_of(model), next(model.parameters()).device
-    ids, cache, found = torch.tensor([prompt], device=device), None, []
-    for _ in range(most):
-        out = model(input_ids=ids, past_key_values=cache, use_cache=True)
-        last, cache = out.logits[:, -1], out.past_key_values
-        token = int((F.linear(last, head.weight) if linear_cross_entropy.fused(head) else last).argmax(-1))
-        if token in stop:
-            break
-        found.append(token)
-        ids = torch.tensor([[token]], device=device)
-    return found
