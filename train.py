@@ -8,4 +8,4 @@ sys.path.insert(0, str(Path(__file__).parent / "src"))
 from fmcycle.cli import main
 
 if __name__ == "__main__":
-    sys.exit(main.experiment(sys.argv[1:]))
+    sys.exit(main.main(["train", *sys.argv[1:]]))

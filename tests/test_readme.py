@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from fmcycle.cli import command_line, main
+from fmcycle.cli import command_line, experiment, verbs
 from fmcycle.config import compose, groups
 from fmcycle.errors import ConfigError
 
@@ -60,13 +60,13 @@ def refusal(command: str) -> list[str]:
     arguments = words(command)
     try:
         if command.startswith("fmcycle"):
-            if not arguments or arguments[0].startswith("-") or re.search(rf"^  fmcycle {arguments[0]}\b", main.HELP, re.M):
+            if not arguments or arguments[0].startswith("-"):
                 return []
-            if arguments[0] not in groups.stages():
-                main._stage(*arguments[:1], arguments[1:])  # refuses an unknown verb before anything else
+            if verbs.parser(arguments[0]) and arguments[0] not in groups.stages():  # an unknown one is refused before anything else
+                return []
             arguments = [f"stage={arguments[0]}", *arguments[1:]]
         flags, overrides = command_line.expand(arguments)
-        for job in main._jobs(overrides) if "--multirun" in flags else [overrides]:
+        for job in experiment.split(overrides) if "--multirun" in flags else [overrides]:
             compose.compose(job)
     except ConfigError as error:
         return error.problems

@@ -88,7 +88,7 @@ def test_a_name_of_nothing_is_refused_with_the_nearest(two, fmcycle):
 
 def test_it_is_quick_and_needs_no_torch(two):
     began = time.monotonic()
-    code = "import sys; from fmcycle.cli import main; main.run(['runs', 'aa', 'bb']); sys.exit(bool({'torch', 'hydra'} & {*sys.modules}))"
+    code = "import sys; from fmcycle.cli import main; main.main(['runs', 'aa', 'bb']); sys.exit(bool({'torch', 'hydra'} & {*sys.modules}))"
     source = str(Path(runs.__file__).parents[2])
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={"PYTHONPATH": source})
     assert done.returncode == 0, done.stderr

@@ -108,15 +108,15 @@ def test_sharding_divides_the_state():
 
 def test_the_door_shows_a_plan_and_makes_nothing(project, capsys):
     before = sorted(path.relative_to(project) for path in project.rglob("*") if ".cache" not in path.parts)
-    assert main.run(["plan", "pretrain", "model=llama_tiny", "budget.global_batch=4", "plan=json"]) == 0
+    assert main.main(["plan", "pretrain", "model=llama_tiny", "budget.global_batch=4", "plan=json"]) == 0
     figures = json.loads(capsys.readouterr().out)
     assert figures["parameters"] > 1e5 and figures["tokens"] > 0 and "data.max_length" in figures["assumed"]
-    assert main.experiment(["plan=true", "model=llama_tiny", "price=cpu", "limit.minutes=0.001"]) == 2
+    assert main.main(["train", "plan=true", "model=llama_tiny", "price=cpu", "limit.minutes=0.001"]) == 2
     shown = capsys.readouterr()
     assert "weights" in shown.out and "EUR" in shown.out and "limit.minutes is 0.001" in shown.err
-    assert main.run(["plan", "pretrain", "model.hiden_size=3"]) == 2 and "did you mean hidden_size?" in capsys.readouterr().err
-    assert main.run(["plan", "curate"]) == 2 and "does not train" in capsys.readouterr().err
-    assert main.run(["plan"]) == 2 and main.experiment(["plan=maybe"]) == 2
+    assert main.main(["plan", "pretrain", "model.hiden_size=3"]) == 2 and "did you mean hidden_size?" in capsys.readouterr().err
+    assert main.main(["plan", "curate"]) == 2 and "does not train" in capsys.readouterr().err
+    assert main.main(["plan"]) == 2 and main.main(["train", "plan=maybe"]) == 2
     assert sorted(path.relative_to(project) for path in project.rglob("*") if ".cache" not in path.parts) == before
 
 

@@ -17,7 +17,7 @@ from trained import fit, make_model, state, with_adapter
 
 import fmcycle.optimizer.muon
 from fmcycle.artifact import atomic
-from fmcycle.cli import main as cli
+from fmcycle.cli.outcome import told
 from fmcycle.objective.sft import SFT
 from fmcycle.optimizer.muon import muon
 
@@ -114,8 +114,9 @@ def main() -> None:
         child = os.fork()
         if child == 0:
             sys.stdout = open(os.devnull, "w")  # noqa: SIM115
-            code = cli.guarded(lambda: train(**settings))  # noqa: B023
-            os._exit(code)
+            with told() as end:
+                train(**settings)
+            os._exit(end.code)
         print(child, flush=True)
         if delay:
             time.sleep(delay)

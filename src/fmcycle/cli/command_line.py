@@ -1,15 +1,12 @@
 """From the words of a command line to flags and overrides; a flag that is not listed here is refused, so that Hydra never guesses it."""
 
+from fmcycle.cli import verbs
 from fmcycle.config import groups, selection
 from fmcycle.errors import ConfigError, suggest
 
-VALUES = {
-    "--cfg": ("job", "hydra", "all"),
-    "--info": ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath"),
-    "--package": (),
-}
-SHORT = {"-c": "--cfg", "-i": "--info", "-p": "--package", "-h": "--help", "-m": "--multirun"}
-FLAGS = ("--help", "--hydra-help", "--version", "--resolve", "--multirun", *VALUES)
+VALUES = {names[-1]: settings.get("choices", ()) for names, settings in verbs.FLAGS.items() if "action" not in settings}
+SHORT = {names[0]: names[-1] for names in verbs.FLAGS if len(names) > 1}
+FLAGS = ("--help", "--version", *(names[-1] for names in verbs.FLAGS))
 CONFIGS = ("--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd", "--experimental-rerun")
 
 

@@ -1,15 +1,60 @@
-"""The verbs beside the stages: what each takes, its usage, and what it does."""
+"""The verbs of the command line: what each takes, its help, and the function behind it."""
 
 import argparse
 import importlib
+import re
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
-from fmcycle.cli import lineage as cli_lineage
-from fmcycle.config import groups, selection
-from fmcycle.errors import InputError
+from fmcycle.config import groups
+from fmcycle.errors import ConfigError, InputError, suggest
 
 PACKAGE = "artifacts/package"
+STAGES = {  # in the order of the lifecycle; any other stage says in the first lines of its yaml what it is
+    "collect": "Get the raw data, with a licence for every row.",
+    "curate": "Make the documents, instructions, preferences and prompts that models may read.",
+    "processor": "Train the tokenizer, or take the one that comes with a model.",
+    "tokens": "Encode the documents into token shards.",
+    "pretrain": "Train a new model on the token shards.",
+    "finetune": "Train a model on instructions, or for a task.",
+    "align": "Train a model on preferences.",
+    "select": "Try a few settings, and confirm the best model on fresh rows.",
+    "compress": "Make the model smaller; by default it stays as it is.",
+    "evaluate": "Measure a model on held-out rows, with samples and a report.",
+    "package": "Make a package of a model that passes its gate.",
+    "monitor": "Say what a window of traffic shows of drift, quality and cost.",
+}
+GROUPS = {
+    "stages": "run one stage of the lifecycle by hand; what it reads and is not there is made first",
+    "runs and data": "what a run would cost, what was made of what, and what differs",
+    "serving": "which package is served, and what people said of its answers",
+}
+FLAGS: dict[tuple[str, ...], dict[str, Any]] = {  # of every stage
+    ("-m", "--multirun"): {"action": "store_true", "help": "a sweep: one job for every combination of key=a,b"},
+    ("-c", "--cfg"): {"choices": ("job", "hydra", "all"), "help": "show the config, and run nothing"},
+    ("-p", "--package"): {"metavar": "KEY", "help": "of --cfg: this part of the config alone"},
+    ("--resolve",): {"action": "store_true", "help": "of --cfg: with its interpolations resolved"},
+    ("-i", "--info"): {
+        "choices": ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath"),
+        "metavar": "WHAT",
+        "help": "what Hydra says of all, config, defaults, defaults-tree, plugins or searchpath",
+    },
+    ("--hydra-help",): {"action": "store_true", "help": "Hydra's own help"},
+}
+OVERVIEW = """usage: fmcycle VERB [argument ...]
+
+fmcycle: from raw documents to a served, watched, improving foundation model.
+{groups}
+
+`fmcycle VERB --help` says what a verb takes; `fmcycle --version` which fmcycle this is.
+
+  python train.py model=llama_small strategy=lora      one experiment
+  dvc repro                                            the whole lifecycle; only what is stale runs
+  bentoml serve                                        the deployed model, with its feedback hook
+
+exit codes: 0 done, 1 failed, 2 refused before any work, 3 a gate said no, 75 interrupted and resumable"""
 
 
 class Parser(argparse.ArgumentParser):
@@ -19,48 +64,72 @@ class Parser(argparse.ArgumentParser):
         raise InputError(f"{self.format_usage().strip()}\n{self.prog}: {message}")
 
 
-def parser() -> tuple[Parser, dict[str, Parser]]:
-    """(the whole command line, {verb: its own part})."""
-    whole = Parser(prog="fmcycle", allow_abbrev=False)
-    verbs = whole.add_subparsers(dest="verb", metavar="VERB", required=True)
+def parsers() -> dict[str, Parser]:
+    """{verb: what it takes}; each has the defaults `call`, its function in cli/, and `group`, None if it is for no person to call."""
     found: dict[str, Parser] = {}
 
-    def add(name: str, about: str) -> Parser:
-        found[name] = verbs.add_parser(name, description=about, allow_abbrev=False)
+    def add(group: str | None, name: str, call: str, about: str) -> Parser:
+        prog = "python train.py" if name == "train" else f"fmcycle {name}"
+        found[name] = Parser(prog=prog, description=about, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter)
+        found[name].set_defaults(call=call, group=group)
         return found[name]
 
-    compose = add("compose", "Resolve params.yaml's selection into artifacts/config.yaml, one section a stage.")
-    compose.add_argument("settings", nargs="*", metavar="selection=FILE|out=FILE", type=setting("selection", "out"))
-    plan = add("plan", "What a training run would cost, and whether it fits; nothing is made.")
+    known = groups.stages()
+    for stage in [*filter(known.__contains__, STAGES), *(name for name in known if name not in STAGES)]:
+        _stage(add("stages", stage, "experiment.run", STAGES.get(stage) or _first_words(stage)))
+    _stage(add(None, "train", "experiment.run", "One experiment: a training stage, finetune unless stage=NAME says another."))
+    plan = add("runs and data", "plan", "experiment.run", "What a training run would cost, and whether it fits; nothing is made.")
     plan.add_argument("stage", metavar="STAGE", help="pretrain, finetune, align or another stage that trains")
     plan.add_argument("overrides", nargs=argparse.REMAINDER, metavar="override", help="as for the stage itself; plan=json for programs")
-    lineage = add("lineage", "The tree of inputs behind an artifact: who was made from what.")
+    lineage = add("runs and data", "lineage", "verbs.lineage", "The tree of inputs behind an artifact: who was made from what.")
     lineage.add_argument("path", nargs="?", default=PACKAGE, metavar="PATH", help=f"an artifact; default {PACKAGE}")
-    runs = add("runs", "Every run and its state; of two, what differs in config, data, code and result.")
+    runs = add("runs and data", "runs", "runs.main", "Every run and its state; of two, what differs in config, data, code and result.")
     runs.add_argument("runs", nargs="*", metavar="RUN", help="none: a table of all; two: what differs; a folder or an identity")
-    models = add("models", "Every model of conf/model: family, size, licence, memory, what it was seen to reach.")
+    models = add("runs and data", "models", "models.main", "Every model of conf/model: family, size, licence, memory, what it reached.")
     models.add_argument("form", nargs="?", choices=["json"], help="one line a model, for programs")
-    trace = add("trace", "A document's way into the models; what a rule removed; what differs between two versions of the data.")
+    about = "A document's way into the models; what a rule removed; what differs between two versions of the data."
+    trace = add("runs and data", "trace", "trace.main", about)
     trace.usage = "fmcycle trace [-h] [curate=FOLDER] doc ID | rule NAME | diff A B"
     trace.add_argument("words", nargs="+", metavar="WORD", help="curate=FOLDER names another curation than artifacts/curate")
-    forget = add("forget", "Everything that holds a source or a match; nothing is changed without --apply.")
+    about = "Everything that holds a source or a match; nothing is changed without --apply."
+    forget = add("runs and data", "forget", "forget.main", about)
     what = forget.add_mutually_exclusive_group(required=True)
     what.add_argument("--source", metavar="NAME", help="a whole source")
     what.add_argument("--match", metavar="TEXT", help="rows with this text, whatever its case")
     what.add_argument("--regex", metavar="PATTERN", help="rows that match")
     forget.add_argument("--apply", action="store_true", help="take it out of sources/ and data/")
+    compose = add("runs and data", "compose", "verbs.compose", "Resolve params.yaml's selection into artifacts/config.yaml for DVC.")
+    compose.add_argument("settings", nargs="*", metavar="selection=FILE|out=FILE", type=setting("selection", "out"))
     for name, about in (
         ("gate", "Exit 3, with the reason, if a package failed its gate."),
         ("deploy", "Put a passing package in the place of the served one."),
     ):
-        add(name, about).add_argument("package", nargs="?", default=PACKAGE, metavar="PACKAGE", help=f"default {PACKAGE}")
-    add("feedback", "Write the feedback store's news into feedback/snapshots.").add_argument("action", choices=["export"])
-    rank = add("rank", "One further process of a training run; the first process starts it, nobody else.")
+        package = add("serving", name, f"verbs.{name}", about)
+        package.add_argument("package", nargs="?", default=PACKAGE, metavar="PACKAGE", help=f"default {PACKAGE}")
+    feedback = add("serving", "feedback", "verbs.feedback", "Write the feedback store's news into feedback/snapshots.")
+    feedback.add_argument("action", choices=["export"])
+    rank = add(None, "rank", "experiment.follow_file", "One further process of a training run; the first process starts it, nobody else.")
     rank.add_argument("file", metavar="FILE", help="the config that the first process wrote")
-    return whole, found
+    return found
 
 
-def setting(*names: str):
+def _stage(parser: Parser) -> None:
+    """The arguments of every stage."""
+    about = "group=option or key=value; +key=value adds one, ~key leaves one out; selection=FILE is a file like params.yaml"
+    parser.add_argument("overrides", nargs="*", metavar="override", help=about)
+    for names, settings in FLAGS.items():
+        parser.add_argument(*names, **settings)
+
+
+def _first_words(stage: str) -> str:
+    """What the yaml of a stage says of it in its first comment."""
+    lines = (groups.conf_dir() / f"stage/{stage}.yaml").read_text().splitlines()
+    comment = next((line for line in lines if line.startswith("# ") and not line.startswith("# @")), "")
+    words = re.split(r"[.:] ", comment.removeprefix("# "))[0].rstrip(".")
+    return f"{words[:1].upper()}{words[1:]}." if words else ""
+
+
+def setting(*names: str) -> Callable:
     """The type of an argument `NAME=VALUE` of one of these names."""
 
     def read(text: str) -> tuple[str, str]:
@@ -72,67 +141,104 @@ def setting(*names: str):
     return read
 
 
-def names() -> list[str]:
-    """Every verb."""
-    return list(parser()[1])
+def parser(verb: str) -> Parser:
+    """What a verb takes. Raises ConfigError with the nearest one if there is no such verb."""
+    found = parsers()
+    if verb not in found:
+        raise ConfigError([f"{verb}: no such stage or verb{suggest(verb, [name for name in found if found[name].get_default('group')])}"])
+    return found[verb]
 
 
 def parse(verb: str, arguments: list[str]) -> argparse.Namespace:
     """What a verb's arguments say. Raises InputError with the usage for any other."""
-    return parser()[1][verb].parse_args(arguments)
+    return parser(verb).parse_args(arguments)
 
 
-def usage(verb: str) -> str:
-    """The help of one verb."""
-    return parser()[1][verb].format_help()
+def call(verb: str) -> Callable[[list[str]], int | None]:
+    """The function of a verb: (arguments) -> exit code, None for 0."""
+    module, _, name = parser(verb).get_default("call").partition(".")
+    function = getattr(importlib.import_module(f"fmcycle.cli.{module}"), name)
+    return partial(function, verb) if name == "run" else function
 
 
-def run(verb: str, arguments: list[str]) -> int:
-    """Do what a verb says; returns the exit code."""
-    if verb in ("runs", "models", "trace", "forget"):
-        return importlib.import_module(f"fmcycle.cli.{verb}").main(arguments)
-    given = parse(verb, arguments)
-    if verb == "compose":
-        return compose(dict(given.settings))
-    if verb == "lineage":
-        there(given.path)
-        cli_lineage.show(given.path)
-    elif verb == "gate":
-        from fmcycle.serving.deploy import gate
+def usage(verb: str, arguments: list[str] | None = None) -> str:
+    """The help of one verb; of a stage with its groups and options."""
+    own = parser(verb)
+    if own.get_default("call") == "experiment.run" and verb != "plan":
+        from fmcycle.cli import view
 
-        gate(given.package)
-        print(f"{given.package}: passed its gate; `bentoml serve` serves it")
-    elif verb == "deploy":
-        from fmcycle.serving.deploy import deploy
-
-        print(deploy(given.package))
-    elif verb == "feedback":
-        from fmcycle.serving.export import export
-
-        print(export())
-    return 0
+        named = [text.partition("=")[2] for text in arguments or () if text.startswith("stage=")]
+        own.epilog = view.groups(verb if verb != "train" else named[-1] if named else None, own.prog)
+    return own.format_help()
 
 
-def there(path: str) -> None:
-    """Raise InputError for a path that leads nowhere, with the nearest that is there."""
-    from pathlib import Path
+def overview() -> str:
+    """The help of the whole: every verb in its group, one sentence each."""
+    found, lines = parsers(), []
+    for group, about in GROUPS.items():
+        lines += ["", f"{group}: {about}"]
+        lines += [f"  {name:<20} {each.description}" for name, each in found.items() if each.get_default("group") == group]
+    return OVERVIEW.format(groups="\n".join(lines))
 
+
+def version() -> str:
+    """The version of fmcycle, of its sources if it is not installed."""
+    from importlib import metadata
+
+    try:
+        return metadata.version("fmcycle")
+    except metadata.PackageNotFoundError:
+        import tomllib
+
+        return tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())["project"]["version"]
+
+
+def lineage(arguments: list[str]) -> None:
+    """The tree of inputs behind an artifact."""
+    from fmcycle.cli import lineage as tree
     from fmcycle.config.paths import nearest, repair
 
+    path = parse("lineage", arguments).path
     if not Path(path).exists():
         near = nearest(path)
         raise InputError(f"{path} is not there; {f'did you mean {near}?' if near else repair(Path(path))}")
+    tree.show(path)
 
 
-def compose(settings: dict[str, str]) -> int:
+def gate(arguments: list[str]) -> None:
+    """Raises GateError if the package failed its gate."""
+    from fmcycle.serving import deploy
+
+    package = parse("gate", arguments).package
+    deploy.gate(package)
+    print(f"{package}: passed its gate; `bentoml serve` serves it")
+
+
+def deploy(arguments: list[str]) -> None:
+    """Put a package in the place of the served one."""
+    from fmcycle.serving import deploy as deployment
+
+    print(deployment.deploy(parse("deploy", arguments).package))
+
+
+def feedback(arguments: list[str]) -> None:
+    """Export what is new in the feedback store."""
+    from fmcycle.serving.export import export
+
+    parse("feedback", arguments)
+    print(export())
+
+
+def compose(arguments: list[str]) -> None:
     """params.yaml's selection, resolved, into one file."""
     import yaml
 
     from fmcycle.artifact import atomic
+    from fmcycle.config import selection
     from fmcycle.runner import outs
 
+    settings: dict[str, Any] = dict(parse("compose", arguments).settings)
     out = settings.get("out", "artifacts/config.yaml")
     outs.claim_config(Path(out))
     atomic.write_text(out, yaml.safe_dump(selection.pipeline(settings.get("selection", "params.yaml")), sort_keys=True, width=120))
     print(f"{out}: {len(groups.stages())} stages")
-    return 0

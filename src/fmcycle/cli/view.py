@@ -69,7 +69,7 @@ the rows that the run reads, and nothing else; a column that the rows bring with
 
 def groups(stage: str | None, command: str) -> str:
     """The help of one stage, or of all: its groups with their options, the default marked."""
-    lines = [f"usage: {command} [group=option ...] [key=value ...] [-m] [--cfg job] [plan=true]", ""]
+    lines: list[str] = []
     if stage is None:
         lines += ["Groups and options of every stage; `fmcycle STAGE --help` shows one stage's.", ""]
         chosen: dict[str, list[str]] = {name: [] for name in group.names()}
@@ -83,6 +83,8 @@ def groups(stage: str | None, command: str) -> str:
         "",
         f"Lists are written evaluation=[a,b]. Every key that `{command} --cfg job` shows can be changed: key=value; +key=value adds one.",
     ]
+    if stage is None or str(group.content("stage", stage).get("_target_")).startswith("fmcycle.stage.train."):
+        lines.append("With plan=true the run is not made, and its cost is shown; plan=json is for programs.")
     return "\n".join([*lines, "docs/options.md says what each option is.", ""])
 
 

@@ -53,18 +53,7 @@ def perform(composed: Composed, needed_by: str | None = None) -> Path:
 
     needed_by: the stage that wants it as an input. Raises InputError where it must be made and base=require forbids that.
     """
-    if os.environ.get("DVC_STAGE"):
-        die_with_parent()
-    machine = build.build(composed.machine["trainer"]) if "trainer" in composed.machine else None
-    if machine:
-        machine.check(trains(composed.section))
-        if needed_by is None and (line := said(machine, composed.section, composed.written)):
-            print(line, flush=True)
-    if composed.out:
-        outs.apart(Path(composed.out), {name: Path(path) for name, path in composed.inputs.items() if path and is_path(path)})
-        outs.claim(Path(composed.out), composed.stage)
-    if needed_by is None and (problems := wrong_paths(composed)):
-        raise ConfigError(problems)
+    machine = _begun(composed, needed_by)
     composed = curated(composed, perform)
     _permitted(composed)
     inputs = settle_inputs(composed, perform)
@@ -87,7 +76,10 @@ def perform(composed: Composed, needed_by: str | None = None) -> Path:
     with atomic.lock(out), atomic.lock(runs), traced(composed, identity, code, given, out, runs) as done:
         started, clock = datetime.now(UTC), time.monotonic()
         print(f"{composed.stage} -> {out}, {threads.settle()}", flush=True)
-        metrics = _run(composed, inputs, out, runs)
+        config = _configured(composed, inputs, out, runs)
+        with rank.shared(runs / "config.yaml", config) if trains(config) else nullcontext():
+            stage = build.resolve(config.pop("_target_"))
+            metrics = stage(SimpleNamespace(**config))
         if metrics is not None:
             atomic.write_json(out / "metrics.json", metrics)
         seconds = round(time.monotonic() - clock, 1)
@@ -97,6 +89,23 @@ def perform(composed: Composed, needed_by: str | None = None) -> Path:
         done |= {"metrics": metrics or {}, "seconds": seconds}
         print(f"{composed.stage}: done in {seconds:.0f} s, {out}", flush=True)
     return out
+
+
+def _begun(composed: Composed, needed_by: str | None):
+    """The machine of the stage, None if it has none. Raises InputError if the machine, the out or a path is wrong."""
+    if os.environ.get("DVC_STAGE"):
+        die_with_parent()
+    machine = build.build(composed.machine["trainer"]) if "trainer" in composed.machine else None
+    if machine:
+        machine.check(trains(composed.section))
+        if needed_by is None and (line := said(machine, composed.section, composed.written)):
+            print(line, flush=True)
+    if composed.out:
+        outs.apart(Path(composed.out), {name: Path(path) for name, path in composed.inputs.items() if path and is_path(path)})
+        outs.claim(Path(composed.out), composed.stage)
+    if needed_by is None and (problems := wrong_paths(composed)):
+        raise ConfigError(problems)
+    return machine
 
 
 def _made_before(stage: str, identity: str, out: Path) -> Path | None:
@@ -159,15 +168,14 @@ def _quiet() -> None:
         warnings.filterwarnings("ignore", category=category, module=r"(transformers|lightning|torch)\.")
 
 
-def _run(composed: Composed, inputs: dict, out: Path, runs: Path):
+def _configured(composed: Composed, inputs: dict, out: Path, runs: Path) -> dict:
+    """The config that the stage runs with, also written into `runs`."""
     _quiet()
     runs.mkdir(parents=True, exist_ok=True)
     settled = {name: None if path is None else str(path) for name, path in inputs.items()}
     config = composed.config(inputs=settled, out=str(out), runs=str(runs))
     atomic.write_text(runs / "config.yaml", yaml.safe_dump(config, sort_keys=True, width=120))
-    with rank.shared(runs / "config.yaml", config) if trains(config) else nullcontext():
-        target = config.pop("_target_")
-        return build.resolve(target)(SimpleNamespace(**config))
+    return config
 
 
 def _same_as_pipeline(composed: Composed, out: Path) -> None:
