@@ -26,15 +26,14 @@ def run(verb: str, arguments: list[str]) -> int:
         given = verbs.parse("train", [*flags, *overrides])
         jobs = split(overrides) if given.multirun else [overrides]
         runs = form == "false" and not (given.cfg or given.info or given.hydra_help)
-        if not (given.hydra_help or given.info):
-            every(jobs, inputs.wrong_paths if runs else None)
+        composed = [] if given.hydra_help or given.info else every(jobs, inputs.wrong_paths if runs else None)
         if given.cfg == "job":
             print(view.config(jobs, given.package, given.resolve), end="")
         elif form != "false" and not given.cfg:
             end.code = planned(jobs, form)
         elif runs and not given.multirun:
             imports_for_children()
-            runner.perform(compose.compose(overrides))
+            runner.perform(composed[0])
         else:
             end.code = hand_over(flags, overrides, runs)
     return end.code
@@ -48,8 +47,8 @@ def stage_first(verb: str, arguments: list[str]) -> list[str]:
     return arguments if verb == "train" else [f"stage={verb}", *arguments]
 
 
-def every(jobs: list[list[str]], check) -> None:
-    """Compose every job, and check what was composed, before the first one runs. Raises ConfigError with the problems of all.
+def every(jobs: list[list[str]], check) -> list[compose.Composed]:
+    """Every job composed and checked, before the first one runs. Raises ConfigError with the problems of all.
 
     check: (Composed) -> problems, None for no further check.
     """
@@ -62,6 +61,7 @@ def every(jobs: list[list[str]], check) -> None:
             problems |= dict.fromkeys(error.problems)
     if problems := problems or dict.fromkeys(line for each in composed if check for line in check(each)):
         raise ConfigError(list(problems))
+    return composed
 
 
 def planned(jobs: list[list[str]], form: str) -> int:

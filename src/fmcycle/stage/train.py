@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from fmcycle.artifact import atomic
 from fmcycle.artifact import folder as artifact
@@ -17,9 +17,6 @@ from fmcycle.processor import store
 from fmcycle.ranges import Node
 from fmcycle.training import signals
 from fmcycle.training.recipe import Recipe, of_one_tokenizer
-
-if TYPE_CHECKING:
-    from fmcycle.cost.step_cost import Limit, Price
 
 NEEDS = (("model", "processor"),)
 WRITES = ("model", "adapter", "curve.json", "metrics.json")
@@ -136,7 +133,7 @@ def make_model(cfg, processor, classes: list[str], weights: bool):
     return with_parts(model, {name: cfg.inputs[name] for name in PARTS if cfg.inputs.get(name)})
 
 
-def bounds(cfg) -> tuple["Limit", "Price"]:
+def bounds(cfg) -> tuple[Any, Any]:
     """(the most that the run may take, what a device costs); a trial of select states neither."""
     from fmcycle.cost import step_cost
 
