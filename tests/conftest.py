@@ -1,7 +1,9 @@
 """Fixtures for the whole house: the repository's root, and an empty project with its conf/."""
 
 import hashlib
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -19,9 +21,24 @@ def root() -> Path:
     return ROOT
 
 
+@pytest.fixture(scope="session")
+def signatures(tmp_path_factory) -> Path:
+    """The cache that a first command leaves: what the repository's conf/ names of other libraries."""
+    from fmcycle.config import library
+
+    texts = [file.read_text() for file in (ROOT / "conf").rglob("*.yaml")]
+    for name in {name for text in texts for name in re.findall(r"_target_: ([\w.]+)", text)}:
+        library.parameters(name)
+    file = tmp_path_factory.mktemp("signatures") / library.cache().name
+    file.write_text(json.dumps(library._kept()))
+    return file
+
+
 @pytest.fixture
-def project(tmp_path, monkeypatch) -> Path:
-    """A working folder with the repository's conf/ and params.yaml, and nothing made yet."""
+def project(tmp_path, monkeypatch, signatures) -> Path:
+    """A working folder with the repository's conf/ and params.yaml, a cache of signatures, and nothing made yet."""
+    (tmp_path / ".cache").mkdir()
+    shutil.copy(signatures, tmp_path / ".cache/signatures.json")
     shutil.copytree(ROOT / "conf", tmp_path / "conf")
     for name in ("params.yaml", "pyproject.toml"):
         shutil.copy(ROOT / name, tmp_path / name)

@@ -25,6 +25,9 @@ CASES = {
     "inputs.instructions=": "inputs.instructions: must be a path, not ''",
     "inputs.instructions=7": "inputs.instructions: must be a path, not 7",
     "out=": "out: must be a path, not ''",
+    "limit=5": "limit=5: no such option in conf/limit; there is none",
+    "evaluation=[1]": "evaluation=1: no such option in conf/evaluation",
+    "budget=null": "budget=null: no such option in conf/budget",
 }
 
 

@@ -5,6 +5,7 @@ import inspect
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 
@@ -178,6 +179,7 @@ def test_a_damaged_cache_is_read_anew(cold, text):
 
 
 def test_the_first_command_says_what_it_reads_and_the_second_reads_nothing(project, root):
+    shutil.rmtree(project / ".cache")
     code = (
         "import sys; from fmcycle.config import compose; compose.compose(['model=llama_small', 'strategy=lora']);"
         "assert not {'torch', 'transformers', 'peft'} & set(sys.modules)"

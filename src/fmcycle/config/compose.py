@@ -85,7 +85,7 @@ def compose(overrides: list[str]) -> Composed:
         raise ConfigError(doubled)
     try:
         cfg = _hydra_compose(overrides)
-    except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
+    except (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError, TypeError) as error:  # limit=5, evaluation=[1]
         from fmcycle.config.explain import explain
 
         wrong = hydra_keys.asked(overrides)

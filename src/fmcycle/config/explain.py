@@ -67,7 +67,7 @@ def _group_problem(item, right, stage: str, hydra_compose) -> str | None:
     name, chosen = item.key_or_group, item.value()
     if name == group.START:
         return f"{item.input_line}: conf/start is what a model brings; choose the model: model={chosen}"
-    wanted = chosen if isinstance(chosen, list) else [chosen] if isinstance(chosen, str) else []
+    wanted = chosen if isinstance(chosen, list) else ["null" if chosen is None else str(chosen)]
     known = group.options(name)
     if known and (wrong := [option for option in wanted if str(option) not in known]):
         place = f"{name}@{item.package}" if item.package else name
