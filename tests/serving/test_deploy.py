@@ -112,7 +112,10 @@ def test_what_differs_from_what_was_evaluated_is_refused_even_with_fresh_manifes
         deploy.current(tmp_path)
 
 
-@pytest.mark.parametrize("target", ["os.system", "fmcycle.artifact.atomic.write_bytes", "fmcycle.stage.package.run"])
+@pytest.mark.parametrize(
+    "target",
+    ["os.system", "fmcycle.artifact.atomic.write_bytes", "fmcycle.stage.package.run", "transformers.LlamaForCausalLM", "peft.LoraConfig"],
+)
 def test_a_package_may_name_engines_guardrails_and_retrievers_only(package, tmp_path, target):
     with pytest.raises(InputError, match=target):
         deploy.deploy(package(tmp_path, engine=ENGINE | {"inner": [{"_target_": target}]}), tmp_path)
