@@ -88,12 +88,12 @@ class Unbound(SFT):
 
 @pytest.fixture
 def own(project, monkeypatch):
-    """A project whose package `mine` has objectives."""
-    (project / "mine").mkdir()
-    (project / "mine/__init__.py").write_text("")
-    (project / "mine/own.py").write_text(OWN)
+    """A project whose package `declaring` has objectives."""
+    (project / "declaring").mkdir()
+    (project / "declaring/__init__.py").write_text("")
+    (project / "declaring/own.py").write_text(OWN)
     monkeypatch.syspath_prepend(str(project))
-    monkeypatch.setattr(build, "user_packages", lambda: ("mine",))
+    monkeypatch.setattr(build, "user_packages", lambda: ("declaring",))
     return project
 
 
@@ -123,22 +123,22 @@ def kept() -> list[np.ndarray]:
 
 
 def test_nothing_is_computed_for_an_objective_that_declares_nothing(material, own):
-    train.run(section(material, own / "plain", "mine.own.Plain"))
+    train.run(section(material, own / "plain", "declaring.own.Plain"))
     assert not kept()
 
 
 def test_the_columns_of_a_users_objective_are_computed_and_read(material, own):
-    train.run(section(material, own / "own", "mine.own.Own"))
+    train.run(section(material, own / "own", "declaring.own.Own"))
     assert len(kept()) == 4  # two columns, for training and for validation
     first = json.loads((own / "own/runs/loss.jsonl").read_text().splitlines()[0])
     assert first["away"] == pytest.approx(0, abs=1e-3) and first["wrong"] == 0  # the policy is the reference yet
 
 
 def test_an_heir_has_the_columns_of_its_base_and_what_computes_otherwise_is_kept_apart(material, own):
-    train.run(section(material, own / "heir", "mine.own.Heir"))
+    train.run(section(material, own / "heir", "declaring.own.Heir"))
     first = json.loads((own / "heir/runs/loss.jsonl").read_text().splitlines()[0])
     assert first["loss"] == pytest.approx(math.log(2), abs=1e-4) and len(kept()) == 2
-    train.run(section(material, own / "other", "mine.own.Other"))
+    train.run(section(material, own / "other", "declaring.own.Other"))
     assert len(kept()) == 4 and sum(not values.any() for values in kept()) == 2
 
 
@@ -158,34 +158,34 @@ def test_an_objective_that_reads_a_column_that_is_not_there_is_refused_in_a_sent
 
 
 WRONG = {
-    "Lacking": "mine.own.Lacking needs the column score, which nothing computes: give the class a static method score(model, batch)",
-    "Unbound": "mine.own.Unbound needs the column score, which nothing computes: give the class a static method score(model, batch)",
-    "Word": "columns of mine.own.Word must be a tuple of names, as (\"reference_margin\",), not 'score'",
+    "Lacking": "declaring.own.Lacking needs the column score, which nothing computes: give the class a static method score(model, batch)",
+    "Unbound": "declaring.own.Unbound needs the column score, which nothing computes: give the class a static method score(model, batch)",
+    "Word": "columns of declaring.own.Word must be a tuple of names, as (\"reference_margin\",), not 'score'",
 }
 
 
 @pytest.mark.parametrize("name", WRONG)
 def test_a_column_that_nothing_can_give_is_refused_before_any_work(own, name):
-    (own / "conf/objective/mine.yaml").write_text(f"_target_: mine.own.{name}\n")
+    (own / "conf/objective/mine.yaml").write_text(f"_target_: declaring.own.{name}\n")
     before, begin = sorted(own.rglob("*")), time.monotonic()
     with pytest.raises(ConfigError) as error:
         compose.compose(["stage=finetune", "objective=mine"])
     assert time.monotonic() - begin < 20 and sorted(own.rglob("*")) == before
     assert any(line.startswith(f"objective: {WRONG[name]}") for line in error.value.problems), error.value.problems
     with pytest.raises(InputError, match=r"objective: .*score"):
-        columns.declared(build.build({"_target_": f"mine.own.{name}"}))
+        columns.declared(build.build({"_target_": f"declaring.own.{name}"}))
 
 
 def test_a_candidate_of_a_search_is_looked_at_too(own):
-    (own / "conf/objective/mine.yaml").write_text("_target_: mine.own.Lacking\n")
-    with pytest.raises(ConfigError, match=r"candidates\.tune_on\.objective: mine\.own\.Lacking needs the column score"):
+    (own / "conf/objective/mine.yaml").write_text("_target_: declaring.own.Lacking\n")
+    with pytest.raises(ConfigError, match=r"candidates\.tune_on\.objective: declaring\.own\.Lacking needs the column score"):
         compose.compose(["stage=select", "objective@candidates.tune_on.objective=mine"])
 
 
 def test_what_only_the_built_objective_says_is_refused_before_the_data_is_read(material, own):
-    (own / "conf/objective/mine.yaml").write_text("_target_: mine.own.Late\n")
+    (own / "conf/objective/mine.yaml").write_text("_target_: declaring.own.Late\n")
     compose.compose(["stage=finetune", "objective=mine"])
-    cfg = section(material, own / "late", "mine.own.Late", path="not-there.parquet")
+    cfg = section(material, own / "late", "declaring.own.Late", path="not-there.parquet")
     with pytest.raises(InputError, match="objective: Late needs the column score"):
         train.run(cfg)
 
@@ -196,7 +196,13 @@ def test_columns_need_a_model_to_compute_them(project):
 
 
 def test_what_the_source_says_is_what_the_class_says(own):
-    for target in ("fmcycle.objective.dpo.DPO", "mine.own.Own", "mine.own.Heir", "mine.own.Other", "fmcycle.objective.sft.SFT"):
+    for target in (
+        "fmcycle.objective.dpo.DPO",
+        "declaring.own.Own",
+        "declaring.own.Heir",
+        "declaring.own.Other",
+        "fmcycle.objective.sft.SFT",
+    ):
         config = {"objective": {"_target_": target}, "inputs": {"model": None}}
         names = tuple(columns.declared(build.build({"_target_": target})))
         said = columns.problem(config)
