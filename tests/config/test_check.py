@@ -39,7 +39,7 @@ def test_every_key_mistyped_by_one_letter_is_refused_with_the_nearest_name(proje
         (problem,) = problems("stage=finetune", f"{mutated(key)}=1")
         assert problem.startswith(f"{mutated(key)}: no such key in conf/"), problem
         assert f"did you mean {key.rpartition('.')[2]}?" in problem, problem
-        assert time.process_time() - start < 2
+        assert time.process_time() - start < 5  # half a second is usual; a busy machine takes more
 
 
 def test_all_wrong_names_come_at_once(project):
