@@ -196,8 +196,8 @@ def test_the_declaration_of_human_rights_stays_in_nearly_every_language():
     if not file.is_file():
         pytest.skip("no shared data")
     rows = [json.loads(line) for line in gzip.decompress(file.read_bytes()).splitlines()]
-    frame = normalize(pl.DataFrame({"id": [row["id"] for row in rows], "text": [row["text"] for row in rows]}))
-    frame = frame.with_columns(language=pl.lit("xx")).filter(pl.col("text").str.len_bytes() > 2000)  # some have the title only
+    frame = pl.DataFrame({"id": [row["id"] for row in rows], "text": [row["text"] for row in rows], "type": ["text"] * len(rows)})
+    frame = normalize(frame).with_columns(language=pl.lit("xx")).filter(pl.col("text").str.len_bytes() > 2000)  # some have the title only
     assert frame.height > 370
     dropped = {
         step.__name__: set(step(frame).filter(pl.col("reason").is_not_null())["id"]) for step in (gopher, gopher_repetition, c4, fineweb)
