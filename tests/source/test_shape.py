@@ -166,9 +166,15 @@ def test_what_would_change_a_row_is_told_by_its_name(tmp_path, row, named):
 
 
 def test_harmless_columns_are_counted_and_their_rows_stay(tmp_path):
-    reading = of(tmp_path, [{"prompt": Q, "completion": A, "url": "x", "score": 3}, {"text": "A text.", "url": "y", "id": {"a": 1}}])
-    assert dict(reading.unread) == {"url": 2, "score": 1, "id (dict)": 1} and reading.quarantine == []
+    text = {"text": "A text.", "url": "y", "content": "z", "id": {"a": 1}}
+    reading = of(tmp_path, [{"prompt": Q, "completion": A, "url": "x", "score": 3}, text])
+    assert dict(reading.unread) == {"url": 2, "score": 1, "content": 1, "id (dict)": 1} and reading.quarantine == []
     assert reading.table("documents")["id"].to_list() == ["rows.jsonl#2"]
+
+
+def test_a_caption_in_content_is_read_beside_a_column_in_another_case(tmp_path):
+    pl.DataFrame({"content": ["A kiln."], "Media": [b"png"]}).write_parquet(tmp_path / "rows.parquet")
+    assert read(tmp_path).table("examples")["text"].to_list() == ["A kiln."]
 
 
 def test_the_refusal_shows_the_columns_and_a_map_that_repairs_it(tmp_path):

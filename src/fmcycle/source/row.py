@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from fmcycle.source import shape
+from fmcycle.source import given_split, shape
 from fmcycle.source.readable import HALF, encodable, plain, readable
 from fmcycle.tables.schema import DEFAULT, ORIGINS, READ
 
@@ -100,20 +100,13 @@ def shaped(records: list[Record], sorted_in: dict[str, list[Record]], read: Read
 def take_frame(frame: pl.DataFrame, file: str, origin: Origin) -> Read:
     """`take` for documents that are columns already: strings, `place` and `line`."""
     plan = shape.plan(tuple(name for name in frame.columns if name not in ("place", "line")), origin.map)
-    names, unread = dict(plan.names), [*plan.unread]
-    for column, name in plan.names.items():
-        if name == "content":
-            if "text" in plan.names.values():
-                unread.append(names.pop(column) and column)
-            else:
-                names[column] = "text"
-    frame = frame.select("place", "line", *(pl.col(column).alias(name) for column, name in names.items()))
+    frame = frame.select("place", "line", *(pl.col(column).alias(name) for column, name in plan.names.items()))
     missing = [pl.lit(None, dtype).alias(name) for name, dtype in READ["documents"].items() if name not in frame.columns]
     fair, refused = readable_rows(frame.with_columns(missing))
     fair, astray = placed(fair, origin.split is not None)
     quarantine = [{"file": file, "line": line, "reason": reason} for line, reason in [*refused, *astray]]
     tables = {"documents": filled("documents", fair, file, origin)} if fair.height else {}
-    return Read(tables, quarantine, frame.height, Counter({"documents": frame.height}), Counter(dict.fromkeys(unread, frame.height)))
+    return Read(tables, quarantine, frame.height, Counter({"documents": frame.height}), Counter(dict.fromkeys(plan.unread, frame.height)))
 
 
 def table(
@@ -143,7 +136,7 @@ def placed(frame: pl.DataFrame, asked: bool) -> tuple[pl.DataFrame, list[tuple]]
     if frame["split"].null_count() == frame.height:
         return frame, []
     words = frame["split"].drop_nulls().unique()
-    meant = pl.Series([shape.place_of(word) for word in words], dtype=pl.String)
+    meant = pl.Series([given_split.place_of(word) for word in words], dtype=pl.String)
     frame = frame.with_columns(
         split=pl.col("split").replace_strict(words, meant, default=None, return_dtype=pl.String), word=pl.col("split")
     )
@@ -164,20 +157,11 @@ def columns(kind: str, records: list[Record]) -> pl.DataFrame:
         "line": pl.Series([record[1] for record in records], dtype=pl.Int64),
     }
     for name, dtype in READ[kind].items():
-        if name == "text" and "content" in known:
-            values = [text_of(row) for row in rows]
-        elif name in known:
-            values = [row.get(name) for row in rows]
+        if name in known:
+            made[name] = pl.Series([row.get(name) for row in rows], dtype=dtype, strict=True)
         else:
             made[name] = pl.repeat(None, len(rows), dtype=dtype, eager=True)
-            continue
-        made[name] = pl.Series(values, dtype=dtype, strict=True)
     return pl.DataFrame(made)
-
-
-def text_of(row: dict):
-    """A document's text, under either name."""
-    return row["text"] if "text" in row else row.get("content")
 
 
 def readable_rows(frame: pl.DataFrame, printable: bool = False) -> tuple[pl.DataFrame, list[tuple]]:
@@ -232,7 +216,7 @@ def checked(kind: str, row: dict, unread: Counter[str]) -> tuple[str | None, dic
     """(why `row` is none of this table, or None; its known columns, other scalars as strings). A column of an odd type is left out."""
     clean: dict = {}
     for name in READ[kind]:
-        value = text_of(row) if name == "text" else row.get(name)
+        value = row.get(name)
         if name == "text":
             wanted = not (kind == "examples" and not value)  # a picture without a caption is unlabelled, not wrong
             problem, value = readable(value) if wanted else (None, "")

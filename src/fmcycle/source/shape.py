@@ -8,7 +8,7 @@ from typing import NamedTuple
 from fmcycle.errors import InputError
 from fmcycle.source.choice import digest
 from fmcycle.source.given_split import place_of
-from fmcycle.source.turn import EMPTY, given, parsed, tools, turns
+from fmcycle.source.turn import EMPTY, THOUGHTS, given, parsed, tools, turns
 from fmcycle.tables.schema import READ
 
 Map = tuple[tuple[str, str], ...]  # ours, the column that it stands in
@@ -18,16 +18,15 @@ TOOLS = ("tools", "functions")
 ASKED = ("instruction", "prompt", "question", "query", "problem", "inputs", "user", "human")
 BESIDE = ("input", "context", "passage")  # what a question is about; `input` alone is one
 ANSWERED = ("completion", "output", "response", "answer", "answers", "solution", "target", "targets", "assistant", "gpt", "reply")
-THOUGHT = ("reasoning", "reasoning_content", "thinking")
 CALLED = ("tool_calls", "function_call")
 PLACES = ("split", "subset", "set", "fold")  # the others only if they name one
 MORE = ("history", "images", "image", "audio", "audios", "video", "videos", "choices", "options", "text", "content", "weight", "mask")
-MEANT = {*TALKS, *SYSTEM, *TOOLS, *ASKED, *BESIDE, *ANSWERED, *THOUGHT, *CALLED, *MORE, "chosen", "rejected", "train_on_inputs"}
+MEANT = {*TALKS, *SYSTEM, *TOOLS, *ASKED, *BESIDE, *ANSWERED, *THOUGHTS, *CALLED, *MORE, "chosen", "rejected", "train_on_inputs"}
 ALIAS = {
     "license": "licence", "licenses": "licence", "licences": "licence", "preferred_output": "chosen", "non_preferred_output": "rejected",
     "partition": "split", "data_split": "split", "dataset_split": "split",
 }  # fmt: skip
-NAMES = {*MEANT, *PLACES, *ALIAS, *ALIAS.values(), "label", "kind", "media"}.union(*READ.values())
+NAMES = {*MEANT, *PLACES, *ALIAS, *ALIAS.values()}.union(*READ.values())
 DIGEST = re.compile("[0-9a-f]{16,64}")
 WANTED = {"true": True, "1": True, "false": False, "0": False}
 HH = re.compile(r"\n\n(Human|Assistant): ?")
@@ -61,7 +60,9 @@ def plan(columns: tuple[str, ...], chosen: Map = ()) -> Plan:
             names[column] = name
     table = table_of(names.values())
     if table in READ:
-        names = {column: name for column, name in names.items() if name in READ[table] or (name == "content" and table == "documents")}
+        if "text" not in names.values():  # content is another word for it
+            names = {column: "text" if name == "content" else name for column, name in names.items()}
+        names = {column: name for column, name in names.items() if name in READ[table]}
     return Plan(table, names, tuple(column for column in columns if column not in names))
 
 
@@ -217,9 +218,9 @@ def answered(said: dict, used: set[str], unread: set[str]) -> tuple[str, str, di
         value = value[0]
     if not isinstance(value, list):
         value = said[name] if not isinstance(value, str | int | float) else str(value)
-        message = {"role": "assistant", "content": value}
-        value = [message | {other: said[other] for other in (*THOUGHT, *CALLED) if other in said}]
-        used |= {other for other in (*THOUGHT, *CALLED) if other in said}
+        beside = {other: said[other] for other in (*THOUGHTS, *CALLED) if other in said}
+        used |= {*beside}
+        value = [{"role": "assistant", "content": value} | beside]
     messages = [*asked, *turns(value, name, unread)]
     shape = {"instruction": "Alpaca", "prompt": "prompt/completion", "question": "question/answer"}.get(key, f"{key}/{name}")
     return shape, "instructions", taught(messages, said, used)
@@ -232,9 +233,8 @@ def question(said: dict, used: set[str], unread: set[str]) -> tuple[list[dict], 
         return [], ""
     used.add(name)
     value = parsed(said[name])
-    if isinstance(value, dict) and "messages" in value:  # OpenAI's preferences
-        used |= {other for other in ("tools",) if other in value}
-        said |= {other: value[other] for other in ("tools",) if value.get(other) and other not in said}
+    if isinstance(value, dict) and "messages" in value and value.get("tools"):  # OpenAI's preferences
+        said.setdefault("tools", value["tools"])
     if isinstance(value, list | dict):  # messages of the prompt are not what is taught
         return [turn | {"counts": False} for turn in turns(value, name, unread)], name
     beside = next((other for other in BESIDE if other in said and other != name), None)

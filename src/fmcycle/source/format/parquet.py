@@ -118,13 +118,7 @@ def unpacked(file: pq.ParquetFile, number: int, names: list[str], size: int) -> 
 
 def plain(batch: pa.RecordBatch) -> bool:
     """Are these strings all over, in valid UTF-8?"""
-    if not all(map(is_text, batch.schema.types)):
-        return False
-    try:
-        batch.validate(full=True)
-    except pa.ArrowInvalid:
-        return False
-    return True
+    return all(map(is_text, batch.schema.types)) and valid(batch)
 
 
 def is_text(kind: pa.DataType) -> bool:
@@ -153,10 +147,10 @@ def listed(batch: pa.RecordBatch, place: int, unread: tuple[str, ...]) -> list[R
     return [(place + number, place + number + 1, row | more) for number, row in enumerate(rows)]
 
 
-def valid(array: pa.Array) -> bool:
+def valid(data: pa.RecordBatch | pa.Array) -> bool:
     """Is every string in it UTF-8?"""
     try:
-        array.validate(full=True)
+        data.validate(full=True)
     except pa.ArrowInvalid:
         return False
     return True
