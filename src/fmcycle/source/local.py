@@ -37,13 +37,14 @@ def local(
     if path is None or not Path(path).is_dir():
         raise InputError(f"source {folder.name}: no folder {path}; name the one of your own files with inputs.local=FOLDER")
     start = Path(path)
-    left = {file: why for file in files(start) if (why := trouble(file, start))}
+    inside = files(start)
+    left = {file: why for file in inside if (why := trouble(file, start))}
     for file, why in left.items():
         print(f"source {folder.name}: {escaped(str(file))} was left: {why}", flush=True)
     own = record_of(start, start)
     licence = own["licence"] if licence == "unknown" else licence
     origin = own["origin"] if origin == "unknown" else origin  # type: ignore[assignment]
-    keep(folder, [file.relative_to(start).as_posix() for file in files(start) if file not in left], lambda name: (start / name).open("rb"))
+    keep(folder, [file.relative_to(start).as_posix() for file in inside if file not in left], lambda name: (start / name).open("rb"))
     write_record(folder, licence, origin)
 
 

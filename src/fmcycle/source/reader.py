@@ -5,10 +5,9 @@ import stat
 import tarfile
 import zipfile
 import zlib
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, NamedTuple, cast
 
@@ -62,33 +61,14 @@ class Unit:
     first_line: int
     size: int  # of the file, and when it was changed last: another file by now is not read
     changed: int
-    source: str
-    licence: str
-    origin: str
+    origin: Origin
     names: tuple[str, ...] = ()  # the files of a folder of pictures
-    split: str | None = ""  # that its name gives its rows; None: nobody asks which split a row came with
-    map: shape.Map = ()
 
 
-@dataclass
-class Reading:
-    """Everything of a folder in memory: tables, what could not be read ({file, line, reason}), and how much both are."""
-
-    tables: dict[str, pl.DataFrame]
-    quarantine: list[dict] = field(default_factory=list)
-    read: int = 0
-    shapes: Counter[str] = field(default_factory=Counter)
-    unread: Counter[str] = field(default_factory=Counter)
-
-    def table(self, name: str) -> pl.DataFrame:
-        """The rows of one table in the order of the input, with their ids as they stand there: of two rows maybe the same."""
-        return self.tables[name].drop("row")
-
-
-def read(folder: str | Path) -> Reading:
+def read(folder: str | Path) -> Read:
     """Everything under `folder`. Missing ids are file and line, missing sources the folder, missing licences "unknown"."""
     found: dict[str, list[pl.DataFrame]] = {name: [pl.DataFrame(schema={**READ[name], "row": pl.UInt64})] for name in READ}
-    reading = Reading({})
+    reading = Read()
     for piece in frames(*units(folder)):
         for name, frame in piece.tables.items():
             found[name].append(frame)
@@ -119,14 +99,10 @@ def units(folder: str | Path, *, bytes: int = 64 << 20, map: shape.Map = (), spl
             records[parent] = record_of(parent, folder)
         record = records[parent]
         source = next(iter(parent.relative_to(folder).parts), folder.resolve().name)
+        place = places.get(name, "") if split else None
+        origin = Origin(source, record["licence"], record["origin"], index << 40, place, map)
         size, changed = state(path)
-        for begin, end, line in pieces(path, size, bytes):
-            rights = (source, record["licence"], record["origin"])
-            found.append(
-                Unit(
-                    str(folder), name, index, begin, end, line, size, changed, *rights, names, places.get(name, "") if split else None, map
-                )
-            )
+        found += [Unit(str(folder), name, index, *piece, size, changed, origin, names) for piece in pieces(path, size, bytes)]
     return found
 
 
@@ -205,16 +181,15 @@ def together(held: list[Whole]) -> Read:
 def parts(unit: Unit) -> Iterator[Read | Whole]:
     """The rows of a piece; what breaks off the reading is the last entry of the quarantine."""
     root = Path(unit.folder)
-    origin = Origin(unit.source, unit.licence, unit.origin, unit.index << 40, unit.split, unit.map)
     try:
         if unit.names:
             for name, records in media.records(list(unit.names), lambda name: opened(root, name)):
-                yield take(records, escaped(name), origin)
+                yield take(records, escaped(name), unit.origin)
             return
         if why := trouble(root / unit.file, root):
             raise ValueError(why)
         with Watched(root / unit.file, unit.size, unit.changed) as stream:
-            yield from of_file(cast(BinaryIO, stream), unit, origin)
+            yield from of_file(cast(BinaryIO, stream), unit)
     except DAMAGE as error:
         yield refused(unit.file, error)
 
@@ -226,8 +201,9 @@ def opened(root: Path, name: str) -> BinaryIO:
     return (root / name).open("rb")
 
 
-def of_file(stream: BinaryIO, unit: Unit, origin: Origin) -> Iterator[Read | Whole]:
+def of_file(stream: BinaryIO, unit: Unit) -> Iterator[Read | Whole]:
     """The rows of a file or of lines of it."""
+    origin = unit.origin
     kind = PurePosixPath(unit.file).suffix.lower()
     if not unit.size:
         yield refused(unit.file, "empty")
@@ -236,7 +212,7 @@ def of_file(stream: BinaryIO, unit: Unit, origin: Origin) -> Iterator[Read | Who
         for records in json_lines.records(stream, unit.begin, unit.end, unit.first_line):
             yield take(records, escaped(unit.file), origin)
     elif kind == ".parquet" and unit.end - unit.begin < unit.size:
-        for part in parquet.records(stream, unit.begin, unit.end, unit.map):
+        for part in parquet.records(stream, unit.begin, unit.end, origin.map):
             yield read_of(part, unit.file, origin)
     elif kind == ".zip":
         yield from of_archive(packed.Packed(stream), unit.file, origin)

@@ -30,10 +30,16 @@ class Read:
     shapes: Counter[str] = field(default_factory=Counter)
     unread: Counter[str] = field(default_factory=Counter)
 
+    def table(self, name: str) -> pl.DataFrame:
+        """The rows of one table in the order of the input, with their ids as they stand there: of two rows maybe the same."""
+        return self.tables[name].drop("row")
+
 
 @dataclass(frozen=True)
 class Origin:
-    """What a row gets that does not say it itself, where rows are numbered from, and the columns that a person named."""
+    """What a row gets that does not say it itself, where rows are numbered from, and the columns that a person named.
+
+    split: that the file's name gives; None: nobody asks which split a row came with."""
 
     source: str
     licence: str
