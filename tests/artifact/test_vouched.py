@@ -150,7 +150,7 @@ def test_the_record_says_the_same_identity_in_both(first, tmp_path, monkeypatch,
     here = told(capsys, lineage.show, "artifacts/finetune/model")
     clone(first, tmp_path / "second", monkeypatch, record=True)
     assert told(capsys, lineage.show, "artifacts/finetune/model") == here
-    assert vouched.records([]) == ([], [])
+    assert vouched.records({}) == ([], [])
 
 
 @pytest.mark.parametrize("record", [True, False])

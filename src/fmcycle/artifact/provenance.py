@@ -76,9 +76,9 @@ def revision() -> str:
     return head + ("+" if changed.stdout.strip() else "")
 
 
-def recorded(roots=("artifacts", "runs", ".")) -> list[dict]:
-    """Every provenance below `roots`, and beside what runs/ says that a run by hand left elsewhere."""
-    files = [file for root in roots for file in sorted(Path(root).glob("*.provenance.json" if root == "." else "**/*.provenance.json"))]
+def recorded() -> list[dict]:
+    """Every provenance below artifacts/ and runs/, beside them, and beside what runs/ says that a run by hand left elsewhere."""
+    files = [file for below in ("artifacts/**/", "runs/**/", "") for file in sorted(Path().glob(f"{below}*.provenance.json"))]
     for run in sorted(Path("runs").glob("*/*/run.json")):
         if (out := read(run).get("out")) and provenance_file(out).is_file():
             files.append(provenance_file(out))
@@ -99,8 +99,8 @@ def entries() -> tuple[list[dict], list[str]]:
     """(every origin that is known here: the recorded ones, then dvc.lock's where a stage has no record of the version that the lock names;
     outs of the pipeline that are here and of which neither tells)."""
     found, locked = recorded(), vouched.stages()
-    silent = [stage for stage in locked if not any(tells(entry, stage, locked[stage]) for entry in found)]
-    told, other = vouched.records(list(locked) if silent else [])
+    silent = not all(any(tells(entry, stage, locked[stage]) for entry in found) for stage in locked)
+    told, other = vouched.records(locked if silent else {})
     known = {digest for entry in found for digest in entry["outs"].values()}
     return [*found, *told], [out for out in other if artifact.digest(out) not in known]
 

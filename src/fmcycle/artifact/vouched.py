@@ -28,24 +28,28 @@ def outs(name: str, stage: dict) -> dict[str, str]:
     return found | ({"data": found["sources"]} if name == "collect" and "sources" in found else {})
 
 
+def status(*arguments: str) -> dict[str, list]:
+    """{stage: what `dvc status` says of it}. Raises InputError if it fails."""
+    done = subprocess.run([sys.executable, "-m", "dvc", "status", "--json", *arguments], capture_output=True, text=True)
+    if done.returncode:
+        raise InputError(f"dvc status: {done.stderr.strip()}; mend it and run the same command again")
+    return json.loads(done.stdout or "{}")
+
+
 @functools.cache
 def changed(_written: float) -> frozenset[str]:
     """The outs that are here in another version than dvc.lock's."""
-    done = subprocess.run([sys.executable, "-m", "dvc", "status", "--json"], capture_output=True, text=True)
-    if done.returncode:
-        raise InputError(f"dvc status: {done.stderr.strip()}; mend it and run the same command again")
-    parts = [part for stage in json.loads(done.stdout or "{}").values() for part in stage if isinstance(part, dict)]
+    parts = [part for stage in status().values() for part in stage if isinstance(part, dict)]
     return frozenset(path for part in parts for path, how in part.get("changed outs", {}).items() if how == "modified")
 
 
-def records(names: list[str]) -> tuple[list[dict], list[str]]:
-    """(what dvc.lock says of these stages, in the form of a provenance without times; outs that are here in another version than its).
+def records(locked: dict[str, dict]) -> tuple[list[dict], list[str]]:
+    """(what dvc.lock says of its stages, in the form of a provenance without times; outs that are here in another version than its).
 
     A digest is that of the content where it is here, else DVC's md5.
     """
-    if not names:
+    if not locked:
         return [], []
-    locked = stages()
     other = changed(LOCK.stat().st_mtime)
     left = {name: outs(name, stage) for name, stage in locked.items()}
     known = {dep["path"]: dep.get("md5", "") for stage in locked.values() for dep in stage.get("deps", [])}
@@ -55,16 +59,16 @@ def records(names: list[str]) -> tuple[list[dict], list[str]]:
         return artifact.digest(path) if Path(path).exists() else f"md5:{known.get(path, '')}"
 
     found = []
-    for name in names:
-        mine = {path for path in left[name] if path not in other}
+    for name, stage in locked.items():
+        mine = left[name].keys() - other
         below = {path for path in known for out in mine if path.startswith(f"{out}/")}
-        given = [word.lstrip("+").removeprefix("inputs.").split("=", 1) for word in shlex.split(locked[name]["cmd"]) if "inputs." in word]
-        params = locked[name]["params"][CONFIG]
+        given = [word.lstrip("+").removeprefix("inputs.").split("=", 1) for word in shlex.split(stage["cmd"]) if "inputs." in word]
+        params = stage["params"][CONFIG]
         record = {"stage": name, "section": params.get(name), "code": params.get(f"code.{name}", ""), "revision": ""}
         record |= {"inputs": {key: {"path": path, "digest": digest(path)} for key, path in given}}
         record |= {"outs": {path: digest(path) for path in sorted(mine | below)} | members(mine)}
         found.append(record | {"identity": artifact.digest_of([name, record["section"], record["code"], record["inputs"]]), "lock": True})
-    return found, sorted(path for name in names for path in left[name] if path in other)
+    return found, sorted(path for some in left.values() for path in some if path in other)
 
 
 def members(folders: set[str]) -> dict[str, str]:

@@ -1,7 +1,6 @@
 """What a stage needs and does not find, it makes: by `dvc repro` where that is the pipeline's own, else in runs/."""
 
 import functools
-import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -9,6 +8,7 @@ from pathlib import Path
 
 import yaml
 
+from fmcycle.artifact import vouched
 from fmcycle.config import paths
 from fmcycle.config.compose import Composed, compose
 from fmcycle.config.groups import SHARED, stage_groups
@@ -208,10 +208,7 @@ def _in_pipeline(overrides: tuple[str, ...], *_where) -> bool:
 
 def stale_stages(names: list[str]) -> list[str]:
     """The stages that `dvc repro NAMES` would run and that would make something else than is there."""
-    status = subprocess.run([sys.executable, "-m", "dvc", "status", "--json", "--with-deps", *names], capture_output=True, text=True)
-    if status.returncode:
-        raise InputError(f"dvc status: {status.stderr.strip()}; mend it and run the same command again")
-    changed = json.loads(status.stdout or "{}")
+    changed = vouched.status("--with-deps", *names)
     if "compose" in changed and _composes_the_same():
         del changed["compose"]
     order = [*yaml.safe_load(Path("dvc.yaml").read_text())["stages"], *changed]

@@ -24,11 +24,10 @@ from fmcycle.errors import ConfigError, InputError, Missing
 from fmcycle.hardware import threads
 from fmcycle.licence.audit import TABLES, permit
 from fmcycle.runner import outs
-from fmcycle.runner.inputs import settle_inputs, wrong_paths
+from fmcycle.runner.inputs import CONFIG, settle_inputs, wrong_paths
 from fmcycle.runner.own_table import curated
 from fmcycle.runner.record import traced
 
-PIPELINE = Path("artifacts/config.yaml")
 RAW = ("data", "feedback", "local")  # inputs that may be a person's own files, whatever their names
 
 
@@ -182,10 +181,8 @@ def _same_as_pipeline(composed: Composed, out: Path) -> None:
     """In the pipeline the section that runs is the section that DVC tracked, whatever machine runs it."""
     if out.parts[0] not in ("artifacts", "sources") or composed.base != "require":
         return
-    if not PIPELINE.is_file() or yaml.safe_load(PIPELINE.read_text()).get(composed.stage) != composed.tracked:
-        raise InputError(
-            f"{PIPELINE}: does not hold this {composed.stage} section; run `dvc repro {composed.stage}`, or choose another out="
-        )
+    if not CONFIG.is_file() or yaml.safe_load(CONFIG.read_text()).get(composed.stage) != composed.tracked:
+        raise InputError(f"{CONFIG}: does not hold this {composed.stage} section; run `dvc repro {composed.stage}`, or choose another out=")
 
 
 def die_with_parent() -> None:
