@@ -4,14 +4,10 @@ from collections.abc import Callable
 
 import polars as pl
 
+from fmcycle.curation.corpus_step import VERDICT, plain
+
 Step = Callable[[pl.DataFrame], pl.DataFrame]
-VERDICT = ("reason", "rule", "value")
 ABOUT = ("licence", "source", "type", "language")  # of a row, which a step may ask for
-
-
-def plain(frame: pl.DataFrame) -> pl.DataFrame:
-    """A step's result without its verdict and what it counted, for the next step."""
-    return frame.select(pl.exclude(*VERDICT, "^count:.*$"))
 
 
 def rewrite(frame: pl.DataFrame, column: str, steps: list[Step]) -> pl.DataFrame:

@@ -79,6 +79,11 @@ def named(found: pl.DataFrame, fetch: Fetch) -> pl.DataFrame:
     return found.sort("row", maintain_order=True)
 
 
+def plain(frame: pl.DataFrame) -> pl.DataFrame:
+    """A step's result without its verdict and what it counted, for the next step."""
+    return frame.select(pl.exclude(*VERDICT, "^count:.*$"))
+
+
 def apply(step: Any, frame: pl.DataFrame, found: pl.DataFrame) -> pl.DataFrame:
     """`frame` after the verdicts on its rows."""
     return step.apply(frame, found) if hasattr(step, "apply") else join(frame, found)

@@ -178,9 +178,8 @@ def stepped(work: Work, step: Pass, about: dict, frame: pl.DataFrame) -> tuple[p
 
 def parted(after: pl.DataFrame, name: str) -> tuple[pl.DataFrame, pl.DataFrame]:
     """(kept, dropped) of what the step `name` returned."""
-    columns = [column for column in after.columns if column not in corpus_step.VERDICT and not column.startswith("count:")]
     lost = after.filter(pl.col("reason").is_not_null()).with_columns(step=pl.lit(name))
-    return after.filter(pl.col("reason").is_null()).select(columns), lost.select(
+    return corpus_step.plain(after.filter(pl.col("reason").is_null())), lost.select(
         pl.col(column).cast(kind) for column, kind in DROPPED.items()
     )
 

@@ -16,6 +16,7 @@ from fmcycle.artifact import atomic
 from fmcycle.artifact import folder as artifact
 from fmcycle.config.build import build
 from fmcycle.curation import conversation, corpus_step, duplicate, media, profile, profile_page
+from fmcycle.curation.corpus_step import VERDICT
 from fmcycle.curation.driver import given, quarantine, walk
 from fmcycle.curation.ids import Unique
 from fmcycle.curation.shard_pass import Work, cut
@@ -27,7 +28,6 @@ from fmcycle.tables import parquet
 from fmcycle.tables import schema as table
 from fmcycle.tables import text as tables_text
 
-VERDICT = corpus_step.VERDICT
 SHOWN = 12  # columns that nothing reads, which are named
 TIMES = 6  # as often as their size, `others` has rows in memory
 TEXTS = {"instructions": ["messages"], "preferences": ["prompt", "chosen", "rejected"], "prompts": ["text"]}
@@ -286,13 +286,15 @@ def rows(name: str, frame: pl.DataFrame, steps: dict, dropped: pl.Series) -> tup
         shown = duplicate.drop(shown, orphan, "its document was dropped", "document is kept", frame["document"])
     copies = duplicate.exact(shown.filter(pl.col("reason").is_null()).drop(VERDICT), fold=False).filter(pl.col("reason").is_not_null())
     gone = pl.concat([shown.filter(pl.col("reason").is_not_null()), copies.select(shown.columns)])
-    left = shown.filter(~pl.col("id").is_in(gone["id"].implode())).drop(VERDICT)
-    gone = pl.concat([gone, conversation.dropped(left, maps).select(gone.columns)])
+    gone = pl.concat([gone, conversation.dropped(without(shown, gone).drop(VERDICT), maps).select(gone.columns)])
     found: dict = {}
     for step in filter(corpus_step.is_corpus, steps.values()):
-        left = shown.filter(~pl.col("id").is_in(gone["id"].implode())).drop(VERDICT)
-        judged, told = corpus_step.judged(
-            step, left.with_columns(conversation.asked(frame.filter(pl.col("id").is_in(left["id"].implode()))))
-        )
+        left = without(shown, gone).drop(VERDICT).with_columns(conversation.asked(without(frame, gone)))
+        judged, told = corpus_step.judged(step, left)
         gone, found = pl.concat([gone, judged.filter(pl.col("reason").is_not_null()).select(gone.columns)]), found | told
-    return frame.filter(~pl.col("id").is_in(gone["id"].implode())), gone.with_columns(step=pl.lit(name)).sort("id"), found
+    return without(frame, gone), gone.with_columns(step=pl.lit(name)).sort("id"), found
+
+
+def without(frame: pl.DataFrame, gone: pl.DataFrame) -> pl.DataFrame:
+    """The rows of `frame` whose id none of `gone` has."""
+    return frame.filter(~pl.col("id").is_in(gone["id"].implode()))
