@@ -28,6 +28,13 @@ class Count:
         return self.said - 1
 
 
+class Starter(Worker):
+    """A request is what starts its sequence."""
+
+    def start(self, request):
+        return request()
+
+
 async def read(worker, start):
     handle = await worker.submit(start)
     return [token async for token in worker.stream(handle)]
@@ -42,7 +49,7 @@ def thread_ends():
 
 def test_sequences_take_turns_and_the_thread_ends_with_the_last():
     async def main():
-        log, worker = [], Worker(places=2)
+        log, worker = [], Starter(places=2)
         slow = 0.01  # so that both are there before the first has said everything
         said = await asyncio.gather(*(read(worker, lambda name=name: Count(name, 4, log, slow)) for name in "ab"))
         return said, "".join(log)
@@ -53,7 +60,7 @@ def test_sequences_take_turns_and_the_thread_ends_with_the_last():
 
 def test_a_new_sequence_joins_at_the_next_token_of_the_others():
     async def main():
-        log, worker = [], Worker(places=2)
+        log, worker = [], Starter(places=2)
         handle = await worker.submit(lambda: Count("long", 200, log, 0.005))
         tokens = worker.stream(handle)
         await anext(tokens)
@@ -67,7 +74,7 @@ def test_a_new_sequence_joins_at_the_next_token_of_the_others():
 
 def test_beyond_its_places_a_sequence_waits_and_may_be_withdrawn():
     async def main():
-        log, worker = [], Worker(places=1)
+        log, worker = [], Starter(places=1)
         first = asyncio.create_task(read(worker, lambda: Count("a", 20, log, 0.01)))
         await asyncio.sleep(0.05)
         second, third = (asyncio.create_task(read(worker, lambda name=name: Count(name, 2, log))) for name in "bc")
@@ -83,7 +90,7 @@ def test_beyond_its_places_a_sequence_waits_and_may_be_withdrawn():
 
 def test_an_aborted_sequence_is_stepped_no_more_and_let_go():
     async def main():
-        log, worker, made = [], Worker(places=2), []
+        log, worker, made = [], Starter(places=2), []
 
         def start():
             made.append(weakref.ref(sequence := Count("a", 10**9, log, 0.01)))
@@ -110,7 +117,7 @@ def test_a_sequence_that_fails_ends_alone_with_its_own_error():
         raise ValueError("no such picture")
 
     async def main():
-        log, worker = [], Worker(places=3)
+        log, worker = [], Starter(places=3)
         whole = asyncio.create_task(read(worker, lambda: Count("whole", 20, log, 0.005)))
         handle = await worker.submit(lambda: Count("broken", 9, log, fails=3))
         said = []
@@ -127,7 +134,7 @@ def test_a_sequence_that_fails_ends_alone_with_its_own_error():
 
 def test_no_step_blocks_the_event_loop():
     async def main():
-        worker, longest = Worker(places=2), 0.0
+        worker, longest = Starter(places=2), 0.0
         task = asyncio.create_task(read(worker, lambda: Count("slow", 3, [], seconds=0.4)))
         while not task.done():
             begun = time.monotonic()
@@ -140,7 +147,7 @@ def test_no_step_blocks_the_event_loop():
 
 
 def test_what_nobody_waits_for_any_more_is_let_go():
-    log, worker = [], Worker(places=1)
+    log, worker = [], Starter(places=1)
     loop = asyncio.new_event_loop()
     loop.run_until_complete(worker.submit(lambda: Count("left", 10**9, log, 0.001)))
     loop.close()
@@ -148,7 +155,7 @@ def test_what_nobody_waits_for_any_more_is_let_go():
 
 
 def test_many_loops_in_many_threads_have_each_their_own_tokens():
-    worker, found = Worker(places=4), {}
+    worker, found = Starter(places=4), {}
 
     def ask(length):
         found[length] = asyncio.run(read(worker, lambda: Count("a", length, [])))

@@ -1,7 +1,6 @@
 """Text to text through an encoder-decoder (T5): the prompt is read whole, the answer is written token by token."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -9,22 +8,23 @@ import torch
 from fmcycle.engine import inputs
 from fmcycle.engine.decoding import Decoding
 from fmcycle.engine.protocol import Request, Sampling, generate
-from fmcycle.engine.worker import Handle, Worker
+from fmcycle.engine.worker import Worker
 from fmcycle.model import store as model_store
 from fmcycle.model.inputs import placed
 from fmcycle.processor import components
 from fmcycle.ranges import PositiveInt
 
 
-class Seq2Seq:
+class Seq2Seq(Worker):
     """Completions, as the engine `transformers` writes them; a prompt may be as long as an answer."""
 
     tasks = ("completion",)
     takes = ("text",)
 
     def __init__(self, folder: str, max_tokens: PositiveInt = 256, batch: PositiveInt = 8, *, device=None, dtype=None):
+        super().__init__(batch)
         self.model, self.processor = model_store.load_model(folder, device, dtype)
-        self.max_tokens, self.worker = max_tokens, Worker(batch)
+        self.max_tokens = max_tokens
 
     @property
     def positions(self) -> int:
@@ -43,19 +43,8 @@ class Seq2Seq:
         """One short answer, so that the first person does not wait for lazy initialisation."""
         generate(self, [Request([0], Sampling(max_tokens=4))])
 
-    async def submit(self, request: Request) -> Handle:
-        """The handle of a request, once there is a place for it."""
-        return await self.worker.submit(partial(self._decoding, request))
-
-    def stream(self, handle: Handle) -> AsyncIterator[int]:
-        """The token ids of its answer as they come."""
-        return self.worker.stream(handle)
-
-    async def abort(self, handle: Handle) -> None:
-        """End its answer before the next step."""
-        await self.worker.abort(handle)
-
-    def _decoding(self, request: Request) -> Decoding:
+    def start(self, request: Request) -> Decoding:
+        """Its answer in the making."""
         return Decoding(self._reader(request.ids), [self.model.config.decoder_start_token_id], request.sampling)
 
     def _reader(self, prompt: Sequence[int]) -> Callable:

@@ -1,7 +1,6 @@
 """The reference engine: transformers with a KV cache, every sequence by itself."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -9,23 +8,24 @@ import torch
 from fmcycle.engine import inputs
 from fmcycle.engine.decoding import Decoding
 from fmcycle.engine.protocol import Request, Sampling, generate
-from fmcycle.engine.worker import Handle, Worker
+from fmcycle.engine.worker import Worker
 from fmcycle.model import store as model_store
 from fmcycle.model.inputs import placed
 from fmcycle.processor import components
 from fmcycle.ranges import PositiveInt
 
 
-class Transformers:
+class Transformers(Worker):
     """Chats and completions of a decoder, with pictures if it is a vision-language model, as `fmcycle.engine.protocol` says.
 
     max_tokens: of an answer whose request names no length; batch: answers that are written at the same time, token by token in turns.
     """
 
     def __init__(self, folder: str, max_tokens: PositiveInt = 256, batch: PositiveInt = 8, *, device=None, dtype=None):
+        super().__init__(batch)
         self.model, self.processor = model_store.load_model(folder, device, dtype)
         self.tokenizer = components.tokenizer_of(self.processor)
-        self.max_tokens, self.worker = max_tokens, Worker(batch)
+        self.max_tokens = max_tokens
         template = getattr(self.processor, "chat_template", None) or self.tokenizer.chat_template
         self.tasks = ("chat", "completion") if template else ("completion",)
         self.takes = ("text",) if components.image_processor_of(self.processor) is None else ("text", "image")
@@ -48,19 +48,8 @@ class Transformers:
         """One short answer, so that the first person does not wait for lazy initialisation."""
         generate(self, [Request([0], Sampling(max_tokens=4))])
 
-    async def submit(self, request: Request) -> Handle:
-        """The handle of a request, once there is a place for it."""
-        return await self.worker.submit(partial(self._decoding, request))
-
-    def stream(self, handle: Handle) -> AsyncIterator[int]:
-        """The token ids of its answer as they come."""
-        return self.worker.stream(handle)
-
-    async def abort(self, handle: Handle) -> None:
-        """End its answer before the next step."""
-        await self.worker.abort(handle)
-
-    def _decoding(self, request: Request) -> Decoding:
+    def start(self, request: Request) -> Decoding:
+        """Its answer in the making."""
         return Decoding(self._reader(request.images), request.ids, request.sampling)
 
     def _reader(self, images: Sequence[bytes]) -> Callable:

@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Any, Protocol
 
 BEGUN, END = object(), object()
@@ -40,7 +41,7 @@ class Handle:
 
 
 class Worker:
-    """Submit, stream and abort for an engine whose sequences take turns: each gives one token a round.
+    """The base of an engine whose sequences take turns, each a token a round: `submit`, `stream` and `abort`. A subclass has `start`.
 
     places: sequences that are live at the same time; others wait in their order. A new one joins in the next round, an aborted one is let
     go before its next step, and one that fails ends with its own error. The thread lives as long as there is something to do.
@@ -52,9 +53,13 @@ class Worker:
         self._waiting: deque[Handle] = deque()
         self._running = False
 
-    async def submit(self, start: Callable[[], Steps]) -> Handle:
-        """Wait for a place. `start` makes the sequence, in the worker's thread; what it raises is raised here."""
-        handle = Handle(start)
+    def start(self, request: Any) -> Steps:
+        """The sequence that answers `request`; called in the worker's thread."""
+        raise NotImplementedError
+
+    async def submit(self, request: Any) -> Handle:
+        """The handle of `request`, once there is a place for it. Raises what `start` raises."""
+        handle = Handle(partial(self.start, request))
         with self._lock:
             self._waiting.append(handle)
             if not self._running:
