@@ -6,9 +6,7 @@ import numpy as np
 import torch
 
 from fmcycle.errors import InputError
-from fmcycle.processor import components, media
-
-WINDOW, HOP = 400, 160  # samples of a frame of AST's spectrogram, and from one frame to the next
+from fmcycle.processor import audio, components, media
 
 
 def positions(model: Any, tokenizer: Any) -> int:
@@ -48,19 +46,11 @@ def pictures(processor: Any, items: list[bytes]) -> dict[str, torch.Tensor]:
 def sounds(processor: Any, items: list[bytes]) -> dict[str, torch.Tensor]:
     """The features of WAV files, as the feature extractor names them. Raises InputError for bytes that are no WAV or are too long."""
     extract = components.feature_extractor_of(processor)
-    limit = longest_sound(extract)
+    limit = audio.longest(extract)
     longest = limit / extract.sampling_rate if limit else media.SECONDS
     try:
         waves = [media.sound(item, extract.sampling_rate, longest=longest)[0] for item in items]
     except ValueError as error:
         raise InputError(str(error)) from None
-    waves = [np.pad(each, (0, max(0, WINDOW - len(each)))) for each in waves]  # one frame at least
+    waves = [np.pad(each, (0, max(0, audio.WINDOW - len(each)))) for each in waves]  # one frame at least
     return dict(extract(waves, sampling_rate=extract.sampling_rate, return_tensors="pt"))
-
-
-def longest_sound(extractor: Any) -> int | None:
-    """How many samples an extractor keeps; it cuts the rest off in silence. None where it says nothing of it."""
-    if hasattr(extractor, "n_samples"):
-        return extractor.n_samples
-    frames = getattr(extractor, "max_length", None)
-    return WINDOW + HOP * frames if isinstance(frames, int) else None

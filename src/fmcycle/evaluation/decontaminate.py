@@ -1,6 +1,5 @@
 """Held-out rows that a training text holds, and every figure once more on the rows that none does."""
 
-import hashlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from fmcycle.curation.contamination import ITEM
+from fmcycle.evaluation.held_out import digest
 from fmcycle.tables.schema import write_parquet
 
 TRAINED = ("documents", "instructions", "preferences")  # tables of which the split "train" is learned from
@@ -46,7 +46,7 @@ def checked(file: str) -> list[str]:
     held_out = (pl.col("split") != "train") | (pl.col("kind") != "harmless" if kinds else False)
     size = pl.sum_horizontal(said(name, kind).list.eval(pl.element().str.len_bytes()).list.sum() for name, kind in spoken(file))
     frame = pl.scan_parquet(file).filter(held_out).select("id", size=size).collect()
-    frame = frame.with_columns(order=pl.Series([hashlib.sha256(name.encode()).hexdigest() for name in frame["id"]], dtype=pl.String))
+    frame = frame.with_columns(order=pl.Series(map(digest, frame.iter_rows(named=True)), dtype=pl.String))
     return frame.sort("order").filter(pl.col("size").cum_sum() - pl.col("size") < CHECKED)["id"].to_list()
 
 
