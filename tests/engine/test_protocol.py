@@ -205,6 +205,22 @@ def test_an_image_engine_takes_the_numbers_of_a_request(monkeypatch):
         protocol.check(Whole())
 
 
+class Draws:
+    """An engine of pictures that takes what the protocol says, and leaves nothing out."""
+
+    tasks, takes, processor, size = ("generate_image",), (), None, "8x8"
+
+    def warm_up(self): ...
+    def generate_image(self, prompt, *, n, seed, steps, guidance):
+        self.drawn = [families.PNG] * n
+        return self.drawn
+
+
+def test_an_image_engine_without_defaults_is_asked_once():
+    answers(engine := Draws(), [])
+    assert engine.drawn == [families.PNG]
+
+
 @pytest.mark.parametrize("name", ["protocol.Sampling", "protocol.TokenEngine", "protocol.Engine", "worker.Worker", "decoding.Decoding"])
 def test_what_stands_inside_the_room_is_no_engine_of_a_config(name):
     assert "inside" in problem(f"fmcycle.engine.{name}", {"_partial_": True}, NOUNS["engine"])

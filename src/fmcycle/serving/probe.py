@@ -137,11 +137,11 @@ def _sound() -> bytes:
 
 
 def _generate_image(engine) -> None:
-    classes = getattr(engine, "classes", None) or [""]
+    prompt = (getattr(engine, "classes", None) or [""])[0]
     try:
-        drawn = engine.generate_image(classes[0], n=1, seed=0, steps=1)
+        drawn = engine.generate_image(prompt, n=1, seed=0, steps=1, guidance=None)
     except InputError:  # an engine that knows no steps
-        drawn = engine.generate_image(classes[0], n=1, seed=0)
+        drawn = engine.generate_image(prompt, n=1, seed=0, steps=None, guidance=None)
     media.picture(drawn[0])
 
 
