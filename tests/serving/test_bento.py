@@ -43,7 +43,7 @@ def serves(server, folder, home):
     with sqlite3.connect(home / "fmcycle/store/feedback.db") as connection:
         assert (answer["id"],) in connection.execute("SELECT answer_id FROM feedback").fetchall()
     after = {file: file.stat().st_mtime_ns for file in folder.rglob("*") if "__pycache__" not in file.parts}
-    assert before.keys() == after.keys()
+    assert before == after
 
 
 def test_by_its_tag_from_the_root_of_the_file_system(bento, project_with_model, running):

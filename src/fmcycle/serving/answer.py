@@ -20,7 +20,8 @@ from fmcycle.errors import Refused
 from fmcycle.serving import metrics
 from fmcycle.serving.api_error import ApiError
 from fmcycle.serving.detokenize import TextStream
-from fmcycle.serving.schema import Chat, Completion, trace
+from fmcycle.serving.schema import Chat, Completion
+from fmcycle.serving.store import trace
 
 if TYPE_CHECKING:
     from fmcycle.serving.assistant import Assistant

@@ -9,7 +9,6 @@ from pathlib import Path
 from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from starlette.concurrency import run_in_threadpool
-from starlette.exceptions import HTTPException
 from starlette.routing import Match, Route
 
 from fmcycle.serving import metrics, reply, single
@@ -19,7 +18,6 @@ from fmcycle.serving.assistant import Assistant
 from fmcycle.serving.middleware import Shell
 from fmcycle.serving.request import read, read_form
 from fmcycle.serving.schema import Chat, Completion, Feedback
-from fmcycle.serving.schema_once import Classify, Embeddings, Images, Transcription
 from fmcycle.serving.store import KeyReused, SeveralInputs, StoreDown, UnknownAnswer
 
 PAGE = Path(__file__).with_name("page.html")
@@ -37,20 +35,10 @@ def create(slots: int = 2, allowed: Access | None = None) -> FastAPI:
     app.add_middleware(Shell, paths=ROUTES, allowed=allowed)
     app.state.assistant = None
     app.state.slots = asyncio.Semaphore(slots)
-    app.add_exception_handler(ApiError, _as_response)
-    app.add_exception_handler(HTTPException, _as_response)
     for path, work in ROUTES.items():
         app.add_api_route(path, work, methods=["GET", "HEAD"] if work in (_page, _models) else ["POST"])
     app.routes.append(Route("/{path:path}", Elsewhere()))
     return app
-
-
-async def _as_response(_request: Request, error: Exception) -> JSONResponse:
-    if isinstance(error, HTTPException):
-        error = ApiError(error.status_code, str(error.detail), "invalid_request")
-    assert isinstance(error, ApiError)
-    metrics.REJECTED.labels(status=str(error.status)).inc()
-    return JSONResponse(error.body, error.status, error.headers)
 
 
 async def _page() -> HTMLResponse:
@@ -103,22 +91,22 @@ async def _complete(request: Request):
 
 
 async def _embed(request: Request):
-    asked = await _asked(request, Embeddings)
+    asked = await _asked(request, single.Embeddings)
     return await reply.whole(request, partial(single.embed, _assistant(request), asked))
 
 
 async def _classify(request: Request):
-    asked = await _asked(request, Classify)
+    asked = await _asked(request, single.Classify)
     return await reply.whole(request, partial(single.classify, _assistant(request), asked))
 
 
 async def _draw(request: Request):
-    asked = await _asked(request, Images)
+    asked = await _asked(request, single.Images)
     return await reply.whole(request, partial(single.draw, _assistant(request), asked))
 
 
 async def _transcribe(request: Request):
-    asked, wav = await run_in_threadpool(read_form, Transcription, request.headers["content-type"], await request.body(), "file")
+    asked, wav = await run_in_threadpool(read_form, single.Transcription, request.headers["content-type"], await request.body(), "file")
     form = _as_text if asked.response_format == "text" else JSONResponse
     return await reply.whole(request, partial(single.transcribe, _assistant(request), asked, wav), form)
 

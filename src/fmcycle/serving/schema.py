@@ -2,7 +2,6 @@
 
 import base64
 import binascii
-import hashlib
 import random
 import re
 from collections.abc import Iterable
@@ -209,13 +208,3 @@ def decoded(text: str) -> bytes:
     if not content:
         raise ValueError("no bytes at all")
     return content
-
-
-def trace(content: str | bytes) -> str:
-    """What stands in a prompt of the store: a text as it is, of a file its size and digest."""
-    return content if isinstance(content, str) else f"[{len(content)} bytes, sha256 {sha256(content)}]"
-
-
-def sha256(content: bytes) -> str:
-    """The name of a file's content."""
-    return hashlib.sha256(content).hexdigest()

@@ -60,6 +60,7 @@ PROBE = sa.Table(
     sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("time", sa.String(32), nullable=False),
 )
+UNSAID = {"rating": 0, "comment": "", "corrected": "", "preferred": "", "role": ""}  # the feedback of an answer that has none
 NEVER = (sa.exc.IntegrityError, sa.exc.DataError, sa.exc.NotSupportedError)  # what a row is refused for, now and later
 
 
@@ -144,7 +145,7 @@ class Store:
                     raise
 
     def _add_media(self, content: bytes) -> None:
-        row = {"sha256": hashlib.sha256(content).hexdigest(), "content": content}
+        row = {"sha256": sha256(content), "content": content}
         try:
             with self._writing() as connection:
                 if connection.scalar(sa.select(MEDIA.c.sha256).where(MEDIA.c.sha256 == row["sha256"])) is None:
@@ -187,11 +188,10 @@ class Store:
         with self.engine.connect() as connection:
             said: dict[str, dict] = {}
             for row in connection.execute(FEEDBACK.select().order_by(FEEDBACK.c.number)).mappings():
-                merged = said.setdefault(row["answer_id"], {"rating": 0, "comment": "", "corrected": "", "preferred": "", "role": ""})
+                merged = said.setdefault(row["answer_id"], dict(UNSAID))
                 merged |= {name: row[name] for name in merged if row[name]}
-            nothing = {"rating": 0, "comment": "", "corrected": "", "preferred": "", "role": ""}
             for row in connection.execute(ANSWERS.select().order_by(ANSWERS.c.time, ANSWERS.c.answer_id)).mappings():
-                yield dict(row) | {"prompt": json.loads(row["prompt"])} | said.get(row["answer_id"], nothing)
+                yield dict(row) | {"prompt": json.loads(row["prompt"])} | said.get(row["answer_id"], UNSAID)
 
     def close(self) -> None:
         """Give the connections back."""
@@ -211,3 +211,13 @@ def _identity(file: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_dev, found.st_ino
+
+
+def trace(content: str | bytes) -> str:
+    """What stands in a prompt of the store: a text as it is, of a file its size and digest."""
+    return content if isinstance(content, str) else f"[{len(content)} bytes, sha256 {sha256(content)}]"
+
+
+def sha256(content: bytes) -> str:
+    """The name of a file's content."""
+    return hashlib.sha256(content).hexdigest()
