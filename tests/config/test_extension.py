@@ -40,6 +40,26 @@ def digits(row, processor):
         "_target_: transformers.GPT2LMHeadModel\nvocab_size: 512\nn_embd: 16\nn_layer: 1\nn_head: 2\nn_positions: 32\n"
         "bos_token_id: 0\neos_token_id: 0\n"
     ),
+    "acme/tally.py": """
+from dataclasses import dataclass
+
+
+@dataclass
+class Config:
+    \"\"\"inputs: `rows`, a table.\"\"\"
+
+    inputs: dict
+    out: str
+
+
+def run(cfg: Config):
+    import polars as pl
+
+    return {"rows": len(pl.read_parquet(cfg.inputs["rows"]))}
+""",
+    "acme/conf/stage/tally.yaml": (
+        "# @package _global_\n# How many rows a table has.\n_target_: acme.tally.run\ninputs: {rows: numbers.parquet}\n"
+    ),
     "acme/conf/objective/even.yaml": "_target_: acme.even.Even\nweight: 2.0\n",
     "acme/conf/data/numbers.yaml": (
         "_target_: fmcycle.data.table.Table\npath: ${inputs.documents}\nformat: {_target_: acme.even.digits, _partial_: true}\n"
@@ -82,3 +102,7 @@ def test_a_package_of_a_user_is_chosen_checked_and_trained_like_our_own(project,
 
     model, _ = model_store.load_model(project / "runs/made/model")
     assert type(model).__name__ == "GPT2LMHeadModel" and model.config.n_embd == 16
+    assert "tally" in run(project, "--help").stdout and "How many rows a table has." in run(project, "tally", "--help").stdout
+    counted = run(project, "tally", "out=runs/counted")
+    assert counted.returncode == 0, counted.stderr[-2000:]
+    assert json.loads((project / "runs/counted/metrics.json").read_text()) == {"rows": 60}

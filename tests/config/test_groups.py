@@ -53,8 +53,7 @@ def test_every_stage_with_nodes_by_name_is_looked_at():
 
 def default(stage: str, written: str) -> list[str]:
     """What the stage itself chooses for a list."""
-    items = [item for item in groups.content("stage", stage)["defaults"] if isinstance(item, dict)]
-    found = next((item[f"/{written}"] for item in items if f"/{written}" in item), [])
+    found = groups.defaults("stage", stage).get(written, [])
     return found if isinstance(found, list) else [found]
 
 

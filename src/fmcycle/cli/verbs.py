@@ -122,8 +122,9 @@ def _stage(parser: Parser) -> None:
 
 
 def _first_words(stage: str) -> str:
-    """What the yaml of a stage says of it in its first comment."""
-    lines = (groups.conf_dir() / f"stage/{stage}.yaml").read_text().splitlines()
+    """The first sentence of the first comment in a stage's yaml."""
+    file = groups.option_file("stage", stage)
+    lines = file.read_text().splitlines() if file else []
     comment = next((line for line in lines if line.startswith("# ") and not line.startswith("# @")), "")
     words = re.split(r"[.:] ", comment.removeprefix("# "))[0].rstrip(".")
     return f"{words[:1].upper()}{words[1:]}." if words else ""

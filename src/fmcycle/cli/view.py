@@ -90,11 +90,7 @@ def groups(stage: str | None, command: str) -> str:
 
 def defaults(stage: str) -> dict[str, list[str]]:
     """{group or group@package: its default options} of a stage."""
-    found: dict[str, list[str]] = {}
-    for item in group.content("stage", stage).get("defaults", []):
-        for key, option in item.items() if isinstance(item, dict) else ():
-            found[key.removeprefix("override ").lstrip("/")] = option if isinstance(option, list) else [option]
-    return found
+    return {place: option if isinstance(option, list) else [option] for place, option in group.defaults("stage", stage).items()}
 
 
 def options(place: str, stage: str | None) -> list[str]:

@@ -2,13 +2,12 @@
 
 import functools
 import importlib
-import importlib.util
 import tomllib
 from pathlib import Path
 
 import yaml
 
-from fmcycle.config import library
+from fmcycle.config import library, library_source
 from fmcycle.errors import ConfigError, InputError
 
 
@@ -37,12 +36,12 @@ def package_folders() -> list[Path]:
     """conf/ of each of the user's packages that has one."""
     folders = []
     for package in user_packages():
-        spec = importlib.util.find_spec(package)
-        if spec is None or not spec.submodule_search_locations:
+        found = library_source.package_folder(package)
+        if found is None:
             raise InputError(
                 f"pyproject.toml: [tool.fmcycle] packages names {package}, which can't be imported: install it, or take it out"
             )
-        if (folder := Path(spec.submodule_search_locations[0]) / "conf").is_dir():
+        if (folder := found / "conf").is_dir():
             folders.append(folder)
     return folders
 

@@ -13,6 +13,7 @@ from fmcycle.config import environment, hydra_keys, library
 from fmcycle.config import groups as group
 from fmcycle.config.build import conf_dir, package_folders
 from fmcycle.config.check import check
+from fmcycle.config.explain import explain, unresolved
 from fmcycle.config.groups import MACHINE, RAW, where
 from fmcycle.errors import ConfigError
 
@@ -86,10 +87,8 @@ def compose(overrides: list[str]) -> Composed:
     try:
         cfg = _hydra_compose(overrides)
     except (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError, TypeError) as error:  # limit=5, evaluation=[1]
-        from fmcycle.config.explain import explain
-
         wrong = hydra_keys.asked(overrides)
-        raise ConfigError(wrong + explain(overrides, error, _hydra_compose, conf_dir())) from error
+        raise ConfigError(wrong + explain(overrides, error, _hydra_compose)) from error
     hydra = cast(dict, OmegaConf.to_container(cfg.hydra, resolve=False))
     choices = {key: value for key, value in cfg.hydra.runtime.choices.items() if not key.startswith("hydra/")}
     _contain(hydra["run"]["dir"], "hydra.run.dir")
@@ -110,8 +109,6 @@ def compose(overrides: list[str]) -> Composed:
         plain = _plain(symbolic)
         given = _plain(cfg)
     except OmegaConfBaseException as error:
-        from fmcycle.config.explain import unresolved
-
         raise ConfigError([unresolved(error, choices)]) from error
     own = {name: given[name] for name in ("inputs", "out", "base", "minutes") if name in given}
     if problems := check(plain | own, functools.partial(where, choices=choices)):

@@ -2,14 +2,13 @@
 
 import difflib
 import re
-from pathlib import Path
 
 from fmcycle.config import groups as group
 from fmcycle.config import signature
 from fmcycle.errors import InputError, suggest
 
 
-def explain(overrides: list[str], error: Exception, hydra_compose, conf: Path) -> list[str]:
+def explain(overrides: list[str], error: Exception, hydra_compose) -> list[str]:
     """One line for each wrong override; Hydra's own words where the fault is in a file of conf/."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
@@ -62,8 +61,6 @@ def _is_group(item) -> bool:
 
 
 def _group_problem(item, right, stage: str, hydra_compose) -> str | None:
-    from fmcycle.config.groups import stage_groups, stages
-
     name, chosen = item.key_or_group, item.value()
     if name == group.START:
         return f"{item.input_line}: conf/start is what a model brings; choose the model: model={chosen}"
@@ -76,7 +73,7 @@ def _group_problem(item, right, stage: str, hydra_compose) -> str | None:
         hydra_compose([*right, item.input_line])
     except Exception as fault:
         if "No match in the defaults list" in str(fault):
-            having = [other for other in stages() if name in stage_groups(other)]
+            having = [other for other in group.stages() if name in group.stage_groups(other)]
             elsewhere = f"; the stages that have it: {', '.join(having)}" if having else ""
             return f"{item.input_line}: stage {stage} has no group {name}{elsewhere}"
         return f"{item.input_line}: {_first_lines(fault)}"
@@ -103,9 +100,7 @@ def _missing(item, parts: list[str], depth: int, node, choices: dict) -> str:
     """Why there is no `parts[depth]` in a config node, and what was meant."""
     from omegaconf import OmegaConf
 
-    from fmcycle.config.groups import where
-
-    name, file = parts[depth], where(item.key_or_group, choices)
+    name, file = parts[depth], group.where(item.key_or_group, choices)
     there = [each for each in node if each not in ("hydra", "_target_", "_partial_")] if OmegaConf.is_dict(node) else []
     place = group.places(choices["stage"]).get(parts[0], "") if depth == 1 else ""
     if name in group.members(place) and place not in choices:

@@ -4,6 +4,7 @@ import functools
 import re
 import typing
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -44,9 +45,14 @@ def _read(file: Path, _written: float) -> dict:
     return found if isinstance(found, dict) else {}
 
 
+def option_file(group: str, option: str) -> Path | None:
+    """The yaml of an option; None if there is no such option."""
+    return next((file for folder in folders() if (file := folder / group / f"{option}.yaml").is_file()), None)
+
+
 def content(group: str, option: str) -> dict:
-    """What the yaml of an option holds; {} where it is not there."""
-    file = next((file for folder in folders() if (file := folder / group / f"{option}.yaml").is_file()), None)
+    """The content of an option's yaml; {} if there is no such option."""
+    file = option_file(group, option)
     return _read(file, file.stat().st_mtime) if file else {}
 
 
@@ -65,15 +71,19 @@ def stage_of(overrides: list[str]) -> str:
     """The stage that overrides choose: by `stage=`, by their experiment, else finetune."""
     for key in ("stage", "experiment"):
         if named := [text.split("=", 1)[1] for text in overrides if text.startswith(f"{key}=")]:
-            own = [item for item in content("experiment", named[-1]).get("defaults", []) if isinstance(item, dict)]
-            return named[-1] if key == "stage" else next((item["override /stage"] for item in own if "override /stage" in item), "finetune")
+            return named[-1] if key == "stage" else defaults("experiment", named[-1]).get("stage", "finetune")
     return "finetune"
+
+
+def defaults(group: str, option: str) -> dict[str, Any]:
+    """{group or group@package: the option or options that it chooses} of the defaults list of an option's yaml, its overrides too."""
+    items = [item for item in content(group, option).get("defaults", []) if isinstance(item, dict)]
+    return {key.removeprefix("override ").lstrip("/"): chosen for item in items for key, chosen in item.items()}
 
 
 def places(stage: str) -> dict[str, str]:
     """{package: group} of the defaults list of a stage: {"judge": "evaluation", "model": "model", ...}."""
-    items = [key for item in content("stage", stage).get("defaults", []) if isinstance(item, dict) for key in item]
-    split = [key.removeprefix("override ").lstrip("/").partition("@") for key in items]
+    split = [key.partition("@") for key in defaults("stage", stage)]
     return {package or group.replace("/", "."): group for group, _, package in split}
 
 
@@ -182,24 +192,10 @@ def doubled(overrides: list[str]) -> list[str]:
     return [f"{match[0]}: takes one option, {match[0].split('=')[0]}=NAME; there is {', '.join(options(match[1]))}" for match in wrong]
 
 
-MACHINE = (
-    "trainer",
-    "executor",
-    "price",
-    "limit",
-    "logger",
-    "inputs",
-    "out",
-    "runs",
-    "base",
-    "minutes",
-)  # how it runs: never part of identity
-
-
-RAW = "collection"  # the raw data: of identity where it is collected, elsewhere by the content that was made of it
-
-
-SHARED = ("model", "processor", RAW)  # groups that a stage's inputs are made with, on the machine that it has itself
+# how a stage runs: never part of its identity
+MACHINE = ("trainer", "executor", "price", "limit", "logger", "inputs", "out", "runs", "base", "minutes")
+RAW = "collection"  # the raw data: part of the identity of collect; the other stages have the digests of what was made of it
+SHARED = ("model", "processor", RAW)  # a stage's choice of these, and of its trainer, also holds for the stages that make its inputs
 
 
 def where(key: str, choices: dict) -> str:
@@ -218,15 +214,11 @@ def where(key: str, choices: dict) -> str:
     return best[1]
 
 
-@functools.cache
-def stage_groups(stage: str) -> frozenset[str]:
-    """The groups in the defaults list of conf/stage/<stage>.yaml, and the one that every stage has."""
-    file = conf_dir() / "stage" / f"{stage}.yaml"
-    defaults = (yaml.safe_load(file.read_text()) or {}).get("defaults", []) if file.is_file() else []
-    own = (key.removeprefix("override ").lstrip("/").split("@")[0] for item in defaults if isinstance(item, dict) for key in item)
-    return frozenset((*own, RAW))
+def stage_groups(stage: str) -> set[str]:
+    """The groups in the defaults list of a stage, and the one that every stage has."""
+    return {*places(stage).values(), RAW}
 
 
 def stages() -> list[str]:
-    """Every stage that conf/stage names."""
-    return sorted(file.stem for file in (conf_dir() / "stage").glob("*.yaml"))
+    """Every stage, those of the user's packages with them."""
+    return options("stage")

@@ -19,6 +19,17 @@ RANGES = {
 }
 
 
+def package_folder(package: str) -> Path | None:
+    """The folder of an installed package, found without importing it; None if there is none."""
+    spec = importlib.util.find_spec(package)
+    return Path(spec.submodule_search_locations[0]) if spec and spec.submodule_search_locations else None
+
+
+def module_file(base: Path) -> Path | None:
+    """The source of the module or package at `base`, a path without suffix; None if there is none."""
+    return next((file for file in (base.with_suffix(".py"), base / "__init__.py") if file.is_file()), None)
+
+
 @dataclass(frozen=True)
 class Rule:
     """PACKAGE.NAME is allowed if its class stands in one of `files`, has the name `base` among itself and its ancestors ("": any), and
@@ -33,9 +44,9 @@ class Rule:
     @property
     def folder(self) -> Path:
         top, _, rest = self.package.partition(".")
-        spec = importlib.util.find_spec(top)
-        assert spec and spec.submodule_search_locations, top
-        return Path(spec.submodule_search_locations[0], *rest.split(".") if rest else ())
+        found = package_folder(top)
+        assert found, top
+        return found.joinpath(*rest.split(".") if rest else ())
 
     @property
     def module(self) -> str:
@@ -104,14 +115,8 @@ def _lineage(file: Path | None, name: str) -> list[tuple[Path, ast.ClassDef | as
 
 def _imported(file: Path, node: ast.ImportFrom) -> Path | None:
     parts = node.module.split(".") if node.module else []
-    if node.level:
-        base = file.parents[node.level - 1]
-    elif (spec := importlib.util.find_spec(parts[0])) and spec.submodule_search_locations:
-        base, parts = Path(spec.submodule_search_locations[0]), parts[1:]
-    else:
-        return None
-    found = base.joinpath(*parts)
-    return next((each for each in (found.with_suffix(".py"), found / "__init__.py") if each.is_file()), None)
+    base = file.parents[node.level - 1] if node.level else package_folder(parts.pop(0))
+    return module_file(base.joinpath(*parts)) if base else None
 
 
 def _config(node) -> str | None:
@@ -135,13 +140,9 @@ def _taken(lineage) -> dict[str, str]:
         kinds = [ast.unparse(each) for each in node.decorator_list]
         if init:
             found = {name: kind for name, kind in found.items() if configs} | dict(_arguments(init, 1))
-        elif any(re.match(r"(dataclasses\.)?dataclass|strict", kind) for kind in kinds) or (configs and _is_config(node)):
+        elif any(re.match(r"(dataclasses\.)?dataclass|strict", kind) for kind in kinds) or (configs and not node.name.endswith("Mixin")):
             found |= dict(_fields(node))
     return {name: kind for name, kind in found.items() if name not in ("self", "kwargs", "args")}
-
-
-def _is_config(node: ast.ClassDef) -> bool:
-    return not node.name.endswith("Mixin")
 
 
 def _arguments(node: ast.FunctionDef, skip: int) -> Iterator[tuple[str, str]]:

@@ -4,6 +4,7 @@ import typing
 from collections.abc import Callable, Iterator
 
 from fmcycle.config import groups, signature
+from fmcycle.errors import suggest
 from fmcycle.ranges import Node, Section, Space
 
 TRAIN = "fmcycle.stage.train.run"
@@ -38,8 +39,6 @@ def _faults(value, kind, key: str, where) -> Iterator[str]:
 
 
 def _mapping(value: dict, names, item, key: str, where) -> Iterator[str]:
-    from fmcycle.errors import suggest
-
     if "_target_" in value and item in (Node, Section):
         step = value["_target_"]
         option = next((name for name in groups.options(_group(key)) if groups.content(_group(key), name).get("_target_") == step), "NAME")
@@ -53,8 +52,6 @@ def _mapping(value: dict, names, item, key: str, where) -> Iterator[str]:
 
 
 def _no_node(key: str, where) -> str:
-    from fmcycle.errors import suggest
-
     place, _, name = key.rpartition(".")
     known = groups.members(_group(place)) if place else {}
     if name in known:
@@ -66,14 +63,10 @@ def _no_node(key: str, where) -> str:
 
 def _group(place: str) -> str:
     """The group whose options stand in a place of any stage."""
-    from fmcycle.config.groups import stages
-
-    return next((found for stage in stages() if (found := groups.places(stage).get(place))), place)
+    return next((found for stage in groups.stages() if (found := groups.places(stage).get(place))), place)
 
 
 def _section(value, key: str, where) -> Iterator[str]:
-    from fmcycle.errors import suggest
-
     known = signature.read(TRAIN)
     assert known is not None
     if not isinstance(value, dict):

@@ -132,15 +132,13 @@ def usual(stage: str, key: str) -> str | None:
 
 def _references(composed) -> list[str]:
     """References to stages and experiments that there are not, or to what a stage does not write."""
-    from fmcycle.config.groups import stages
-
     lines = []
     for name, value in composed.inputs.items():
         if value is None or is_path(value):
             continue
         kind, _, rest = value.partition(":")
         named, _, part = rest.partition("/")
-        known = groups.options("experiment") if kind == "experiment" else stages()
+        known = groups.options("experiment") if kind == "experiment" else groups.stages()
         if named not in known:
             lines.append(f"inputs.{name}: there is no {'experiment' if kind == 'experiment' else 'stage'} {named}{suggest(named, known)}")
             continue

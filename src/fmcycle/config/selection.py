@@ -6,9 +6,8 @@ from pathlib import Path
 
 import yaml
 
-from fmcycle.config import build, code_digest
+from fmcycle.config import build, code_digest, paths
 from fmcycle.config import groups as group
-from fmcycle.config.build import conf_dir
 from fmcycle.config.compose import Composed, compose
 from fmcycle.config.groups import stage_groups, stages
 from fmcycle.errors import ConfigError, InputError, suggest
@@ -31,7 +30,7 @@ def selection(stage: str, file: str | Path = "params.yaml", model: str | None = 
     if unknown := [key for key in groups if key not in group.names()]:
         raise ConfigError([f"{key}: no such group in {file}{suggest(key, group.names())}" for key in unknown])
     for part in ("stages", "overrides"):
-        if unknown := [key for key in chosen.get(part) or {} if not (conf_dir() / "stage" / f"{key}.yaml").is_file()]:
+        if unknown := [key for key in chosen.get(part) or {} if key not in stages()]:
             raise ConfigError([f"{part}.{key}: no such stage in {file}{suggest(key, stages())}" for key in unknown])
     own = (chosen.get("stages") or {}).get(stage) or {}
     has = stage_groups(stage)
@@ -92,8 +91,6 @@ def local() -> list[str]:
 
 def pipeline(file: str | Path = "params.yaml") -> dict[str, dict]:
     """{stage: section} of every stage, and {"code": {stage: digest}}: what artifacts/config.yaml holds."""
-    from fmcycle.config import paths
-
     sections: dict[str, dict] = {}
     problems: dict[str, list[str]] = {}
     for stage in stages():

@@ -2,7 +2,6 @@
 
 import ast
 import functools
-import importlib.util
 import math
 import types
 import typing
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from fmcycle import ranges
-from fmcycle.config import library
+from fmcycle.config import library, library_source
 
 NAMES = {name: kind for name, kind in vars(ranges).items() if typing.get_origin(kind) is typing.Annotated}
 NAMES |= {
@@ -83,11 +82,8 @@ def source_file(module: str) -> Path | None:
     package, *rest = module.split(".")
     if not all(name.isidentifier() for name in (package, *rest)):
         return None
-    spec = importlib.util.find_spec(package)
-    if spec is None or not spec.submodule_search_locations:
-        return None
-    base = Path(spec.submodule_search_locations[0]).joinpath(*rest)
-    return next((file for file in (base.with_suffix(".py"), base / "__init__.py") if file.is_file()), None)
+    folder = library_source.package_folder(package)
+    return library_source.module_file(folder.joinpath(*rest)) if folder else None
 
 
 @functools.cache
