@@ -1,7 +1,9 @@
 """How fast a machine works, kept: one number for what one number is."""
 
 import json
+import time
 
+import psutil
 import torch
 
 from fmcycle.hardware import peak, throughput
@@ -20,3 +22,7 @@ def test_a_gpus_rate_of_products_is_that_of_the_precision_whatever_was_kept(tmp_
     throughput.rates.cache_clear()
     assert found == [BF16, FP32, BF16]
     assert "flops" not in json.loads(throughput.CACHE.read_text())[json.dumps({"device": "a GPU"})]
+
+
+def test_the_age_of_a_process_is_counted_from_its_own_beginning():
+    assert abs(throughput.age() - (time.time() - psutil.Process().create_time())) < 2

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from rich.console import Console
 from rich.table import Table
 
-from fmcycle.config import columns, paths
+from fmcycle.config import paths
 from fmcycle.config.build import build
 from fmcycle.config.compose import Composed, compose
 from fmcycle.errors import ConfigError, InputError
@@ -18,7 +18,7 @@ from fmcycle.runner.run import _quiet
 READ = 64e6  # bytes of a table that is read to know the lengths of its rows
 
 
-def show(overrides: list[str], form: str) -> int:
+def show(overrides: list[str], form: str) -> None:
     """Print the plan of one training stage, as JSON where `form` is json. Raises InputError where the run would be refused."""
     composed = compose(overrides)
     _quiet()
@@ -43,7 +43,6 @@ def show(overrides: list[str], form: str) -> int:
     else:
         table(composed.stage, plan, recipe.machine, assumed)
     limits.check(recipe, plan, limit)
-    return 0
 
 
 def located(composed: Composed) -> dict[str, Path | None]:
@@ -60,7 +59,7 @@ def located(composed: Composed) -> dict[str, Path | None]:
                     "which says what it will cost before it begins"
                 )
             stage, _, rest = value.removeprefix(inputs.STAGE).partition("/")
-            path = (Path("data") if stage == "collect" else Path("artifacts") / stage) / rest
+            path = inputs.pipeline_folder(stage) / rest
         found[name] = path if path.exists() else None
     return found
 
@@ -73,8 +72,7 @@ def rows_of(cfg, found: dict[str, Path | None], processor) -> tuple:
     if processor is not None and small and None not in found.values():
         return build(cfg.data)("train", processor), ""
     length = cfg.data.get("max_length") or 1024
-    rows = Rows(length, tuple(columns.declared(build(cfg.objective))))
-    return rows, f"every row has {length} tokens (data.max_length): the data is not read"
+    return Rows(length), f"every row has {length} tokens (data.max_length): the data is not read"
 
 
 def table(stage: str, plan, machine, assumed: str) -> None:

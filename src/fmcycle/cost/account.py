@@ -1,4 +1,4 @@
-"""The two moments at which a training run meets its plan: before its first step, and after its last."""
+"""Records a run's predicted cost before training and its actual cost afterwards."""
 
 import json
 import time
@@ -23,7 +23,7 @@ FILE = "plan.json"
 
 
 class Account:
-    """One run's plan and what came of it. `recipe` is the one to run: its micro-batch is chosen, its first step starts the clock."""
+    """Records one run's plan and its actual cost. `recipe`: the one to run, its micro-batch chosen; its first step starts the clock."""
 
     def __init__(self, recipe: Recipe, limit: Limit, price: Price, folder: str | Path):
         """Say what the run of `recipe` in `folder` will cost. Raises InputError, with the settings that would fit, where it can't be."""
@@ -67,13 +67,14 @@ class Account:
         states = [x for state in trainer.optimizers[0].state.values() for x in state.values() if isinstance(x, torch.Tensor)]
         trained = [p for p in module.parameters() if p.requires_grad and p in trainer.optimizers[0].state]
         held = list(module.model.parameters()) + list(module.model.buffers())
+        parts = {"weights": held, "gradients": trained, "optimizer": states}
         actual = {
             "seconds": self._seconds() - self.start,
             "start": self.start,
             "peak": throughput.highest(device),
             "steps": done,
             "targets": sum(module.history.curve["count"]),
-        } | {name: sum(x.numel() * x.element_size() for x in set(part)) for name, part in _parts(held, trained, states)}
+        } | {name: sum(x.numel() * x.element_size() for x in set(part)) for name, part in parts.items()}
         atomic.write_json(self.file, self.plan.figures() | {"world": self.recipe.machine.world, "actual": actual})
         if done:
             raw = self.plan.raw | {"seconds": self.plan.raw["seconds"] * done / self.plan.steps}
@@ -81,10 +82,6 @@ class Account:
             ledger.append(where | {"raw": raw, "predicted": self.plan.figures(), "actual": actual})
 
     def _seconds(self) -> float:
-        """Of this process: CPU time of one thread where it is the CPU that trains, so that a shared machine does not lie."""
-        on_gpu = self.plan is not None and self.recipe.machine.accelerator != "cpu" and torch.cuda.is_available()
-        return time.monotonic() if on_gpu else time.process_time() / torch.get_num_threads()
-
-
-def _parts(held: list, trained: list, states: list) -> tuple:
-    return ("weights", held), ("gradients", trained), ("optimizer", states)
+        """Seconds since this process began; CPU time of one thread if it trains on the CPU, so that a shared machine does not lie."""
+        on_gpu = plan.device_of(self.recipe.machine).type == "cuda"
+        return throughput.age() if on_gpu else time.process_time() / torch.get_num_threads()

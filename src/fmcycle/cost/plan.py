@@ -27,10 +27,9 @@ WRITE = 0.4e9  # bytes of a checkpoint a second, digests with it
 
 @dataclass
 class Rows:
-    """Rows of full length, for data that is not there yet; with labels, pairs and positions, whatever the objective looks at."""
+    """Rows of full length, for data that is not there yet; with labels and pairs, so that any objective of text finds what it reads."""
 
     length: int
-    columns: tuple = ()
     lengths = None
 
     def __len__(self) -> int:
@@ -42,7 +41,7 @@ class Rows:
     def collate(self, rows: list) -> dict:
         ids = torch.ones(len(rows), self.length, dtype=torch.int64)
         side = {"input_ids": ids, "labels": ids.clone()}
-        return side | {"chosen": side, "rejected": side} | {name: torch.zeros(len(rows)) for name in self.columns}
+        return side | {"chosen": side, "rejected": side}
 
 
 class Batch(dict):
