@@ -43,6 +43,12 @@ def create(folder: str | Path, *, ours: bool = False):
         shutil.rmtree(partial, ignore_errors=True)
 
 
+def copy(source: Path, folder: Path) -> None:
+    """Make `folder` an artifact of the files of another one, each as it is."""
+    with create(folder) as partial:
+        shutil.copytree(source, partial, dirs_exist_ok=True, copy_function=shutil.copyfile, ignore=shutil.ignore_patterns(MANIFEST))
+
+
 def digest(path: str | Path) -> str:
     """Content digest of an artifact folder (of its manifest), of any other folder (of its listing) or of a file."""
     path = Path(path)

@@ -1,6 +1,5 @@
 """Methods of compression: (source folder, folder) -> None; each writes a model folder."""
 
-import shutil
 from pathlib import Path
 
 from fmcycle.artifact import atomic
@@ -10,10 +9,7 @@ from fmcycle.model import store as model_store
 
 def none(source: Path, folder: Path) -> None:
     """The same model: every file as it is."""
-    with artifact.create(folder) as partial:
-        shutil.copytree(
-            source, partial, dirs_exist_ok=True, copy_function=shutil.copyfile, ignore=shutil.ignore_patterns(artifact.MANIFEST)
-        )
+    artifact.copy(source, folder)
 
 
 def int8(source: Path, folder: Path) -> None:

@@ -12,6 +12,7 @@ from fmcycle.config.build import build
 from fmcycle.errors import InputError
 from fmcycle.ranges import Node
 from fmcycle.source.erase import erase, listed
+from fmcycle.tables.schema import SCHEMA
 
 
 @dataclass
@@ -45,6 +46,6 @@ def counts(folder: Path) -> dict[str, int]:
     """{table: rows} over the Parquet files of all sources."""
     found: dict[str, int] = {}
     for file in sorted(folder.glob("*/*.parquet")):
-        if file.stem in ("documents", "instructions", "preferences", "prompts", "examples", "feedback"):
+        if file.stem in (*SCHEMA, "feedback"):
             found[file.stem] = found.get(file.stem, 0) + pl.scan_parquet(file).select(pl.len()).collect().item()
     return found

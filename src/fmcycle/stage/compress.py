@@ -6,6 +6,7 @@ from pathlib import Path
 from fmcycle.artifact import folder as artifact
 from fmcycle.config.build import build
 from fmcycle.config.machine import machine_of
+from fmcycle.evaluation.measure import measure
 from fmcycle.model import store as model_store
 from fmcycle.ranges import Node
 
@@ -35,8 +36,7 @@ def run(cfg: Config) -> dict[str, float]:
     if artifact.digest(folder) != artifact.digest(source):
         machine = machine_of(cfg)
         model, processor = model_store.load_model(folder, machine.device, machine.dtype)
-        for evaluation in build(cfg.evaluation).values():
-            metrics |= evaluation(model, processor)
+        metrics |= measure(cfg.evaluation, model, processor, beside=metrics)
     return metrics
 
 

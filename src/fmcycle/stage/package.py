@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from fmcycle.artifact import atomic
+from fmcycle.artifact import atomic, provenance
 from fmcycle.artifact import folder as artifact
 from fmcycle.config import code_digest
 from fmcycle.config.build import build
@@ -64,7 +64,7 @@ def _serves(model: Path, served: dict, verdict: dict) -> dict:
 
 
 def _same_as_evaluated(model: Path, digest: str, metrics: Path) -> None:
-    record, trained = metrics.with_name("evaluated.json"), metrics.parent.with_name(f"{metrics.parent.name}.provenance.json")
+    record, trained = metrics.with_name("evaluated.json"), provenance.provenance_file(metrics.parent)
     outs = artifact.read_json(trained, outs=dict)["outs"] if trained.is_file() else {}
     made = {os.path.relpath(path, os.path.commonpath(outs)): found for path, found in outs.items()} if outs else {}
     if "model" in made:  # metrics of the run that trained the model, which measures it at its end

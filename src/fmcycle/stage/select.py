@@ -191,11 +191,7 @@ def confirmed(cfg: Config, best: dict, rows: list[dict]) -> tuple[dict[str, floa
 def keep(cfg: Config, winner: dict, rows: list[dict]) -> None:
     """Write the winner's folder, best.yaml and trials.json; the trials' models are deleted."""
     out = Path(cfg.out)
-    with artifact.create(out / "model") as partial:
-        source = model_of(cfg, winner)
-        shutil.copytree(
-            source, partial, dirs_exist_ok=True, copy_function=shutil.copyfile, ignore=shutil.ignore_patterns(artifact.MANIFEST)
-        )
+    artifact.copy(model_of(cfg, winner), out / "model")
     best = {"winner": winner["name"], "candidate": winner.get("candidate", winner["name"]), "overrides": winner["overrides"]}
     atomic.write_text(out / "best.yaml", yaml.safe_dump(best, sort_keys=True))
     atomic.write_json(out / "trials.json", rows)
