@@ -25,8 +25,10 @@ def test_an_answer_is_the_continuation_of_the_rendered_prompt(assistant, convers
 
 def test_a_prompt_longer_than_the_model_is_cut_at_its_left_end(assistant):
     model, processor = assistant
-    long = [{"role": "user", "content": "Return a copy of the string. " * 60}]
-    assert isinstance(answers(model, processor, [long], render=render, max_new_tokens=8)[0], str)
+    ids = render(processor, [{"role": "user", "content": "Return a copy of the string. " * 60}], generation_prompt=True)
+    kept = model.config.max_position_embeddings - 8
+    assert len(ids) > kept
+    assert continuations(model, processor, [ids], max_new_tokens=8) == continuations(model, processor, [ids[-kept:]], max_new_tokens=8)
 
 
 def test_special_tokens_written_by_a_user_stay_text(assistant):

@@ -52,5 +52,5 @@ def test_what_is_not_what_was_asked_for_is_refused(base, material, tmp_path):
     with pytest.raises(InputError, match="its tokenizer can't be read"):
         pretrained(path=str(tmp_path / "cut.gguf"))
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match="holds no processor"):
+    with pytest.raises(InputError, match="its processor can't be read"):
         pretrained(path=str(tmp_path / "empty"))

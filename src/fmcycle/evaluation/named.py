@@ -35,26 +35,28 @@ class Named:
         often = Counter(tuple(expected(row, stop)) for row in HeldOut(self.data, "train", processor).rows).most_common(1)[0][0]
         tokenizer = tokenizer_of(processor)
         wanted = [tokenizer.decode(expected(row, stop)).strip() for row in held.rows]
-        said = [tokenizer.decode(ids, skip_special_tokens=True).strip() for ids in self.answers(model, processor, held.source, held.rows)]
+        said = [tokenizer.decode(ids, skip_special_tokens=True).strip() for ids in self.answers(model, processor, held)]
         frequent = tokenizer.decode(often).strip()
         return rate("exact_match", np.array([one == other for one, other in zip(said, wanted, strict=True)])) | rate(
             "baseline/most_frequent_exact_match", np.array([frequent == each for each in wanted])
         )
 
-    def answers(self, model, processor, rows, held_out: list[dict]) -> list[list[int]]:
+    def answers(self, model, processor, held: HeldOut) -> list[list[int]]:
         """The greedy answer to each row, without what ends it."""
-        if held_out and "decoder_labels" in held_out[0]:
-            return self._heard(model, rows, held_out, ends(processor))
-        requests = [Request(prompt(row), greedy(processor, self.max_new_tokens)) for row in held_out]
-        seen = [{"pixel_values": row["pixel_values"]} for row in held_out]
+        if held.rows and "decoder_labels" in held.rows[0]:
+            return self._heard(model, held, ends(processor))
+        requests = [Request(prompt(row), greedy(processor, self.max_new_tokens)) for row in held.rows]
+        seen = [{"pixel_values": pixels} for pixels in held.column("pixel_values")]
         return [answer.ids for answer in generate(model, requests, batch_size=self.batch_size, seen=seen)]
 
     @torch.no_grad()
-    def _heard(self, model, rows, held_out: list[dict], stop: set[int]) -> list[list[int]]:
+    def _heard(self, model, held: HeldOut, stop: set[int]) -> list[list[int]]:
         """By the model's own `generate`, which knows what begins a transcript and what must not, as the engine `speech` does."""
         found = []
-        for part in batched([{"input_features": row["input_features"]} for row in held_out], self.batch_size):
-            found += model.generate(**placed(model, rows.collate(part)), max_new_tokens=self.max_new_tokens, do_sample=False).tolist()
+        for part in batched([{"input_features": features} for features in held.column("input_features")], self.batch_size):
+            found += model.generate(
+                **placed(model, held.source.collate(part)), max_new_tokens=self.max_new_tokens, do_sample=False
+            ).tolist()
         return [until(ids, stop) for ids in found]
 
 

@@ -46,10 +46,7 @@ def pretrained(
 
 def of_folder(place: Path) -> Any:
     """What stands in a folder; as many tokens at most as the model was trained to read."""
-    try:
-        processor = store.load_processor(place)
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"{place}: holds no processor that transformers can read ({error})") from error
+    processor = store.load_processor(place)
     if (place / SENTENCES).is_file() and (most := artifact.read_json(place / SENTENCES).get("max_seq_length")):
         tokenizer_of(processor).model_max_length = most
     return processor

@@ -9,11 +9,7 @@ from fmcycle.errors import InputError
 
 # what turns text, pictures and sound into tensors: one of these changed means another processor
 PARTS = ("processor_config.json", "preprocessor_config.json")
-
-
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "chat_template.jinja")
-
-
 PROCESSOR_FILES = (*TOKENIZER_FILES, *PARTS)
 
 

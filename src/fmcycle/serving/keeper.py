@@ -20,6 +20,7 @@ log = logging.getLogger("bentoml.serve")
 PATIENCE = 1.5  # seconds that anybody waits for the store
 RETRY = 1.0  # seconds between two attempts while answers wait for it
 FRESH = 1.0  # seconds that a verdict on the store holds
+END = 5.0  # seconds that a server that ends waits for the store
 ANSWERS, BYTES = 1000, 64 << 20  # of answers that wait in memory; beyond them the newest is lost
 
 
@@ -79,10 +80,10 @@ class Keeper:
                 self._within(self._probe)
         return self.trouble
 
-    def close(self, seconds: float = 5) -> None:
-        """Write what waits, for at most `seconds`, and say what stays behind."""
+    def close(self) -> None:
+        """Write what waits, for at most `END` seconds, and say what stays behind."""
         with suppress(TimeoutError):
-            self._call(self._flush).result(seconds)
+            self._call(self._flush).result(END)
         if self.waiting:
             log.error("%d answers were not kept: %s", len(self.waiting), self.trouble or "the store takes too long")
 

@@ -17,6 +17,7 @@ log = logging.getLogger("bentoml.serve")
 FORM = "/v1/audio/transcriptions"  # takes a multipart form, as OpenAI has it; every other path takes JSON
 ANSWER = 600  # seconds until an answer begins to go out; a thread that makes one is waited for, as it can't be stopped
 FILES = {FORM, "/classify"}  # may be larger: sound
+BODY_BYTES, FILE_BYTES = 1 << 20, 8 << 20
 
 
 class Shell:
@@ -31,12 +32,10 @@ class Shell:
         *,
         paths: Collection[str],
         allowed: access.Access | None = None,
-        body_bytes: int = 1 << 20,
-        file_bytes: int = 8 << 20,
         body_seconds: float = 10,
         in_flight: int = 32,
     ):
-        self.app, self.body_bytes, self.file_bytes, self.in_flight = app, body_bytes, file_bytes, in_flight
+        self.app, self.in_flight = app, in_flight
         self.paths, self.allowed = paths, allowed or access.Access()
         self.arrivals = Arrivals(body_seconds)
         self.busy = 0
@@ -109,7 +108,7 @@ class Shell:
         kind = "multipart/form-data" if scope["path"] == FORM else "application/json"
         if headers.get(b"content-type", b"").split(b";")[0].strip().lower() != kind.encode():
             raise ApiError(415, f"the body must be {kind}: set the Content-Type header", "unsupported_media_type")
-        limit, declared = self.file_bytes if scope["path"] in FILES else self.body_bytes, headers.get(b"content-length", b"0")
+        limit, declared = FILE_BYTES if scope["path"] in FILES else BODY_BYTES, headers.get(b"content-length", b"0")
         if declared.isdigit() and (len(declared) > 15 or int(declared) > limit + EXCESS):
             raise too_large(limit)
         return limit
