@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import trained
 
 from fmcycle.config import build, columns, compose
 from fmcycle.cost import plan
@@ -99,23 +100,7 @@ def own(project, monkeypatch):
 
 def section(material, folder, name: str, **data) -> SimpleNamespace:
     """An alignment of the small model toward the objective `name`."""
-    table = {"_target_": "fmcycle.data.table.Table", "path": str(material / "preferences.parquet"), "max_length": 128}
-    lora = {"_target_": "peft.LoraConfig", "r": 4, "target_modules": "all-linear"}
-    (folder / "runs").mkdir(parents=True)
-    return SimpleNamespace(
-        inputs={"model": str(material / "model")},
-        out=str(folder / "out"),
-        runs=str(folder / "runs"),
-        model={"_target_": "transformers.LlamaForCausalLM"},
-        objective={"_target_": name},
-        strategy={"_target_": "peft.get_peft_model", "_partial_": True, "peft_config": lora},
-        data=table | {"format": {"_target_": "fmcycle.processor.chat.preference", "_partial_": True}} | data,
-        optimizer={"_target_": "fmcycle.optimizer.adamw.adamw", "_partial_": True, "lr": 0.01},
-        budget={"_target_": "fmcycle.training.budget.Budget", "max_steps": 2, "global_batch": 4, "validation_rows": 4},
-        trainer={"_target_": "fmcycle.training.trainer.Machine", "threads": 1, "micro_batch": 2},
-        logger={},
-        evaluation={},
-    )
+    return trained.aligning(material, folder, objective={"_target_": name}, data=data, budget={"validation_rows": 4})
 
 
 def kept() -> list[np.ndarray]:

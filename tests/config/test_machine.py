@@ -9,6 +9,7 @@ import elsewhere
 import numpy as np
 import pytest
 import torch
+import trained
 import yaml
 
 from fmcycle.artifact import provenance
@@ -171,25 +172,8 @@ def test_evaluate_and_compress_find_elsewhere_what_they_find_here(material, tmp_
 
 
 def aligning(material, folder, **budget) -> SimpleNamespace:
-    """A section of align over the small model, whose pairs get the reference's margin."""
-    table = {"_target_": "fmcycle.data.table.Table", "path": str(material / "preferences.parquet"), "max_length": 128}
-    table["format"] = {"_target_": "fmcycle.processor.chat.preference", "_partial_": True}
-    lora = {"_target_": "peft.get_peft_model", "_partial_": True}
-    (folder / "runs").mkdir(parents=True)
-    return SimpleNamespace(
-        inputs={"model": str(material / "model")},
-        out=str(folder / "out"),
-        runs=str(folder / "runs"),
-        model={"_target_": "transformers.LlamaForCausalLM"},
-        objective={"_target_": "fmcycle.objective.dpo.DPO"},
-        strategy=lora | {"peft_config": {"_target_": "peft.LoraConfig", "r": 4, "target_modules": "all-linear"}},
-        data=table,
-        optimizer={"_target_": "fmcycle.optimizer.adamw.adamw", "_partial_": True, "lr": 0.01},
-        budget={"_target_": "fmcycle.training.budget.Budget", "max_steps": 2, "global_batch": 4, **budget},
-        trainer={"_target_": "fmcycle.training.trainer.Machine", "threads": 1},
-        logger={},
-        evaluation=nodes(material),
-    )
+    """A section of align whose model is evaluated."""
+    return trained.aligning(material, folder, budget=budget, evaluation=nodes(material))
 
 
 def test_training_annotates_and_measures_where_the_machine_says(material, tmp_path, monkeypatch):

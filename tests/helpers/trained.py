@@ -2,6 +2,7 @@
 
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -84,3 +85,26 @@ def assert_same(one: Module, other: Module) -> None:
     assert not [name for name in first if not torch.equal(first[name], second[name])]
     assert one.history.curve == other.history.curve
     assert (one.folder / "loss.jsonl").read_bytes() == (other.folder / "loss.jsonl").read_bytes()
+
+
+def aligning(material: Path, folder: Path, *, data: dict | None = None, budget: dict | None = None, **nodes) -> SimpleNamespace:
+    """A section of align over the small model, toward DPO unless `nodes` has another objective. data, budget: further keys of these."""
+    lora = {"_target_": "peft.LoraConfig", "r": 4, "target_modules": "all-linear"}
+    table = {"_target_": "fmcycle.data.table.Table", "path": str(material / "preferences.parquet"), "max_length": 128}
+    table["format"] = {"_target_": "fmcycle.processor.chat.preference", "_partial_": True}
+    (folder / "runs").mkdir(parents=True)
+    section = {
+        "inputs": {"model": str(material / "model")},
+        "out": str(folder / "out"),
+        "runs": str(folder / "runs"),
+        "model": {"_target_": "transformers.LlamaForCausalLM"},
+        "objective": {"_target_": "fmcycle.objective.dpo.DPO"},
+        "strategy": {"_target_": "peft.get_peft_model", "_partial_": True, "peft_config": lora},
+        "data": table | (data or {}),
+        "optimizer": {"_target_": "fmcycle.optimizer.adamw.adamw", "_partial_": True, "lr": 0.01},
+        "budget": {"_target_": "fmcycle.training.budget.Budget", "max_steps": 2, "global_batch": 4} | (budget or {}),
+        "trainer": {"_target_": "fmcycle.training.trainer.Machine", "threads": 1, "micro_batch": 2},
+        "logger": {},
+        "evaluation": {},
+    }
+    return SimpleNamespace(**section | nodes)

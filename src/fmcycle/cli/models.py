@@ -5,11 +5,10 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import yaml
-
 from fmcycle.artifact import wheel
 from fmcycle.cli import runs, verbs
-from fmcycle.config.build import build, conf_dir
+from fmcycle.config import groups
+from fmcycle.config.build import build
 from fmcycle.config.compose import Composed, compose
 from fmcycle.errors import ConfigError
 
@@ -61,30 +60,26 @@ def main(arguments: list[str]) -> int:
 
 
 def catalog() -> Iterator[Entry]:
-    """Every file of conf/model, in the order of their names."""
+    """Every option of the group model, in the order of their names."""
     known, examples = runs.find(), used()
-    for file in sorted((conf_dir() / "model").glob("*.yaml")):
-        node = resolved(file.stem, examples)
+    for name in groups.options("model"):
+        node = resolved(name, examples)
         if node is None:
-            yield Entry(file.stem, "of a file", MISSING, None, "as the file says", None, None, {})
+            yield Entry(name, "of a file", MISSING, None, "as the file says", None, None, {})
             continue
-        yield Entry(file.stem, *kind(file.stem, node), **sizes(node), reached=reached(node, known))
+        yield Entry(name, *kind(name, node), **sizes(node), reached=reached(node, known))
 
 
 def used() -> dict[str, str]:
-    """{model: an experiment that chooses it}: what it is read with stands there."""
-    found: dict[str, str] = {}
-    for file in sorted((conf_dir() / "experiment").glob("*.yaml")):
-        defaults = (yaml.safe_load(file.read_text()) or {}).get("defaults", [])
-        found |= {item["override /model"]: file.stem for item in defaults if isinstance(item, dict) and "override /model" in item}
-    return found
+    """{model: an experiment that chooses it, with the processor that it needs}."""
+    chosen = {name: groups.defaults("experiment", name).get("model") for name in groups.options("experiment")}
+    return {model: name for name, model in chosen.items() if model}
 
 
 def resolved(name: str, examples: dict[str, str]) -> dict | None:
     """The model's node with its values: as an experiment has it, else with the first processor that it fits; None where it needs a file."""
-    processors = [file.stem for file in sorted((conf_dir() / "processor").glob("*.yaml"))]
     ways = [[f"experiment={examples[name]}"]] if name in examples else [["stage=pretrain", f"model={name}"]]
-    ways += [["stage=pretrain", f"model={name}", f"processor={processor}"] for processor in processors]
+    ways += [["stage=pretrain", f"model={name}", f"processor={processor}"] for processor in groups.options("processor")]
     for way in ways:
         try:
             composed: Composed = compose(way)

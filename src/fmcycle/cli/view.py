@@ -1,4 +1,4 @@
-"""What is shown and not run: the groups of a stage, and the config of a job.
+"""Prints the groups of a stage and the config of a job, and runs nothing.
 
 `python -m fmcycle.cli.view` writes docs/options.md, every group and every option of it, and docs/nouns.md, every noun's signature.
 """
@@ -24,46 +24,52 @@ step, such as `burst`, goes under its own name: `'curation=[web,burst]'` adds it
 `'source=[bible,local]'` leaves out the other sources.
 """
 DECIDES = {name: kind.what for name, kind in noun.NOUNS.items()} | {
-    "collection": "the raw data that missing inputs are made of",
-    "experiment": "a named diff over all of it",
-    "search": "what select tries, and what it maximises",
+    "collection": "raw data from which missing inputs are made",
+    "experiment": "named set of choices and overrides",
+    "search": "search space of select, and the metric that it maximises",
     "stage": noun.STAGE.what,
 }
 NOUNS = """# Nouns
 
-What a config can name, and how it is called. A thing that plugs in is a function or an object of a small class. What the stage
-gives comes by place: the parameters below, in this order and by these names. What a config gives stands behind `*` of a function,
-which the config names with `_partial_: true`, or is a field of the object's class. Objects without a call are plain values.
+The plug-ins that a config can name, with their signatures. A plug-in is a function or an object of a small class. The
+stage passes the parameters below by position, in this order and with these names. The config passes the parameters
+behind `*` of a function, which it names with `_partial_: true`, or the fields of an object's class. Objects without a
+call are plain values.
 
-| noun | what it is | a function | an object | held to it by | how to add one |
+| noun | what it is | a function | an object | contract test | how to add one |
 | --- | --- | --- | --- | --- | --- |
 {rows}
 
-`fmcycle.config.nouns` is where this page, the config check and the tests have it from: `python -m fmcycle.cli.view` (with
-`PYTHONPATH=src`) writes the page anew, and `tests/config/test_nouns.py` reads the signature of every option of `conf/` beside it.
+This page, the config check and the tests read the same table, `fmcycle.config.nouns`. `python -m fmcycle.cli.view`
+(with `PYTHONPATH=src`) writes the page anew. `tests/config/test_nouns.py` compares the table with the signature of
+every option of `conf/`.
 
-Third-party names stand for what their libraries say of them: transformers' models and their configs, diffusers' models and
-schedulers, `peft.get_peft_model` and peft's configs, `torch.optim`'s optimizers and Lightning's loggers. `RULES` of
-`fmcycle.config.library` allows them; their parameters are read from the source of the installed version, once, into
-`.cache/signatures.json`. Keys by which a library would load code, weights or files (`auto_map`, `trust_remote_code`, `megatron_core`,
-`tokenizer_name_or_path` and their like) are refused, in a nested config too. A name of `[tool.fmcycle] packages` is taken at its word.
+Some third-party names are allowed too: transformers' models and their configs, diffusers' models and schedulers,
+`peft.get_peft_model` and peft's configs, `torch.optim`'s optimizers and Lightning's loggers. `RULES` of
+`fmcycle.config.library` lists them. fmcycle reads their parameters from the source of the installed version, once, into
+`.cache/signatures.json`. It refuses keys by which a library would load code, weights or files (`auto_map`,
+`trust_remote_code`, `megatron_core`, `tokenizer_name_or_path` and similar ones), in a nested config too. Names of
+`[tool.fmcycle] packages` may stand below any key.
 
 ## Samples
 
-The contract test of a noun runs every option on a small real sample: `example`, a function `() -> {{parameter: value}}` in the option's
-class or module. What several options share stands in `fmcycle.config.example`, under the noun's name for all of its options. No config can
-build one, and no stage is another one because of what it imports.
+The contract test of a noun runs every option on a small real sample: `example`, a function `() -> {{parameter: value}}`
+in the option's class or module. `fmcycle.config.example` has the samples that several options share; a function there
+with a noun's name serves all options of the noun. A config can't build a sample, and samples are not part of a stage's
+code digest.
 
 ## Data and its rows
 
-`src/fmcycle/data/protocol.py` says what rows must have (`lengths`, `__len__`, `__getitem__`, `collate`) and what they may have:
+`src/fmcycle/data/protocol.py` defines the attributes that rows must have (`lengths`, `__len__`, `__getitem__`,
+`collate`) and those that they may have:
 {may}.
 
 ## Columns
 
-An objective reads the columns of its rows. What a reference model computes once, it declares: `columns = ("reference_margin",)` and a
-static method of that name, `(model, batch) -> (B,)`, which gets the model of `inputs.model`. The stage computes what is declared, for
-the rows that the run reads, and nothing else; a column that the rows bring with them is not computed.
+An objective reads the columns of its rows. It declares a column that a reference model computes once:
+`columns = ("reference_margin",)` and a static method of that name, `(model, batch) -> (B,)`, which gets the model of
+`inputs.model`. The stage computes the declared columns for the rows that the run reads. Leave out of `columns` what the
+rows already have.
 """
 
 

@@ -1,8 +1,8 @@
-"""Small real samples of what the house calls options with: {parameter of the call: value}.
+"""Small real samples of the arguments that a stage passes to an option: {parameter of the call: value}.
 
-An option's own sample is the function `example` of its class, or that of its module, for everything there. Here stands what several
-share; a function that bears a noun's name is what all its options have in common. No config can build a sample, and no stage is
-another one because of it (`fmcycle.config.code_digest`).
+An option's own sample is the function `example` of its class, or of its module for everything there. This module has the samples that
+several options share; a function with a noun's name serves all options of the noun. A config can't build a sample, and samples are
+not part of a stage's code digest (`fmcycle.config.code_digest`).
 """
 
 import importlib

@@ -1,4 +1,4 @@
-"""What a node of a config may build: names of its own noun's rooms, called as that noun is called; told from the source, not imported."""
+"""Which names a config node may build: those of its noun's rooms, with its noun's signature; read from the source, never imported."""
 
 from dataclasses import dataclass
 
@@ -7,12 +7,12 @@ from fmcycle.config import build, library, signature
 
 @dataclass(frozen=True)
 class Noun:
-    """What stands below one key of a config.
+    """The kind of node that stands below one key of a config.
 
-    rooms: modules or packages of fmcycle that the node itself is built from; parts: those of the nodes inside it;
-    others: how the third-party names begin that it may build. what: what it decides. call: what is asked of its objects, `name(parameters)`
-    or `(parameters)` for the object itself, all given by the stage; "" for plain values. Its functions have the forms of CALLS.
-    test: the file that holds its options to this; section: of CONTRIBUTING, how to add one.
+    rooms: modules or packages of fmcycle that define its nodes; parts: those that define the nodes inside them; others: prefixes of the
+    third-party names that it may build. what: its description. call: the methods that a stage calls on its objects, `name(parameters)`,
+    or `(parameters)` for the object itself; "" for plain values. CALLS has the forms of its functions.
+    test: its contract test; section: the heading in CONTRIBUTING on how to add one.
     """
 
     rooms: tuple[str, ...]
@@ -26,13 +26,15 @@ class Noun:
 
 ROWS = ("data", "processor")
 SECTIONS = "candidates"  # {name: a section of train}
-STAGE = Noun(("stage",), what="what runs: reads folders, writes one", call="run(cfg) -> metrics or None", section="A stage")
+STAGE = Noun(
+    ("stage",), what="one step of the lifecycle, which reads folders and writes one", call="run(cfg) -> metrics or None", section="A stage"
+)
 NOUNS = {
-    "budget": Noun(("training.budget",), what="how much: steps, batch, precision, seed, schedule"),
-    "compress": Noun(("compress",), what="what is made smaller before it is evaluated", test="tests/stage/test_compress.py"),
+    "budget": Noun(("training.budget",), what="amount of training: steps, batch, precision, seed, learning-rate schedule"),
+    "compress": Noun(("compress",), what="compression method, applied before evaluation", test="tests/stage/test_compress.py"),
     "curation": Noun(
         ("curation",),
-        what="which documents stay; single steps and lists of them",
+        what="curation steps, which drop or rewrite documents; single steps and lists of them",
         call="sketch(frame), settle(frame), verdicts(settled, fetch)",
         test="tests/curation/test_contract.py",
         section="A curation step",
@@ -40,14 +42,14 @@ NOUNS = {
     "data": Noun(
         ("data",),
         ROWS,
-        what="what a training stage reads, and how a row becomes tensors",
+        what="training dataset, with the format that turns a row into tensors",
         call="(split, processor) -> fmcycle.data.protocol.Rows",
         test="tests/data/test_contract.py",
         section="A dataset",
     ),
     "engine": Noun(
         ("engine",),
-        what="what generates when a package is served; made with (folder, device, dtype)",
+        what="inference engine of a served package, made with (folder, device, dtype)",
         call="warm_up()",
         test="tests/engine/test_protocol.py",
         section="An engine",
@@ -55,29 +57,29 @@ NOUNS = {
     "evaluation": Noun(
         ("evaluation",),
         ("evaluation", *ROWS),
-        what="what is measured",
+        what="metrics of a model",
         call="(model, processor) -> {metric: value, metric/low, metric/high, metric/n}",
         test="tests/evaluation/test_evaluations_elsewhere.py",
         section="A metric",
     ),
     "executor": Noun(
-        ("executor",), what="where curation runs", call="map(function, items) -> iterator", test="tests/executor/test_local.py"
+        ("executor",), what="parallel execution of curation", call="map(function, items) -> iterator", test="tests/executor/test_local.py"
     ),
-    "gate": Noun(("gate",), what="the bounds that a package must hold"),
+    "gate": Noun(("gate",), what="bounds on metrics that a package must meet"),
     "guardrail": Noun(
         ("guardrail",),
-        what="what may go in and out of the served model",
+        what="checks on the prompts and answers of a served model",
         call="(text) -> text, or raises Refused",
         test="tests/guardrail/test_contract.py",
         section="A guard",
     ),
-    "licence": Noun(("licence",), what="which licences may enter a mix"),
-    "limit": Noun(("cost.step_cost",), what="the most that a run may take"),
-    "logger": Noun((), others=("lightning.pytorch.loggers.",), what="where a run's figures go, beside its own page"),
-    "model": Noun(("model",), ("model",), ("transformers.", "diffusers."), what="what computes", section="A model"),
+    "licence": Noun(("licence",), what="licences that training data may have"),
+    "limit": Noun(("cost.step_cost",), what="upper bounds on the memory, time and money of a run"),
+    "logger": Noun((), others=("lightning.pytorch.loggers.",), what="experiment loggers, beside the run's own page"),
+    "model": Noun(("model",), ("model",), ("transformers.", "diffusers."), what="new or pretrained model", section="A model"),
     "monitor": Noun(
         ("monitor",),
-        what="what is looked for in a window of traffic",
+        what="drift and quality checks on a window of traffic",
         call="(reference, window) -> {value, low, high, bound, n, alarm, what}",
         test="tests/monitor/test_contract.py",
         section="A monitor",
@@ -85,32 +87,32 @@ NOUNS = {
     "objective": Noun(
         ("objective",),
         ("objective",),
-        what="what the weights move toward",
+        what="training loss",
         call='(model, batch) -> {"loss": sum, "count": n, metric: sum}',
         test="tests/objective/test_contract.py",
         section="An objective",
     ),
-    "optimizer": Noun(("optimizer",), (), ("torch.optim.",), what="how they move", test="tests/optimizer/test_contract.py"),
-    "price": Noun(("cost.step_cost",), what="what a device costs, for plans and limits"),
+    "optimizer": Noun(("optimizer",), (), ("torch.optim.",), what="update rule of the weights", test="tests/optimizer/test_contract.py"),
+    "price": Noun(("cost.step_cost",), what="price of a device hour, for plans and limits"),
     "processor": Noun(
         ("processor",),
-        what="how text, pictures and sound become tensors",
+        what="tokenizer, image or audio processor, and the formats of rows",
         test="tests/processor/test_contract.py",
         section="A processor",
     ),
-    "source": Noun(("source",), ("source",), what="where raw data comes from", test="tests/stage/test_collect.py", section="A source"),
-    "space": Noun(("search",), what="what a trial of select draws", call="(trial, name) -> value", test="tests/search/test_space.py"),
+    "source": Noun(("source",), ("source",), what="source of raw data", test="tests/stage/test_collect.py", section="A source"),
+    "space": Noun(("search",), what="range of a searched setting", call="(trial, name) -> value", test="tests/search/test_space.py"),
     "strategy": Noun(
-        ("strategy",), (), ("peft.",), what="which weights move", test="tests/strategy/test_contract.py", section="A strategy"
+        ("strategy",), (), ("peft.",), what="which weights are trained", test="tests/strategy/test_contract.py", section="A strategy"
     ),
-    "trainer": Noun(("training.trainer",), what="where training runs; never part of identity", test="tests/training/test_trainer.py"),
+    "trainer": Noun(("training.trainer",), what="device, precision, micro-batch; never in identity", test="tests/training/test_trainer.py"),
 }
 NOUNS |= dict.fromkeys(("judge", "confirm", "sample"), NOUNS["evaluation"])
 NOUNS |= dict.fromkeys(("conversation", "contamination", "split"), NOUNS["curation"]) | {"collection": NOUNS["source"]}
 
-SERVED = ("folder", "device", "dtype")  # what an engine is given beside what its config says
+SERVED = ("folder", "device", "dtype")  # arguments of an engine that its config does not give
 ARCHIVES = ("*archives",)  # as many wheels as the source names
-# room -> {positional parameters of its functions, which the stage gives: what they return}; what a config gives stands behind, by keyword
+# room -> {positional parameters of its functions, which the stage gives: their return type}; a config gives the keywords behind them
 CALLS: dict[str, dict[tuple[str, ...], str]] = {
     "compress": {("source", "folder"): "None"},
     "curation": {("frame",): "pl.DataFrame"},
@@ -120,7 +122,7 @@ CALLS: dict[str, dict[tuple[str, ...], str]] = {
     "source": {("folder",): "None", ARCHIVES: "dict"},
     "strategy": {("model",): "nn.Module"},
 }
-AT_ONCE = "model"  # the room whose functions make the thing itself, of what the config gives: those that bear their module's name
+AT_ONCE = "model"  # in this room a function that bears its module's name is called at once, with the config's arguments alone
 
 
 def problem(target: str, node: dict, noun: Noun | None, inside: bool = False) -> str | None:

@@ -12,7 +12,7 @@ PROMPT, ANSWER = 24, 40  # tokens of a text that are shown to the model, tokens 
 
 
 def writes(model: Any, processor: Any) -> bool:
-    """Is this a language model that goes on with a text by itself?"""
+    """True for decoder-only language models whose processor is a tokenizer."""
     causal = getattr(model, "can_generate", bool)() and not getattr(model.config, "is_encoder_decoder", False)
     return bool(causal) and processor is tokenizer_of(processor)
 
