@@ -62,7 +62,9 @@ def documents(folder: Path, megabytes: float) -> None:
 
     from fmcycle.curation.text import normalize
 
-    frame = normalize(pl.DataFrame(list(texts(folder)), schema=["id", "text"], orient="row")).filter(pl.col("text") != "")
+    frame = pl.DataFrame(list(texts(folder)), schema=["id", "text"], orient="row").with_columns(type=pl.lit("text"))
+    gaps = pl.col("text").str.replace_all("\n{3,}", "\n\n")  # our rule counts a longer gap once, datatrove each of its lines
+    frame = normalize(frame).with_columns(gaps).filter(pl.col("text") != "")
     digests = [hashlib.sha256(name.encode()).hexdigest() for name in frame["id"]]
     frame = frame.with_columns(order=pl.Series(digests)).sort("order").drop("order")
     frame = frame.filter(pl.col("text").str.len_bytes().cum_sum() <= megabytes * 1e6)

@@ -179,9 +179,9 @@ def test_c4_drops_what_is_no_page_of_text(text, expected):
         (LINES.replace("The queue", "A queue", 1), ("lines repeated", "repeated_characters > 0.1", "0.49")),
         ("one line without an end\n" * 9 + "the last one has one.", ("lines without an end", "ended_lines < 0.12", "0.1")),
         ("Short.\nLine.\nAfter.\nAnother line that is longer than thirty characters.", ("short lines", "short_lines > 0.67", "0.75")),
-        ("\n\n\n".join(f"The number {n} of this list stands here alone." for n in range(9)), KEPT),
+        ("\n\n\n\n\n".join(f"The number {n} of this list stands here alone." for n in range(9)), KEPT),
         (
-            "\n\n\n\n".join(f"Number {n} of this list stands alone here." for n in range(9)),
+            "\n\n".join(f"Enumeration {n} continues everlastingly." for n in range(9)),
             ("many line breaks", "line_breaks > 0.3", "0.444"),
         ),
         ("Una línea. \u0964\n" + "यह एक वाक्य है जो तीस अक्षरों से लंबा है और यहाँ समाप्त होता है।", KEPT),

@@ -228,8 +228,9 @@ def fineweb(
 
     short_line: in characters; a blank line is none. What ends a sentence is Unicode's, in any script; Thai and Lao write no such sign and
     are not asked for it. closing_marks: a line of speech ends in its quotation mark; false, as in datatrove, takes it for one without an
-    end. Source: Penedo et al., The FineWeb Datasets (2024), section 3.6 (the code released with it has 0.01 for the
-    characters of repeated lines, and the rule on line breaks).
+    end. A gap of several blank lines counts as one of them (datatrove counts each), since prose keeps two. Source: Penedo et al., The
+    FineWeb Datasets (2024), section 3.6 (the code released with it has 0.01 for the characters of repeated lines, and the rule on line
+    breaks).
     """
     text, line = pl.col("text"), pl.col("line")
     parts = lines(frame).filter(pl.col("words") > 0)
@@ -246,7 +247,7 @@ def fineweb(
     measured = measured.with_columns(
         ended_lines=pl.when(~word.mostly(asked, word.UNENDED)).then("ended_lines"),
         repeated_characters=pl.col("repeated") / (text.str.len_chars() - breaks),
-        line_breaks=breaks / pl.col("words").fill_null(0),
+        line_breaks=(text.str.count_matches("\n+") + text.str.count_matches("\n\n+")) / pl.col("words").fill_null(0),
     )
     rules = [
         ("lines without an end", "ended_lines", "<", min_ended_lines),
