@@ -5,8 +5,8 @@ python benchmarks/gpu.py --rows pretrain     those rows only
 python benchmarks/gpu.py --tiny              the same code with small shapes on the CPU
 
 A line has tokens a second, MFU (of the data sheet's dense rate at the precision, `fmcycle.hardware.peak`), and the most memory of the
-device. Models have random weights, texts random words. Training goes through the Module, Data and Machine that train.py uses, with the
-settings of conf/trainer/gpu.yaml: bf16-mixed, compiled, a micro-batch that fits. Evaluation and serving load a folder in bf16.
+device. Models have random weights, texts random words. Training goes through train.py's Module, Data and TrainerConfig, with the settings
+of conf/trainer/gpu.yaml: bf16-mixed, compiled, a micro-batch that fits. Evaluation and serving load a folder in bf16.
 """
 
 import argparse

@@ -52,7 +52,7 @@ def train(make_model, rows, global_batch: int, steps: int, compiled: bool = Fals
     from fmcycle.training.budget import Budget
     from fmcycle.training.module import Module
     from fmcycle.training.recipe import Recipe
-    from fmcycle.training.trainer import Machine
+    from fmcycle.training.trainer import TrainerConfig
 
     meter = Meter()
 
@@ -61,7 +61,7 @@ def train(make_model, rows, global_batch: int, steps: int, compiled: bool = Fals
             super().on_train_batch_end(outputs, batch, batch_idx)
             meter.step(int((batch["input_ids"] != 0).sum()))
 
-    budget, machine = Budget(max_steps=steps, global_batch=global_batch), Machine(threads=1, compile=compiled)
+    budget, machine = Budget(max_steps=steps, global_batch=global_batch), TrainerConfig(threads=1, compile=compiled)
     few = Rows([{"input_ids": [1, 2], "labels": [1, 2]}], pad=0)  # the look at the end costs next to nothing
     with tempfile.TemporaryDirectory() as folder:
         data, optimizer = {"train": rows, "validation": few}, partial(adamw, lr=1e-3)

@@ -75,7 +75,7 @@ def ours(compiled: bool) -> None:
     from fmcycle.training.budget import Budget
     from fmcycle.training.module import Module
     from fmcycle.training.recipe import Recipe
-    from fmcycle.training.trainer import Machine
+    from fmcycle.training.trainer import TrainerConfig
 
     size, meter = workload(), Meter(WARM)
 
@@ -88,7 +88,7 @@ def ours(compiled: bool) -> None:
                 raise SystemExit  # the run's own last step, with its validation, is not what a step costs
 
     budget = Budget(max_steps=size["steps"] + 1, global_batch=size["rows"], validation_rows=1)
-    machine = Machine(threads=int(os.environ["OMP_NUM_THREADS"]), compile=compiled)
+    machine = TrainerConfig(threads=int(os.environ["OMP_NUM_THREADS"]), compile=compiled)
     with tempfile.TemporaryDirectory() as folder:
         write(Path(folder), [("text", tokens(size).tolist())], vocab_size=size["vocabulary"])
         rows = Rows(Tokens(folder), size["length"], folder)

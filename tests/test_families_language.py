@@ -24,9 +24,9 @@ TEXT = [f"inputs.{name}" for name in ("tokens=tokens", "processor=processor", "d
 TEXT += ["processor.vocab_size=512"]
 SMALL = [f"model.{each}" for each in ("hidden_size=64", "intermediate_size=128", "num_hidden_layers=2", "max_position_embeddings=128")]
 
-BEGUN = [TEXT[0], TEXT[2], TEXT[3], "inputs.model=model", "model.tie_word_embeddings=false", "evaluation.shift.context=64"]
+BEGUN = [TEXT[0], TEXT[2], TEXT[3], "inputs.model=model", "model.tie_word_embeddings=false", "evaluation.domain_shift.context=64"]
 LABELLED = ["inputs.documents=documents.parquet", "model.num_labels=2", "processor.vocab_size=512", "data.format.longest=32"]
-PAIRS = ["inputs.instructions=instructions.parquet", "evaluation.pair.limit=4", "evaluation.pair.max_new_tokens=4"]
+PAIRS = ["inputs.instructions=instructions.parquet", "evaluation.seq2seq.limit=4", "evaluation.seq2seq.max_new_tokens=4"]
 
 
 def written(engine) -> int:

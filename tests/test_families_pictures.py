@@ -19,7 +19,7 @@ from fmcycle.engine.pixel import Pixel
 DIGITS = ["collection=digits", "inputs.examples=experiment:curate_digits/examples.parquet", "processor.size=16"]  # emoji need a network
 TWO = ["processor.vocab_size=320", "data.where.label=['0','1']"]
 PROBED = ["evaluation.probe.shots=3", "evaluation.probe.patches=false"]  # few features: regression on all patches is what takes time
-DRAWN = ["evaluation.drawn.each=1", "evaluation.drawn.steps=2"]
+DRAWN = ["evaluation.generated_images.each=1", "evaluation.generated_images.steps=2"]
 FAMILIES = {  # experiment: what makes it short, and one request of its kind
     "vit_digits": (["evaluation.accuracy.baseline=0"], lambda folder, png: len(Classifier(folder).classify([png])[0]) == 10),
     "mae_digits": (PROBED, lambda folder, png: Embedding(folder).embed([png])[0].shape == (1, 96)),

@@ -86,7 +86,10 @@ FAMILIES = {  # experiment: what makes it short, and one request of its kind
     "llava_emoji": ([PICTURES, *SEES], chat),
     "llava_names": ([PICTURES, *SEES], chat),
     "hear_spoken": ([SOUNDS, "model.num_labels=3"], lambda model: set(Classifier(model).classify([wav(0)])[0]) == set(WORDS)),
-    "whisper_spoken": ([SOUNDS, "evaluation.named.max_new_tokens=4"], lambda model: isinstance(Speech(model).transcribe(wav(0)), str)),
+    "whisper_spoken": (
+        [SOUNDS, "evaluation.exact_match.max_new_tokens=4"],
+        lambda model: isinstance(Speech(model).transcribe(wav(0)), str),
+    ),
     "minilm_answers": ([*COMPARES, "data.max_length=64"], lambda model: Embedding(model).embed(["a list"])[0].shape == (1, 32)),
 }
 

@@ -25,7 +25,7 @@ MATRIX = {
     "a gate's bound": ("conf/gate/default.yaml", "max: 2.0", "max: 2.1", {"package"}),
     "the order of curation": ("conf/curation/web.yaml", f"{TOXICITY}\n{PRIVACY}", f"{PRIVACY}\n{TOXICITY}", {"curate"}),
     "a metric": ("src/fmcycle/evaluation/ngram.py", '"""', '"""# ', {"pretrain"}),
-    "the page of a report": ("src/fmcycle/evaluation/report.html", "</body>", "<!-- --></body>", {"evaluate", "measure"}),
+    "the page of a report": ("src/fmcycle/evaluation/report.html", "</body>", "<!-- --></body>", {"evaluate", "evaluate_on"}),
     "the command line": ("src/fmcycle/cli/main.py", '"""', '"""# ', set()),
 }
 
@@ -70,7 +70,7 @@ def test_an_edit_moves_the_sections_and_digests_of_what_uses_it_and_no_other(hou
     assert moved == expected
 
 
-BY_HAND = {"continue", "measure"}  # stages of nobody's default: they are run by their names
+BY_HAND = {"continue_pretrain", "evaluate_on"}  # stages of nobody's default: they are run by their names
 
 
 def test_every_stage_of_the_graph_has_a_section_and_reads_what_its_config_names(root):

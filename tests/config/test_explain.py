@@ -6,7 +6,7 @@ from fmcycle.config import compose
 from fmcycle.errors import ConfigError
 
 CASES = {
-    "evaluation=[lm_eval]": "evaluation=lm_eval: no such option in conf/evaluation; did you mean retrieval?",
+    "evaluation=[lm_eval]": "evaluation=lm_eval: no such option in conf/evaluation; there is accuracy, bits_per_byte",
     "evaluation=[instructon,safty]": "evaluation=safty: no such option in conf/evaluation; did you mean safety?",
     "logger=[tensorbord]": "logger=tensorbord: no such option in conf/logger; did you mean tensorboard?",
     "strategy.peft_config.use_dora=true": "not in conf/strategy/lora.yaml, but peft.LoraConfig takes it: add it with "
@@ -17,7 +17,7 @@ CASES = {
     "evaluation.safety.per_kind=1": "safety is not among the options of evaluation that are chosen: choose it too, "
     "evaluation=[instruction,safety]",
     "processor=image": "model.vocab_size: reads processor.vocab_size, which processor=image does not have; choose one that has: bpe, ",
-    "evaluation=[shift]": "evaluation.shift.domain: reads inputs.domain_documents, and stage finetune has no such input: add "
+    "evaluation=[domain_shift]": "evaluation.domain_shift.domain: reads inputs.domain_documents, and stage finetune has no such input: add "
     "+inputs.domain_documents=PATH",
     "optimizer.lr=null": "optimizer.lr: must be a number above 0, not None (conf/optimizer/adamw.yaml)",
     "data.max_length=null": "data.max_length: must be a whole number of at least 1, not None",

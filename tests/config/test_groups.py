@@ -46,7 +46,8 @@ def said(stage: str, *overrides: str) -> list[str]:
 
 def test_every_stage_with_nodes_by_name_is_looked_at():
     assert {stage for stage, _, _ in LISTS} == {
-        "align", "collect", "compress", "continue", "curate", "evaluate", "finetune", "measure", "monitor", "package", "pretrain", "select",
+        "align", "collect", "compress", "continue_pretrain", "curate", "evaluate", "evaluate_on",
+        "finetune", "monitor", "package", "pretrain", "select",
     }  # fmt: skip
     assert {group for _, _, group in LISTS} == {"curation", "evaluation", "gate", "guardrail", "logger", "monitor", "source"}
 

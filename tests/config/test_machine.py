@@ -24,7 +24,7 @@ from fmcycle.runner import inputs
 from fmcycle.runner import run as perform
 from fmcycle.runner.record import differs
 from fmcycle.stage import compress, evaluate, select, train
-from fmcycle.training.trainer import Machine
+from fmcycle.training.trainer import TrainerConfig
 
 RENDER = {"_target_": "fmcycle.processor.chat.render", "_partial_": True}
 WITH = [stage for stage in stages() if "trainer" in stage_groups(stage)]
@@ -59,11 +59,11 @@ def test_what_differs_of_a_run_names_the_precision():
 
 
 def test_evaluate_measure_and_compress_are_among_them():
-    assert {"evaluate", "measure", "compress", "select", "pretrain", "finetune", "align", "continue"} == set(WITH)
+    assert {"evaluate", "evaluate_on", "compress", "select", "pretrain", "finetune", "align", "continue_pretrain"} == set(WITH)
 
 
 def test_a_trainer_of_a_user_need_not_name_a_precision(project):
-    (project / "conf/trainer/mine.yaml").write_text("_target_: fmcycle.training.trainer.Machine\naccelerator: auto\n")
+    (project / "conf/trainer/mine.yaml").write_text("_target_: fmcycle.training.trainer.TrainerConfig\naccelerator: auto\n")
     assert compose(["stage=finetune", "trainer=mine"]).section == compose(["stage=finetune"]).section
 
 
@@ -88,7 +88,7 @@ def test_the_pipeline_is_the_same_on_every_machine(project):
 
 
 def test_what_an_input_is_made_on_is_the_machine_of_the_stage_or_of_local_yaml(project):
-    below = compose(["stage=measure", "inputs.model=experiment:vit_digits/model", "trainer=gpu", "trainer.compile=false"])
+    below = compose(["stage=evaluate_on", "inputs.model=experiment:vit_digits/model", "trainer=gpu", "trainer.compile=false"])
     made = inputs.upstream("experiment:vit_digits", below)
     assert made.machine["trainer"]["accelerator"] == "gpu" and not made.machine["trainer"]["compile"]
     package = compose(["stage=package", "inputs.model=experiment:vit_digits/model"])  # it has no trainer itself
@@ -114,14 +114,14 @@ def test_fp32_on_a_gpu_is_said_with_the_key_that_changes_it(monkeypatch):
     def of(stage, *overrides):
         composed = compose([f"stage={stage}", "trainer.accelerator=auto", *overrides])
         return said(
-            Machine(**{key: value for key, value in composed.machine["trainer"].items() if key != "_target_"}),
+            TrainerConfig(**{key: value for key, value in composed.machine["trainer"].items() if key != "_target_"}),
             composed.section,
             composed.written,
         )
 
     assert not of("finetune")
-    monkeypatch.setattr(Machine, "device", SimpleNamespace(type="cuda"))
-    for stage in ("finetune", "select", "evaluate", "measure", "compress"):
+    monkeypatch.setattr(TrainerConfig, "device", SimpleNamespace(type="cuda"))
+    for stage in ("finetune", "select", "evaluate", "evaluate_on", "compress"):
         assert "trainer.precision=bf16-mixed changes it" in of(stage), stage
         assert not of(stage, "trainer.precision=bf16-mixed")
     assert "budget.precision=bf16-mixed changes it" in of("finetune", "trainer=gpu", "budget.precision=32-true")
@@ -140,7 +140,7 @@ def everywhere(monkeypatch, run) -> tuple:
     """(what `run(name)` gives here, what it gives elsewhere, the devices that models were put on there)."""
     here, place, put = run("here"), model_store.place, []
     with elsewhere.device() as device, monkeypatch.context() as patch:
-        patch.setattr(Machine, "device", device)
+        patch.setattr(TrainerConfig, "device", device)
         patch.setattr(
             model_store, "place", lambda model, *where: put.append(where[0] and torch.device(where[0]).type) or place(model, *where)
         )
@@ -214,7 +214,7 @@ def test_select_judges_where_the_machine_says(material, tmp_path, monkeypatch):
                 runs=str(tmp_path / f"runs-{name}"),
                 processor={},
                 model={"_target_": "transformers.LlamaForCausalLM"},
-                trainer={"_target_": "fmcycle.training.trainer.Machine", "threads": 1},
+                trainer={"_target_": "fmcycle.training.trainer.TrainerConfig", "threads": 1},
                 entrants={"before": str(material / "model")},
                 candidates={"again": candidate},
                 space={"optimizer": {"lr": {"_target_": "fmcycle.search.space.Range", "low": 1e-4, "high": 1e-3}}},

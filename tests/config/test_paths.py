@@ -88,7 +88,7 @@ def test_all_of_them_come_at_once_with_keys_of_every_section(there):
     [
         ("tokens", ["inputs.documents=null"], "inputs.documents: name the folder or file that tokens needs, inputs.documents=PATH"),
         ("processor", ["inputs.documents=null"], "inputs.documents or inputs.examples: name the folder or file that processor needs"),
-        ("measure", [], "inputs.model: name the folder or file that measure needs, inputs.model=PATH"),
+        ("evaluate_on", [], "inputs.model: name the folder or file that evaluate_on needs, inputs.model=PATH"),
         ("evaluate", ["inputs.prompts=null"], "evaluation.safety.prompts: reads inputs.prompts, which is null: give inputs.prompts=PATH"),
         ("finetune", ["evaluation=[bits_per_byte]"], "evaluation.bits_per_byte.documents: reads inputs.documents, which is null"),
         ("collect", ["source=[local]"], "source.local.path: reads inputs.local, which is null: give inputs.local=PATH"),
@@ -101,7 +101,7 @@ def test_a_null_that_is_needed_is_told_before_anything_starts(stage, overrides, 
 def test_a_null_that_nothing_reads_is_no_fault(there):
     Path("mine").mkdir()
     given = ["inputs.model=mine", "inputs.documents=artifacts/curate/documents.parquet", "evaluation=[bits_per_byte]"]
-    assert wrong("stage=measure", *given) == []
+    assert wrong("stage=evaluate_on", *given) == []
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_what_params_yaml_selects_is_looked_at_when_it_is_composed(there):
 
 
 def test_paths_are_told_by_their_type(there):
-    for target, name in (("fmcycle.data.table.Table", "path"), ("fmcycle.evaluation.shift.Shift", "domain")):
+    for target, name in (("fmcycle.data.table.Table", "path"), ("fmcycle.evaluation.domain_shift.DomainShift", "domain")):
         assert read(target).parameters[name] == Parameter(ExistingPath, True, "ExistingPath")
 
 

@@ -11,7 +11,7 @@ from fmcycle.cost.step_cost import Limit, Price
 from fmcycle.errors import InputError
 from fmcycle.stage.train import recipe_of
 from fmcycle.training.recipe import Recipe
-from fmcycle.training.trainer import Machine
+from fmcycle.training.trainer import TrainerConfig
 
 SIZES = {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4, "max_position_embeddings": 256}
 ROOM = (50_000_000_000, 400_000_000.0)
@@ -29,7 +29,7 @@ def recipe(global_batch: int = 8, **machine) -> Recipe:
         strategy={"_target_": "fmcycle.strategy.full.full", "_partial_": True},
         optimizer={"_target_": "fmcycle.optimizer.adamw.adamw", "_partial_": True},
         budget={"_target_": "fmcycle.training.budget.Budget", "max_steps": 100, "global_batch": global_batch},
-        trainer={"_target_": "fmcycle.training.trainer.Machine", "threads": 1, **machine},
+        trainer={"_target_": "fmcycle.training.trainer.TrainerConfig", "threads": 1, **machine},
     )
     return recipe_of(cfg, None, {"train": plan.Rows(48)})
 
@@ -102,8 +102,10 @@ def test_the_micro_batch_is_chosen_to_fit():
 
 def test_sharding_divides_the_state():
     step = plan.predict(recipe(), UNPRICED, room=ROOM).cost
-    sharded = plan.memory(step, Machine(devices=4, strategy="fsdp"))
-    assert sharded < plan.memory(step, Machine(devices=2, strategy="fsdp")) < plan.memory(step, Machine(devices=2, strategy="ddp"))
+    sharded = plan.memory(step, TrainerConfig(devices=4, strategy="fsdp"))
+    assert (
+        sharded < plan.memory(step, TrainerConfig(devices=2, strategy="fsdp")) < plan.memory(step, TrainerConfig(devices=2, strategy="ddp"))
+    )
 
 
 def test_the_door_shows_a_plan_and_makes_nothing(project, capsys):

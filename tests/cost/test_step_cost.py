@@ -72,7 +72,7 @@ def test_the_flops_are_those_of_the_products():
     assert said.micro["attention_flops"] == pytest.approx(3.5 * forward)
 
 
-@pytest.mark.parametrize("objective", [NextToken(), SFT(), SFT(each="answer"), DPO(anchor=1.0)], ids=str)
+@pytest.mark.parametrize("objective", [NextToken(), SFT(), SFT(normalize_by="answer"), DPO(sft_weight=1.0)], ids=str)
 def test_every_objective_can_be_imagined_and_more_rows_cost_more(objective):
     few, many = (step_cost.step_cost(lambda: linear_cross_entropy.fuse(llama()), batch(rows), objective, adamw) for rows in (2, 8))
     assert many.flops == pytest.approx(4 * few.flops, rel=0.01)

@@ -204,7 +204,7 @@ def test_a_step_that_loses_rows_is_refused(curated, monkeypatch):
 
 
 def test_pictures_are_never_all_in_memory(root, tmp_path, monkeypatch):
-    data = tmp_path / "data/pictures"
+    data = tmp_path / "data/images"
     data.mkdir(parents=True)
     noise = np.random.default_rng(0)
     for name in range(20):

@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 
 from fmcycle.distributed import rank
 from fmcycle.errors import InputError
-from fmcycle.training.trainer import Machine
+from fmcycle.training.trainer import TrainerConfig
 
 BIN = Path(sys.executable).parent
 TORCHRUN = (str(BIN / "torchrun"), "--standalone", "--nproc_per_node", "2", "train.py")
@@ -262,17 +262,17 @@ def test_the_environment_says_who_this_is(monkeypatch, environment, kind, number
 def test_devices_that_are_not_there_are_refused_before_any_work(monkeypatch):
     import torch
 
-    Machine().check()
+    TrainerConfig().check()
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     with pytest.raises(InputError, match="choose trainer=cpu"):
-        Machine(accelerator="gpu").check()
+        TrainerConfig(accelerator="gpu").check()
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     with pytest.raises(InputError, match=r"this machine has 1: choose trainer\.devices=1"):
-        Machine(accelerator="auto", devices=2).check()
+        TrainerConfig(accelerator="auto", devices=2).check()
     for name, value in {"TORCHELASTIC_RUN_ID": "a", "RANK": "0", "WORLD_SIZE": "2"}.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(InputError, match=r"torchrun started 2 processes, trainer\.devices 1"):
-        Machine().check()
+        TrainerConfig().check()
 
 
 def test_a_meeting_point_that_is_taken_is_named(monkeypatch):

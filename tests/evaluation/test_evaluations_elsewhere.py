@@ -39,31 +39,31 @@ def drawing_from_text():
 # option: [(family, the option of conf/data or what stands for it, what is smaller here than in the yaml)]
 TRIED = {
     "accuracy": [
-        ("image_classifier", {"pictures": {"classes": "label"}}, {"baseline": 0}),
-        ("text_classifier", {"labelled": {}}, {"baseline": 0}),
-        ("audio_classifier", {"sounds": {}}, {"baseline": 0}),
+        ("image_classifier", {"images": {"classes": "label"}}, {"baseline": 0}),
+        ("text_classifier", {"text_classes": {}}, {"baseline": 0}),
+        ("audio_classifier", {"audio": {}}, {"baseline": 0}),
     ],
     "bits_per_byte": [("decoder", None, {"context": 32, "limit": 4, "batch_size": 2})],
     "bits_per_dimension": [("pixel_decoder", {"pixels": {"format": {"count": 4}}}, {})],
-    "drawn": [
-        ("drawing", {"pictures": {"classes": "label"}}, {"each": 1, "steps": 2}),
+    "generated_images": [
+        ("drawing", {"images": {"classes": "label"}}, {"each": 1, "steps": 2}),
         ("drawing_from_text", {"captions": {"classes": "label"}}, {"each": 1, "steps": 2}),
     ],
     "fidelity": [("decoder", None, {"limit": 4})],
     "instruction": [("decoder", None, {"per_task": 4, "max_new_tokens": 6})],
     "masked": [("masked_decoder", None, {"context": 16})],
-    "named": [
+    "exact_match": [
         ("vision_language", {"picture_questions": {}}, {"max_new_tokens": 4}),
         ("speech", {"transcripts": {}}, {"max_new_tokens": 4}),
     ],
-    "pair": [("seq2seq", {"pairs": {}}, {"max_new_tokens": 6})],
+    "seq2seq": [("seq2seq", {"seq2seq_pairs": {}}, {"max_new_tokens": 6})],
     "preference": [("decoder", None, {"limit": 4})],
-    "probe": [("masked_image", {"pictures": {"classes": "label"}}, {}), ("image_classifier", {"pictures": {"classes": "label"}}, {})],
-    "retrieval": [("clip", {"captions": {}}, {})],
+    "probe": [("masked_image", {"images": {"classes": "label"}}, {}), ("image_classifier", {"images": {"classes": "label"}}, {})],
+    "image_text_retrieval": [("clip", {"captions": {}}, {})],
     "safety": [("decoder", None, {"per_kind": 2, "max_new_tokens": 6})],
-    "shift": [("decoder", WHERE, {"context": 32, "limit": 4})],
-    "similarity": [("encoder", {"similar": {}}, {})],
-    "text": [("decoder", None, {"context": 32, "limit": 4})],
+    "domain_shift": [("decoder", WHERE, {"context": 32, "limit": 4})],
+    "sentence_retrieval": [("encoder", {"text_pairs": {}}, {})],
+    "pretraining": [("decoder", None, {"context": 32, "limit": 4})],
 }
 
 
@@ -118,7 +118,7 @@ def evaluations(option: str, data, smaller: dict, model: Path, tables: dict) -> 
     if data is not WHERE and data is not None:
         ((name, changed),) = data.items()
         data = OmegaConf.merge(yaml.safe_load((CONF / f"data/{name}.yaml").read_text()), changed)
-        tables = tables | ({"examples": tables["sounds"]} if name in ("sounds", "transcripts") else {})
+        tables = tables | ({"examples": tables["sounds"]} if name in ("audio", "transcripts") else {})
     inputs = tables | dict.fromkeys(("reference", "model"), str(model)) | {"domain_documents": tables["documents"]}
     node = yaml.safe_load((CONF / f"evaluation/{option}.yaml").read_text())
     first = next(iter(node))

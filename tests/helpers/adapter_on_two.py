@@ -20,7 +20,7 @@ from fmcycle.optimizer.adamw import adamw
 from fmcycle.training.budget import Budget
 from fmcycle.training.module import Module, fit
 from fmcycle.training.recipe import Recipe
-from fmcycle.training.trainer import Machine
+from fmcycle.training.trainer import TrainerConfig
 
 LORA = LoraConfig(r=2, target_modules="all-linear", trainable_token_indices=[1, 2, 3])
 
@@ -33,7 +33,7 @@ def held(tensors) -> int:
 
 def main(folder: Path, devices: int) -> None:
     budget = Budget(max_steps=6, global_batch=8, validate_every=3, validation_rows=5)
-    machine = Machine(devices=devices, strategy="fsdp" if devices > 1 else "auto", micro_batch=2, threads=1, checkpoint_every=2)
+    machine = TrainerConfig(devices=devices, strategy="fsdp" if devices > 1 else "auto", micro_batch=2, threads=1, checkpoint_every=2)
     data = {"train": ragged(), "validation": ragged()}
     optimizer, strategy = partial(adamw, lr=1e-2), partial(get_peft_model, peft_config=LORA)
     recipe = Recipe(lambda weights: model_store.load_model(folder.parent / "base")[0], SFT(), strategy, optimizer, data, budget, machine)

@@ -17,7 +17,7 @@ from fmcycle.training.budget import Budget
 from fmcycle.training.module import Module
 from fmcycle.training.module import fit as train
 from fmcycle.training.recipe import Recipe
-from fmcycle.training.trainer import Machine
+from fmcycle.training.trainer import TrainerConfig
 
 SIZES = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2, "vocab_size": 64}
 
@@ -55,7 +55,7 @@ def fit(
 ) -> Module:
     """Train for `budget` (6 steps of 8 rows) in `folder`, or go on there. rows: `ragged` ones where there are none."""
     plan = Budget(**{"max_steps": 6, "global_batch": 8, "validate_every": 2, "validation_rows": 6} | (budget or {}))
-    where = Machine(threads=1, **{"checkpoint_every": 2} | machine)
+    where = TrainerConfig(threads=1, **{"checkpoint_every": 2} | machine)
     folder.mkdir(parents=True, exist_ok=True)
     data = {"train": rows or ragged(), "validation": rows or ragged()}
     recipe = Recipe(
@@ -103,7 +103,7 @@ def aligning(material: Path, folder: Path, *, data: dict | None = None, budget: 
         "data": table | (data or {}),
         "optimizer": {"_target_": "fmcycle.optimizer.adamw.adamw", "_partial_": True, "lr": 0.01},
         "budget": {"_target_": "fmcycle.training.budget.Budget", "max_steps": 2, "global_batch": 4} | (budget or {}),
-        "trainer": {"_target_": "fmcycle.training.trainer.Machine", "threads": 1, "micro_batch": 2},
+        "trainer": {"_target_": "fmcycle.training.trainer.TrainerConfig", "threads": 1, "micro_batch": 2},
         "logger": {},
         "evaluation": {},
     }

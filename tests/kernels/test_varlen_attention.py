@@ -88,7 +88,7 @@ def gradients(model, loss) -> list:
 
 
 @pytest.mark.parametrize("name", MODELS)
-@pytest.mark.parametrize("objective", [NextToken(), SFT(), SFT(each="answer")], ids=["next_token", "sft", "answer"])
+@pytest.mark.parametrize("objective", [NextToken(), SFT(), SFT(normalize_by="answer")], ids=["next_token", "sft", "answer"])
 def test_the_packed_loss_and_its_gradient_are_those_of_the_documents(name, objective):
     model, plain = linear_cross_entropy.fuse(MODELS[name]()), MODELS[name]()
     plain.load_state_dict(model.state_dict())
@@ -182,6 +182,6 @@ def test_compiled_equals_plain_in_one_graph(name):
     plain, compiled = (varlen_attention.install(MODELS[name]()) for _ in range(2))
     compiled.load_state_dict(plain.state_dict())
     compiled.compile(fullgraph=name != "lora")
-    losses = [SFT(each="answer")(model, packed())["loss"] for model in (plain, compiled)]
+    losses = [SFT(normalize_by="answer")(model, packed())["loss"] for model in (plain, compiled)]
     torch.testing.assert_close(*losses, rtol=0, atol=1e-5)
     torch.testing.assert_close(gradients(compiled, losses[1]), gradients(plain, losses[0]), rtol=1e-4, atol=1e-5)

@@ -37,7 +37,7 @@ def test_full_smoothing_turns_the_preference_round():
     model, batch = model_and_batch()
     batch["reference_margin"] = torch.zeros(4)
     swapped = {"chosen": batch["rejected"], "rejected": batch["chosen"], "reference_margin": torch.zeros(4)}
-    torch.testing.assert_close(DPO(smoothing=1.0)(model, batch)["loss"], DPO()(model, swapped)["loss"])
+    torch.testing.assert_close(DPO(label_smoothing=1.0)(model, batch)["loss"], DPO()(model, swapped)["loss"])
 
 
 def test_only_labelled_tokens_count():

@@ -32,7 +32,7 @@ def test_each_answer_weighs_the_same_however_short():
     labels = ids.clone()
     labels[0, :7] = -100
     alone = [SFT()(model, {"input_ids": ids[row : row + 1], "labels": labels[row : row + 1]}) for row in range(2)]
-    together = SFT(each="answer")(model, {"input_ids": ids, "labels": labels})
+    together = SFT(normalize_by="answer")(model, {"input_ids": ids, "labels": labels})
     torch.testing.assert_close(together["loss"], sum(out["loss"] / out["count"] for out in alone))
     assert int(together["count"]) == 2
 
@@ -46,7 +46,7 @@ def test_packed_conversations_weigh_the_same_however_short():
     batch = {"input_ids": ids, "labels": labels, "position_ids": positions}
     parts = [{"input_ids": a, "labels": b} for a, b in zip(ids.split(lengths, 1), labels.split(lengths, 1), strict=True)]
     alone = [SFT()(model, part) for part in parts]
-    together = SFT(each="answer")(model, batch)
+    together = SFT(normalize_by="answer")(model, batch)
     torch.testing.assert_close(together["loss"], sum(out["loss"] / out["count"] for out in alone))
     assert int(together["count"]) == 3
     by_token = SFT()(model, batch)

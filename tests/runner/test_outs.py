@@ -33,7 +33,7 @@ def documents(project):
 
 @pytest.mark.parametrize("stage", groups.stages())
 def test_no_stage_writes_over_a_persons_folder(documents, fmcycle, stage):
-    result = fmcycle(stage, "out=mine", *(["inputs.model=runs", "inputs.examples=documents.parquet"] if stage == "measure" else []))
+    result = fmcycle(stage, "out=mine", *(["inputs.model=runs", "inputs.examples=documents.parquet"] if stage == "evaluate_on" else []))
     assert result.returncode == 2 and "out=mine: holds mine/thesis.txt, which no run of fmcycle wrote there" in result.stderr, result.stderr
     assert (documents / "mine/thesis.txt").read_text() == "years of work" and len(list((documents / "mine").iterdir())) == 1
     assert not list((documents / "runs").glob("*"))

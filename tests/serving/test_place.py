@@ -8,7 +8,7 @@ from fmcycle.config import build, compose, selection
 from fmcycle.errors import ConfigError, InputError
 from fmcycle.serving import place
 from fmcycle.serving.probe import ask
-from fmcycle.training.trainer import Machine
+from fmcycle.training.trainer import TrainerConfig
 
 ENGINE = {"_target_": "fmcycle.engine.transformers.Transformers", "_partial_": True, "max_tokens": 8}
 OWN = """
@@ -70,7 +70,7 @@ def test_what_can_not_be_is_named(local, monkeypatch, text, error, match):
 
 def test_the_probe_and_the_served_engine_are_on_the_device(tiny_model, local, monkeypatch):
     with elsewhere.device() as device:
-        monkeypatch.setattr(Machine, "device", device)
+        monkeypatch.setattr(TrainerConfig, "device", device)
         for precision, kind in (("32-true", torch.float32), ("bf16-mixed", torch.bfloat16)):
             local(f"trainer: ddp\ntrainer.precision: {precision}\n")
             ask(tiny_model, {"engine": ENGINE, "guardrail": {}})

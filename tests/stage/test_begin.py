@@ -24,7 +24,7 @@ def config(folder: Path, stage: str, model: dict, inputs: dict, steps: int, **pa
         "model": model,
         "optimizer": {"_target_": "fmcycle.optimizer.adamw.adamw", "_partial_": True, "lr": 0.003},
         "budget": {"_target_": "fmcycle.training.budget.Budget", "max_steps": steps, "global_batch": 4},
-        "trainer": {"_target_": "fmcycle.training.trainer.Machine", "threads": 1, "sample_every": 0},
+        "trainer": {"_target_": "fmcycle.training.trainer.TrainerConfig", "threads": 1, "sample_every": 0},
         "licence": {"_target_": "fmcycle.licence.policy.Policy", "allow": ["permissive", "unknown"]},
         "logger": {},
         "evaluation": {},

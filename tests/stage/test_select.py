@@ -49,7 +49,7 @@ def config(material, folder, *, trials=3, high=0.01) -> dict:
         "runs": str(folder / "runs"),
         "processor": {},
         "model": {"_target_": "transformers.LlamaForCausalLM"},
-        "trainer": {"_target_": "fmcycle.training.trainer.Machine", "threads": 1},
+        "trainer": {"_target_": "fmcycle.training.trainer.TrainerConfig", "threads": 1},
         "entrants": {"before": str(material / "model")},
         "candidates": {"tune_on": candidate},
         "space": {"optimizer": {"lr": {"_target_": "fmcycle.search.space.Range", "low": 1e-4, "high": high}}},

@@ -25,7 +25,7 @@ def config(folder: Path, stage: str, inputs: dict, **parts) -> SimpleNamespace:
         "model": MODEL,
         "optimizer": {"_target_": "fmcycle.optimizer.adamw.adamw", "_partial_": True, "lr": 0.003},
         "budget": {"_target_": "fmcycle.training.budget.Budget", "max_steps": 6, "global_batch": 4},
-        "trainer": {"_target_": "fmcycle.training.trainer.Machine", "threads": 1, "checkpoint_every": 3, "sample_every": 3},
+        "trainer": {"_target_": "fmcycle.training.trainer.TrainerConfig", "threads": 1, "checkpoint_every": 3, "sample_every": 3},
         "logger": {},
         "evaluation": {},
     }

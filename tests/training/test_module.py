@@ -17,7 +17,7 @@ from fmcycle.objective.sft import SFT
 from fmcycle.optimizer.muon import muon
 from fmcycle.training import checkpoint
 from fmcycle.training.module import SKIPS
-from fmcycle.training.trainer import Machine
+from fmcycle.training.trainer import TrainerConfig
 
 
 def sgd(model):
@@ -212,8 +212,8 @@ def test_the_rate_of_a_step_reaches_the_optimizer(tmp_path):
 
 
 def test_a_batch_that_does_not_divide_is_refused():
-    assert Machine(devices=2, micro_batch=2).accumulate(8) == 2
-    for machine in (Machine(devices=2, micro_batch=3), Machine(devices=3)):
+    assert TrainerConfig(devices=2, micro_batch=2).accumulate(8) == 2
+    for machine in (TrainerConfig(devices=2, micro_batch=3), TrainerConfig(devices=3)):
         with pytest.raises(InputError, match=r"global_batch 8 is not divisible by trainer"):
             machine.micro(8)
 

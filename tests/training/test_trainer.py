@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from fmcycle.training.trainer import Machine
+from fmcycle.training.trainer import TrainerConfig
 
 
 @pytest.fixture
@@ -20,24 +20,26 @@ def sees(monkeypatch):
 def test_the_device_is_what_is_asked_for_and_seen(sees):
     for seen, device in (({"cuda": True}, "cuda"), ({"mps": True}, "mps"), ({}, "cpu")):
         sees(**seen)
-        assert [Machine(accelerator=name).device.type for name in ("auto", "gpu", "cpu")] == [device, device, "cpu"]
+        assert [TrainerConfig(accelerator=name).device.type for name in ("auto", "gpu", "cpu")] == [device, device, "cpu"]
 
 
 def test_the_type_follows_the_precision(sees):
     sees(cuda=True)
-    assert [Machine(precision=name).dtype for name in ("32-true", "bf16-mixed", "bf16-true")] == [
+    assert [TrainerConfig(precision=name).dtype for name in ("32-true", "bf16-mixed", "bf16-true")] == [
         torch.float32,
         torch.bfloat16,
         torch.bfloat16,
     ]
-    assert Machine().computes == "cpu-float32" and Machine(accelerator="gpu", precision="bf16-mixed").computes == "cuda-bfloat16"
+    assert (
+        TrainerConfig().computes == "cpu-float32" and TrainerConfig(accelerator="gpu", precision="bf16-mixed").computes == "cuda-bfloat16"
+    )
 
 
 def test_only_fp32_on_a_gpu_is_slow(sees):
     sees(cuda=True)
-    gpu = Machine(accelerator="gpu", precision="bf16-mixed")
+    gpu = TrainerConfig(accelerator="gpu", precision="bf16-mixed")
     assert "trainer.precision=bf16-mixed" in gpu.slow("32-true") and "x.precision=bf16-mixed" in gpu.slow("32-true", "x.precision")
-    assert not gpu.slow("bf16-mixed") and not Machine().slow("32-true")
+    assert not gpu.slow("bf16-mixed") and not TrainerConfig().slow("32-true")
 
 
 def test_products_of_fp32_may_be_tf32_beside_half_precision_on_a_gpu_and_nowhere_else(sees):
@@ -45,9 +47,9 @@ def test_products_of_fp32_may_be_tf32_beside_half_precision_on_a_gpu_and_nowhere
     before = torch.get_float32_matmul_precision()
     assert before == "highest"
     for machine, precision, inside in (
-        (Machine(accelerator="gpu"), "bf16-mixed", "high"),
-        (Machine(accelerator="gpu"), "32-true", before),
-        (Machine(), "bf16-mixed", before),
+        (TrainerConfig(accelerator="gpu"), "bf16-mixed", "high"),
+        (TrainerConfig(accelerator="gpu"), "32-true", before),
+        (TrainerConfig(), "bf16-mixed", before),
     ):
         with machine.products(precision):
             assert torch.get_float32_matmul_precision() == inside
@@ -59,8 +61,8 @@ def test_a_stage_that_does_not_train_asks_nothing_of_other_processes(monkeypatch
 
     for name, value in {"TORCHELASTIC_RUN_ID": "a", "RANK": "0", "WORLD_SIZE": "2"}.items():
         monkeypatch.setenv(name, value)
-    Machine().check(trains=False)
+    TrainerConfig().check(trains=False)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    Machine(accelerator="gpu", devices=8).check(trains=False)  # one is enough to evaluate on
+    TrainerConfig(accelerator="gpu", devices=8).check(trains=False)  # one is enough to evaluate on
     with pytest.raises(InputError, match="torchrun started 2 processes"):
-        Machine().check()
+        TrainerConfig().check()

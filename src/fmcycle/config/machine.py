@@ -4,7 +4,7 @@ from typing import Any
 
 from fmcycle.config.build import build
 
-CPU = {"_target_": "fmcycle.training.trainer.Machine"}
+CPU = {"_target_": "fmcycle.training.trainer.TrainerConfig"}
 
 
 def machine_of(cfg) -> Any:

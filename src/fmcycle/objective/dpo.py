@@ -13,21 +13,21 @@ from fmcycle.ranges import Fraction, NonNegativeFloat, PositiveFloat
 class DPO:
     """Raise the log-probability of chosen over rejected answers against a reference (Rafailov et al., 2023, eq. 7).
 
-    `smoothing`: the share of pairs taken to be labelled the wrong way round (Mitchell, 2023). `anchor`: weight of the
+    `label_smoothing`: the share of pairs taken to be labelled the wrong way round (Mitchell, 2023). `sft_weight`: weight of the
     chosen answer's own negative log-likelihood a token, which keeps it likely (Pang et al., 2024, eq. 1).
     """
 
     columns = ("reference_margin",)
 
     beta: PositiveFloat = 0.1
-    smoothing: Fraction = 0.0
-    anchor: NonNegativeFloat = 0.0
+    label_smoothing: Fraction = 0.0
+    sft_weight: NonNegativeFloat = 0.0
 
     def __call__(self, model, batch):
         chosen, rejected = logps(model, batch["chosen"]), logps(model, batch["rejected"])
         margin = chosen - rejected - batch["reference_margin"]
-        loss = -(1 - self.smoothing) * F.logsigmoid(self.beta * margin) - self.smoothing * F.logsigmoid(-self.beta * margin)
-        loss = loss - self.anchor * chosen / (batch["chosen"]["labels"][:, 1:] != -100).sum(-1)
+        loss = -(1 - self.label_smoothing) * F.logsigmoid(self.beta * margin) - self.label_smoothing * F.logsigmoid(-self.beta * margin)
+        loss = loss - self.sft_weight * chosen / (batch["chosen"]["labels"][:, 1:] != -100).sum(-1)
         return {"loss": loss.sum(), "count": len(margin), "accuracy": (margin > 0).sum()}
 
     @staticmethod

@@ -13,17 +13,17 @@ from fmcycle.kernels import linear_cross_entropy, varlen_attention
 class SFT:
     """Cross-entropy of the tokens that `labels` (B, T) keeps, given all tokens before them; -100 is not trained on.
 
-    `each`: what weighs the same, a "token" (the count is over tokens) or an "answer" however short (the mean over its tokens;
+    `normalize_by`: what weighs the same, a "token" (the count is over tokens) or an "answer" however short (the mean over its tokens;
     the count is over conversations). Rows are padded at their right end, where a causal model can't see it; packed rows have
     `position_ids` (B, T) that begin anew with every conversation.
     """
 
-    each: Literal["token", "answer"] = "token"
+    normalize_by: Literal["token", "answer"] = "token"
 
     def __call__(self, model, batch):
         output = varlen_attention.output(model, batch)[:, :-1]
         targets, head = batch["labels"][:, 1:], model.get_output_embeddings()
-        if self.each == "token":
+        if self.normalize_by == "token":
             return {"loss": linear_cross_entropy.cross_entropy(output, head, targets), "count": (targets != -100).sum()}
         if "position_ids" in batch:
             sums, tokens = _by_document(output, head, targets, batch["position_ids"])

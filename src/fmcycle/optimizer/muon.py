@@ -129,7 +129,7 @@ def orthogonal(matrices: torch.Tensor) -> torch.Tensor:
     """Matrices (n, rows, columns) with their singular values brought near 1 by odd quintic polynomials, in their own precision.
 
     bfloat16, in which others run it on GPUs, is emulated and slow on a CPU; there fp32 is the fast one, and on a GPU its products are TF32
-    beside half precision (`Machine.products`). Four of these steps reach as far as five of
+    beside half precision (`TrainerConfig.products`). Four of these steps reach as far as five of
     Jordan's. Source: Amsel et al., The Polar Express (2025), algorithm 1 with its safety factor.
     """
     tall = matrices.size(-2) > matrices.size(-1)

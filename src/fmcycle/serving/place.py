@@ -39,7 +39,7 @@ def _option(name: str) -> dict:
     files = [file for folder in folders if (file := folder / f"trainer/{name}.yaml").is_file()]
     if not files and name != CPU:
         raise InputError(f"local.yaml: trainer {name}: there is no conf/trainer/{name}.yaml; name one that is there, or take it out")
-    return yaml.safe_load(files[0].read_text()) if files else {"_target_": "fmcycle.training.trainer.Machine"}
+    return yaml.safe_load(files[0].read_text()) if files else {"_target_": "fmcycle.training.trainer.TrainerConfig"}
 
 
 def engine(node: dict, folder: str | Path) -> Any:

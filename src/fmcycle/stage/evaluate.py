@@ -26,7 +26,7 @@ class Config:
     """`evaluation`: {name: (model, processor) -> metrics}; `sample`: (model, processor) -> rows; `contamination`: which rows a text holds.
 
     inputs beside model: what the evaluations name; and for the page, `<stage>_metrics` and `<stage>_curve`: files of the stages before.
-    data: what the evaluations of stage=measure read. trainer: the device and the precision that are computed on.
+    data: what the evaluations of stage=evaluate_on read. trainer: the device and the precision that are computed on.
     """
 
     inputs: dict

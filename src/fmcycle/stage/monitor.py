@@ -23,8 +23,8 @@ class Config:
     inputs: dict
     out: str
     monitor: dict[str, Node]
-    fewest: PositiveInt = 30  # interactions below which no difference is looked for
-    corrections: PositiveInt = 20  # corrected answers that are worth a retraining by themselves
+    min_interactions: PositiveInt = 30  # interactions below which no difference is looked for
+    min_corrections: PositiveInt = 20  # corrected answers that are worth a retraining by themselves
     rows: PositiveInt = 2000  # of the reference, chosen by a digest of their id
 
 
@@ -32,14 +32,14 @@ def run(cfg: Config) -> None:
     """Compare inputs.feedback with inputs.reference; write findings.json and monitor.html."""
     window = latest(read(Path(cfg.inputs["feedback"]) / "feedback.parquet"))
     findings: dict[str, dict] = {}
-    if len(window) >= cfg.fewest:
+    if len(window) >= cfg.min_interactions:
         before, every = reference(cfg.inputs["reference"], cfg.rows), asked(window)
         for name, monitor in build(cfg.monitor).items():
             # one that has a side compares texts, and the reference's are those of chats
             now = every.filter(pl.col("kind") == "chat") if hasattr(monitor, "side") else every
-            if len(now) >= cfg.fewest:
+            if len(now) >= cfg.min_interactions:
                 findings[name] = monitor(before, now)
-    result = {"interactions": len(window), "findings": findings} | verdict(window, findings, cfg.fewest, cfg.corrections)
+    result = {"interactions": len(window), "findings": findings} | verdict(window, findings, cfg.min_interactions, cfg.min_corrections)
     atomic.write_json(Path(cfg.out) / "findings.json", result)
     atomic.write_text(Path(cfg.out) / "monitor.html", page(result))
 
@@ -65,19 +65,22 @@ def reference(path: str, rows: int) -> pl.DataFrame:
     return chosen.select(pl.col("messages").list.get(place).struct.field("content").alias(name) for name, place in parts.items())
 
 
-def verdict(window: pl.DataFrame, findings: dict[str, dict], fewest: int, corrections: int) -> dict:
+def verdict(window: pl.DataFrame, findings: dict[str, dict], min_interactions: int, min_corrections: int) -> dict:
     """{"retrain": True, False or None, "reason": a sentence}."""
     n = len(window)
     if not n:
         return {"retrain": None, "reason": "0 interactions, no verdict"}
     reasons = [f"{name}: {found['what']}" for name, found in findings.items() if found["alarm"]]
     corrected = window.filter(pl.col("corrected") != "", pl.col("kind").is_in(TAUGHT)).height
-    if corrected >= corrections:
+    if corrected >= min_corrections:
         reasons.append(f"{corrected} corrected answers are there to learn from")
     if reasons:
         return {"retrain": True, "reason": "; ".join(reasons)}
-    if n < fewest:
-        return {"retrain": False, "reason": f"{n} interactions and {corrected} corrections: too few to tell ({fewest} and {corrections})"}
+    if n < min_interactions:
+        return {
+            "retrain": False,
+            "reason": f"{n} interactions and {corrected} corrections: too few to tell ({min_interactions} and {min_corrections})",
+        }
     return {"retrain": False, "reason": f"{n} interactions, {corrected} corrections, none of {len(findings)} monitors alarms"}
 
 

@@ -23,14 +23,14 @@ class Budget:
     schedule: Literal["constant", "cosine", "wsd"] = "wsd"
     warmup: Fraction = 0.03
     decay: Fraction = 0.4
-    floor: Fraction = 0.0
+    min_lr_ratio: Fraction = 0.0
     clip: NonNegativeFloat = 1.0
     validate_every: NonNegativeInt = 0
     validation_rows: PositiveInt = 64
     nonfinite: Literal["stop", "skip"] = "stop"
 
     def rate(self, step: int) -> float:
-        """The learning rate's factor, floor..1, at optimizer step `step` of 0..max_steps-1.
+        """The learning rate's factor, min_lr_ratio..1, at optimizer step `step` of 0..max_steps-1.
 
         wsd: warm-up, stable, linear decay over the last `decay` (Hu et al., 2024); cosine: Loshchilov and Hutter (2017).
         """
@@ -41,4 +41,4 @@ class Budget:
             fall = 0.5 + 0.5 * math.cos(math.pi * step / self.max_steps)
         else:
             fall = 1.0
-        return warm * (self.floor + (1 - self.floor) * fall)
+        return warm * (self.min_lr_ratio + (1 - self.min_lr_ratio) * fall)

@@ -9,7 +9,7 @@ from typing import Any
 from fmcycle.errors import InputError
 from fmcycle.processor import store
 from fmcycle.training.budget import Budget
-from fmcycle.training.trainer import Machine
+from fmcycle.training.trainer import TrainerConfig
 
 ENCODED_BY = "processor.json"  # which tokenizer's ids these are: another one's would be other words
 
@@ -29,7 +29,7 @@ class Recipe:
     optimizer: Callable
     data: dict[str, Any]
     budget: Budget
-    machine: Machine
+    machine: TrainerConfig
 
     def model(self, *, weights: bool = True) -> Any:
         """model -> strategy -> speed, drawn from the budget's seed; without `weights` a model to plan with, which reads none."""

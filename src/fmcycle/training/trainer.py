@@ -12,7 +12,7 @@ from fmcycle.ranges import NonNegativeInt, PositiveInt
 
 
 @dataclass
-class Machine:
+class TrainerConfig:
     """`micro_batch`: rows that one device takes at a time, null: all that it gets of a step, fit: as many of them as its memory holds.
 
     `precision`: what the budgets of conf/budget take over, where it becomes part of identity, and what evaluations and engines compute in.
@@ -147,7 +147,7 @@ class Machine:
             **{"logger": False} | extra,
         )
 
-    def as_began(self, recorded: dict[str, Any]) -> "Machine":
+    def as_began(self, recorded: dict[str, Any]) -> "TrainerConfig":
         """This machine with the `threads` and the `compile` that a run began with: others would change its last bits."""
         import torch
         from lightning.pytorch.utilities import rank_zero_only

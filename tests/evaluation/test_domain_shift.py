@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from fmcycle.errors import InputError
-from fmcycle.evaluation.shift import Shift
+from fmcycle.evaluation.domain_shift import DomainShift
 
 
 @pytest.fixture
@@ -16,7 +16,7 @@ def documents(material, tmp_path):
 
 def shift(documents, material, **fields):
     common = {"where": {"source": ["bible"]}, "context": 64, "limit": 6}
-    return Shift(domain=documents, general=documents, reference=str(material / "model"), **common | fields)
+    return DomainShift(domain=documents, general=documents, reference=str(material / "model"), **common | fields)
 
 
 def test_the_model_itself_has_not_shifted(documents, material, assistant):

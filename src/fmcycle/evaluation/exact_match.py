@@ -17,7 +17,7 @@ from fmcycle.ranges import PositiveInt
 
 
 @dataclass
-class Named:
+class ExactMatch:
     """Greedy answers to held-out rows: how many are the expected one, `exact_match`.
 
     data: (split, processor) -> rows with `decoder_labels` (of a sound), or with `input_ids` and `labels` (a picture and a conversation,

@@ -8,12 +8,12 @@ import torch
 
 from fmcycle.evaluation.figures import rate
 from fmcycle.evaluation.held_out import HeldOut
-from fmcycle.evaluation.similarity import among
+from fmcycle.evaluation.sentence_retrieval import among
 from fmcycle.ranges import PositiveInt
 
 
 @dataclass
-class Retrieval:
+class ImageTextRetrieval:
     """Recall at `k` both ways over at most `limit` held-out pairs; `baseline/chance_...` is k of all of them.
 
     data: (split, processor) -> rows with `pixel_values` and `input_ids`. Rows with the same caption count as one another's partners.

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from fmcycle.data.table import Rows
-from fmcycle.evaluation.named import Named, expected
+from fmcycle.evaluation.exact_match import ExactMatch, expected
 from fmcycle.processor.audio import transcript
 from fmcycle.processor.components import ends, pad
 from fmcycle.processor.image import conversation
@@ -29,7 +29,7 @@ def test_answers_are_counted_and_the_most_frequent_one_is_the_trainings(learnt):
     model, processor, rows, right = learnt
     table = Rows(rows, pad(processor))
     train = Rows([rows[1], rows[1], rows[0]], pad(processor))
-    found = Named(lambda split, _: train if split == "train" else table, batch_size=2, max_new_tokens=6)(model, processor)
+    found = ExactMatch(lambda split, _: train if split == "train" else table, batch_size=2, max_new_tokens=6)(model, processor)
     often = [expected(row, ends(processor)) == expected(rows[1], ends(processor)) for row in rows]
     assert found["exact_match"] == pytest.approx(np.mean(right), abs=1e-6) and found["exact_match/n"] == 3
     assert found["baseline/most_frequent_exact_match"] == pytest.approx(np.mean(often), abs=1e-6)

@@ -12,7 +12,7 @@ from fmcycle.ranges import NonNegativeInt, PositiveInt
 
 
 @dataclass
-class Pair:
+class Seq2Seq:
     """Greedy answers to `limit` held-out rows. data: (split, processor) -> rows with `input_ids` and `decoder_labels`.
 
     `baseline/...`: the same figures for the input itself as the answer; `..._gain`: this model's minus those, by paired bootstrap.

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from fmcycle.data.table import Rows
-from fmcycle.evaluation.drawn import Drawn
+from fmcycle.evaluation.generated_images import GeneratedImages
 
 NAMES = ["bottom", "left", "top"]
 MARKS = [np.s_[:, 3:, :], np.s_[:, :, :1], np.s_[:, :1, :]]
@@ -43,13 +43,13 @@ class Painter:
 @pytest.mark.parametrize("text", [False, True])
 def test_what_is_drawn_as_asked_is_counted(text):
     painter = Painter(text)
-    found = Drawn(rows, each=4, batch_size=5)(painter, None)
+    found = GeneratedImages(rows, each=4, batch_size=5)(painter, None)
     assert painter.asked == [0] * 4 + [1] * 4 + [2] * 4
     assert found["drawn_accuracy"] == found["baseline/real_accuracy"] == 1.0 and found["drawn_accuracy/n"] == 12
 
 
 def test_what_is_not_is_told_by_its_class():
-    found = Drawn(rows, each=4)(Painter(wrong=(1,)), None)
+    found = GeneratedImages(rows, each=4)(Painter(wrong=(1,)), None)
     assert found["drawn_accuracy"] == pytest.approx(2 / 3, abs=1e-6)
     assert [found[f"{name}/drawn_accuracy"] for name in NAMES] == [1.0, 0.0, 1.0]
 
@@ -60,6 +60,6 @@ def test_pictures_of_the_train_split_drawn_again_are_told():
             seen = rows("train", None).rows
             return torch.from_numpy(np.stack([seen[int(label)]["pixel_values"] for label in condition["labels"]]))
 
-    copied, painted = (Drawn(rows, each=4)(made, None) for made in (Copier(), Painter()))
+    copied, painted = (GeneratedImages(rows, each=4)(made, None) for made in (Copier(), Painter()))
     assert copied["drawn_nearest"] == 0 < painted["drawn_nearest/low"]
     assert copied["baseline/real_nearest"] == painted["baseline/real_nearest"] > 0

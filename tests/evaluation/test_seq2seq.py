@@ -6,7 +6,7 @@ import transformers
 
 from fmcycle.data.table import Table
 from fmcycle.evaluation.generate import continuations
-from fmcycle.evaluation.pair import Pair
+from fmcycle.evaluation.seq2seq import Seq2Seq
 from fmcycle.processor import store
 from fmcycle.processor.pair import seq2seq
 
@@ -19,7 +19,7 @@ def says(monkeypatch):
         def continuations(model, processor, prompts, **options):
             return [processor.decode(answer(ids), skip_special_tokens=True).strip() for ids in prompts]
 
-        monkeypatch.setattr("fmcycle.evaluation.pair.continuations", continuations)
+        monkeypatch.setattr("fmcycle.evaluation.seq2seq.continuations", continuations)
 
     return put
 
@@ -32,7 +32,7 @@ def data(material):
 def test_a_model_that_copies_gains_nothing(data, material, says):
     processor = store.load_processor(material / "processor")
     says(lambda ids: ids)
-    found = Pair(data=data, limit=12)(None, processor)
+    found = Seq2Seq(data=data, limit=12)(None, processor)
     for name in ("bleu", "rouge_l", "exact_match"):
         assert found[name] == found[f"baseline/copy_{name}"]
     assert found["rouge_l_gain"] == 0 == found["rouge_l_gain/high"] and found["bleu/n"] == 12
@@ -43,7 +43,7 @@ def test_the_right_answers_score_in_full(data, material, says):
     rows = data("test", processor)
     known = {tuple(rows[n]["input_ids"]): rows[n]["decoder_labels"] for n in range(6)}
     says(lambda ids: known[tuple(ids)])
-    found = Pair(data=data, limit=6, batch_size=1)(None, processor)
+    found = Seq2Seq(data=data, limit=6, batch_size=1)(None, processor)
     assert found["exact_match"] == 1 and found["rouge_l"] == 1 and found["rouge_l_gain/low"] > 0
 
 

@@ -13,7 +13,7 @@ from fmcycle.ranges import NonNegativeInt, PositiveFloat, PositiveInt
 
 
 @dataclass
-class Drawn:
+class GeneratedImages:
     """Share of drawn pictures that a classifier of real ones takes for their class; and what it is right in for real held-out ones.
 
     `drawn_nearest`: how far drawn pictures are from the nearest of the train split, a mean distance between numbers in [-1, 1]; much

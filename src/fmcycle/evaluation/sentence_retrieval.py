@@ -14,7 +14,7 @@ from fmcycle.ranges import NonNegativeInt, PositiveInt
 
 
 @dataclass
-class Similarity:
+class SentenceRetrieval:
     """`recall@k`: the partner of a held-out text is among the `k` nearest of at most `limit`; `cosine_gap`: how much nearer than others.
 
     data: (split, processor) -> rows with `first` and `second`, each {"input_ids"}. Rows whose second text is the same count as one

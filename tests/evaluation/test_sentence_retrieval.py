@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from fmcycle.data.table import Rows
-from fmcycle.evaluation.similarity import Similarity, among
+from fmcycle.evaluation.sentence_retrieval import SentenceRetrieval, among
 
 PAIRS = [("the bucket", "an owner"), ("no other user", "objects"), ("list them all", "a user deletes")]
 
@@ -41,9 +41,9 @@ def test_a_text_that_is_nearest_to_its_partner_is_found_and_shared_words_are_non
     owner = {tokenizer.pad_token_id: 3}
     for number, row in enumerate(table.rows):
         owner |= {token: number for side in row.values() for token in side["input_ids"] if token not in owner}
-    found = Similarity(lambda *_: table, batch_size=2)(Bag(owner), tokenizer)
+    found = SentenceRetrieval(lambda *_: table, batch_size=2)(Bag(owner), tokenizer)
     assert found["recall@1"] == 1.0 and found["cosine_gap"] > 0.3 and found["recall@1/n"] == 3
-    wrong = Similarity(lambda *_: table)(
+    wrong = SentenceRetrieval(lambda *_: table)(
         Bag({token: 3 - number for token, number in owner.items()} | {tokenizer.pad_token_id: 0}), tokenizer
     )
     assert wrong["cosine_gap"] == pytest.approx(found["cosine_gap"])  # padding counts nothing, whatever it stands for
@@ -54,7 +54,7 @@ def test_a_batch_changes_no_vector(rows):
     torch.manual_seed(0)
     model, tokenizer = families.encoder()
     texts = [row["first"]["input_ids"] for row in rows[0].rows]
-    one, three = (Similarity(None, batch_size=size).vectors(model.eval(), texts, tokenizer.pad_token_id) for size in (1, 3))
+    one, three = (SentenceRetrieval(None, batch_size=size).vectors(model.eval(), texts, tokenizer.pad_token_id) for size in (1, 3))
     assert np.allclose(one, three, atol=1e-6) and np.allclose(np.linalg.norm(one, axis=1), 1)
 
 

@@ -15,7 +15,7 @@ from fmcycle.ranges import ExistingPath, NonNegativeInt, PositiveInt
 
 
 @dataclass
-class Shift:
+class DomainShift:
     """Bits per byte of held-out documents of the domain and of all others, under the model and under `reference`, which it began from.
 
     domain: a documents table, of which `where` (column to values) takes the domain's rows; general: another, of which `where` takes none.
@@ -52,14 +52,16 @@ class Shift:
         """The first `limit` held-out documents by digest that are, or are not, the domain's."""
         frame = pl.scan_parquet(path).filter(pl.col("split") == self.split).collect()
         if unknown := [name for name in self.where or {} if name not in frame.columns]:
-            raise InputError(f"evaluation.shift.where.{unknown[0]}: {path} has no such column; it has {', '.join(frame.columns)}")
+            raise InputError(f"evaluation.domain_shift.where.{unknown[0]}: {path} has no such column; it has {', '.join(frame.columns)}")
         if self.where:
             within = pl.all_horizontal(pl.col(name).is_in(values) for name, values in self.where.items())
             frame = frame.filter(within if inside else ~within)
         rows = sorted(frame.select("id", "text").to_dicts(), key=digest)[: self.limit]
         if not rows:
             side = "in" if inside else "outside"
-            raise InputError(f"evaluation.shift: no held-out document of {path} lies {side} the domain; look at evaluation.shift.where")
+            raise InputError(
+                f"evaluation.domain_shift: no held-out document of {path} lies {side} the domain; look at evaluation.domain_shift.where"
+            )
         return [each["text"] for each in rows]
 
     def bits(self, model, processor, texts: list[str]) -> np.ndarray:

@@ -30,7 +30,7 @@ def examples(project):
 
 def test_a_classifier_is_measured_on_named_rows_and_packaged_with_those_figures(examples):
     given = ["inputs.model=model", "inputs.examples=examples.parquet", "data.classes=label", "evaluation.accuracy.each=true"]
-    out = perform(compose(["stage=measure", *given]))
+    out = perform(compose(["stage=evaluate_on", *given]))
     metrics = json.loads((out / "metrics.json").read_text())
     assert metrics["accuracy/n"] == 12 and metrics["owl/accuracy/n"] == 4 and "baseline/regression_accuracy" in metrics
     page = (out / "report.html").read_text()
@@ -43,4 +43,4 @@ def test_a_classifier_is_measured_on_named_rows_and_packaged_with_those_figures(
 
 def test_no_model_is_said_before_any_work(project):
     with pytest.raises(InputError, match=r"inputs\.model: name the folder"):
-        perform(compose(["stage=measure"]))
+        perform(compose(["stage=evaluate_on"]))
