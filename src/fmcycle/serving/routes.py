@@ -9,7 +9,7 @@ from pathlib import Path
 from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from starlette.concurrency import run_in_threadpool
-from starlette.routing import Match, Route
+from starlette.routing import BaseRoute, Match
 
 from fmcycle.serving import metrics, reply, single
 from fmcycle.serving.access import Access
@@ -37,7 +37,7 @@ def create(slots: int = 2, allowed: Access | None = None) -> FastAPI:
     app.state.slots = asyncio.Semaphore(slots)
     for path, work in ROUTES.items():
         app.add_api_route(path, work, methods=["GET", "HEAD"] if work in (_page, _models) else ["POST"])
-    app.routes.append(Route("/{path:path}", Elsewhere()))
+    app.routes.append(Elsewhere())
     return app
 
 
@@ -45,10 +45,13 @@ async def _page() -> HTMLResponse:
     return HTMLResponse(PAGE.read_text(), headers={"content-security-policy": POLICY})
 
 
-class Elsewhere:
-    """Where no route is: 404, or 405 with what the path takes."""
+class Elsewhere(BaseRoute):
+    """The last route matches every path, also one with a line break: 404, or 405 with the methods that the path takes."""
 
-    async def __call__(self, scope, receive, send):
+    def matches(self, scope):
+        return Match.FULL if scope["type"] == "http" else Match.NONE, {}
+
+    async def handle(self, scope, receive, send):
         method, path = scope["method"][:20], scope["path"][:80]
         takes = [route.methods for route in scope["app"].routes if route.matches(scope)[0] is Match.PARTIAL]
         if not takes:
