@@ -13,48 +13,49 @@ from fmcycle.errors import ConfigError, InputError, suggest
 
 PACKAGE = "artifacts/package"
 STAGES = {  # in the order of the lifecycle; any other stage says in the first lines of its yaml what it is
-    "collect": "Get the raw data, with a licence for every row.",
-    "curate": "Make the documents, instructions, preferences and prompts that models may read.",
-    "processor": "Train the tokenizer, or take the one that comes with a model.",
+    "collect": "Collect the raw data, with a licence for every row.",
+    "curate": "Clean the raw data into documents, instructions, preferences and prompts.",
+    "processor": "Train the tokenizer, or copy the one that comes with a model.",
     "tokens": "Encode the documents into token shards.",
     "pretrain": "Train a new model on the token shards.",
     "finetune": "Train a model on instructions, or for a task.",
     "align": "Train a model on preferences.",
-    "select": "Try a few settings, and confirm the best model on fresh rows.",
-    "compress": "Make the model smaller; by default it stays as it is.",
-    "evaluate": "Measure a model on held-out rows, with samples and a report.",
-    "package": "Make a package of a model that passes its gate.",
-    "monitor": "Say what a window of traffic shows of drift, quality and cost.",
+    "select": "Search for the best settings, and confirm the best model on fresh rows.",
+    "compress": "Make the model smaller; the default leaves it unchanged.",
+    "evaluate": "Evaluate a model on held-out rows, with samples and a report.",
+    "package": "Package a model if it passes its gate.",
+    "monitor": "Check a window of traffic for drift, quality and cost.",
 }
 GROUPS = {
-    "stages": "run one stage of the lifecycle by hand; what it reads and is not there is made first",
-    "runs and data": "what a run would cost, what was made of what, and what differs",
-    "serving": "which package is served, and what people said of its answers",
+    "stages": "run one stage of the lifecycle; missing inputs are made first",
+    "runs and data": "the cost of a run, the origin of an artifact, the difference between two",
+    "serving": "the served package, and the feedback on its answers",
+    "shell": "completion at TAB",
 }
 FLAGS: dict[tuple[str, ...], dict[str, Any]] = {  # of every stage
-    ("-m", "--multirun"): {"action": "store_true", "help": "a sweep: one job for every combination of key=a,b"},
-    ("-c", "--cfg"): {"choices": ("job", "hydra", "all"), "help": "show the config, and run nothing"},
-    ("-p", "--package"): {"metavar": "KEY", "help": "of --cfg: this part of the config alone"},
-    ("--resolve",): {"action": "store_true", "help": "of --cfg: with its interpolations resolved"},
+    ("-m", "--multirun"): {"action": "store_true", "help": "sweep: run one job for every combination of key=a,b"},
+    ("-c", "--cfg"): {"choices": ("job", "hydra", "all"), "help": "show the config and run nothing"},
+    ("-p", "--package"): {"metavar": "KEY", "help": "with --cfg: show only this part of the config"},
+    ("--resolve",): {"action": "store_true", "help": "with --cfg: resolve the interpolations"},
     ("-i", "--info"): {
         "choices": ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath"),
         "metavar": "WHAT",
-        "help": "what Hydra says of all, config, defaults, defaults-tree, plugins or searchpath",
+        "help": "show Hydra's all, config, defaults, defaults-tree, plugins or searchpath",
     },
-    ("--hydra-help",): {"action": "store_true", "help": "Hydra's own help"},
+    ("--hydra-help",): {"action": "store_true", "help": "show Hydra's own help"},
 }
 OVERVIEW = """usage: fmcycle VERB [argument ...]
 
 fmcycle: from raw documents to a served, watched, improving foundation model.
 {groups}
 
-`fmcycle VERB --help` says what a verb takes; `fmcycle --version` which fmcycle this is.
+`fmcycle VERB --help` shows the arguments of a verb, `fmcycle --version` the version.
 
   python train.py model=llama_small strategy=lora      one experiment
   dvc repro                                            the whole lifecycle; only what is stale runs
   bentoml serve                                        the deployed model, with its feedback hook
 
-exit codes: 0 done, 1 failed, 2 refused before any work, 3 a gate said no, 75 interrupted and resumable"""
+exit codes: 0 done, 1 failed, 2 refused before any work, 3 refused by a gate, 75 interrupted and resumable"""
 
 
 class Parser(argparse.ArgumentParser):
@@ -77,45 +78,51 @@ def parsers() -> dict[str, Parser]:
     known = groups.stages()
     for stage in [*filter(known.__contains__, STAGES), *(name for name in known if name not in STAGES)]:
         _stage(add("stages", stage, "experiment.run", STAGES.get(stage) or _first_words(stage)))
-    _stage(add(None, "train", "experiment.run", "One experiment: a training stage, finetune unless stage=NAME says another."))
-    plan = add("runs and data", "plan", "experiment.run", "What a training run would cost, and whether it fits; nothing is made.")
+    _stage(add(None, "train", "experiment.run", "Run one experiment: a training stage, finetune unless stage=NAME names another."))
+    plan = add("runs and data", "plan", "experiment.run", "Predict the cost of a training run, and whether it fits; makes nothing.")
     plan.add_argument("stage", metavar="STAGE", help="pretrain, finetune, align or another stage that trains")
-    plan.add_argument("overrides", nargs=argparse.REMAINDER, metavar="override", help="as for the stage itself; plan=json for programs")
-    lineage = add("runs and data", "lineage", "verbs.lineage", "The tree of inputs behind an artifact: who was made from what.")
+    plan.add_argument("overrides", nargs=argparse.REMAINDER, metavar="override", help="as for the stage itself; plan=json prints JSON")
+    lineage = add("runs and data", "lineage", "verbs.lineage", "Show the tree of inputs that an artifact was made from.")
     lineage.add_argument("path", nargs="?", default=PACKAGE, metavar="PATH", help=f"an artifact; default {PACKAGE}")
-    runs = add("runs and data", "runs", "runs.main", "Every run and its state; of two, what differs in config, data, code and result.")
-    runs.add_argument("runs", nargs="*", metavar="RUN", help="none: a table of all; two: what differs; a folder or an identity")
-    models = add("runs and data", "models", "models.main", "Every model of conf/model: family, size, licence, memory, what it reached.")
-    models.add_argument("form", nargs="?", choices=["json"], help="one line a model, for programs")
-    about = "A document's way into the models; what a rule removed; what differs between two versions of the data."
+    runs = add("runs and data", "runs", "runs.main", "List every run and its state; compare the config, data, code and result of two.")
+    runs.add_argument("runs", nargs="*", metavar="RUN", help="a folder or an identity; none: list all, two: compare them")
+    models = add("runs and data", "models", "models.main", "List every model of conf/model: family, size, licence, memory, results.")
+    models.add_argument("form", nargs="?", choices=["json"], help="print one JSON line for each model")
+    about = "Follow a document into the models, list the rows that a rule dropped, or compare two versions of the data."
     trace = add("runs and data", "trace", "trace.main", about)
     trace.usage = "fmcycle trace [-h] [curate=FOLDER] doc ID | rule NAME | diff A B"
-    trace.add_argument("words", nargs="+", metavar="WORD", help="curate=FOLDER names another curation than artifacts/curate")
-    about = "Everything that holds a source or a match; nothing is changed without --apply."
+    trace.add_argument("words", nargs="+", metavar="WORD", help="curate=FOLDER reads another curation than artifacts/curate")
+    about = "Find everything that holds a source or a matching text; changes nothing without --apply."
     forget = add("runs and data", "forget", "forget.main", about)
     what = forget.add_mutually_exclusive_group(required=True)
     what.add_argument("--source", metavar="NAME", help="a whole source")
     what.add_argument("--match", metavar="TEXT", help="rows with this text, whatever its case")
     what.add_argument("--regex", metavar="PATTERN", help="rows that match")
-    forget.add_argument("--apply", action="store_true", help="take it out of sources/ and data/")
+    forget.add_argument("--apply", action="store_true", help="remove it from sources/ and data/")
     compose = add("runs and data", "compose", "verbs.compose", "Resolve params.yaml's selection into artifacts/config.yaml for DVC.")
     compose.add_argument("settings", nargs="*", metavar="selection=FILE|out=FILE", type=setting("selection", "out"))
     for name, about in (
-        ("gate", "Exit 3, with the reason, if a package failed its gate."),
-        ("deploy", "Put a passing package in the place of the served one."),
+        ("gate", "Exit with 3 and the reason if a package failed its gate."),
+        ("deploy", "Serve a package that passed its gate instead of the current one."),
     ):
         package = add("serving", name, f"verbs.{name}", about)
         package.add_argument("package", nargs="?", default=PACKAGE, metavar="PACKAGE", help=f"default {PACKAGE}")
-    feedback = add("serving", "feedback", "verbs.feedback", "Write the feedback store's news into feedback/snapshots.")
+    feedback = add("serving", "feedback", "verbs.feedback", "Export new feedback into feedback/snapshots.")
     feedback.add_argument("action", choices=["export"])
-    rank = add(None, "rank", "experiment.follow_file", "One further process of a training run; the first process starts it, nobody else.")
+    completion = add("shell", "completion", "completion.main", "Print the script that completes fmcycle's words at TAB.")
+    completion.epilog = 'Add this line to ~/.bashrc: eval "$(fmcycle completion bash)"; to ~/.zshrc, behind compinit, with zsh.'
+    completion.add_argument("shell", choices=["bash", "zsh"], help="the shell that reads the script")
+    completion.add_argument(
+        "words", nargs="?", metavar="WORDS", help="the words of a line up to the cursor, one a line: the script asks so"
+    )
+    rank = add(None, "rank", "experiment.follow_file", "One further process of a training run; only the first process starts it.")
     rank.add_argument("file", metavar="FILE", help="the config that the first process wrote")
     return found
 
 
 def _stage(parser: Parser) -> None:
     """The arguments of every stage."""
-    about = "group=option or key=value; +key=value adds one, ~key leaves one out; selection=FILE is a file like params.yaml"
+    about = "group=option or key=value; +key=value adds a key, ~key removes one; selection=FILE reads a file like params.yaml"
     parser.add_argument("overrides", nargs="*", metavar="override", help=about)
     for names, settings in FLAGS.items():
         parser.add_argument(*names, **settings)
@@ -126,7 +133,7 @@ def _first_words(stage: str) -> str:
     file = groups.option_file("stage", stage)
     lines = file.read_text().splitlines() if file else []
     comment = next((line for line in lines if line.startswith("# ") and not line.startswith("# @")), "")
-    words = re.split(r"[.:] ", comment.removeprefix("# "))[0].rstrip(".")
+    words = re.split(r"[.:](?: |$)", comment.removeprefix("# "))[0]
     return f"{words[:1].upper()}{words[1:]}." if words else ""
 
 

@@ -89,9 +89,14 @@ def groups(stage: str | None, command: str) -> str:
         "",
         f"Lists are written evaluation=[a,b]. Every key that `{command} --cfg job` shows can be changed: key=value; +key=value adds one.",
     ]
-    if stage is None or str(group.content("stage", stage).get("_target_")).startswith("fmcycle.stage.train."):
-        lines.append("With plan=true the run is not made, and its cost is shown; plan=json is for programs.")
+    if stage is None or stage in trained():
+        lines.append("plan=true predicts the cost and runs nothing; plan=json prints it as JSON.")
     return "\n".join([*lines, "docs/options.md says what each option is.", ""])
+
+
+def trained() -> list[str]:
+    """The stages that train a model."""
+    return [stage for stage in group.stages() if group.content("stage", stage)["_target_"].startswith("fmcycle.stage.train.")]
 
 
 def defaults(stage: str) -> dict[str, list[str]]:
