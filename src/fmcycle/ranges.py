@@ -2,27 +2,23 @@
 
 from typing import Annotated, NamedTuple
 
-
-class Range(NamedTuple):
-    """low <= value <= high, or low < value where `open_low`."""
-
-    low: float
-    high: float = float("inf")
-    open_low: bool = False
+from annotated_types import Ge, Gt, Le
 
 
 class Kind(NamedTuple):
-    """A value that only a config has: `node`, `section` or `space` (`fmcycle.config.nodes`), or `path` (`fmcycle.config.paths`)."""
+    """What a value stands for: `node`, `section` or `space` (`fmcycle.config.nodes`), `path` (`.paths`), or an address (`.address`)."""
 
     name: str
 
 
-PositiveInt = Annotated[int, Range(1)]
-NonNegativeInt = Annotated[int, Range(0)]
-PositiveFloat = Annotated[float, Range(0, open_low=True)]
-NonNegativeFloat = Annotated[float, Range(0)]
-Fraction = Annotated[float, Range(0, 1)]
+PositiveInt = Annotated[int, Ge(1)]
+NonNegativeInt = Annotated[int, Ge(0)]
+PositiveFloat = Annotated[float, Gt(0)]
+NonNegativeFloat = Annotated[float, Ge(0)]
+Fraction = Annotated[float, Ge(0), Le(1)]
 ExistingPath = Annotated[str, Kind("path")]  # a file or folder that must be there before a stage begins
+Address = Annotated[str, Kind("address")]  # of files, as fsspec writes it: s3://bucket/texts
+WebAddress = Annotated[str, Kind("web address")]  # of a server
 Node = Annotated[dict, Kind("node")]  # {"_target_": ...}, to be built
 Section = Annotated[dict, Kind("section")]  # the nodes of one training, as fmcycle.stage.train names them
 Space = Annotated[dict, Kind("space")]  # nested mappings whose leaves are nodes

@@ -3,15 +3,18 @@
 import ast
 import functools
 import math
+import operator
 import types
 import typing
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from annotated_types import Ge, Gt, Le
+
 from fmcycle import ranges
-from fmcycle.config import library, library_source
+from fmcycle.config import address, library, library_source
 
 NAMES = {name: kind for name, kind in vars(ranges).items() if typing.get_origin(kind) is typing.Annotated}
 NAMES |= {
@@ -150,8 +153,7 @@ def fault(value, kind) -> str | None:
         return None
     origin = typing.get_origin(kind)
     if origin is typing.Annotated:
-        base, limits = typing.get_args(kind)
-        return _plain_fault(value, base, limits)
+        return _plain_fault(value, *typing.get_args(kind))
     if origin is Literal:
         options = typing.get_args(kind)
         return None if value in options else f"must be one of {', '.join(map(str, options))}, not {value!r}"
@@ -169,24 +171,22 @@ def fault(value, kind) -> str | None:
 
 
 PATH = ranges.Kind("path")
+ADDRESSES = {ranges.Kind("address"): address.FILES, ranges.Kind("web address"): address.WEB}
+BOUNDS = {Gt: (operator.gt, "above"), Ge: (operator.ge, "of at least"), Le: (operator.le, "at most")}
 WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", list: "a list", dict: "a mapping"}
 
 
-def _plain_fault(value, base, limits: ranges.Range | ranges.Kind | None = None) -> str | None:
+def _plain_fault(value, base, *limits) -> str | None:
+    """limits: a ranges.Kind, or bounds of annotated_types."""
+    if limits and limits[0] in ADDRESSES:
+        return address.fault(value, ADDRESSES[limits[0]])
     accepted = (int, float) if base is float else base
     right = isinstance(value, accepted) and not (isinstance(value, bool) and base is not bool)
-    if right and isinstance(value, float) and not math.isfinite(value):
-        right = False
-    if isinstance(limits, ranges.Kind):
-        if limits == PATH and not (right and value.strip()):
-            return f"must be a path, not {value!r}"
-        limits = None
-    if right and limits:
-        right = (limits.low < value if limits.open_low else limits.low <= value) and value <= limits.high
-    if right:
+    right = right and not (isinstance(value, float) and not math.isfinite(value))
+    if PATH in limits and not (right and value.strip()):
+        return f"must be a path, not {value!r}"
+    bounds = [(*BOUNDS[type(limit)], *astuple(limit)) for limit in limits if type(limit) in BOUNDS]
+    if right and all(holds(value, bound) for holds, _, bound in bounds):
         return None
-    text = WORDS.get(base, str(base))
-    if limits:
-        text += f" {'above' if limits.open_low else 'of at least'} {limits.low:g}"
-        text += f" and at most {limits.high:g}" if math.isfinite(limits.high) else ""
-    return f"must be {text}, not {value!r}"
+    text = " and ".join(f"{word} {bound:g}" for _, word, bound in bounds)
+    return f"must be {f'{WORDS.get(base, base)} {text}'.strip()}, not {value!r}"

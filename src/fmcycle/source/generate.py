@@ -13,7 +13,7 @@ from fmcycle.engine.protocol import Request, Sampling
 from fmcycle.errors import InputError
 from fmcycle.model import store as model_store
 from fmcycle.processor import components
-from fmcycle.ranges import ExistingPath, NonNegativeFloat, NonNegativeInt, PositiveInt
+from fmcycle.ranges import ExistingPath, NonNegativeFloat, NonNegativeInt, PositiveInt, WebAddress
 
 TRIES = 3
 
@@ -25,7 +25,7 @@ class Endpoint:
     key: the environment variable that holds the bearer token, where the server wants one.
     """
 
-    url: str
+    url: WebAddress
     model: str
     temperature: NonNegativeFloat = 0.7
     max_tokens: PositiveInt = 512
