@@ -25,7 +25,7 @@ MATRIX = {
     "a gate's bound": ("conf/gate/default.yaml", "max: 2.0", "max: 2.1", {"package"}),
     "the order of curation": ("conf/curation/web.yaml", f"{TOXICITY}\n{PRIVACY}", f"{PRIVACY}\n{TOXICITY}", {"curate"}),
     "a metric": ("src/fmcycle/evaluation/ngram.py", '"""', '"""# ', {"pretrain"}),
-    "the page of a report": ("src/fmcycle/evaluation/report.html", "</body>", "<!-- --></body>", {"evaluate", "evaluate_on"}),
+    "the page of a report": ("src/fmcycle/evaluation/report.html", "<h1>", "<!-- --><h1>", {"evaluate", "evaluate_on"}),
     "the command line": ("src/fmcycle/cli/main.py", '"""', '"""# ', set()),
 }
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from fmcycle.artifact.page import render
 from fmcycle.tracking.charts import curve, intervals
 
 TEMPLATE = "report.html"
@@ -101,14 +102,14 @@ def short(row: Row, kind: str) -> str:
 
 def page(metrics: dict, stages: dict, curves: dict, samples: list[dict], lineage: dict[str, str], contaminated: Sequence[dict] = ()) -> str:
     """The whole page. stages: {stage: its metrics}; curves: {stage: its curve.json}; lineage: {input: digest}; contaminated: held rows."""
-    import jinja2
-
     found = {row.key: row for row in rows(metrics)}
     compared = baselines(metrics, stages)
     drawn = {stage: drawing(values) for stage, values in curves.items()}
-    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
-    environment.filters |= {"number": number, "count": count, "interval": interval}
-    return environment.from_string(Path(__file__).with_name(TEMPLATE).read_text()).render(
+    return render(
+        Path(__file__).with_name(TEMPLATE),
+        number=number,
+        count=count,
+        interval=interval,
         headline=headline(found),
         beside=beside({key: row for key, row in found.items() if not (compared and key.endswith("bits_per_byte"))}),
         compared=intervals(compared, label="bits per byte of the same held-out documents, 95 % interval; less is better")

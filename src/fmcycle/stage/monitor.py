@@ -1,7 +1,6 @@
 """monitor: hold the traffic against a reference; say what differs, by how much, and whether to retrain."""
 
 import hashlib
-import html
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import polars as pl
 
 from fmcycle.artifact import atomic
 from fmcycle.config.build import build
+from fmcycle.monitor.page import page
 from fmcycle.ranges import Node, PositiveInt
 from fmcycle.source.feedback import TAUGHT, read
 
@@ -82,21 +82,3 @@ def verdict(window: pl.DataFrame, findings: dict[str, dict], min_interactions: i
             "reason": f"{n} interactions and {corrected} corrections: too few to tell ({min_interactions} and {min_corrections})",
         }
     return {"retrain": False, "reason": f"{n} interactions, {corrected} corrections, none of {len(findings)} monitors alarms"}
-
-
-def page(result: dict) -> str:
-    """The findings as one HTML page that needs nothing from elsewhere."""
-    word = {True: "Retrain", False: "No need to retrain", None: "No verdict"}[result["retrain"]]
-    rows = "".join(
-        f"<tr class='{'alarm' if found['alarm'] else ''}'><th scope='row'>{html.escape(name)}</th><td>{found['value']:.3g}</td>"
-        f"<td>{found['low']:.3g} to {found['high']:.3g}</td><td>{found['bound']:.3g}</td><td>{found['n']}</td>"
-        f"<td>{'alarm' if found['alarm'] else 'quiet'}</td><td>{html.escape(found['what'])}</td></tr>"
-        for name, found in result["findings"].items()
-    )
-    heads = "".join(f"<th scope='col'>{name}</th>" for name in ("monitor", "value", "interval", "bound", "n", "", "what"))
-    table = f"<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>" if rows else ""
-    return (
-        (Path(__file__).parents[1] / "monitor/page.html")
-        .read_text()
-        .format(word=word, reason=html.escape(result["reason"]), interactions=result["interactions"], table=table)
-    )

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from fmcycle.artifact import atomic
+from fmcycle.artifact import atomic, page
 from fmcycle.tracking import run_record
 from fmcycle.tracking.charts import curve
 
@@ -40,12 +40,9 @@ def write(folder: str | Path, steps: run_record.Steps | None = None) -> Path:
 
 def render(folder: Path, facts: dict, steps: run_record.Steps) -> str:
     """The whole page."""
-    import jinja2
-
-    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
-    template = environment.from_string(Path(__file__).with_name(TEMPLATE).read_text())
     step, total = steps.last.get("step", 0), facts.get("total")
-    return template.render(
+    return page.render(
+        Path(__file__).with_name(TEMPLATE),
         name=f"{facts.get('stage', folder.parent.name)} {folder.name}",
         state=facts.get("state", "unknown"),
         error=facts.get("error"),

@@ -1,0 +1,30 @@
+import re
+
+import jinja2
+import pytest
+
+from fmcycle.artifact.page import render
+
+EVIL = "<script>alert(1)</script>"
+
+
+def test_values_are_escaped_and_a_missing_one_is_an_error(tmp_path):
+    file = tmp_path / "x.html"
+    file.write_text(
+        '{% extends base %}{% block title %}{{ name }}{% endblock %}{% block body %}<p id="{{ name }}">{{ name }}</p>{% endblock %}'
+    )
+    text = render(file, name=EVIL + '"')
+    assert "<script" not in text and text.count("&lt;script&gt;") == 3 and '"&lt;' in text and '&#34;"' in text
+    with pytest.raises(jinja2.UndefinedError):
+        render(file)
+
+
+def test_every_page_extends_the_one_base_and_loads_nothing(root):
+    """But the server's own page, in which nothing is filled."""
+    base = root / "src/fmcycle/artifact/base.html"
+    for file in (root / "src/fmcycle").rglob("*.html"):
+        text = file.read_text()
+        assert not re.search(r"src=|url\(|@import|https?://", text), file
+        assert file == base or text.startswith("{% extends base %}") or "{{" not in text, file
+    makers = [file for file in (root / "src/fmcycle").rglob("*.py") if "jinja2.Environment" in file.read_text()]
+    assert makers == [base.with_name("page.py")]
