@@ -1,4 +1,4 @@
-"""The few errors of ours; `cli/main.py` turns each into one message and its exit code."""
+"""The exceptions of fmcycle; `cli/main.py` turns each into one message and its exit code."""
 
 import difflib
 
@@ -18,28 +18,28 @@ class ConfigError(InputError):
 
 
 class Missing(InputError):
-    """An input that is not there, or not up to date, where base=require forbids making it: exit code 2."""
+    """An input is missing or out of date, and base=require forbids making it: exit code 2."""
 
 
 class TrainingError(RuntimeError):
-    """Training can't go on by itself; the checkpoints before it are whole: exit code 1, one message."""
+    """Training failed and needs a change by the user; earlier checkpoints are intact: exit code 1, one message."""
 
     exit_code = 1
 
 
 class JobError(RuntimeError):
-    """A job that a launcher started elsewhere failed with `exit_code`; its own words are in its log."""
+    """A job that a launcher started elsewhere failed with `exit_code`; its log has the message."""
 
     def __init__(self, exit_code: int, where: str):
-        super().__init__(exit_code, where)  # both: it is pickled on its way back
+        super().__init__(exit_code, where)  # both arguments: the error is pickled on its way back
         self.exit_code, self.where = exit_code, where
 
     def __str__(self) -> str:
-        return f"a job ended with exit code {self.exit_code}; its own words are in its log below {self.where}"
+        return f"a job ended with exit code {self.exit_code}; its message is in its log below {self.where}"
 
 
 class GateError(RuntimeError):
-    """A gate said no: exit code 3."""
+    """A gate refused a package: exit code 3."""
 
     exit_code = 3
 
@@ -59,7 +59,7 @@ class Refused(Exception):
 
 
 def suggest(name: str, names) -> str:
-    """`; did you mean X?`, or the list of what there is."""
+    """Return `; did you mean X?`, else a list of `names`."""
     names = sorted(map(str, names))
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     if near:

@@ -145,7 +145,7 @@ def test_an_objective_that_reads_a_column_that_is_not_there_is_refused_in_a_sent
 WRONG = {
     "Lacking": "declaring.own.Lacking needs the column score, which nothing computes: give the class a static method score(model, batch)",
     "Unbound": "declaring.own.Unbound needs the column score, which nothing computes: give the class a static method score(model, batch)",
-    "Word": "columns of declaring.own.Word must be a tuple of names, as (\"reference_margin\",), not 'score'",
+    "Word": "columns of declaring.own.Word must be a tuple of names, such as (\"reference_margin\",), not 'score'",
 }
 
 
@@ -191,5 +191,5 @@ def test_what_the_source_says_is_what_the_class_says(own):
         config = {"objective": {"_target_": target}, "inputs": {"model": None}}
         names = tuple(columns.declared(build.build({"_target_": target})))
         said = columns.problem(config)
-        assert (said is None) == (not names) and (not names or f"needs {', '.join(names)}, which the model" in said), target
+        assert (said is None) == (not names) and (not names or f"needs {', '.join(names)}, computed by the model" in said), target
     assert columns.declared(SFT()) == {}

@@ -13,12 +13,10 @@ CASES = {
     "+space.optimizer.rate={_target_: fmcycle.search.space.Choice, values: [1]}": (
         "space.optimizer.rate: candidates.align_again has no such key"
     ),
-    "judge.instruction.half=both": "judge.instruction.half: must be first, not both: what chooses must not confirm itself",
+    "judge.instruction.half=both": "judge.instruction.half: must be first, not both: rows that choose must not confirm",
     "confirm.preference.half=first": "confirm.preference.half: must be second, not first",
-    "+judge.fidelity={_target_: fmcycle.evaluation.fidelity.Fidelity, documents: x, reference: y}": (
-        "judge.fidelity: draws no half of its rows"
-    ),
-    "incumbent=nobody": "incumbent nobody is none of the entrants aligned, finetuned",
+    "+judge.fidelity={_target_: fmcycle.evaluation.fidelity.Fidelity, documents: x, reference: y}": "judge.fidelity: has no `half`",
+    "incumbent=nobody": "incumbent nobody is not among the entrants aligned, finetuned",
 }
 
 

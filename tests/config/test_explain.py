@@ -14,8 +14,7 @@ CASES = {
     "data.where={task: [unknown]}": "data.where: not in conf/data/instructions.yaml, but fmcycle.data.table.Table takes it: add it with "
     "+data.where={task: [unknown]}",
     "data.wher={task: [unknown]}": "did you mean where? It may be added with +data.where=",
-    "evaluation.safety.per_kind=1": "safety is not among the options of evaluation that are chosen: choose it too, "
-    "evaluation=[instruction,safety]",
+    "evaluation.safety.per_kind=1": "safety is not among the chosen options of evaluation: choose it too, evaluation=[instruction,safety]",
     "processor=image": "model.vocab_size: reads processor.vocab_size, which processor=image does not have; choose one that has: bpe, ",
     "evaluation=[domain_shift]": "evaluation.domain_shift.domain: reads inputs.domain_documents, and stage finetune has no such input: add "
     "+inputs.domain_documents=PATH",

@@ -126,7 +126,7 @@ def test_fp32_on_a_gpu_is_said_with_the_key_that_changes_it(monkeypatch):
         assert not of(stage, "trainer.precision=bf16-mixed")
     assert "budget.precision=bf16-mixed changes it" in of("finetune", "trainer=gpu", "budget.precision=32-true")
     one = of("select", "trainer=gpu", "candidates.tune_on.budget.precision=32-true")
-    assert "candidates.tune_on.budget.precision=bf16-mixed changes it" in one and "part of what the result is" in one
+    assert "candidates.tune_on.budget.precision=bf16-mixed changes it" in one and "part of the result's identity" in one
     assert "+budget.precision=bf16-mixed" in of("finetune", "trainer=gpu", "~budget.precision")
 
 

@@ -68,7 +68,7 @@ def test_all_of_them_come_at_once_with_keys_of_every_section(there):
     assert [line.split(":")[0] for line in found] == ["inputs.documents", "model.path", "model.base", "data.tokens"]
     assert found[0].endswith("did you mean artifacts/curate/documents.parquet?")
     (curated,) = wrong("stage=curate", "inputs.data=artifacts", "+curation.privacy.secret=key", "curation=web")
-    assert curated == "curation.privacy.secret: key is not there; name one that is"
+    assert curated == "curation.privacy.secret: key is not there; name one that exists"
     (learned,) = wrong(
         "stage=curate",
         "inputs.data=artifacts",
@@ -78,7 +78,7 @@ def test_all_of_them_come_at_once_with_keys_of_every_section(there):
     )
     assert learned.startswith("curation.learned.bad.0.path: b is not there")
     nothing = wrong("stage=curate", "inputs.data=artifacts", "curation=[learned]")
-    assert nothing == [f"curation.learned.{name}: names nothing: give curation.learned.{name}=[PATH]" for name in ("good", "bad")]
+    assert nothing == [f"curation.learned.{name}: is empty: give curation.learned.{name}=[PATH]" for name in ("good", "bad")]
     (source,) = wrong("stage=collect", "source=[local]", "source.local.path=texts")
     assert source.startswith("source.local.path: texts is not there")
 

@@ -57,7 +57,7 @@ def test_it_is_the_trainer_that_the_stages_of_this_machine_have(local, text):
         ("trainer.accelerator: null", InputError, r"trainer\.accelerator"),
         ("trainer: gpu", InputError, "torch sees none on this machine"),
         ("- trainer", ConfigError, "key: value"),
-        ("trainer: [", ConfigError, "no YAML"),
+        ("trainer: [", ConfigError, "not valid YAML"),
     ],
 )
 def test_what_can_not_be_is_named(local, monkeypatch, text, error, match):
@@ -91,5 +91,5 @@ def test_an_engine_of_a_user_that_takes_no_device_is_built_without(project, tmp_
 
 @pytest.mark.parametrize("key", ["device", "dtype", "folder"])
 def test_a_config_does_not_say_where_an_engine_computes(project, key):
-    with pytest.raises(ConfigError, match=f"{key} of fmcycle.engine.transformers.Transformers is given by whoever serves it"):
+    with pytest.raises(ConfigError, match=f"{key} of fmcycle.engine.transformers.Transformers comes from the server"):
         compose.compose(["stage=package", f"+engine.{key}=cuda"])

@@ -223,7 +223,7 @@ def test_every_option_runs_for_documents_and_conversations_or_says_what_it_lacks
     try:
         curated_with(f"{place}={option}", monkeypatch, tmp_path)
     except InputError as error:
-        assert all(re.search("names nothing: give|is not there; name one that is", line) for line in str(error).splitlines()), error
+        assert all(re.search("is empty: give|is not there; name one that exists", line) for line in str(error).splitlines()), error
 
 
 def test_a_step_that_drops_judges_a_conversation_as_a_whole(run, data, root, tmp_path):

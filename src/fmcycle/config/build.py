@@ -1,4 +1,4 @@
-"""From a config node to the thing it names: the only place where `_target_` is resolved."""
+"""Builds the objects that config nodes name; `_target_` is resolved only here."""
 
 import functools
 import importlib
@@ -12,7 +12,7 @@ from fmcycle.errors import ConfigError, InputError
 
 
 def conf_dir() -> Path:
-    """conf/ of the working folder, else the one that came with the package."""
+    """Return conf/ of the working folder, else the one shipped with the package."""
     own = Path("conf").resolve()
     if (own / "config.yaml").is_file():
         return own
@@ -22,9 +22,9 @@ def conf_dir() -> Path:
 
 @functools.cache
 def user_packages() -> tuple[str, ...]:
-    """Packages that configs may name besides fmcycle: `[tool.fmcycle] packages` of the pyproject.toml in the working folder.
+    """Return the packages that configs may name besides fmcycle: `[tool.fmcycle] packages` of the working folder's pyproject.toml.
 
-    A Bento, which serves from any folder, has it beside its src/.
+    A Bento serves from any folder; its pyproject.toml lies beside its src/.
     """
     file = next((file for file in (Path("pyproject.toml"), Path(__file__).parents[3] / "pyproject.toml") if file.is_file()), None)
     if file is None:
@@ -33,7 +33,7 @@ def user_packages() -> tuple[str, ...]:
 
 
 def package_folders() -> list[Path]:
-    """conf/ of each of the user's packages that has one."""
+    """Return the conf/ folder of each user package that has one. Raises InputError if a package can't be imported."""
     folders = []
     for package in user_packages():
         found = library_source.package_folder(package)
@@ -47,27 +47,27 @@ def package_folders() -> list[Path]:
 
 
 def local() -> dict:
-    """What local.yaml of the working folder says of this machine; empty where there is none."""
+    """Return the settings in local.yaml of the working folder; {} if there is no such file."""
     file = Path("local.yaml")
     try:
         found = (yaml.safe_load(file.read_text()) or {}) if file.is_file() else {}
     except yaml.YAMLError as error:
-        raise ConfigError([f"local.yaml: no YAML ({' '.join(str(error).split())[:200]}); correct it"]) from error
+        raise ConfigError([f"local.yaml: not valid YAML ({' '.join(str(error).split())[:200]}); correct it"]) from error
     if not isinstance(found, dict):
-        raise ConfigError(["local.yaml: must hold key: value, as `trainer: gpu`"])
+        raise ConfigError(["local.yaml: must hold key: value lines, such as `trainer: gpu`"])
     return {str(key): value for key, value in found.items()}
 
 
 def allowed(target: str) -> bool:
-    """May a config name `target`?"""
+    """True if a config may name `target`."""
     return target.split(".")[0] in ("fmcycle", *user_packages()) or library.parameters(target) is not None
 
 
 def resolve(target: str):
-    """The callable behind a dotted name. Raises ConfigError where the name is not allowed or does not exist."""
+    """Return the object with a dotted name. Raises ConfigError if the name is not allowed or does not exist."""
     if not allowed(target):
         raise ConfigError(
-            [f"_target_ {target}: not a name that a config may build; fmcycle.*, [tool.fmcycle] packages, or what docs/nouns.md lists"]
+            [f"_target_ {target}: a config may not build this; name fmcycle.*, a package of [tool.fmcycle], or what docs/nouns.md lists"]
         )
     module, _, name = target.rpartition(".")
     try:
@@ -82,8 +82,8 @@ def resolve(target: str):
 def build(node, **extra):
     """Build a config node: {"_target_": name, "_partial_": bool, parameter: value or node}, depth first.
 
-    Lists and dicts without `_target_` are built item by item, everything else is returned as it is.
-    `extra` are further arguments of the outermost constructor. A transformers model class is made from its config's fields.
+    Lists and dicts without `_target_` are built item by item; any other value is returned unchanged.
+    `extra` are further arguments of the outermost constructor. A transformers model class is built from the fields of its config.
     """
     if isinstance(node, list):
         return [build(item) for item in node]

@@ -1,4 +1,4 @@
-"""The closed config: every wrong name, then every wrong value, each with its key, its file and the nearest right name."""
+"""Checks a config against the constructors that it names: reports every wrong name, else every wrong value, with key and file."""
 
 from dataclasses import dataclass
 
@@ -9,9 +9,9 @@ from fmcycle.errors import suggest
 
 
 def check(config: dict, where) -> list[str]:
-    """Problems of a resolved config, names first: where there are wrong names, values are not looked at.
+    """Return the problems of a resolved config; its values are checked only if all names are right.
 
-    config: plain data; where: (dotted key) -> the file that the key stands in.
+    config: plain data; where: (dotted key) -> the file that holds the key.
     """
     names: list[str] = []
     values: list[str] = own(config)
@@ -24,19 +24,19 @@ def check(config: dict, where) -> list[str]:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a node stands: its dotted key, the noun that it belongs to, and whether another node of that noun holds it."""
+    """Position of a node in a config: its dotted key, its noun, and whether it lies inside another node of that noun."""
 
     key: str = ""
     of: nouns.Noun | None = None
     inside: bool = False
-    in_sections: bool = False  # its children are sections of another stage, by names of their own
+    in_sections: bool = False  # its children are named sections of another stage
 
     @property
     def prefix(self) -> str:
         return f"{self.key}." if self.key else ""
 
     def below(self, name: str, node: dict | list) -> "Place":
-        """The place of the child `name` of `node`, which stands here."""
+        """Return the place of the child `name` of `node`, if `node` is at this place."""
         key = f"{self.prefix}{name}"
         if self.of is None and not self.in_sections:
             return Place(key, nouns.NOUNS.get(name), in_sections=name == nouns.SECTIONS)
@@ -97,13 +97,13 @@ def _check_node(node, at: Place, where, names, values) -> None:
 
 
 def own(config: dict) -> list[str]:
-    """Problems of the keys that every stage has beside its constructor's."""
+    """Return the problems of the keys that every stage has besides those of its constructor."""
     inputs, out, base = config.get("inputs", {}), config.get("out"), config.get("base")
     if not isinstance(inputs, dict):
         return [f"inputs: must be a mapping of names to paths, not {inputs!r}"]
     paths = {f"inputs.{name}": path for name, path in inputs.items()} | {"out": out}
     problems = [
-        f"{key}: must be a path, not {path!r}; null leaves it out, and a number is a name in quotes only: {key}=\"'2024'\""
+        f"{key}: must be a path, not {path!r}; null leaves it out; put a name that is a number in quotes: {key}=\"'2024'\""
         for key, path in paths.items()
         if path is not None and (not isinstance(path, str) or not path.strip() or "\0" in path)
     ]
@@ -112,4 +112,4 @@ def own(config: dict) -> list[str]:
     return [*problems, f"minutes: {wrong}"] if wrong else problems
 
 
-ROOT = ("inputs", "out", "runs", "base", "minutes", "collection")  # every stage's own, given by the door
+ROOT = ("inputs", "out", "runs", "base", "minutes", "collection")  # keys that every stage has besides those of its constructor

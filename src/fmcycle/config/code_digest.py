@@ -1,4 +1,4 @@
-"""Which code a stage reaches: a digest over the source files behind its imports and its `_target_`s."""
+"""Digest of the source files that a stage reaches through its `_target_`s and their imports."""
 
 import ast
 import functools
@@ -10,7 +10,7 @@ from fmcycle.config import build, signature
 
 
 def targets(node) -> set[str]:
-    """Every `_target_` in plain config data."""
+    """Return every `_target_` in plain config data."""
     if isinstance(node, list):
         return set().union(*map(targets, node))
     if not isinstance(node, dict):
@@ -20,7 +20,7 @@ def targets(node) -> set[str]:
 
 
 def _without_samples(tree: ast.AST) -> Iterator[ast.AST]:
-    """All that stands in `tree` but the functions named `example`, which make samples: no stage calls them."""
+    """Yield the nodes of `tree` except functions named `example`: they make test samples, and no stage calls them."""
     waiting = [tree]
     while waiting:
         node = waiting.pop()
@@ -30,7 +30,7 @@ def _without_samples(tree: ast.AST) -> Iterator[ast.AST]:
 
 @functools.cache
 def _reached_from(module: str) -> tuple[frozenset[str], frozenset[Path]]:
-    """(modules that `module` imports anywhere in its text, files it is made of: its source and the data files it names)."""
+    """Return (modules that `module` imports anywhere in its source, its own files: the source and the data files that it names)."""
     file = signature.source_file(module)
     if file is None:
         return frozenset(), frozenset()
@@ -51,7 +51,7 @@ def _reached_from(module: str) -> tuple[frozenset[str], frozenset[Path]]:
 
 
 def digest(section: dict) -> str:
-    """sha256 over the bytes of all source files that `section` (its `_target_`s) reaches inside fmcycle and the user's packages."""
+    """Return the sha256 of all source files of fmcycle and the user's packages that the `_target_`s of `section` reach."""
     total = hashlib.sha256()
     for file, module in _reached(section):
         total.update(f"{module}/{file.name}\0".encode() + file.read_bytes() + b"\0")
@@ -59,12 +59,12 @@ def digest(section: dict) -> str:
 
 
 def files(section: dict) -> dict[str, str]:
-    """{module/file: sha256} of the files behind `digest`: which of them differ between two runs."""
+    """Return {module/file: sha256} of the files behind `digest`, to find those that differ between two runs."""
     return {f"{module}/{file.name}": hashlib.sha256(file.read_bytes()).hexdigest() for file, module in _reached(section)}
 
 
 def _reached(section: dict) -> list[tuple[Path, str]]:
-    """(file, module that it belongs to), in the order of those names."""
+    """Return (file, its module), sorted by module and file name."""
     waiting = {target.rpartition(".")[0] for target in targets(section)}
     seen: set[str] = set()
     files: dict[Path, str] = {}
@@ -72,11 +72,11 @@ def _reached(section: dict) -> list[tuple[Path, str]]:
         module = waiting.pop()
         seen.add(module)
         imported, own = _reached_from(module)
-        files |= {file: min(module, files.get(file, module)) for file in own}  # the same, whichever of two modules comes first
+        files |= {file: min(module, files.get(file, module)) for file in own}  # independent of the order of modules
         waiting |= imported - seen
     return sorted(files.items(), key=lambda item: (item[1], item[0].name))
 
 
 def own(section: dict) -> dict[str, str]:
-    """`files` without those of fmcycle: the code of the user's packages."""
+    """Return `files` of the user's packages alone."""
     return {name: digest for name, digest in files(section).items() if name.split("/")[0].split(".")[0] != "fmcycle"}

@@ -1,4 +1,4 @@
-"""The columns that an objective declares: what a reference model computes once for the rows of a run, and nothing else."""
+"""Columns that an objective declares; the reference model computes each once for the rows of a run."""
 
 import ast
 import inspect
@@ -9,9 +9,9 @@ from fmcycle.errors import InputError
 
 
 def declared(objective: Callable) -> dict[str, Callable]:
-    """{column: (reference model, batch) -> (B,)} of an objective that is built: a static method for each name in its `columns`.
+    """Return {column: (reference model, batch) -> (B,)} of a built objective: a static method for each name in its `columns`.
 
-    The reference model is that of inputs.model. Raises InputError if a column has no such method.
+    The reference model is the one in inputs.model. Raises InputError if a column has no such method.
     """
     names = getattr(objective, "columns", ())
     methods = {name: inspect.getattr_static(objective, name, None) for name in names} if _is_names(names) else {}
@@ -22,9 +22,9 @@ def declared(objective: Callable) -> dict[str, Callable]:
 
 
 def problem(config: dict) -> str | None:
-    """Why the columns of config["objective"] can't be computed; None if they can, or if only the built objective says what they are.
+    """Return why the columns of config["objective"] can't be computed; None if they can, or if only the built objective knows them.
 
-    config: a stage's config, or a candidate's section. Read from the source: nothing is imported.
+    config: a stage's config, or a candidate's section. Reads the objective's source without importing it.
     """
     target = (config.get("objective") or {}).get("_target_")
     members = _members(str(target)) if target else {}
@@ -37,7 +37,7 @@ def problem(config: dict) -> str | None:
         return f"objective: {wrong}"
     if names and not (config.get("inputs") or {}).get("model"):
         return (
-            f"objective: {target} needs {', '.join(names)}, which the model of inputs.model computes, and there is none: "
+            f"objective: {target} needs {', '.join(names)}, computed by the model in inputs.model, which is not set: "
             "give inputs.model=FOLDER, or align a model that is trained (stage=align)"
         )
     return None
@@ -49,7 +49,7 @@ def _is_names(names) -> bool:
 
 def _fault(target: str, names, lacking: list[str]) -> str | None:
     if not _is_names(names):
-        return f'columns of {target} must be a tuple of names, as ("reference_margin",), not {names!r}'
+        return f'columns of {target} must be a tuple of names, such as ("reference_margin",), not {names!r}'
     if lacking:
         return (
             f"{target} needs the column {lacking[0]}, which nothing computes: give the class a static method "
@@ -59,7 +59,7 @@ def _fault(target: str, names, lacking: list[str]) -> str | None:
 
 
 def _members(target: str) -> dict[str, ast.stmt]:
-    """{name: statement} of a class's body and those of its bases, as far as their source is fmcycle's or the user's."""
+    """Return {name: statement} of a class and of its bases that are defined in fmcycle or the user's packages."""
     module, _, name = target.rpartition(".")
     file = signature.source_file(module) if build.allowed(target) and module else None
     if file is None:
@@ -85,7 +85,7 @@ def _names(node: ast.stmt) -> list[str]:
 
 
 def _value(node: ast.stmt | None) -> ast.expr | None:
-    """What a statement assigns. Raises ValueError if it assigns nothing that can be read."""
+    """Return the expression that a statement assigns. Raises ValueError if it assigns none."""
     if node is None:
         return None
     if not isinstance(node, ast.Assign | ast.AnnAssign) or node.value is None:

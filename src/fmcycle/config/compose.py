@@ -1,4 +1,4 @@
-"""Overrides in, a checked plain config out. The only place that knows Hydra's insides."""
+"""Composes overrides with Hydra into a checked plain config."""
 
 import copy
 import functools
@@ -20,7 +20,7 @@ from fmcycle.errors import ConfigError
 
 @dataclass
 class Composed:
-    """One stage's config: `section` is its identity, `machine` where it runs, `inputs` what it reads."""
+    """Config of one stage: `section` decides its identity, `machine` the device, `inputs` the paths that it reads."""
 
     stage: str
     section: dict
@@ -31,11 +31,11 @@ class Composed:
     minutes: float
     choices: dict
     overrides: list[str]
-    supplied: list[str]  # inputs that the stage's yaml does not name, and an evaluation reads
+    supplied: list[str]  # inputs that an evaluation reads and the stage's yaml does not name
     raw: Any = field(repr=False, default=None)  # OmegaConf, unresolved
 
     def config(self, **settled) -> dict:
-        """The plain config that the stage's run sees, with inputs and out as settled."""
+        """Return the plain config for the stage's run, with the keys of `settled` (inputs, out) replaced."""
         raw = copy.deepcopy(self.raw)
         for key, value in settled.items():
             raw[key] = value
@@ -43,13 +43,13 @@ class Composed:
 
     @property
     def tracked(self) -> dict:
-        """The section as the pipeline knows it: no trainer was chosen, and so no precision that a budget takes over from one."""
+        """The section that the pipeline composes: without a chosen trainer, so a budget can't follow the trainer's precision."""
         own = [text for text in self.overrides if text.lstrip("+~").split("=")[0].split(".")[0] != "trainer"]
         return self.section if own == self.overrides else compose(own).section
 
     @property
     def written(self) -> dict:
-        """The section with its interpolations as they are written: what is chosen once stands in it once."""
+        """The section with its interpolations unresolved, so that a value which is chosen once appears once."""
         from omegaconf import OmegaConf
 
         whole = cast(dict, OmegaConf.to_container(self.raw, resolve=False))
@@ -66,7 +66,7 @@ def _hydra_compose(overrides: list[str]):
     from hydra import compose, initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
 
-    running, GlobalHydra.instance().hydra = GlobalHydra.instance().hydra, None  # hydra.main's own, where we are inside a job
+    running, GlobalHydra.instance().hydra = GlobalHydra.instance().hydra, None  # hydra.main's instance, inside a job
     try:
         with warnings.catch_warnings(), initialize_config_dir(str(conf_dir()), version_base="1.3"):
             warnings.simplefilter("ignore")
@@ -76,7 +76,7 @@ def _hydra_compose(overrides: list[str]):
 
 
 def compose(overrides: list[str]) -> Composed:
-    """The checked config of one stage. overrides: Hydra's grammar. Raises ConfigError with every problem of a layer."""
+    """Return one stage's checked config. overrides: Hydra's grammar. Raises ConfigError with all problems of the first check to fail."""
     from hydra.errors import HydraException
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
@@ -86,7 +86,7 @@ def compose(overrides: list[str]) -> Composed:
         raise ConfigError(doubled)
     try:
         cfg = _hydra_compose(overrides)
-    except (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError, TypeError) as error:  # limit=5, evaluation=[1]
+    except (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError, TypeError) as error:  # such as limit=5, evaluation=[1]
         wrong = hydra_keys.asked(overrides)
         raise ConfigError(wrong + explain(overrides, error, _hydra_compose)) from error
     hydra = cast(dict, OmegaConf.to_container(cfg.hydra, resolve=False))
@@ -135,4 +135,4 @@ def _contain(path: str | None, key: str) -> None:
     if path is not None and not str(path).strip():
         raise ConfigError([f"{key}: must be a path, not {path!r}"])
     if path and not Path(path).resolve().is_relative_to(Path.cwd()):
-        raise ConfigError([f"{key}: {path} lies outside the project folder; choose a path inside it (a link inside it may lead elsewhere)"])
+        raise ConfigError([f"{key}: {path} lies outside the project folder, links followed; choose a path inside it"])

@@ -1,4 +1,4 @@
-"""Values that are each right and can't be together."""
+"""Conflicts between config values that are each valid alone."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -11,7 +11,7 @@ def _first(node: dict | None, *names):
 
 
 def conflicts(config: dict) -> list[str]:
-    """One line for each pair of values that exclude one another. config: a resolved stage config, plain data."""
+    """Return one line for each pair of values that exclude one another. config: a resolved stage config, plain data."""
     rules = (_rank, _positions, _batch, _heads, columns.problem)
     return [problem for rule in rules if (problem := rule(config))] + list(_search(config))
 
@@ -35,7 +35,7 @@ def _positions(config):
 
 
 def _lengths(node, name: str):
-    """(dotted key, value) of every max_length in a data node, the outermost first."""
+    """Yield (dotted key, value) of every max_length in a data node, the outermost first."""
     if isinstance(node, dict):
         yield from ((f"{name}.max_length", value) for key, value in node.items() if key == "max_length")
         for key, value in node.items():
@@ -65,12 +65,12 @@ def _heads(config):
 
 
 def _search(config) -> Iterator[str]:
-    """What a search could not draw, or not put into a candidate."""
+    """Yield why settings of a search can't be drawn or don't fit a candidate."""
     entrants, candidates = config.get("entrants"), config.get("candidates")
     if "space" not in config or not isinstance(entrants, dict) or not isinstance(candidates, dict):
         return
     if config.get("incumbent") not in entrants:
-        yield f"incumbent {config.get('incumbent')} is none of the entrants {', '.join(entrants)}: name one of them"
+        yield f"incumbent {config.get('incumbent')} is not among the entrants {', '.join(entrants)}: name one of them"
     yield from _halves(config)
     yield from (f"candidates.{name}.{wrong}" for name, section in candidates.items() if (wrong := columns.problem(section)))
     for path, draw in _draws(config["space"], ()):
@@ -86,18 +86,18 @@ def _search(config) -> Iterator[str]:
 
 
 def _halves(config) -> Iterator[str]:
-    """Evaluations that would choose and confirm on the same rows."""
+    """Yield the evaluations that would choose and confirm on the same rows."""
     for place, wanted in (("judge", "first"), ("confirm", "second")):
         for name, node in config[place].items():
             known = signature.read(str(node.get("_target_")))
             if known and "half" not in known.parameters:
-                yield f"{place}.{name}: draws no half of its rows, so what chooses would confirm itself: leave it out of evaluation@{place}"
+                yield f"{place}.{name}: has no `half`, so the same rows would choose and confirm: leave it out of evaluation@{place}"
             elif node.get("half") != wanted:
-                yield f"{place}.{name}.half: must be {wanted}, not {node.get('half', 'both')}: what chooses must not confirm itself"
+                yield f"{place}.{name}.half: must be {wanted}, not {node.get('half', 'both')}: rows that choose must not confirm"
 
 
 def _draws(space, path: tuple) -> Iterator[tuple[tuple, dict]]:
-    """(path, node) of everything that a trial draws."""
+    """Yield (path, node) of every setting that a trial draws."""
     if isinstance(space, dict) and "_target_" in space:
         yield path, space
     elif isinstance(space, dict):
@@ -106,7 +106,7 @@ def _draws(space, path: tuple) -> Iterator[tuple[tuple, dict]]:
 
 
 def _unfit(candidate: dict, name: str, path: tuple, value) -> str | None:
-    """Why a candidate can't have `value` at `path`."""
+    """Return why a candidate can't have `value` at `path`; None if it can."""
     node: Any = candidate
     for part in path[:-1]:
         node = node.get(part) if isinstance(node, dict) else None

@@ -1,17 +1,17 @@
-"""Nothing of the environment or of this machine enters a config, an artifact or an address: `oc.env` and `hydra:` are refused."""
+"""Refuses `oc.env` and `hydra:`, so that nothing of the environment or this machine enters a config, an artifact or an address."""
 
 import functools
 import re
 
 from fmcycle.errors import InputError
 
-CLOSED = "a config reads nothing of the environment; write the value, or let the constructor read it"
+CLOSED = "a config may not read the environment; write the value, or let the constructor read it"
 RESOLVERS = ("oc.env", "hydra")
 ASKS = re.compile(r"\$\{\s*(oc\.env|hydra)\s*:")
 
 
 def close(config) -> list[str]:
-    """One line for each text of `config` (plain data, unresolved) that asks for the environment; from here on no resolver answers it."""
+    """Return one line for each text of `config` (plain data, unresolved) that reads the environment; from here on both resolvers raise."""
     from omegaconf import OmegaConf
 
     for name in RESOLVERS:

@@ -1,6 +1,6 @@
 """Small real samples of the arguments that a stage passes to an option: {parameter of the call: value}.
 
-An option's own sample is the function `example` of its class, or of its module for everything there. This module has the samples that
+An option's own sample is the function `example` of its class, or of its module for all options there. This module has the samples that
 several options share; a function with a noun's name serves all options of the noun. A config can't build a sample, and samples are
 not part of a stage's code digest (`fmcycle.config.code_digest`).
 """
@@ -25,7 +25,7 @@ TEXTS = (
 
 
 def of(noun: str, target: str) -> dict[str, Any]:
-    """The sample for the option of `noun` that builds `target`: the noun's, the module's and the class's own, the later one first."""
+    """Return the sample for the option of `noun` that builds `target`: the noun's, the module's and the class's, merged; the last wins."""
     module, _, name = target.rpartition(".")
     found = [globals().get(noun)]
     if not library.rules(target):
@@ -35,14 +35,14 @@ def of(noun: str, target: str) -> dict[str, Any]:
 
 
 def decoder() -> Any:
-    """A causal language model of 64 tokens, some 20 thousand weights."""
+    """Return a causal language model of 64 tokens and about 20,000 weights."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
     return LlamaForCausalLM(LlamaConfig(**SIZES, **TOKENS))
 
 
 def tokens() -> dict[str, Any]:
-    """Eight rows of 5 to 12 tokens, padded at their right end: {"input_ids", "labels"}, (8, 12) each."""
+    """Return eight rows of 5 to 12 tokens, padded on the right: {"input_ids", "labels"}, (8, 12) each."""
     import torch
 
     ids = torch.randint(4, 64, (8, 12), generator=torch.Generator().manual_seed(1))
@@ -53,14 +53,14 @@ def tokens() -> dict[str, Any]:
 
 
 def pictures() -> Any:
-    """Eight grey pictures: (8, 1, 8, 8)."""
+    """Return eight grey images: (8, 1, 8, 8)."""
     import torch
 
     return torch.rand((8, 1, 8, 8), generator=torch.Generator().manual_seed(1))
 
 
 def strategy() -> dict[str, Any]:
-    """A model whose every weight moves."""
+    """A model with all weights trainable."""
     return {"model": decoder()}
 
 
@@ -70,7 +70,7 @@ def optimizer() -> dict[str, Any]:
 
 
 def curation() -> dict[str, Any]:
-    """A frame of documents: prose, nothing, code, a page, another script, what rules drop, and JSON."""
+    """A frame of documents: prose, an empty one, code, a web page, Chinese, text that rules drop, and JSON."""
     import polars as pl
 
     frame = pl.DataFrame(TEXTS, schema={"id": pl.String, "text": pl.String, "type": pl.String}, orient="row")
@@ -80,12 +80,12 @@ def curation() -> dict[str, Any]:
 
 
 def guardrail() -> dict[str, Any]:
-    """What no guard has a word against."""
+    """A text that every guard passes."""
     return {"text": "How does a queue keep its messages in order?"}
 
 
 def monitor() -> dict[str, Any]:
-    """Sixty chats of the reference, and forty of a window in which people wrote longer, and in German."""
+    """Sixty chats as reference, and forty as window whose prompts are longer and in German."""
     import polars as pl
 
     before = [(f"How do I list the objects of bucket {n}?", "Call the operation that lists them.") for n in range(60)]
@@ -96,7 +96,7 @@ def monitor() -> dict[str, Any]:
 
 
 def processor() -> dict[str, Any]:
-    """Texts to learn a vocabulary from, and a row with everything that a format of texts reads."""
+    """Texts to learn a vocabulary from, and a row with every column that a text format reads."""
     asked = [{"role": "user", "content": "What does a queue hold?"}]
     answer = "It holds the messages of a service."
     messages = [*asked, {"role": "assistant", "content": answer}]

@@ -1,4 +1,4 @@
-"""Which overrides Hydra could not take, all at once, each with the nearest right name."""
+"""Explains every override that Hydra refuses, each with the nearest right name."""
 
 import difflib
 import re
@@ -9,7 +9,7 @@ from fmcycle.errors import InputError, suggest
 
 
 def explain(overrides: list[str], error: Exception, hydra_compose) -> list[str]:
-    """One line for each wrong override; Hydra's own words where the fault is in a file of conf/."""
+    """Return one line for each wrong override; Hydra's own message if the fault is in a file of conf/."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
     parser, parsed, problems = OverridesParser.create(), [], []
@@ -38,7 +38,7 @@ def explain(overrides: list[str], error: Exception, hydra_compose) -> list[str]:
 
 
 def unresolved(error: Exception, choices: dict) -> str:
-    """What an interpolation that leads nowhere reads, and which choice has it."""
+    """Return which missing key an interpolation reads, and which choice has it."""
     key, stage = getattr(error, "full_key", None) or "config", choices["stage"]
     found = re.search(r"Interpolation key '([\w.]+)' not found", str(error))
     if found is None:
@@ -50,7 +50,7 @@ def unresolved(error: Exception, choices: dict) -> str:
         having = [option for option in group.options(place) if name in group.content(place, option)]
         return f"{key}: reads {found[1]}, which {place}={choices[place]} does not have; choose one that has: {', '.join(having) or 'none'}"
     if place in group.places(stage):
-        return f"{key}: reads {found[1]}, which is not among what was chosen for {place}: choose its option too, or leave {key} out"
+        return f"{key}: reads {found[1]}, which no chosen option of {place} has: choose its option too, or leave {key} out"
     having = [other for other in group.options("stage") if place in group.places(other)]
     other = f"choose another {group.places(stage).get(key.split('.')[0], key.split('.')[0])}, or a stage that has it: {', '.join(having)}"
     return f"{key}: reads {found[1]}, and stage {stage} has no {place}; {other}"
@@ -63,7 +63,7 @@ def _is_group(item) -> bool:
 def _group_problem(item, right, stage: str, hydra_compose) -> str | None:
     name, chosen = item.key_or_group, item.value()
     if name == group.START:
-        return f"{item.input_line}: conf/start is what a model brings; choose the model: model={chosen}"
+        return f"{item.input_line}: conf/start holds the defaults of a model; choose the model: model={chosen}"
     wanted = chosen if isinstance(chosen, list) else ["null" if chosen is None else str(chosen)]
     known = group.options(name)
     if known and (wrong := [option for option in wanted if str(option) not in known]):
@@ -97,14 +97,14 @@ def _value_problem(item, base, right, hydra_compose) -> str | None:
 
 
 def _missing(item, parts: list[str], depth: int, node, choices: dict) -> str:
-    """Why there is no `parts[depth]` in a config node, and what was meant."""
+    """Return why a config node has no `parts[depth]`, and which key was probably meant."""
     from omegaconf import OmegaConf
 
     name, file = parts[depth], group.where(item.key_or_group, choices)
     there = [each for each in node if each not in ("hydra", "_target_", "_partial_")] if OmegaConf.is_dict(node) else []
     place = group.places(choices["stage"]).get(parts[0], "") if depth == 1 else ""
     if name in group.members(place) and place not in choices:
-        return f"{name} is not among the options of {place} that are chosen: choose it too, {parts[0]}=[{','.join([*there, name])}]"
+        return f"{name} is not among the chosen options of {place}: choose it too, {parts[0]}=[{','.join([*there, name])}]"
     target = node.get("_target_") if OmegaConf.is_dict(node) else None
     known = signature.read(target) if isinstance(target, str) else None
     more = [each for each in known.parameters if each not in there] if known else []

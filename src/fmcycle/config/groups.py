@@ -1,4 +1,4 @@
-"""The groups of a stage: which nodes a choice of options stands for, and what is written for options that were not chosen."""
+"""Config groups of a stage: which nodes a choice of options adds, and which values of options that were not chosen go."""
 
 import functools
 import re
@@ -12,30 +12,30 @@ from fmcycle.config import signature
 from fmcycle.config.build import conf_dir, package_folders
 from fmcycle.ranges import Node
 
-START = "start"  # conf/start: what a model brings; chosen with the model, never by itself
+START = "start"  # conf/start: the defaults that a model brings to its stages; chosen with the model, never alone
 CHOICE = re.compile(r"([\w/]+)(?:@([\w.]+))?=(?:\[([\w,\s]*)\]|(\w+))")
 INPUT = re.compile(r"\$\{inputs\.(\w+)\}")
 
 
 @functools.cache
 def search_path() -> str:
-    """Hydra's override for the conf/ folders of the user's packages."""
+    """Return Hydra's override for the conf/ folders of the user's packages."""
     folders = [f"'file://{folder}'" for folder in package_folders()]
     return f"hydra.searchpath=[{','.join(folders)}]"
 
 
 def folders() -> list[Path]:
-    """conf/ and that of each of the user's packages."""
+    """Return conf/ and the conf/ of each user package that has one."""
     return [conf_dir(), *package_folders()]
 
 
 def names() -> list[str]:
-    """Every group that a person may choose from."""
+    """Return every group that a user may choose from."""
     return sorted({each.name for folder in folders() for each in folder.iterdir() if each.is_dir()} - {START, "hydra"})
 
 
 def options(group: str) -> list[str]:
-    """The options of a group, those of the user's packages with them."""
+    """Return the options of a group, including those of the user's packages."""
     return sorted({file.stem for folder in folders() for file in (folder / group).glob("*.yaml")})
 
 
@@ -46,29 +46,29 @@ def _read(file: Path, _written: float) -> dict:
 
 
 def option_file(group: str, option: str) -> Path | None:
-    """The yaml of an option; None if there is no such option."""
+    """Return the yaml of an option; None if there is no such option."""
     return next((file for folder in folders() if (file := folder / group / f"{option}.yaml").is_file()), None)
 
 
 def content(group: str, option: str) -> dict:
-    """The content of an option's yaml; {} if there is no such option."""
+    """Return the content of an option's yaml; {} if there is no such option."""
     file = option_file(group, option)
     return _read(file, file.stat().st_mtime) if file else {}
 
 
 def single(group: str, option: str) -> bool:
-    """Is the option one node, and not a mapping of nodes by name?"""
+    """True if the option is one node, not a mapping of nodes by name."""
     return "_target_" in content(group, option)
 
 
 def members(group: str) -> dict[str, str]:
-    """{name of a node: the option that holds it} of a group whose options are mappings of nodes; the one of its own name first."""
+    """Return {node: the option that holds it} of a group whose options map names to nodes; an option with the node's own name wins."""
     held = {name: option for option in options(group) if not single(group, option) for name in content(group, option)}
     return held | {name: name for name in held if name in content(group, name)}
 
 
 def stage_of(overrides: list[str]) -> str:
-    """The stage that overrides choose: by `stage=`, by their experiment, else finetune."""
+    """Return the stage that overrides choose: by `stage=`, else by their experiment, else finetune."""
     for key in ("stage", "experiment"):
         if named := [text.split("=", 1)[1] for text in overrides if text.startswith(f"{key}=")]:
             return named[-1] if key == "stage" else defaults("experiment", named[-1]).get("stage", "finetune")
@@ -76,25 +76,25 @@ def stage_of(overrides: list[str]) -> str:
 
 
 def defaults(group: str, option: str) -> dict[str, Any]:
-    """{group or group@package: the option or options that it chooses} of the defaults list of an option's yaml, its overrides too."""
+    """Return {group or group@package: chosen option or options} of the defaults list of an option's yaml, its `override` lines included."""
     items = [item for item in content(group, option).get("defaults", []) if isinstance(item, dict)]
     return {key.removeprefix("override ").lstrip("/"): chosen for item in items for key, chosen in item.items()}
 
 
 def places(stage: str) -> dict[str, str]:
-    """{package: group} of the defaults list of a stage: {"judge": "evaluation", "model": "model", ...}."""
+    """Return {package: group} of the defaults list of a stage: {"judge": "evaluation", "model": "model", ...}."""
     split = [key.partition("@") for key in defaults("stage", stage)]
     return {package or group.replace("/", "."): group for group, _, package in split}
 
 
 def mappings(target: str) -> set[str]:
-    """The parameters of a stage that hold nodes by name, as `evaluation` does."""
+    """Return the parameters of a stage that hold nodes by name, such as `evaluation`."""
     known = signature.read(target)
     return {name for name, parameter in known.parameters.items() if holds_nodes(parameter.type)} if known else set()
 
 
 def holds_nodes(kind) -> bool:
-    """Is this the type of a mapping of nodes, or of lists of nodes?"""
+    """True for the type of a mapping of nodes, or of lists of nodes."""
     if typing.get_origin(kind) is not dict:
         return False
     item = typing.get_args(kind)[-1]
@@ -102,7 +102,7 @@ def holds_nodes(kind) -> bool:
 
 
 def spread(overrides: list[str]) -> list[str]:
-    """Overrides in which every option that is one node goes under its own name.
+    """Return the overrides with every option that is one node under its own name.
 
     curation=[web,burst] is curation=[web] +curation@curation.burst=burst; source=[bible] leaves out the stage's other sources.
     """
@@ -120,7 +120,7 @@ def _spread(text: str, stage: str, by_name: set[str]) -> list[str]:
     if package not in by_name:
         return [f"{text.split('=')[0]}={chosen[0]}"] if len(chosen) == 1 else [text]
     below = [place for place, name in places(stage).items() if name == group and place.startswith(f"{package}.")]
-    if below:  # the stage's own stand each under a name
+    if below:  # the stage's yaml puts each of its options under a name
         return [f"~{group}@{place}" for place in below if place.rpartition(".")[2] not in chosen] + [
             f"+{group}@{package}.{name}={name}" for name in chosen if f"{package}.{name}" not in below
         ]
@@ -130,7 +130,7 @@ def _spread(text: str, stage: str, by_name: set[str]) -> list[str]:
 
 
 def fitting(brought: list[str], chosen: list[str]) -> list[str]:
-    """What a model brings, without the values of nodes that a list of options among `chosen` leaves out."""
+    """Return the overrides that a model brings, without those of nodes that a list of options among `chosen` leaves out."""
     named: dict[str, set[str]] = {}
     for match in filter(None, map(CHOICE.fullmatch, chosen)):
         group, package, listed, one = match.groups()
@@ -141,14 +141,14 @@ def fitting(brought: list[str], chosen: list[str]) -> list[str]:
 
 
 def left_out(path: list[str], named: dict[str, set[str]]) -> bool:
-    """Is this the key of a node that is not among the named ones of its place?"""
+    """True for a key of a node that is not among the nodes named for its place."""
     return len(path) > 2 and path[0] in named and path[1] not in named[path[0]]
 
 
 def drop_unchosen(cfg, stage: str, overrides: list[str]) -> None:
-    """Take the values out of `cfg` that a yaml writes for an option which was not chosen, and put {} where a list names no option.
+    """Remove from `cfg` the values that a yaml sets for options that were not chosen; an empty list of options becomes {}.
 
-    What the command line names stays, for the check to refuse it.
+    Values from the command line stay, so that the check refuses them.
     """
     given = [text.lstrip("+").split("=")[0].split(".") for text in overrides]
     for package in mappings(str(cfg.get("_target_"))):
@@ -163,7 +163,7 @@ def drop_unchosen(cfg, stage: str, overrides: list[str]) -> None:
 
 @functools.cache
 def _references(_conf: Path) -> dict[str, str]:
-    """{input: reference} of the inputs that every stage which names them reads from the same stage."""
+    """Return {input: reference} of the inputs that have the same reference in every stage that names them."""
     found: dict[str, set[str]] = {}
     for stage in options("stage"):
         for name, value in (content("stage", stage).get("inputs") or {}).items():
@@ -173,7 +173,7 @@ def _references(_conf: Path) -> dict[str, str]:
 
 
 def supply(cfg) -> list[str]:
-    """Add the inputs to `cfg` that a chosen node reads and the stage does not name, where every other stage reads the same; their names."""
+    """Add to `cfg` the inputs that a chosen node reads and the stage lacks, if all other stages read the same; return their names."""
     from omegaconf import OmegaConf
 
     chosen = [OmegaConf.to_container(cfg[name], resolve=False) for name in mappings(str(cfg.get("_target_"))) if cfg.get(name)]
@@ -184,7 +184,7 @@ def supply(cfg) -> list[str]:
 
 
 def doubled(overrides: list[str]) -> list[str]:
-    """One line for each list of options where a stage takes one: Hydra would mix them."""
+    """Return one line for each list of options given where the stage takes one option: Hydra would merge them."""
     stage = stage_of(overrides)
     single = {*places(stage), "stage"} - mappings(str(content("stage", stage).get("_target_", "")))
     lists = [match for match in filter(None, map(CHOICE.fullmatch, overrides)) if match[3] is not None]
@@ -194,12 +194,12 @@ def doubled(overrides: list[str]) -> list[str]:
 
 # how a stage runs: never part of its identity
 MACHINE = ("trainer", "executor", "price", "limit", "logger", "inputs", "out", "runs", "base", "minutes")
-RAW = "collection"  # the raw data: part of the identity of collect; the other stages have the digests of what was made of it
+RAW = "collection"  # the raw data: part of collect's identity; the identity of later stages has the digests of their inputs instead
 SHARED = ("model", "processor", RAW)  # a stage's choice of these, and of its trainer, also holds for the stages that make its inputs
 
 
 def where(key: str, choices: dict) -> str:
-    """The file that a dotted key stands in, by the longest group that holds it."""
+    """Return the file that holds a dotted key: that of the longest package which the key begins with."""
     stage = str(choices.get("stage"))
     best = ("", f"conf/stage/{stage}.yaml")
     place, _, node = key.partition(".")
@@ -215,10 +215,10 @@ def where(key: str, choices: dict) -> str:
 
 
 def stage_groups(stage: str) -> set[str]:
-    """The groups in the defaults list of a stage, and the one that every stage has."""
+    """Return the groups in the defaults list of a stage, and `collection`, which every stage has."""
     return {*places(stage).values(), RAW}
 
 
 def stages() -> list[str]:
-    """Every stage, those of the user's packages with them."""
+    """Return every stage, including those of the user's packages."""
     return options("stage")

@@ -1,4 +1,4 @@
-"""Of Hydra's own config a person may choose a launcher and what its jobs ask for; whatever else differs from ours is refused."""
+"""Allows a choice of Hydra's launcher and of the resources of its jobs; refuses any other change of Hydra's own config."""
 
 import re
 from typing import Any
@@ -9,7 +9,7 @@ from fmcycle.config.build import conf_dir
 from fmcycle.errors import suggest
 
 LAUNCHERS = ("basic", "slurm", "submitit_local", "submitit_slurm")
-ASKS = (  # what a job asks of its cluster
+ASKS = (  # resources that a job requests from its cluster
     "account",
     "array_parallelism",
     "constraint",
@@ -32,9 +32,9 @@ ASKS = (  # what a job asks of its cluster
     "tasks_per_node",
     "timeout_min",
 )
-FROM_FILE = ("setup", "additional_parameters")  # lines of the batch script: of conf/hydra/launcher/NAME.yaml alone
-PLAIN = re.compile(r"([\w .,:;=@+*/%\[\]-]|\$\{[\w.]+\})*", re.ASCII)  # what a batch script's line is made of
-OURS = {  # of hydra.*, what conf/config.yaml and Hydra itself have; the rest is a help text, or tells what was chosen
+FROM_FILE = ("setup", "additional_parameters")  # lines of the batch script: only conf/hydra/launcher/NAME.yaml may set them
+PLAIN = re.compile(r"([\w .,:;=@+*/%\[\]-]|\$\{[\w.]+\})*", re.ASCII)  # characters that a line of a batch script may have
+OURS = {  # values of hydra.* in conf/config.yaml and Hydra's defaults; the rest is help text or records the choices
     "run": {"dir": "."},
     "sweep": {"dir": ".", "subdir": "."},
     "sweeper": {"_target_": "hydra._internal.core_plugins.basic_sweeper.BasicSweeper", "max_batch_size": None, "params": None},
@@ -52,7 +52,7 @@ TOLD = ("help", "hydra_help", "overrides", "job", "runtime", "launcher", "search
 
 
 def asked(overrides: list[str]) -> list[str]:
-    """Problems of the overrides that name a key or a group of Hydra's own."""
+    """Return the problems of overrides that name a key or a group of Hydra itself."""
     found = []
     for text in overrides:
         key = text.lstrip("+~").split("=")[0]
@@ -68,9 +68,9 @@ def asked(overrides: list[str]) -> list[str]:
 
 
 def composed(hydra: dict, searchpath: list[str]) -> list[str]:
-    """Problems of a composed hydra node, wherever a difference from ours comes from.
+    """Return the problems of a composed hydra node, whichever file or override sets a value that is not OURS.
 
-    hydra: plain data, interpolations as written; searchpath: the conf/ folders of the user's packages.
+    hydra: plain data, interpolations unresolved; searchpath: the conf/ folders of the user's packages.
     """
     found = [f"hydra.searchpath: {FROM_CONF}"] if hydra["searchpath"] != searchpath else []
     found += [_refused(f"hydra.{key}", key) for key in _different(hydra, OURS, TOLD)]
@@ -81,24 +81,24 @@ def composed(hydra: dict, searchpath: list[str]) -> list[str]:
 
 def _launcher(node: dict, choice: str | None) -> list[str]:
     if choice not in LAUNCHERS:
-        return [f"hydra/launcher={choice}: no launcher that a sweep may have{suggest(str(choice), LAUNCHERS)}"]
+        return [f"hydra/launcher={choice}: not a launcher for sweeps{suggest(str(choice), LAUNCHERS)}"]
     file = conf_dir() / f"hydra/launcher/{choice}.yaml"
     own = (yaml.safe_load(file.read_text()) or {}) if file.is_file() else {}
     kind = node.get("_target_", "").rpartition(".")[2]
     problems = [] if kind in ("BasicLauncher", "LocalLauncher", "SlurmLauncher") else [_refused("hydra.launcher._target_", "")]
     for key in FROM_FILE:
         if node.get(key) and node[key] != own.get(key):
-            problems.append(f"hydra.launcher.{key}: lines of a batch script stand in conf/hydra/launcher/{choice}.yaml and nowhere else")
+            problems.append(f"hydra.launcher.{key}: lines of a batch script may only be set in conf/hydra/launcher/{choice}.yaml")
     for key, value in node.items():
         if key in ASKS and isinstance(value, str) and not PLAIN.fullmatch(value):
             problems.append(
-                f"hydra.launcher.{key}: {value!r} has signs that no batch script's line may have; use letters, numbers and .,:=@/%"
+                f"hydra.launcher.{key}: {value!r} has characters that a batch script may not have; use letters, numbers and .,:=@/%"
             )
     return problems
 
 
 def _different(node: dict, ours: dict, told: tuple[str, ...]) -> list[str]:
-    """Dotted keys of `node` that are not as in `ours`."""
+    """Return the dotted keys of `node` whose values differ from `ours`."""
     found = []
     for key in sorted((set(node) | set(ours)) - set(told), key=str):
         mine: Any = ours.get(key)
@@ -111,4 +111,4 @@ def _different(node: dict, ours: dict, told: tuple[str, ...]) -> list[str]:
 
 def _refused(key: str, near: str) -> str:
     hint = suggest(near, [f"hydra.launcher.{name}" for name in ASKS]) if near.startswith("hydra.launcher") else ""
-    return f"{key}: not a key of Hydra's that may be set; of those, hydra/launcher and what hydra.launcher asks of a cluster{hint}"
+    return f"{key}: this key of Hydra may not be set; only hydra/launcher and the cluster resources of hydra.launcher may{hint}"

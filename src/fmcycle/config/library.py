@@ -1,4 +1,4 @@
-"""Names of other libraries that a config may build: allowed by rule, their parameters read from the installed source, never imported."""
+"""Third-party names that a config may build: allowed by rule, their parameters read from the installed source without importing it."""
 
 import functools
 import json
@@ -22,25 +22,25 @@ RULES = (
     Rule("lightning.pytorch", "trainer/trainer.py", "Trainer"),
     Rule("torch.optim", "*.py", "Optimizer", "Optimizer"),
 )
-# Keys by which these libraries load code, weights or files, wherever they stand in a node: in a nested config too.
+# Keys by which these libraries load code, weights or files; refused anywhere in a node, nested configs included.
 CLOSED = re.compile(
     r"auto_map(ping)?|trust_remote_code|code_revision|custom_\w+|\w*name_or_path|(\w+_)?(path|file|dir)s?|extra_\w*files|pretrained_cfg|"
     r"tokenizer_kwargs|adapters|shadow_model|megatron_\w+|\w*backbone(_kwargs)?|\w*(attn|experts)_implementation\w*|quantization_config"
 )
 CLOSED_WHY = "names code, weights or files that the library would load; take it out"
-TIMM = re.compile("timm_.*")  # a nested config's model_type: models that another library makes by name
+TIMM = re.compile("timm_.*")  # model_type of a nested config: timm would build the model by this name
 
 
 def rules(target: str) -> list[Rule]:
-    """The rules of the package that a dotted name begins with."""
+    """Return the rules of the package that a dotted name begins with."""
     package, _, name = target.rpartition(".")
     return [rule for rule in RULES if rule.package == package and name.isidentifier() and not re.fullmatch(rule.but, name)]
 
 
 def parameters(target: str) -> dict[str, str] | None:
-    """{parameter: type} of a name that a config may build, "**" for any further; None for any other name.
+    """Return {parameter: type} of a name that a config may build, with "**" if it takes any further name; None for any other name.
 
-    A transformers model's are the fields of its config. From the cache, or from the source; `keep` writes what was read.
+    The parameters of a transformers model are the fields of its config. Reads the cache, else the source; `keep` writes the cache.
     """
     if not rules(target):
         return None
@@ -54,7 +54,7 @@ def parameters(target: str) -> dict[str, str] | None:
 
 
 def names(target: str) -> list[str]:
-    """What may be meant by a name that is not allowed: all that the rules of its library allow, by the source."""
+    """Return the names that may be meant by one that is not allowed: all that the rules of its library allow."""
     found = []
     for rule in (each for each in RULES if each.package.partition(".")[0] == target.partition(".")[0]):
         for text in (file.read_text() for file in rule.folder.glob(rule.files)):
@@ -64,7 +64,7 @@ def names(target: str) -> list[str]:
 
 
 def closed(node, key: str = "") -> list[str]:
-    """Dotted keys of a node, and of plain mappings in it, by which a library would load code, weights or files."""
+    """Return the dotted keys of a node, and of plain mappings in it, by which a library would load code, weights or files."""
     if isinstance(node, list):
         return [found for index, item in enumerate(node) for found in closed(item, f"{key}{index}.")]
     if not isinstance(node, dict) or (key and "_target_" in node):
@@ -75,7 +75,7 @@ def closed(node, key: str = "") -> list[str]:
 
 
 def permits(target: str, thing) -> bool:
-    """Is the imported `thing` what a rule allows? The cache only says which parameters a name has; this is asked before it is built."""
+    """True if a rule allows the imported `thing`. Checked before it is built: the cache knows only the parameters of a name."""
     ancestors = {kind.__name__ for kind in getattr(thing, "__mro__", (thing,))}
     module = str(getattr(thing, "__module__", ""))
     return any(re.fullmatch(rule.module, module) and (not rule.base or rule.base in ancestors) for rule in rules(target))
@@ -85,13 +85,13 @@ _fresh: set[str] = set()  # read by this process and not yet written
 
 
 def cache() -> Path:
-    """Where signatures are kept: below $FMCYCLE_CACHE, or `.cache` under the working folder."""
+    """Return the file that caches signatures: in $FMCYCLE_CACHE, else in `.cache` of the working folder."""
     return Path(os.environ.get("FMCYCLE_CACHE") or ".cache") / "signatures.json"
 
 
 @functools.cache
 def _kept() -> dict[str, dict]:
-    """{library and version: {name: parameters, or None for a name that is not allowed}}; {} where the file is damaged or not there."""
+    """Return {library and version: {name: parameters, or None for a name that is not allowed}}; {} if the file is damaged or missing."""
     try:
         found = json.loads(cache().read_text())
         whole = all(kinds is None or set(map(type, kinds.values())) <= {str} for held in found.values() for kinds in held.values())
@@ -102,7 +102,7 @@ def _kept() -> dict[str, dict]:
 
 @functools.cache
 def _release(library: str) -> str:
-    from importlib import metadata  # a third of the time that --help takes
+    from importlib import metadata  # imported late: it takes a third of the time of --help
 
     return f"{library} {metadata.version(library)}"
 
@@ -111,16 +111,16 @@ def _release(library: str) -> str:
 def _say() -> None:
     if not cache().is_file():
         found = ", ".join(_release(each) for each in ("transformers", "peft", "diffusers", "lightning", "torch"))
-        print(f"reading what configs may build from the source of {found}; kept in {cache()}", file=sys.stderr, flush=True)
+        print(f"reading the names that configs may build from the source of {found}; cached in {cache()}", file=sys.stderr, flush=True)
 
 
 def keep() -> None:
-    """Write what this process read into the cache, where that can be written; signatures of other versions go."""
+    """Write the signatures that this process read into the cache, if it is writable; drop those of other versions."""
     if not _fresh:
         return
     _fresh.clear()
     installed = {_release(rule.package.partition(".")[0]) for rule in RULES}
     try:
         atomic.write_json(cache(), {name: held for name, held in _kept().items() if name in installed})
-    except OSError:  # a folder that is only read: the next command reads the source again
+    except OSError:  # a read-only folder: the next command reads the source again
         return

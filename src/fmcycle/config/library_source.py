@@ -1,4 +1,4 @@
-"""The parameters of classes of installed libraries, read from their source: nothing is imported."""
+"""Reads the parameters of classes of installed libraries from their source, without importing them."""
 
 import ast
 import fnmatch
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-# Their annotations carry types at best; these are the ranges that the field's names imply.
+# Annotations give types at most; these ranges follow from the names of parameters.
 RANGES = {
     "num_*_layers|num_*_heads|num_nodes|*_size|n_embd|n_layer|n_head|n_positions": "Positive",
     "max_position_embeddings|r|lora_alpha|rope_theta|max_steps": "Positive",
@@ -20,20 +20,20 @@ RANGES = {
 
 
 def package_folder(package: str) -> Path | None:
-    """The folder of an installed package, found without importing it; None if there is none."""
+    """Return the folder of an installed package without importing it; None if there is none."""
     spec = importlib.util.find_spec(package)
     return Path(spec.submodule_search_locations[0]) if spec and spec.submodule_search_locations else None
 
 
 def module_file(base: Path) -> Path | None:
-    """The source of the module or package at `base`, a path without suffix; None if there is none."""
+    """Return the source file of the module or package at `base`, a path without suffix; None if there is none."""
     return next((file for file in (base.with_suffix(".py"), base / "__init__.py") if file.is_file()), None)
 
 
 @dataclass(frozen=True)
 class Rule:
-    """PACKAGE.NAME is allowed if its class stands in one of `files`, has the name `base` among itself and its ancestors ("": any), and
-    PACKAGE exports it. but: names whose constructors fetch kernels or weights that their arguments name.
+    """Allows PACKAGE.NAME if one of `files` defines it, it or an ancestor is named `base` ("": any name), and PACKAGE exports it.
+    but: excluded names, whose constructors fetch kernels or weights that their arguments name.
     """
 
     package: str
@@ -50,19 +50,19 @@ class Rule:
 
     @property
     def module(self) -> str:
-        """A pattern of the modules that `files` are; torch gives its optimizers the name of the package."""
+        """Regular expression of the modules in `files`; torch's optimizers report the package as their module."""
         inner = fnmatch.translate(self.files.removesuffix(".py").replace("**/", "*").replace("/", "."))
         return rf"{re.escape(self.package)}(\.{inner})?"
 
     def exports(self, name: str, text: str) -> bool:
-        """Does the package export `name`, which stands in a file with `text`?"""
+        """True if the package exports `name`; text: content of the file that defines it."""
         if self.package != "transformers":
             text = (self.folder / "__init__.py").read_text()
         return bool(re.search(rf"\b{name}\b", text.rpartition("__all__ =")[2] if self.package == "transformers" else text))
 
 
 def read(rule: Rule, name: str) -> dict[str, str] | None:
-    """{parameter: type} of what bears `name` in the rule's files; None where nothing does that the rule allows."""
+    """Return {parameter: type} of `name` in the rule's files; None if the rule allows no such name."""
     likely = sorted(rule.folder.glob(rule.files), key=lambda file: not name.lower().startswith(file.parent.name.replace("_", "")))
     for file in likely:
         text = file.read_text()
@@ -76,17 +76,17 @@ def read(rule: Rule, name: str) -> dict[str, str] | None:
         if not lineage:
             return None
         found = _taken(lineage)
-        if rule.base != "Logger":  # which hands on to its service what it does not know: entity, tags ...
+        if rule.base != "Logger":  # a logger passes unknown arguments on to its service: entity, tags ...
             found.pop("**", None)
         if name.endswith("Classification"):
-            found["num_labels"] = "PositiveInt"  # no field: transformers makes the names of the classes of it
+            found["num_labels"] = "PositiveInt"  # not a field: transformers derives the class names from it
         return dict(sorted(found.items()))
     return None
 
 
 @functools.cache
 def _definitions(file: Path) -> dict[str, ast.stmt]:
-    """{name: its class, function or import} of a file's own statements, those under an `if` or `try` too."""
+    """Return {name: its class, function or import} of a file's top level, including statements under `if` and `try`."""
     waiting = [*ast.parse(file.read_text()).body]
     found: dict[str, ast.stmt] = {}
     while waiting:
@@ -101,7 +101,7 @@ def _definitions(file: Path) -> dict[str, ast.stmt]:
 
 
 def _lineage(file: Path | None, name: str) -> list[tuple[Path, ast.ClassDef | ast.FunctionDef]]:
-    """(file, definition) of a name and of its ancestors, the nearest first; imports are followed inside the libraries."""
+    """Return (file, definition) of a name and of its ancestors, the nearest first, following imports between library files."""
     node = _definitions(file).get(name) if file else None
     if file is None or node is None:
         return []
@@ -120,7 +120,7 @@ def _imported(file: Path, node: ast.ImportFrom) -> Path | None:
 
 
 def _config(node) -> str | None:
-    """The config class that a transformers model names in its own body."""
+    """Return the config class that a transformers model names in its own body."""
     for item in node.body:
         if isinstance(item, ast.AnnAssign) and ast.unparse(item.target) == "config":
             return ast.unparse(item.annotation).strip("'\"")
@@ -130,7 +130,7 @@ def _config(node) -> str | None:
 
 
 def _taken(lineage) -> dict[str, str]:
-    """{parameter: type} of a constructor: the nearest __init__'s, or the fields of the dataclasses; transformers' configs have both."""
+    """Return {parameter: type} of a constructor: the nearest __init__'s, or the dataclass fields; transformers' configs have both."""
     found: dict[str, str] = {}
     if isinstance(lineage[0][1], ast.FunctionDef):
         return dict(_arguments(lineage[0][1], 0))
@@ -163,7 +163,7 @@ def _fields(node: ast.ClassDef) -> Iterator[tuple[str, str]]:
 
 
 def _kind(name: str, annotation: ast.expr | None, default: ast.expr | None) -> str:
-    """The type of a parameter in words that `signature.parse` knows, with the range that its name implies; "any" for further types."""
+    """Return the type of a parameter as text for `signature.parse`, with the range that its name implies; "any" for other types."""
     text = ast.unparse(annotation).strip("'\"") if annotation else ""
     text = re.sub(r"(?:typing\.)?(?:Optional|Union)\[(.*)\]", r"\1|None", text)
     kinds = {kind.strip() for kind in text.replace(",", "|").split("|")}

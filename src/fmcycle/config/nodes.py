@@ -1,4 +1,4 @@
-"""Where a stage wants nodes, nothing else may stand: a mapping without `_target_` builds nothing, and what reads it fails late."""
+"""Refuses values that a stage expects to be nodes and are not: a mapping without `_target_` builds nothing, and the run fails late."""
 
 import typing
 from collections.abc import Callable, Iterator
@@ -8,11 +8,11 @@ from fmcycle.errors import suggest
 from fmcycle.ranges import Node, Section, Space
 
 TRAIN = "fmcycle.stage.train.run"
-GIVEN = ("processor", "model", "trainer", "out", "runs", "inputs")  # to a candidate by its stage
+GIVEN = ("processor", "model", "trainer", "out", "runs", "inputs")  # the stage gives these to a candidate
 
 
 def misplaced(config: dict, where: Callable[[str], str]) -> list[str]:
-    """One line for each value of a stage's config that should be a node, a mapping of nodes or a list of them, and is not."""
+    """Return one line for each value of a stage's config that should be a node, a mapping of nodes or a list of them, and is not."""
     known = signature.read(str(config.get("_target_")))
     found = known.parameters.items() if known else ()
     return [line for name, parameter in found for line in _faults(config.get(name), parameter.type, name, where)]
@@ -42,7 +42,7 @@ def _mapping(value: dict, names, item, key: str, where) -> Iterator[str]:
     if "_target_" in value and item in (Node, Section):
         step = value["_target_"]
         option = next((name for name in groups.options(_group(key)) if groups.content(_group(key), name).get("_target_") == step), "NAME")
-        yield f"{key}: {step} stands where nodes stand by their names: add it as +{_group(key)}@{key}.{option}={option} ({where(key)})"
+        yield f"{key}: {step} must stand under a name of its own: add it as +{_group(key)}@{key}.{option}={option} ({where(key)})"
         return
     for name, node in value.items():
         if typing.get_args(names) and name not in typing.get_args(names):
@@ -55,14 +55,14 @@ def _no_node(key: str, where) -> str:
     place, _, name = key.rpartition(".")
     known = groups.members(_group(place)) if place else {}
     if name in known:
-        return f"{key}: {name} is not among the options that are chosen: add it to {place}=[...]"
+        return f"{key}: {name} is not among the chosen options: add it to {place}=[...]"
     if known:
-        return f"{key}: is no chosen option of conf/{_group(place)}, and has no _target_ of its own{suggest(name, known)}"
-    return f"{key}: needs a _target_, or nothing can be built of it ({where(key)}); choose an option, {key}=NAME"
+        return f"{key}: is not a chosen option of conf/{_group(place)}, and has no _target_ of its own{suggest(name, known)}"
+    return f"{key}: needs a _target_ to be built ({where(key)}); choose an option, {key}=NAME"
 
 
 def _group(place: str) -> str:
-    """The group whose options stand in a place of any stage."""
+    """Return the group whose options any stage puts at `place`; `place` itself if none does."""
     return next((found for stage in groups.stages() if (found := groups.places(stage).get(place))), place)
 
 

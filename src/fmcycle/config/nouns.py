@@ -1,4 +1,4 @@
-"""Which names a config node may build: those of its noun's rooms, with its noun's signature; read from the source, never imported."""
+"""Which names a config node may build: those in its noun's modules that have its noun's signature, read from source without imports."""
 
 from dataclasses import dataclass
 
@@ -110,9 +110,9 @@ NOUNS = {
 NOUNS |= dict.fromkeys(("judge", "confirm", "sample"), NOUNS["evaluation"])
 NOUNS |= dict.fromkeys(("conversation", "contamination", "split"), NOUNS["curation"]) | {"collection": NOUNS["source"]}
 
-SERVED = ("folder", "device", "dtype")  # arguments of an engine that its config does not give
+SERVED = ("folder", "device", "dtype")  # arguments of an engine that the server gives, not its config
 ARCHIVES = ("*archives",)  # as many wheels as the source names
-# room -> {positional parameters of its functions, which the stage gives: their return type}; a config gives the keywords behind them
+# module -> {positional parameters of its functions, which the stage passes: return type}; the config gives the keyword parameters
 CALLS: dict[str, dict[tuple[str, ...], str]] = {
     "compress": {("source", "folder"): "None"},
     "curation": {("frame",): "pl.DataFrame"},
@@ -122,11 +122,11 @@ CALLS: dict[str, dict[tuple[str, ...], str]] = {
     "source": {("folder",): "None", ARCHIVES: "dict"},
     "strategy": {("model",): "nn.Module"},
 }
-AT_ONCE = "model"  # in this room a function that bears its module's name is called at once, with the config's arguments alone
+AT_ONCE = "model"  # a function here that has its module's name is called when the config is built, with the config's arguments alone
 
 
 def problem(target: str, node: dict, noun: Noun | None, inside: bool = False) -> str | None:
-    """Why a node may not build `target`; None if it may. noun: None at the root of a stage; inside: within another node of the noun."""
+    """Return why a node may not build `target`; None if it may. noun: None at the root of a stage; inside: within a node of the noun."""
     if target.split(".")[0] in build.user_packages():
         return None
     if library.parameters(target) is not None:
@@ -135,7 +135,7 @@ def problem(target: str, node: dict, noun: Noun | None, inside: bool = False) ->
     if noun is None:
         return None if module.startswith("stage.") and name == "run" else f"a stage is fmcycle.stage.NAME.run, not {target}"
     if name == "example":
-        return f"{target} makes a sample for tests; a config builds none"
+        return f"{target} makes a sample for tests; a config may not build it"
     room = next((room for room in (noun.parts if inside else noun.rooms) if module == room or module.startswith(f"{room}.")), None)
     if room is None or name.startswith("_"):
         return _elsewhere(target, noun, inside)
@@ -151,33 +151,33 @@ def _elsewhere(target: str, noun: Noun | None, inside: bool) -> str:
 
 
 def _misused(target: str, node: dict, room: str, found: signature.Signature) -> str | None:
-    """Why `target` is none of what a room offers to configs: an object that is called, or a function with the room's own parameters."""
+    """Return why a config may not use `target` of `room`: it is no callable object, or a function with the wrong parameters."""
     if not found.function:
         if room == "engine" and not node.get("_partial_"):
-            return f"{target} is given the model's folder by whoever serves it: add _partial_: true"
+            return f"{target} gets the model's folder from the server: add _partial_: true"
         if room == "engine" and found.parameters and "folder" not in found.parameters:
-            return f"{target} is a class of the inside; an engine is made from the model's `folder`"
+            return f"{target} is an internal class; an engine is made from the model's `folder`"
         if room == "engine" and (bad := [name for name in SERVED if name in node]):
-            return f"{bad[0]} of {target} is given by whoever serves it, not by a config: take it out"
-        return None if found.plugs else f"{target} is a class of the inside; a config builds dataclasses and what can be called"
+            return f"{bad[0]} of {target} comes from the server, not from a config: take it out"
+        return None if found.plugs else f"{target} is an internal class; a config builds dataclasses and callable objects"
     if room == AT_ONCE:
         module, _, name = target.rpartition(".")
         if not module.endswith(f".{name}"):
-            return f"{target} is a function of the inside; configs build functions that bear their module's name"
-        return f"{target} makes the thing itself: take _partial_ out" if node.get("_partial_") else None
+            return f"{target} is an internal function; configs build functions that have their module's name"
+        return f"{target} returns the model itself: take _partial_ out" if node.get("_partial_") else None
     given = ARCHIVES if found.positional and all(p.kind == "Archive" for p in found.positional.values()) else tuple(found.positional)
     forms = CALLS.get(room, {})
     if given not in forms or not (found.returns or forms[given]).startswith(forms[given]):
         said = " or ".join(f"({', '.join([*form, '*', '...'])}){f' -> {kind}' if kind else ''}" for form, kind in forms.items())
         wanted = f"configs build functions of the form {said}" if forms else "configs build classes here"
-        return f"{target}({', '.join(found.positional)}) is a function of the inside; {wanted}"
+        return f"{target}({', '.join(found.positional)}) is an internal function; {wanted}"
     if bad := [name for name in node if name in found.positional]:
-        return f"{bad[0]} of {target} is given by the stage, not by a config: take it out"
+        return f"{bad[0]} of {target} comes from the stage, not from a config: take it out"
     return None if node.get("_partial_") else f"{target} is called by the stage: add _partial_: true"
 
 
 def problems(node, key: str, noun: Noun, inside: bool = False) -> list[str]:
-    """Why the nodes of plain data below `key` may not be built, one line each; names that are not on the list of any config too."""
+    """Return why the nodes of plain data below `key` may not be built, one line each; names that no config may build included."""
     if isinstance(node, list):
         return [line for index, item in enumerate(node) for line in problems(item, f"{key}.{index}", noun, inside)]
     if not isinstance(node, dict):
@@ -185,7 +185,7 @@ def problems(node, key: str, noun: Noun, inside: bool = False) -> list[str]:
     found, target = [], node.get("_target_")
     if "_target_" in node:
         if not isinstance(target, str) or not build.allowed(target):
-            found.append(f"{key}: {target} is not a name that may be built")
+            found.append(f"{key}: {target} may not be built")
         elif wrong := problem(target, node, noun, inside):
             found.append(f"{key}: {wrong}")
         elif signature.read(target) is None:

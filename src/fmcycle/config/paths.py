@@ -1,4 +1,4 @@
-"""Every path that a config names is looked at before anything is made: all wrong ones at once, each with the nearest that is there."""
+"""Checks every path that a config names before any work; reports all that are missing, each with the nearest that exists."""
 
 import difflib
 import importlib
@@ -11,22 +11,22 @@ from fmcycle.errors import suggest
 from fmcycle.ranges import ExistingPath
 
 STAGE, EXPERIMENT = "stage:", "experiment:"  # inputs.model=stage:pretrain/model, "the model of the stage pretrain, found or made"
-MADE = "made:"  # inputs.curve=made:pretrain/curve.json: the stage's where it is up to date, else none; nothing is made for it
-PIPELINE = ("artifacts", "data", "sources")  # what dvc.yaml's stages write
+MADE = "made:"  # inputs.curve=made:pretrain/curve.json: the stage's file if it is up to date, else null; never made for this
+PIPELINE = ("artifacts", "data", "sources")  # folders that the stages of dvc.yaml write
 
 
 def is_path(value) -> bool:
-    """Is an input's value a path, and neither null nor a reference?"""
+    """True if an input's value is a path, neither null nor a reference."""
     return value is not None and not str(value).startswith((STAGE, EXPERIMENT, MADE))
 
 
 def problems(composed) -> list[str]:
-    """One line for each path of a composed stage that is not there, each reference to what no stage writes, each null that it needs."""
+    """Return one line for each missing path of a composed stage, each reference that no stage writes, each null that it needs."""
     return [*_nulls(composed), *_references(composed), *_not_there(composed, named(composed))]
 
 
 def in_pipeline(composed) -> list[str]:
-    """The same for a section of params.yaml: what the pipeline itself makes, or what a stage's yaml names, is looked at when it runs."""
+    """Return the missing paths of a section of params.yaml; the run checks those that the pipeline writes or a stage's yaml names."""
     usual = groups.content("stage", composed.stage).get("inputs") or {}
     chosen = {
         key: path
@@ -37,12 +37,12 @@ def in_pipeline(composed) -> list[str]:
 
 
 def named(composed) -> dict[str, str]:
-    """{key: path} of every path that a stage's config names; of a path that stands in several places the input, or the first."""
+    """Return {key: path} of every path that a stage's config names; a path with several keys has its input's, else the first."""
     from omegaconf import OmegaConf
 
     follows = {name for name in composed.inputs if OmegaConf.is_interpolation(composed.raw.inputs, name)}
     found = {f"inputs.{name}": value for name, value in composed.inputs.items() if is_path(value) and name not in follows}
-    given = sorted(_given(composed.config(), ""), key=lambda item: item[0].startswith("processor."))  # which may read the model's
+    given = sorted(_given(composed.config(), ""), key=lambda item: item[0].startswith("processor."))  # last: it may be the model's path
     for key, value, _ in given:
         if is_path(value) and (not value or value not in found.values()):
             found[key] = value
@@ -50,7 +50,7 @@ def named(composed) -> dict[str, str]:
 
 
 def _given(node, key: str) -> Iterator[tuple[str, str | None, bool]]:
-    """(dotted key, value, may it be null) of every parameter of the type ExistingPath below a node."""
+    """Yield (dotted key, value, whether it may be null) of every parameter of the type ExistingPath below a node."""
     if isinstance(node, list):
         for index, item in enumerate(node):
             yield from _given(item, f"{key}.{index}")
@@ -89,7 +89,7 @@ def _not_there(composed, paths: dict[str, str]) -> list[str]:
     lines = []
     for key, path in paths.items():
         if not path:
-            lines.append(f"{key}: names nothing: give {key}=[PATH]")
+            lines.append(f"{key}: is empty: give {key}=[PATH]")
         elif not Path(path).exists():
             near = nearest(path) or usual(composed.stage, key)
             lines.append(f"{key}: {path} is not there; {f'did you mean {near}?' if near else repair(Path(path))}")
@@ -97,14 +97,14 @@ def _not_there(composed, paths: dict[str, str]) -> list[str]:
 
 
 def repair(path: Path) -> str:
-    """The command that brings what is not there, if one does."""
+    """Return the command that makes a missing path, else the advice to name another."""
     if path.parts[:1] == ("artifacts",) and len(path.parts) > 1:
         return f"run `dvc repro {path.parts[1]}` or `dvc pull {path.parts[1]}`, or name another"
-    return "run `dvc repro data.dvc` or `dvc pull data.dvc`" if path.parts[:1] == ("data",) else "name one that is"
+    return "run `dvc repro data.dvc` or `dvc pull data.dvc`" if path.parts[:1] == ("data",) else "name one that exists"
 
 
 def nearest(path: str) -> str | None:
-    """What is there and has nearly this name; None where nothing has."""
+    """Return the existing path with nearly this name; None if there is none."""
     if Path(path).expanduser().exists():
         return str(Path(path).expanduser())
     place = Path(Path(path).anchor)
@@ -121,7 +121,7 @@ def nearest(path: str) -> str | None:
 
 
 def usual(stage: str, key: str) -> str | None:
-    """The pipeline's own file for an input, where it is there."""
+    """Return the pipeline's own file for an input; None if it does not exist."""
     value = str((groups.content("stage", stage).get("inputs") or {}).get(key.removeprefix("inputs.")))
     if not value.startswith((STAGE, MADE)):
         return None
@@ -131,7 +131,7 @@ def usual(stage: str, key: str) -> str | None:
 
 
 def _references(composed) -> list[str]:
-    """References to stages and experiments that there are not, or to what a stage does not write."""
+    """Return one line for each reference to an unknown stage or experiment, or to a file that the stage does not write."""
     lines = []
     for name, value in composed.inputs.items():
         if value is None or is_path(value):
@@ -150,7 +150,7 @@ def _references(composed) -> list[str]:
 
 
 def _nulls(composed) -> list[str]:
-    """Inputs that are null, and that the stage or a node of it needs."""
+    """Return one line for each null input that the stage or one of its nodes needs."""
     lines = []
     for names in _constant(composed.stage, "NEEDS"):
         if all(composed.inputs.get(name) is None for name in names):
@@ -160,11 +160,11 @@ def _nulls(composed) -> list[str]:
     for key, value, may_be_null in read:
         name = str(value)[1:-1]  # inputs stand in a section as <name>
         if value == f"<{name}>" and name in composed.inputs and composed.inputs[name] is None and not may_be_null:
-            lines.append(f"{key}: reads inputs.{name}, which is null: give inputs.{name}=PATH, or leave out what reads it")
+            lines.append(f"{key}: reads inputs.{name}, which is null: give inputs.{name}=PATH, or choose no option that reads it")
     return lines
 
 
 def _constant(stage: str, name: str) -> tuple:
-    """What a stage's module says: NEEDS (inputs, of each tuple one), WRITES (names in its out), BESIDE (keys that nothing may read)."""
+    """Return a stage's constant: NEEDS (inputs, one of each tuple), WRITES (names in its out), BESIDE (keys whose inputs may be null)."""
     target = str(groups.content("stage", stage).get("_target_", ""))
     return getattr(importlib.import_module(target.rpartition(".")[0]), name, ())

@@ -1,4 +1,4 @@
-"""What params.yaml, local.yaml and a model's own start choose for a stage, as overrides."""
+"""Overrides for a stage from params.yaml, local.yaml and the defaults that its model brings."""
 
 import functools
 import re
@@ -15,13 +15,13 @@ from fmcycle.errors import ConfigError, InputError, suggest
 PLAIN = re.compile(r"(?!(?i:null|true|false|nan|inf)$)[A-Za-z_/][\w./-]*", re.ASCII)  # a text that needs no quotes in Hydra's grammar
 
 
-QUOTED = re.compile(r"(\\*)('|$)")  # what needs a backslash between quotes: a quote, and every backslash right before one
+QUOTED = re.compile(r"(\\*)('|$)")  # between quotes, a quote and the backslashes right before one need a backslash each
 
 
 def selection(stage: str, file: str | Path = "params.yaml", model: str | None = None) -> list[str]:
-    """The overrides that params.yaml holds for `stage`: shared choices where the stage has the group, then its own.
+    """Return the overrides that params.yaml holds for `stage`: shared choices of groups that the stage has, then its own.
 
-    What its model brings comes before them; `model`: another one than the file's.
+    The overrides that its model brings come first. model: replaces the file's model.
     """
     if not Path(file).is_file():
         raise InputError(f"{file}: not there; `selection` names the file that holds the pipeline's choices, params.yaml")
@@ -42,8 +42,8 @@ def selection(stage: str, file: str | Path = "params.yaml", model: str | None = 
 
 @functools.cache
 def brought(model: str | None, stage: str) -> tuple[str, ...]:
-    """The overrides that a choice of `model` brings into `stage`: the processor that its yaml overrides, then what conf/start/MODEL.yaml
-    holds in the form of params.yaml."""
+    """Return the overrides that a choice of `model` brings into `stage`: the processor that its yaml overrides, then the overrides in
+    conf/start/MODEL.yaml, which has the form of params.yaml."""
     own, start = (group.content(name, str(model)) for name in ("model", group.START))
     chosen = {key: name for item in own.get("defaults", []) if isinstance(item, dict) for key, name in item.items()}
     groups = {key.removeprefix("override /").split("@")[0]: name for key, name in chosen.items() if key.startswith("override ")}
@@ -76,7 +76,7 @@ def _quoted(value) -> str:
 
 
 def local() -> list[str]:
-    """Machine settings of the git-ignored local.yaml: trainer, executor, logger and what is below them, nothing that decides a result."""
+    """Return the machine settings of the git-ignored local.yaml: trainer, executor, logger and their keys; none decides a result."""
     settings = build.local()
     if wrong := [key for key in settings if key.split(".")[0] not in ("trainer", "executor", "logger")]:
         raise ConfigError(
@@ -90,7 +90,7 @@ def local() -> list[str]:
 
 
 def pipeline(file: str | Path = "params.yaml") -> dict[str, dict]:
-    """{stage: section} of every stage, and {"code": {stage: digest}}: what artifacts/config.yaml holds."""
+    """Return {stage: section} of every stage, and {"code": {stage: digest}}: the content of artifacts/config.yaml."""
     sections: dict[str, dict] = {}
     problems: dict[str, list[str]] = {}
     for stage in stages():
@@ -108,11 +108,11 @@ def pipeline(file: str | Path = "params.yaml") -> dict[str, dict]:
 
 
 def _unknown_to_dvc(composed: Composed) -> list[str]:
-    """One line for each input that an evaluation reads and the graph does not give its stage: DVC would not see it change."""
+    """Return one line for each input that an evaluation reads and dvc.yaml does not pass to its stage: DVC would not see it change."""
     graph = yaml.safe_load(Path("dvc.yaml").read_text())["stages"] if composed.supplied and Path("dvc.yaml").is_file() else {}
     command = graph.get(composed.stage, {}).get("cmd", "")
     return [
-        f"inputs.{name}: an evaluation reads it and dvc.yaml does not give it: add +inputs.{name}=PATH to the cmd, and PATH to the deps"
+        f"inputs.{name}: an evaluation reads it and dvc.yaml does not pass it: add +inputs.{name}=PATH to the cmd, and PATH to the deps"
         for name in composed.supplied
         if command and f"inputs.{name}=" not in command
     ]

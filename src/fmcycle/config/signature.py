@@ -1,4 +1,4 @@
-"""What a constructor takes, read without importing it."""
+"""Signatures of constructors, read from source without importing it."""
 
 import ast
 import functools
@@ -43,8 +43,8 @@ class Parameter:
 class Signature:
     """The parameters of a constructor; `open` if it takes any further name.
 
-    function: is it one; positional: those of its parameters that can be given by place; returns: its annotation; plugs: is a class a
-    dataclass, or callable, or an engine, and no Protocol; methods: {method of a class: the parameters that can be given by place}.
+    function: True for a function; positional: the parameters that can be passed by position; returns: the return annotation; plugs: True
+    for a class that is a dataclass, callable or an engine, and no Protocol; methods: {method: its parameters by position}.
     """
 
     parameters: dict[str, Parameter]
@@ -57,15 +57,15 @@ class Signature:
 
 
 def parse(annotation: str) -> Any:
-    """The typing object of an annotation's text; Any if it is more than plain types and fmcycle.ranges. Nothing of it is run."""
+    """The typing object of an annotation's text; Any if it is more than plain types and fmcycle.ranges. Runs no code of it."""
     try:
         return _type_of(ast.parse(annotation, mode="eval").body)
-    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):  # a class of somebody else's: not ours to check
+    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):  # a class of another library: not checked here
         return Any
 
 
 def _type_of(node: ast.expr) -> Any:
-    """Raises ValueError for anything but names of NAMES, None, unions, and list, dict and Literal of such."""
+    """Raises ValueError for anything but names of NAMES, None, unions, and list, dict and Literal of these."""
     if isinstance(node, ast.Name) and node.id in NAMES:
         return NAMES[node.id]
     if isinstance(node, ast.Constant) and node.value is None:
@@ -81,7 +81,7 @@ def _type_of(node: ast.expr) -> Any:
 
 
 def source_file(module: str) -> Path | None:
-    """The file of a module of fmcycle or a user's package, found without importing it."""
+    """Return the file of a module of fmcycle or a user's package without importing it; None if there is none."""
     package, *rest = module.split(".")
     if not all(name.isidentifier() for name in (package, *rest)):
         return None
@@ -91,7 +91,7 @@ def source_file(module: str) -> Path | None:
 
 @functools.cache
 def read(target: str) -> Signature | None:
-    """The signature of a dotted name, or None where there is no such name."""
+    """Return the signature of a dotted name; None if there is no such name."""
     if (known := library.parameters(target)) is not None:
         parameters = {name: Parameter(parse(kind)) for name, kind in known.items() if name != "**"}
         return Signature(parameters, open="**" in known)
@@ -146,7 +146,7 @@ def _parameter(annotation: ast.expr | None, required: bool) -> Parameter:
 
 
 def fault(value, kind) -> str | None:
-    """What is wrong with `value` for the type `kind`: "must be a whole number >= 1, not -5"; None where nothing is."""
+    """Return why `value` is not of the type `kind`: "must be a whole number of at least 1, not -5"; None if it is."""
     if kind is Callable or typing.get_origin(kind) is Callable:
         return None if isinstance(value, dict) and "_target_" in value else f"must be a node with a _target_, not {value!r}"
     if kind is Any or (isinstance(value, dict) and "_target_" in value and kind not in (int, float, bool, str)):

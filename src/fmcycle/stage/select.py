@@ -57,7 +57,7 @@ def run(cfg: Config) -> dict[str, float]:
     Raises InputError where the incumbent is no entrant or the score names a metric that the judges do not give.
     """
     if cfg.incumbent not in cfg.entrants:
-        raise InputError(f"incumbent {cfg.incumbent} is none of the entrants {', '.join(cfg.entrants)}: name one of them")
+        raise InputError(f"incumbent {cfg.incumbent} is not among the entrants {', '.join(cfg.entrants)}: name one of them")
     space = search_space.leaves(build(cfg.space))
     for name, section in cfg.candidates.items():
         try:
