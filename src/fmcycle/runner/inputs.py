@@ -1,4 +1,4 @@
-"""What a stage needs and does not find, it makes: by `dvc repro` where that is the pipeline's own, else in runs/."""
+"""Finds the inputs of a stage; makes missing ones by `dvc repro` if the pipeline has exactly them, else in runs/."""
 
 import functools
 import subprocess
@@ -19,12 +19,12 @@ from fmcycle.distributed import rank
 from fmcycle.errors import InputError, Missing
 
 CONFIG = Path("artifacts/config.yaml")
-PREPARES = ("curate", "processor", "tokens")  # stages that make of data what a stage reads: of the data that this stage was given
-GIVEN_ON = ("data", "documents", "processor", "examples")  # the inputs of theirs that it may have been given
+PREPARES = ("curate", "processor", "tokens")  # stages that prepare the data of the stage below them
+GIVEN_ON = ("data", "documents", "processor", "examples")  # inputs that the stage below hands to them
 
 
 def settle_inputs(below: Composed, perform) -> dict[str, Path | None]:
-    """{name: path} of every input; `perform` makes a missing one. Raises Missing where base=require forbids that."""
+    """Return {name: path} of every input; `perform` makes a missing one. Raises Missing if base=require forbids that."""
     stages = {reference: upstream(reference, below) for reference in references(below)}
     made = _from_pipeline([stage for stage in stages.values() if in_pipeline(stage)], below)
     folders = {reference: made[stage.stage] for reference, stage in stages.items() if stage.stage in made and in_pipeline(stage)}
@@ -44,13 +44,13 @@ def settle_inputs(below: Composed, perform) -> dict[str, Path | None]:
 
 
 def references(stage: Composed) -> list[str]:
-    """What `stage` reads from: "stage:NAME" and "experiment:NAME"."""
+    """Return the "stage:NAME" and "experiment:NAME" that the inputs of `stage` name."""
     values = [value for value in stage.inputs.values() if value is not None and value.startswith((STAGE, EXPERIMENT))]
     return list(dict.fromkeys(value.split("/")[0] for value in values))
 
 
 def _made(below: Composed, perform) -> dict[str, Path]:
-    """{"made:NAME": folder} of the stages that are up to date among those that only decorate what `below` writes; says which are not."""
+    """Return {"made:NAME": folder} of the "made:" inputs that are up to date; print the others, which `below` then does without."""
     named = list(dict.fromkeys(value.split("/")[0] for value in below.inputs.values() if value is not None and value.startswith(MADE)))
     forbidden = replace(below, base="require")
     stages = {reference: upstream(STAGE + reference.removeprefix(MADE), forbidden) for reference in named}
@@ -66,18 +66,18 @@ def _made(below: Composed, perform) -> dict[str, Path]:
             except Missing:
                 continue
     if left := [reference.removeprefix(MADE) for reference in named if reference not in found]:
-        print(f"{below.stage}: {', '.join(left)}: not made, or not up to date; what shows them is left out", flush=True)
+        print(f"{below.stage}: {', '.join(left)}: not made, or not up to date; their results are left out", flush=True)
     return found
 
 
 def wrong_paths(stage: Composed) -> list[str]:
-    """What is wrong with the paths of a stage; if nothing is, with those of the stages above it that would be made by hand."""
+    """Return what is wrong with the paths of a stage, or else with those of the stages above it that would run outside the pipeline."""
     found = paths.problems(stage)
     return found or [f"{line} (for {name}, which {stage.stage} needs)" for line, name in _wrong_above(stage).items()]
 
 
 def _wrong_above(stage: Composed) -> dict[str, str]:
-    """{what is wrong with a path: the stage above `stage` that names it}."""
+    """Return {what is wrong with a path: the stage above `stage` that names it}."""
     above = [upstream(reference, stage) for reference in references(stage)]
     found: dict[str, str] = {}
     for each in above:
@@ -96,8 +96,8 @@ def _composed(overrides: tuple[str, ...], _where: Path) -> Composed:
 
 
 def upstream(reference: str, below: Composed) -> Composed:
-    """What `reference` names: an experiment as it stands, or a stage as the pipeline selects it, made with what `below` was made with:
-    the model, processor, trainer, raw data, and the data that it was given."""
+    """Return the experiment or stage that `reference` names. A stage is as the pipeline selects it, with the model, processor, trainer,
+    raw data and PREPARES' inputs of `below`; an experiment takes only the trainer of `below`."""
     if reference.startswith(EXPERIMENT):
         named = f"experiment={reference.removeprefix(EXPERIMENT)}"
         trainer = machine(below) if "trainer" in stage_groups(_compose((named,)).stage) else []
@@ -113,18 +113,18 @@ def upstream(reference: str, below: Composed) -> Composed:
     replaced = {text.split("=")[0] for text in shared}
     kept = [text for text in chosen if text.split("=")[0] not in replaced]
     composed = _compose((f"stage={stage}", *kept, *shared, f"base={below.base}"))
-    if below.choices.get("experiment"):  # it may have changed values of what is shared, which no override shows
+    if below.choices.get("experiment"):  # its yaml may set keys of the shared groups, which are in no override
         composed = _compose((*composed.overrides, *(text for group in SHARED for text in changed(group, composed, below))))
-    if "model" not in has and any(text.startswith("model.") for text in below.overrides):  # where its processor lies, too
+    if "model" not in has and any(text.startswith("model.") for text in below.overrides):  # model.path may say where the processor is
         composed = _compose((*composed.overrides, *changed("processor", composed, below)))
     own = [f"inputs.{name}={below.inputs[name]}" for name in GIVEN_ON if stage in PREPARES and _given(name, composed, below)]
     if any(text.startswith("inputs.examples=") for text in own) and "documents" in composed.inputs and not below.inputs.get("documents"):
-        own.append("inputs.documents=null")  # examples are read instead
+        own.append("inputs.documents=null")  # the stage reads examples instead
     return _compose((*composed.overrides, *own)) if own else composed
 
 
 def _given(name: str, stage: Composed, below: Composed) -> bool:
-    """Is `stage` to read what `below` was given as this input? What the pipeline would give it by itself is no other choice."""
+    """True if `stage` must take input `name` from `below`; False if the pipeline gives it the same file anyway."""
     value = below.inputs.get(name)
     if value is None or name not in stage.inputs:
         return False
@@ -139,7 +139,7 @@ def _given(name: str, stage: Composed, below: Composed) -> bool:
 
 
 def machine(below: Composed) -> list[str]:
-    """The overrides of the trainer that `below` was given; where it has none, as package has not, those of local.yaml."""
+    """Return the trainer overrides of `below`; if it has no trainer (package, for one), those of local.yaml."""
     if not below.choices.get("trainer"):
         return [text for text in local() if text.split("=")[0].split(".")[0] == "trainer"]
     own = [text for text in below.overrides if text.lstrip("+~").startswith("trainer.")]
@@ -147,7 +147,7 @@ def machine(below: Composed) -> list[str]:
 
 
 def changed(group: str, stage: Composed, below: Composed) -> list[str]:
-    """The overrides that give `stage` the values that `below` has in a group of both."""
+    """Return the overrides that copy the values of `group` from `below` to `stage`."""
     had, has = (composed.section.get(group) for composed in (stage, below))
     if not isinstance(had, dict) or not isinstance(has, dict):
         return []
@@ -156,7 +156,7 @@ def changed(group: str, stage: Composed, below: Composed) -> list[str]:
 
 
 def _from_pipeline(stages: list[Composed], below: Composed) -> dict[str, Path]:
-    """`dvc repro` for what the pipeline itself would make; says first what is missing and how long that takes."""
+    """Run `dvc repro` for the stale ones of `stages`; print first which they are and how long they take. Returns {stage: folder}."""
     if not stages:
         return {}
     names = [pipeline_target(stage.stage) for stage in stages]
@@ -167,28 +167,28 @@ def _from_pipeline(stages: list[Composed], below: Composed) -> dict[str, Path]:
         minutes = sum(_compose((f"stage={stage}", *selection(stage))).minutes for stage in stale if stage in known_stages())
         print(f"{below.stage} needs {', '.join(stale)} first: about {minutes:.0f} min on 2 cores, by `{command}`", flush=True)
         if subprocess.run([sys.executable, "-m", "dvc", "repro", *names], env=rank.alone()).returncode:
-            raise InputError(f"`{command}` failed, see above; mend it and run the same command again")
+            raise InputError(f"`{command}` failed, see above; repair the cause and run the same command again")
     return {stage.stage: pipeline_folder(stage.stage) for stage in stages}
 
 
 def pipeline_folder(stage: str) -> Path:
-    """Where a stage of the pipeline leaves what others read."""
+    """Return the folder of a pipeline stage that others read."""
     return Path("data") if stage == "collect" else Path("artifacts") / stage
 
 
 def behind(stage: Composed) -> set[str]:
-    """The names under which dvc.yaml knows a stage and all that it is made of."""
+    """Return the names in dvc.yaml of a stage and of all stages above it."""
     own = {"compose", stage.stage, pipeline_target(stage.stage)}
     return own.union(*(behind(upstream(reference, stage)) for reference in references(stage)))
 
 
 def pipeline_target(stage: str) -> str:
-    """The name under which dvc.yaml knows what `stage` leaves for others."""
+    """Return the DVC target of the folder that others read from `stage`."""
     return "data.dvc" if stage == "collect" else stage
 
 
 def in_pipeline(stage: Composed) -> bool:
-    """Would `dvc repro` here make exactly this? Its section, and those of all stages above it, are params.yaml's."""
+    """True if `dvc repro` here would make exactly this stage: params.yaml selects the same sections for it and all stages above it."""
     graph, params = Path("dvc.yaml"), Path("params.yaml")
     if not (graph.is_file() and params.is_file() and Path(".dvc").is_dir()):
         return False
@@ -207,7 +207,7 @@ def _in_pipeline(overrides: tuple[str, ...], *_where) -> bool:
 
 
 def stale_stages(names: list[str]) -> list[str]:
-    """The stages that `dvc repro NAMES` would run and that would make something else than is there."""
+    """Return the stages that `dvc repro NAMES` would run, in the order of dvc.yaml; compose only if its output would change."""
     changed = vouched.status("--with-deps", *names)
     if "compose" in changed and _composes_the_same():
         del changed["compose"]
@@ -216,5 +216,5 @@ def stale_stages(names: list[str]) -> list[str]:
 
 
 def _composes_the_same() -> bool:
-    """Would compose write what stands in artifacts/config.yaml? A comment, or an option that nothing selects, changes nothing in it."""
+    """True if compose would write artifacts/config.yaml as it is: edits of a comment or of an unselected option do not change it."""
     return CONFIG.is_file() and yaml.safe_load(CONFIG.read_text()) == pipeline()

@@ -1,4 +1,4 @@
-"""Where a stage may write: into nothing, or over what a run of ours left there; never over a person's files."""
+"""Checks where a stage may write: a new folder, or one that an fmcycle run wrote; never over a person's files."""
 
 import os
 import subprocess
@@ -16,7 +16,7 @@ ELSEWHERE = "choose another out=, or move it away"
 
 
 def apart(out: Path, inputs: dict[str, Path | None]) -> None:
-    """Raises InputError if `out` is, holds or lies in an input: writing there would change what is read. inputs: {name: path}."""
+    """Raise InputError if `out` is an input, contains one or lies in one, because writing would change the input. inputs: {name: path}."""
     for name, path in inputs.items():
         if path is not None and _overlap(path.resolve(), out.resolve()):
             raise InputError(f"out={out}: inputs.{name} is {path}, which writing there would change; choose another out=")
@@ -27,7 +27,7 @@ def _overlap(one: Path, other: Path) -> bool:
 
 
 def claim(out: Path, stage: str) -> None:
-    """Look at `out` before anything is made. Raises InputError if files are there that git tracks, or that no run of ours wrote."""
+    """Raise InputError if `out` holds files that git tracks or that no fmcycle run wrote."""
     if not out.exists() and not out.is_symlink():
         return
     if out.resolve() == Path.cwd():
@@ -35,15 +35,15 @@ def claim(out: Path, stage: str) -> None:
     if not out.is_dir():
         raise InputError(f"out={out}: a file; a stage writes a folder: {ELSEWHERE}")
     if os.environ.get("DVC_STAGE"):
-        return  # DVC itself took away what it tracks there; `artifact.create` looks once more at each folder that it replaces
+        return  # DVC deleted its own outs there; `artifact.create` checks again each folder that it replaces
     if tracked := tracked_by_git(out):
-        raise InputError(f"out={out}: git tracks {tracked}; {ELSEWHERE}; what dvc.yaml makes is made by `dvc repro`")
+        raise InputError(f"out={out}: git tracks {tracked}; {ELSEWHERE}; the folders of dvc.yaml are written by `dvc repro`")
     if foreign := stranger(out, stage):
         raise InputError(f"out={out}: holds {foreign}, which no run of fmcycle wrote there; {ELSEWHERE}")
 
 
 def claim_config(file: Path) -> None:
-    """The same for the one file that `fmcycle compose` writes: raises InputError if another file is there, or it is outside the project."""
+    """Raise InputError if `fmcycle compose` may not write `file`: it lies outside the project, or another program wrote it."""
     if not file.resolve().is_relative_to(Path.cwd()):
         raise InputError(f"out={file}: lies outside the project folder; choose a path inside it")
     if not file.exists() or os.environ.get("DVC_STAGE"):
@@ -53,11 +53,11 @@ def claim_config(file: Path) -> None:
     except (ValueError, yaml.YAMLError):
         before = None
     if not isinstance(before, dict) or not isinstance(before.get("code"), dict):
-        raise InputError(f"out={file}: no config that `fmcycle compose` wrote; {ELSEWHERE}")
+        raise InputError(f"out={file}: not written by `fmcycle compose`; {ELSEWHERE}")
 
 
 def tracked_by_git(folder: Path) -> str | None:
-    """A file in `folder` that git tracks; None if there is none, or no repository."""
+    """Return a file in `folder` that git tracks; None if it tracks none, or outside a repository."""
     try:
         listed = subprocess.run(["git", "ls-files", "-z", "--", str(folder)], capture_output=True, text=True, check=True).stdout
     except (OSError, subprocess.CalledProcessError):
@@ -66,7 +66,7 @@ def tracked_by_git(folder: Path) -> str | None:
 
 
 def stranger(out: Path, stage: str) -> Path | None:
-    """A file in `out` that neither its manifest, nor its provenance, nor a run that was stopped halfway tells of; None if there is none."""
+    """Return a file in `out` that is in no manifest and no provenance; None if there is none, or if an unfinished run wrote there."""
     if (out / MANIFEST).exists():
         return manifest.stranger(out)
     if any(_stopped_at(out, file.parent) for file in Path("runs", stage).glob(f"*/{run_record.RUN}")):

@@ -1,4 +1,4 @@
-"""A person's own file or folder where a stage reads a table: it is curated first."""
+"""Curates a person's own file or folder if a stage gets it instead of a table."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,16 +12,16 @@ from fmcycle.config.selection import flatten
 from fmcycle.errors import InputError
 from fmcycle.source.shape import is_row
 
-COLUMNS = {  # of a table that curate wrote, beside its split
+COLUMNS = {  # of a table that curate wrote, beside `split`
     "documents": ("text",), "instructions": ("messages",), "preferences": ("prompt", "chosen", "rejected"), "prompts": ("text", "kind"),
     "examples": ("media",),
 }  # fmt: skip
 
 
 def curated(below: Composed, perform: Callable[..., Path]) -> Composed:
-    """`below` with the table that curate makes in the place of each input that is none yet.
+    """Return `below` with each raw input replaced by the table that curate makes of it.
 
-    perform: makes a composed stage. Raises InputError where nothing of what was given belongs to that table.
+    perform: runs a composed stage. Raises InputError if no row of the input belongs to that table.
     """
     made: dict[str, str] = {}
     for name in COLUMNS:
@@ -33,15 +33,15 @@ def curated(below: Composed, perform: Callable[..., Path]) -> Composed:
         rows = {file.stem: rows_of(file) for file in sorted(folder.glob("*.parquet")) if file.stem in COLUMNS}
         if not rows.get(name):
             held = ", ".join(f"{count:,} {other}" for other, count in rows.items() if count)
-            raise InputError(f"inputs.{name}: {value} holds no {name}, but {held}; name it as the input that it is, or other rows")
+            raise InputError(f"inputs.{name}: {value} holds no {name}, but {held}; pass it as that input, or name other rows")
         made[name] = str(folder / f"{name}.parquet")
     return replace(below, inputs=below.inputs | made) if made else below
 
 
 def is_table(path: Path, name: str) -> bool:
-    """Is this a table as curate writes it, or one of columns that a format of the user's own reads?
+    """True if `path` is a table as curate writes it, or one whose columns only a format of the user's own reads.
 
-    One that can't be read is left to whoever reads it, with its error.
+    True for an unreadable file, too: the stage that reads it raises the error.
     """
     if path.is_dir() or path.suffix.lower() != ".parquet":
         return False
@@ -56,5 +56,5 @@ def is_table(path: Path, name: str) -> bool:
 
 
 def rows_of(file: Path) -> int:
-    """How many rows a table has."""
+    """Return the number of rows of a table."""
     return pl.scan_parquet(file).select(pl.len()).collect().item()

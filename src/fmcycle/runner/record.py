@@ -1,4 +1,4 @@
-"""What runs/ says of a run from its start on: run.json, and how it ended."""
+"""Records a run in runs/: run.json at its start, state and result at its end."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,9 +16,9 @@ from fmcycle.tracking import run_page, run_record
 
 @contextmanager
 def traced(composed: Composed, identity: str, code: str, inputs: dict, out: Path, runs: Path) -> Iterator[dict]:
-    """Write run.json now, and add to it at the end: what is put into the yielded dict, or the error that ended the run.
+    """Write run.json now; at the end add the contents of the yielded dict, or the error that ended the run.
 
-    A run that is killed stays `running` there; nobody holds its lock then, which is how `fmcycle runs` knows.
+    A killed run stays `running` in the file; `fmcycle runs` recognizes it because nobody holds its lock.
     """
     facts = {"stage": composed.stage, "identity": identity, "section": composed.section, "code": code, "inputs": inputs}
     facts |= {
@@ -45,7 +45,7 @@ def _close(runs: Path, **facts) -> None:
 
 
 def differs(composed: Composed) -> dict[str, str]:
-    """{group or key: choice or value} of what is not as in the stage's yaml; the keys that another choice brings are not named."""
+    """Return {group or key: choice or value} that differ from the stage's yaml, without the keys that another choice of a group brings."""
     default = compose([f"stage={composed.stage}"])
     chosen = {group: option for group, option in composed.choices.items() if option and option != default.choices.get(group)}
     chosen = {group: option for group, option in chosen.items() if group not in MACHINE}
@@ -56,7 +56,7 @@ def differs(composed: Composed) -> dict[str, str]:
 
 
 def _told(written: Any, section: Any) -> Any:
-    """`written`, with the values of `section` where it takes them over from the trainer, which is not in it."""
+    """Return `written` with each "${trainer...}" replaced by its value in `section`, which has no trainer."""
     if isinstance(written, dict):
         return {name: _told(value, section[name]) for name, value in written.items()}
     return section if isinstance(written, str) and "trainer." in written else written

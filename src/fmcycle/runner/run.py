@@ -1,4 +1,4 @@
-"""What surrounds every stage: inputs found and verified, one writer, identity, metrics and provenance."""
+"""Runs a stage: finds and verifies its inputs, locks its out, computes its identity, writes metrics and provenance."""
 
 import ctypes
 import logging
@@ -28,11 +28,11 @@ from fmcycle.runner.inputs import CONFIG, settle_inputs, wrong_paths
 from fmcycle.runner.own_table import curated
 from fmcycle.runner.record import traced
 
-RAW = ("data", "feedback", "local")  # inputs that may be a person's own files, whatever their names
+RAW = ("data", "feedback", "local")  # inputs that may be any files of a person, without a manifest
 
 
 def perform_job(overrides: list[str]) -> int:
-    """Run the stage that `overrides` compose to; the exit code is the return value or the error's."""
+    """Run the stage that `overrides` compose to; return the exit code, or raise the error that carries it."""
     if rank.group() and not rank.first():  # submitit starts every rank with the overrides
         return rank.follow(join)
     with rank.leading():
@@ -41,16 +41,16 @@ def perform_job(overrides: list[str]) -> int:
 
 
 def join(config: dict) -> None:
-    """What a rank other than the first runs: the config that the first one resolved. It locks, prints and writes nothing."""
+    """Run the stage on a rank other than the first, with the config that the first one resolved; lock, print and write nothing."""
     _quiet()
     target = config.pop("_target_")
     build.resolve(target)(SimpleNamespace(**config))
 
 
 def perform(composed: Composed, needed_by: str | None = None) -> Path:
-    """Run one composed stage; returns its out folder. What was made before with the same identity is not made again.
+    """Run one composed stage and return its out folder; if an earlier run has the same identity, return its folder instead.
 
-    needed_by: the stage that wants it as an input. Raises InputError where it must be made and base=require forbids that.
+    needed_by: the stage that needs this one as an input. Raises Missing if the stage must run and base=require forbids that.
     """
     machine = _begun(composed, needed_by)
     composed = curated(composed, perform)
@@ -91,7 +91,7 @@ def perform(composed: Composed, needed_by: str | None = None) -> Path:
 
 
 def _begun(composed: Composed, needed_by: str | None):
-    """The machine of the stage, None if it has none. Raises InputError if the machine, the out or a path is wrong."""
+    """Return the stage's TrainerConfig, None if it has no trainer. Raises InputError if the trainer, the out or a path is wrong."""
     if os.environ.get("DVC_STAGE"):
         die_with_parent()
     machine = build.build(composed.machine["trainer"]) if "trainer" in composed.machine else None
@@ -108,20 +108,20 @@ def _begun(composed: Composed, needed_by: str | None):
 
 
 def _made_before(stage: str, identity: str, out: Path) -> Path | None:
-    """The folder that holds what this identity makes: the pipeline's, as it left it, or that of an earlier run by hand."""
+    """Return the folder that a run of this identity wrote: the pipeline's, if unchanged since, or `out`; None if there is none."""
     pipeline = Path("sources") if stage == "collect" else Path("artifacts") / stage
     for folder in (pipeline, out):
         try:
             recorded = artifact.read_json(provenance.provenance_file(folder), identity=str, outs=dict)
         except InputError:
-            continue  # none, or half written: its stage never ended
+            continue  # no provenance, or half of it: the stage did not end
         if folder == out or (recorded["identity"] == identity and provenance.is_as_recorded(folder, recorded)):
             return folder
     return None
 
 
 def _permitted(composed: Composed) -> None:
-    """Refuse a mix that breaks its licence policy, as far as its tables are there, before what is missing is made: that may take hours."""
+    """Check the licence policy on the tables that exist, before missing inputs are made, which may take hours."""
     there = {name: str(path) for name, path in composed.inputs.items() if path is not None and Path(path).is_file()}
     whole = all(name in there for name in TABLES if composed.inputs.get(name))
     config = composed.config(inputs=composed.inputs)
@@ -129,7 +129,7 @@ def _permitted(composed: Composed) -> None:
 
 
 def _weights(section: dict) -> dict[str, Path | None]:
-    """{key: path} of weights and processors that lie on disk where the config says: their content, not their place, is identity."""
+    """Return {key: path} of weights and processors that the config names on disk; their content, not their path, is identity."""
     found: dict[str, Path | None] = {}
     for group in ("model", "processor"):
         node = section.get(group)
@@ -139,7 +139,7 @@ def _weights(section: dict) -> dict[str, Path | None]:
 
 
 def _verified(inputs: dict[str, Path | None]) -> dict[str, str]:
-    """{name: content digest} of the inputs that are there to be read. Raises InputError naming all that are wrong."""
+    """Return {name: content digest} of the inputs that are set. Raises InputError listing all that are wrong."""
     digests, problems = {}, []
     for name, path in inputs.items():
         try:
@@ -160,7 +160,7 @@ def _announce(composed: Composed, needed_by: str) -> None:
 
 
 def _quiet() -> None:
-    """Leave the screen to what the stage says: no hub, no advertisement, no bar for a weight file of a second."""
+    """Silence hub access, library warnings and loading bars, so that the terminal shows the stage's own lines."""
     os.environ |= {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1", "TRANSFORMERS_VERBOSITY": "error"}
     logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
     for category in (FutureWarning, DeprecationWarning):
@@ -168,7 +168,7 @@ def _quiet() -> None:
 
 
 def _configured(composed: Composed, inputs: dict, out: Path, runs: Path) -> dict:
-    """The config that the stage runs with, also written into `runs`."""
+    """Return the config that the stage runs with; write it to `runs`/config.yaml."""
     _quiet()
     runs.mkdir(parents=True, exist_ok=True)
     settled = {name: None if path is None else str(path) for name, path in inputs.items()}
@@ -178,7 +178,7 @@ def _configured(composed: Composed, inputs: dict, out: Path, runs: Path) -> dict
 
 
 def _same_as_pipeline(composed: Composed, out: Path) -> None:
-    """In the pipeline the section that runs is the section that DVC tracked, whatever machine runs it."""
+    """Raise InputError if a pipeline run's section differs from the one that DVC tracks in artifacts/config.yaml."""
     if out.parts[0] not in ("artifacts", "sources") or composed.base != "require":
         return
     if not CONFIG.is_file() or yaml.safe_load(CONFIG.read_text()).get(composed.stage) != composed.tracked:
@@ -186,7 +186,7 @@ def _same_as_pipeline(composed: Composed, out: Path) -> None:
 
 
 def die_with_parent() -> None:
-    """End with the process that started us, dvc or the first rank: an orphan would later overwrite newer results (Linux)."""
+    """Die with the parent process, dvc or the first rank: an orphan would later overwrite newer results (Linux only)."""
     if hasattr(ctypes, "CDLL"):
         try:
             ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
