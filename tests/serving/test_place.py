@@ -55,7 +55,7 @@ def test_it_is_the_trainer_that_the_stages_of_this_machine_have(local, text):
         ("trainer.presision: 32-true", InputError, r"trainer\.presision: there is no such key"),
         ("trainer.precision: fp8", InputError, r"trainer\.precision: must be one of"),
         ("trainer.accelerator: null", InputError, r"trainer\.accelerator"),
-        ("trainer: gpu", InputError, "torch sees none on this machine"),
+        ("trainer: gpu", InputError, "torch sees no GPU on this machine"),
         ("- trainer", ConfigError, "key: value"),
         ("trainer: [", ConfigError, "not valid YAML"),
     ],

@@ -87,7 +87,7 @@ def test_a_diverged_trial_is_recorded_and_the_incumbent_stays(material, tmp_path
 
 def test_wrong_keys_are_refused_with_their_name(material, tmp_path):
     cfg = config(material, tmp_path)
-    with pytest.raises(InputError, match="incumbent nobody"):
+    with pytest.raises(InputError, match="incumbent: nobody"):
         run(SimpleNamespace(**cfg | {"incumbent": "nobody"}))
     with pytest.raises(InputError, match=r"score\.accuracy: not measured"):
         run(SimpleNamespace(**cfg | {"score": {"accuracy": 1.0}}))

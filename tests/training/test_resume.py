@@ -194,7 +194,7 @@ def test_the_threads_and_the_compile_mode_that_a_run_began_with_are_used_again(t
         fit(tmp_path, objective=at_call(4, die), compile=True)
     fit(tmp_path, compile=False)
     assert len(compiled) == 2
-    assert "goes on with trainer.compile=true, as it began, not false" in capsys.readouterr().out
+    assert "resumes with trainer.compile=true, as it began, not false" in capsys.readouterr().out
 
 
 @pytest.mark.prove

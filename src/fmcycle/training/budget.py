@@ -1,4 +1,4 @@
-"""How much training: steps, batch, precision, seed and the schedule of the learning rate. Part of a run's identity."""
+"""Training budget: steps, batch size, precision, seed and learning-rate schedule. Part of a run's identity."""
 
 import math
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ from fmcycle.ranges import Fraction, NonNegativeFloat, NonNegativeInt, PositiveI
 class Budget:
     """`global_batch`: rows of one optimizer step over all devices; `warmup`, `decay`: shares of max_steps; `clip` 0: no clipping.
 
-    `max_steps` 0: nothing is trained, the model is written as it begins.
-    `validate_every`: steps between two looks at the validation split (`validation_rows` rows of it); 0: only at the end.
-    `nonfinite`: a step whose loss or gradient is not finite stops the run, or is left out and counted ("skip").
+    `max_steps` 0: writes the initial model without training.
+    `validate_every`: steps between two validations on the first `validation_rows` rows of the split; 0: only at the end.
+    `nonfinite`: a step whose loss or gradient is not finite stops the run, or is skipped and counted ("skip").
     """
 
     max_steps: NonNegativeInt
@@ -30,7 +30,7 @@ class Budget:
     nonfinite: Literal["stop", "skip"] = "stop"
 
     def rate(self, step: int) -> float:
-        """The learning rate's factor, min_lr_ratio..1, at optimizer step `step` of 0..max_steps-1.
+        """Return the factor on the learning rate, min_lr_ratio..1, at optimizer step `step` of 0..max_steps-1.
 
         wsd: warm-up, stable, linear decay over the last `decay` (Hu et al., 2024); cosine: Loshchilov and Hutter (2017).
         """

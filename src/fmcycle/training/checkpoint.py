@@ -1,4 +1,4 @@
-"""Checkpoints for resuming: tensors in safetensors, the rest in JSON, the manifest last. No pickle."""
+"""Writes and reads checkpoints for resuming: tensors in safetensors, all else in JSON, the manifest last. No pickle."""
 
 import errno
 import json
@@ -16,7 +16,7 @@ from fmcycle.artifact import folder as artifact
 from fmcycle.errors import InputError, TrainingError
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-NAMES = {  # safetensors' names of dtypes
+NAMES = {  # dtype names of the safetensors format
     torch.float64: "F64",
     torch.float32: "F32",
     torch.float16: "F16",
@@ -29,9 +29,9 @@ NAMES = {  # safetensors' names of dtypes
 
 
 def flatten(value: Any, tensors: dict[str, torch.Tensor], name: str = "") -> Any:
-    """`value` as JSON data, its tensors put into `tensors` under their path. Raises TypeError for what is neither.
+    """Return `value` as JSON data and move its tensors into `tensors`, keyed by path. Raises TypeError for any other type.
 
-    Dicts become {"dict": [[key, value], ...]}, because optimizers number their parameters with ints, which JSON keys are not.
+    Dicts become {"dict": [[key, value], ...]}, because optimizers number their parameters with ints, and JSON keys are strings.
     """
     if isinstance(value, torch.Tensor):
         tensors[name] = value.detach()
@@ -46,7 +46,7 @@ def flatten(value: Any, tensors: dict[str, torch.Tensor], name: str = "") -> Any
 
 
 def restore(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
-    """The inverse of `flatten`."""
+    """Invert `flatten`."""
     if not isinstance(value, dict):
         return value
     ((kind, content),) = value.items()
@@ -59,9 +59,9 @@ def restore(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
 
 
 def write_tensors(path: Path, tensors: dict[str, torch.Tensor]) -> None:
-    """A safetensors file of `tensors`, one after the other: from a device they come one at a time, never all a second time in memory."""
+    """Write `tensors` to a safetensors file, copying one at a time from its device, so that host memory never holds them all twice."""
     header: dict[str, Any] = {}
-    ordered = sorted(tensors.items(), key=lambda item: (-item[1].element_size(), item[0]))  # wide ones first, so that all are aligned
+    ordered = sorted(tensors.items(), key=lambda item: (-item[1].element_size(), item[0]))  # widest dtype first, so that all are aligned
     end = 0
     for name, tensor in ordered:
         begin, end = end, end + tensor.numel() * tensor.element_size()
@@ -75,10 +75,10 @@ def write_tensors(path: Path, tensors: dict[str, torch.Tensor]) -> None:
 
 
 class SafeCheckpointIO(CheckpointIO):
-    """Lightning's door to a checkpoint folder: state.json, tensors.safetensors, manifest.json."""
+    """Lightning plugin for our checkpoint folders: state.json, tensors.safetensors, manifest.json."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path, storage_options=None) -> None:
-        """Write `checkpoint` so that a kill at any moment leaves a whole folder or none. Raises TrainingError where the disk is full."""
+        """Write `checkpoint` so that a kill at any moment leaves a whole folder or none. Raises TrainingError if the disk is full."""
         tensors: dict[str, torch.Tensor] = {}
         state = flatten(checkpoint, tensors)
         try:
@@ -92,11 +92,11 @@ class SafeCheckpointIO(CheckpointIO):
             need = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values()) / 1e6
             raise TrainingError(
                 f"{path}: the disk has no room for a checkpoint of {need:.1f} MB ({cause.strerror}); free some, or lower trainer.keep; "
-                f"the same command goes on from the checkpoint before, which is whole"
+                f"the same command resumes from the checkpoint before, which is whole"
             ) from error
 
     def load_checkpoint(self, path, map_location=None, weights_only=None) -> dict[str, Any]:
-        """The dict that was saved; its manifest was verified by `latest`."""
+        """Return the dict that was saved; `latest` has verified its manifest."""
         return restore(json.loads((Path(path) / "state.json").read_text()), load_file(str(Path(path) / "tensors.safetensors")))
 
     def remove_checkpoint(self, path) -> None:
@@ -105,27 +105,27 @@ class SafeCheckpointIO(CheckpointIO):
 
 
 def latest(folder: str | Path) -> Path | None:
-    """The newest checkpoint of `folder` that its manifest vouches for; a warning names every corrupt one that is passed over."""
+    """Return the newest checkpoint of `folder` that matches its manifest; warn of every corrupt one that is skipped."""
     for path in sorted(Path(folder).glob("step-*"), reverse=True):
         try:
             if not (path / artifact.MANIFEST).is_file():
-                raise InputError(f"{path}: no manifest, it was never finished")
+                raise InputError(f"{path}: has no manifest; its writing was interrupted")
             artifact.verify(path)
         except InputError as error:
-            warnings.warn(f"checkpoint passed over: {error}", stacklevel=2)
+            warnings.warn(f"checkpoint skipped: {error}", stacklevel=2)
             continue
         return path
     return None
 
 
 def machine(path: str | Path) -> dict[str, Any]:
-    """{"threads", "compile"} with which the run of checkpoint `path` began: other ones would add up its sums in another order."""
+    """Return {"threads", "compile"} of the run that wrote `path`: other settings would change the order of floating-point sums."""
     state = dict(json.loads((Path(path) / "state.json").read_text())["dict"])
     return restore(state["machine"], {})
 
 
 def keep_last(folder: str | Path, count: int) -> None:
-    """Delete all but the newest `count` checkpoints of `folder`, and what a kill in the middle of writing one has left."""
+    """Delete all but the newest `count` checkpoints of `folder`, and the partial folders of interrupted writes."""
     paths = sorted(Path(folder).glob("step-*"))
     for path in [*paths[: len(paths) - count], *Path(folder).glob(".step-*")]:
         shutil.rmtree(path, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""What a run has done so far: its curve, loss.jsonl, the rows of its validations, and what a person sees of it."""
+"""Records a run's figures: the curve, loss.jsonl and validations; passes them on to the terminal and the loggers."""
 
 import json
 from pathlib import Path
@@ -8,24 +8,24 @@ from fmcycle.artifact import atomic
 from fmcycle.hardware import peak
 from fmcycle.tracking.progress import Watch
 
-STEP = ("step", "loss", "lr", "count", "rows")  # of every step; the objective's own means come behind them
+STEP = ("step", "loss", "lr", "count", "rows")  # of every step; the objective's other means follow
 
 
 class History:
-    """The figures of a run in `folder`, kept for its checkpoint and shown as they come.
+    """The figures of a run in `folder`; its checkpoints hold the curve.
 
-    `curve`: {"step", "loss", "lr", "count", "rows" (a digest of the row indices) and the objective's own means: one value a step;
+    `curve`: {"step", "loss", "lr", "count", "rows" (a digest of the row indices) and the objective's other means: one value a step;
     "validation_step" and "validation_NAME"; "skipped": steps}.
     """
 
-    watch: Watch  # from `begin` on
+    watch: Watch  # set by `begin`
 
     def __init__(self, folder: str | Path):
         self.folder = Path(folder)
         self.curve: dict[str, list] = {name: [] for name in (*STEP, "validation_step", "validation_loss", "skipped")}
 
     def begin(self, module: Any, step: int) -> None:
-        """Show and log what follows `step` of the run of `module`; loss.jsonl then ends with that step."""
+        """Start the display and loggers after `step` of the run of `module`; cut loss.jsonl to that step."""
         trainer, rows = module.trainer, module.trainer.datamodule.train
         self.first = trainer.is_global_zero
         self.watch = Watch(
@@ -44,7 +44,7 @@ class History:
             atomic.write_text(self.folder / "loss.jsonl", "".join(self._line(index) for index in range(len(self.curve["step"]))))
 
     def add(self, step: int, figures: dict[str, float | None], norm: float | None) -> None:
-        """Record a finished optimizer step in the curve and in loss.jsonl, and show it. norm: of its gradient, None if it was left out."""
+        """Record a finished optimizer step in the curve and in loss.jsonl, and show it. norm: of its gradient, None if it was skipped."""
         for name, value in (("step", step), *figures.items()):
             self.curve.setdefault(name, []).append(value)
         if self.first:
@@ -54,12 +54,12 @@ class History:
         self.watch.update(step, own | {"gradient_norm": norm, "skipped": len(self.curve["skipped"])})
 
     def skipped(self, step: int) -> int:
-        """Record that `step` is left out; returns how many in a row are."""
+        """Record that `step` is skipped; return the number of consecutive skipped steps."""
         steps = self.curve["skipped"] = [*self.curve["skipped"], step]
         return next((count for count, each in enumerate(reversed(steps)) if each != step - count), len(steps))
 
     def validated(self, step: int) -> bool:
-        """Is the validation of `step` in the curve?"""
+        """True if the curve holds the validation of `step`."""
         return step in self.curve["validation_step"]
 
     def add_validation(self, step: int, means: dict[str, float]) -> None:
@@ -72,11 +72,11 @@ class History:
 
     @property
     def own(self) -> list[str]:
-        """The objective's own means in the curve, beside its loss."""
+        """Names of the objective's means in the curve, other than the loss."""
         return [name for name in self.curve if name not in (*STEP, "skipped") and not name.startswith("validation_")]
 
     def close(self) -> None:
-        """Leave the terminal as it was."""
+        """Stop the display."""
         if hasattr(self, "watch"):
             self.watch.stop()
 

@@ -1,4 +1,4 @@
-"""What an objective sums up: over the window of an optimizer step for training, over the validation rows for validation."""
+"""Adds up an objective's sums: over an optimizer step's accumulation window in training, over the rows in validation."""
 
 from collections.abc import Callable
 
@@ -8,12 +8,12 @@ from torchmetrics import Metric
 
 
 def names_of(out: dict) -> list[str]:
-    """The sums that an objective returned: the count first, then the loss, then its own."""
+    """Return the names of the sums that an objective returned: count, loss, then the others sorted."""
     return ["count", "loss", *sorted(set(out) - {"count", "loss"})]
 
 
 def sums(out: dict, device) -> Tensor:
-    """An objective's sums in the order of `names_of`: (n,) float64 on `device`; nothing is read back from there."""
+    """Return an objective's sums in the order of `names_of`: (n,) float64 on `device`, without a device-to-host copy."""
     values = [out[name] for name in names_of(out)]
     return torch.stack(
         [v.detach().double() if isinstance(v, Tensor) else torch.full((), v, dtype=torch.float64, device=device) for v in values]
@@ -21,30 +21,30 @@ def sums(out: dict, device) -> Tensor:
 
 
 def digest(rows: Tensor) -> Tensor:
-    """A number below 2**53 that stands for the row indices (n,), in whatever order and on however many devices they were read."""
+    """Return a number below 2**53 for the set of row indices (n,); it does not depend on their order or the number of devices."""
     mixed = (rows + 1) * 0x9E3779B1 & 0xFFFFFFFF
     mixed = ((mixed ^ (mixed >> 15)) * 0x85EBCA6B) & 0xFFFFFFFF
     return (mixed ^ (mixed >> 13)).double().sum()  # whole numbers: exact up to 2**21 rows a step
 
 
 class Tally:
-    """The sums of an accumulation window, which stay on the device until the step's one read."""
+    """The sums of an accumulation window; they stay on the device until `read`, once a step."""
 
     def __init__(self):
         self.names: list[str] = []
         self.total: Tensor | None = None
 
     def add(self, out: dict, rows: Tensor | None, device) -> None:
-        """Count a micro-batch in: the objective's sums, and the digest of the rows that it read."""
+        """Add a micro-batch: the objective's sums, and the digest of its row indices."""
         self.names = names_of(out)
         here = digest(rows) if rows is not None else torch.zeros((), dtype=torch.float64, device=device)
         values = torch.cat([sums(out, device), here[None]])
         self.total = values if self.total is None else self.total + values
 
     def read(self, reduce: Callable, norm: Tensor, stop: bool) -> dict[str, float]:
-        """{name: sum over the window and all ranks}, with `rows`, `stop` and `norm` (the same on every rank); begins a new window.
+        """Return {name: sum over the window and all ranks} with `rows`, `stop` and `norm` (equal on every rank); begin a new window.
 
-        reduce: (tensor) -> its sum over the ranks. This is where the host waits for the device, once a step.
+        reduce: (tensor) -> its sum over the ranks. Here the host waits for the device, once a step.
         """
         assert self.total is not None
         total = reduce(torch.cat([self.total, torch.full((1,), float(stop), dtype=torch.float64, device=self.total.device)]))
@@ -54,7 +54,7 @@ class Tally:
 
 
 class Means(Metric):
-    """Every sum of an objective over its count, all ranks together."""
+    """Each sum of an objective divided by its count, over all ranks."""
 
     full_state_update = False
     total: Tensor
@@ -65,10 +65,10 @@ class Means(Metric):
         self.add_state("total", torch.zeros(len(names), dtype=torch.float64), dist_reduce_fx="sum")
 
     def update(self, out: dict) -> None:
-        """Count a batch in."""
+        """Add the sums of a batch."""
         self.total = self.total + sums(out, self.total.device)
 
     def compute(self) -> dict[str, float]:
-        """{name: sum / count} of all but the count."""
+        """Return {name: sum / count} of all sums but the count."""
         count, *values = self.total.tolist()
         return {name: value / max(count, 1) for name, value in zip(self.names[1:], values, strict=True)}

@@ -1,4 +1,4 @@
-"""The one LightningModule, and the one way to train it."""
+"""The LightningModule of every model family, and `fit`, which trains it."""
 
 import math
 from pathlib import Path
@@ -13,13 +13,13 @@ from fmcycle.training.history import History
 from fmcycle.training.metrics import Means, Tally
 from fmcycle.training.recipe import Recipe
 
-SKIPS = 10  # steps in a row that are left out before it is clear that they will not get better
+SKIPS = 10  # consecutive skipped steps that end a run
 
 
 def fit(trainer: pl.Trainer, module: "Module", data: pl.LightningDataModule) -> None:
-    """Train `module` on `data` to the end of its budget, from the newest whole checkpoint of its folder where there is one.
+    """Train `module` on `data` to the end of its budget, resuming from the newest whole checkpoint of its folder if there is one.
 
-    Raises Interrupted where a signal asked for it, TrainingError where it can't go on; the checkpoints are whole either way.
+    Raises Interrupted after a signal, TrainingError if training can't continue; the checkpoints are whole in both cases.
     """
     newest = checkpoint.latest(module.folder)
     if newest is not None:
@@ -28,16 +28,16 @@ def fit(trainer: pl.Trainer, module: "Module", data: pl.LightningDataModule) -> 
         try:
             trainer.fit(module, data, ckpt_path=newest)
         except (RuntimeError, EOFError, ConnectionError) as error:
-            torn = module.machine.workers and isinstance(error, EOFError | ConnectionError)  # in the middle of handing a batch over
+            torn = module.machine.workers and isinstance(error, EOFError | ConnectionError)  # while it hands over a batch
             if not torn and "DataLoader worker" not in str(error):
                 raise
             raise TrainingError(
-                f"a process that loads data died at step {trainer.global_step + 1}: {str(error) or 'its pipe broke'}. Out of memory "
-                f"it is killed like this: give it more, or lower trainer.workers (0: no such processes); {signals.AGAIN}"
+                f"a process that loads data died at step {trainer.global_step + 1}: {str(error) or 'its pipe broke'}. The kernel kills it "
+                f"if memory runs out: free some, or lower trainer.workers (0: no such processes); {signals.AGAIN}"
             ) from error
         finally:
-            module.teardown("fit")  # Lightning leaves it out after an error
-        if not module.history.validated(module.budget.max_steps):  # a run that was killed in its last validation
+            module.teardown("fit")  # Lightning skips it after an error
+        if not module.history.validated(module.budget.max_steps):  # the run was killed in its last validation
             module.to(trainer.strategy.root_device)
             module.history.begin(module, module.budget.max_steps)
             module.validate()
@@ -45,7 +45,7 @@ def fit(trainer: pl.Trainer, module: "Module", data: pl.LightningDataModule) -> 
 
 
 def norm_of(tensors: list[torch.Tensor]) -> torch.Tensor:
-    """The 2-norm of all of them together, sharded ones gathered: ()."""
+    """Return the 2-norm over all `tensors`, shards gathered: ()."""
     norm: Any = torch.nn.utils.get_total_norm(tensors)
     return norm.full_tensor() if hasattr(norm, "full_tensor") else norm
 
@@ -54,7 +54,7 @@ class Module(pl.LightningModule):
     """A model, the objective it is trained on, and the optimizer that trains it.
 
     The gradient of a step is that of sum(loss) / sum(count) over its accumulation window and all ranks, then clipped.
-    `folder`: where loss.jsonl and the checkpoints of this run are; `processor`: what decodes samples, where any are to be taken.
+    `folder`: holds loss.jsonl and the checkpoints of this run; `processor`: decodes samples.
     """
 
     def __init__(self, recipe: Recipe, *, folder: str | Path, processor=None):
@@ -64,9 +64,9 @@ class Module(pl.LightningModule):
         self.model: torch.nn.Module | None = None
         self.tally, self.wish = Tally(), signals.Wish()
         self.history = History(folder)
-        self.last: dict[str, float | None] = {}  # of a step that is made and not yet in the history
+        self.last: dict[str, float | None] = {}  # figures of a finished step that the history lacks yet
         self.saved = 0  # the step of the newest checkpoint
-        self.strict_loading = False  # a checkpoint holds what is trained; on_load_checkpoint checks that it holds all of that
+        self.strict_loading = False  # a checkpoint holds trained weights only; on_load_checkpoint checks that it has all
 
     def configure_model(self) -> None:
         if self.model is None:  # here, so that sharding and meta initialisation work
@@ -89,7 +89,7 @@ class Module(pl.LightningModule):
 
     def on_train_batch_start(self, batch, batch_idx) -> None:
         step, accumulate = self.trainer.global_step, self.trainer.accumulate_grad_batches
-        # dropout and masks are drawn anew from (seed, step, micro-batch, rank): a resumed run needs no generator's state
+        # dropout and masks depend on (seed, step, micro-batch, rank) alone: a resumed run needs no generator state
         place = (step * accumulate + batch_idx % accumulate) * self.trainer.world_size + self.trainer.global_rank
         torch.manual_seed((self.budget.seed << 40) + place)
         for group in self.trainer.optimizers[0].param_groups:
@@ -107,8 +107,8 @@ class Module(pl.LightningModule):
         self.wish.asked = total.pop("stop") > 0  # every rank stops at the same step
         rows, norm, count = int(total.pop("rows")), total.pop("norm"), total.pop("count")
         if count == 0:
-            raise InputError("a step has nothing to train on: every label of its rows is -100; look at the data's format")
-        # Lightning divided by the micro-batches of the window, the strategy by the ranks: both are undone here
+            raise InputError("a step has no target: every label of its rows is -100; correct data.format")
+        # Lightning divided by the micro-batches of the window, the strategy by the ranks: undo both
         factor = self.trainer.accumulate_grad_batches * self.trainer.world_size / count
         means = {name: value / count for name, value in total.items()}
         self.last = {"lr": optimizer.param_groups[0]["lr"], "count": int(count), "rows": rows}
@@ -122,13 +122,13 @@ class Module(pl.LightningModule):
             self.last |= dict.fromkeys(means)
 
     def _leave_out(self, optimizer, norm: float, loss: float) -> None:
-        """A step whose loss or gradient is not finite: without gradients no optimizer touches a weight or its state."""
+        """Skip a step whose loss or gradient is not finite: without gradients the optimizer changes no weight and no state."""
         step = self.trainer.global_step + 1
         in_a_row = self.history.skipped(step) >= SKIPS
         if self.budget.nonfinite == "stop" or in_a_row:
             raise TrainingError(
                 f"step {step}: loss {loss}, gradient norm {norm}{f', and so {SKIPS} steps in a row' if in_a_row else ''}; lower "
-                f"optimizer.lr and run again, or leave such steps out with budget.nonfinite=skip"
+                f"optimizer.lr and run again, or skip such steps with budget.nonfinite=skip"
             )
         optimizer.zero_grad(set_to_none=True)
 
@@ -143,13 +143,13 @@ class Module(pl.LightningModule):
                 self.validate()
             if self.machine.sample_every and step % self.machine.sample_every == 0 and not self.wish.asked:
                 self.sample(step)
-        if self.wish.asked and (self.trainer.world_size == 1 or step == self.saved):  # alone it need not wait for the window's end
+        if self.wish.asked and (self.trainer.world_size == 1 or step == self.saved):  # a single rank stops inside a window
             self._stop(step)
 
     def save(self, step: int) -> None:
-        """Write the checkpoint of `step`. Raises TrainingError where a weight is not finite: that is never checkpointed."""
+        """Write the checkpoint of `step`. Raises TrainingError, and writes nothing, if a weight is not finite."""
         if not math.isfinite(norm_of([p.detach() for p in self.parameters() if p.requires_grad])):
-            raise TrainingError(f"step {step} made weights that are not finite; lower optimizer.lr and run again")
+            raise TrainingError(f"step {step}: its weights are not finite; lower optimizer.lr and run again")
         with self.history.watch.aside():
             self.trainer.save_checkpoint(self.folder / f"step-{step:08d}")
             self.history.watch.keep()
@@ -158,12 +158,12 @@ class Module(pl.LightningModule):
             checkpoint.keep_last(self.folder, self.machine.keep)
 
     def _stop(self, step: int) -> None:
-        """A begun window is dropped: the weights are those of the last step, and the same rows come again."""
+        """Save the last finished step and raise Interrupted. An unfinished window is dropped; the resumed run reads its rows again."""
         if step == 0:
-            raise Interrupted("stopped before its first step was done; the same command begins again")
+            raise Interrupted("stopped before its first step was done; the same command starts again")
         if step > self.saved:
             self.save(step)
-        raise Interrupted(f"stopped at step {step} of {self.budget.max_steps} with a checkpoint; the same command goes on from there")
+        raise Interrupted(f"stopped at step {step} of {self.budget.max_steps} with a checkpoint; the same command resumes there")
 
     def _due(self, step: int) -> bool:
         every = self.budget.validate_every
@@ -171,7 +171,7 @@ class Module(pl.LightningModule):
 
     @torch.no_grad()
     def validate(self) -> None:
-        """Means of the objective's sums over the validation rows, all ranks together, into the curve."""
+        """Record the objective's means over the validation rows of all ranks in the curve."""
         assert self.model is not None
         step = self.history.curve["step"][-1]
         means = Means(["count", "loss", *self.history.own]).to(self.device)
@@ -188,7 +188,7 @@ class Module(pl.LightningModule):
         self.history.add_validation(step, means.compute())
 
     def sample(self, step: int) -> None:
-        """Let the model write, for a person to read."""
+        """Write sample continuations to the run's record if the model is a language model."""
         if self.processor is not None and sample.writes(self.model, self.processor):
             with self.history.watch.aside(), self.trainer.precision_plugin.val_step_context():
                 self.history.watch.sampled(sample.take(self.model, self.trainer.datamodule.validation, self.processor, step))  # type: ignore[attr-defined]
@@ -206,7 +206,7 @@ class Module(pl.LightningModule):
         trained = {name for name, parameter in self.named_parameters() if parameter.requires_grad}
         assert trained == set(state["state_dict"]), trained ^ set(state["state_dict"])
         self.history.curve, self.saved = state["curve"], state["global_step"]
-        # the window begins anew, and with as many micro-batches as this machine makes of a step
+        # restart at the window's first micro-batch; this machine may cut a step into another number of them
         done = self.saved * self.trainer.accumulate_grad_batches
         progress = state["loops"]["fit_loop"]["epoch_loop.batch_progress"]
         for part in ("total", "current"):

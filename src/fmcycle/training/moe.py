@@ -1,4 +1,4 @@
-"""Mixtures of experts: a router that favours few of them leaves the others untrained, so how even it is belongs to the loss."""
+"""Load-balancing loss for mixtures of experts: without it the router favours few experts and leaves the others untrained."""
 
 from typing import Any
 
@@ -6,12 +6,12 @@ WEIGHT = "router_aux_loss_coef"  # transformers' name, in the configs of all its
 
 
 def asked(model: Any) -> dict:
-    """What the forward of a model with a router is asked for beside its logits."""
+    """Return the keyword arguments that make a model with a router return its router logits; {} for other models."""
     return {"output_router_logits": True} if _weight(model) else {}
 
 
 def balanced(model: Any, result: Any, found: dict) -> dict:
-    """`found` {"loss", "count"} with `balance` in the loss: where all are used alike, the number of experts that a token goes through.
+    """Return `found` {"loss", "count"} with `balance` added to the loss; with even routing it equals the number of experts a token uses.
 
     Source: Fedus et al., Switch Transformers (2021), section 2.2.
     """

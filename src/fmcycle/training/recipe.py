@@ -1,4 +1,4 @@
-"""What a training run is made of: the training module and the cost of a run see a recipe, and no config."""
+"""The built parts of a training run; the training module and the cost plan read a recipe, never the config."""
 
 import json
 from collections.abc import Callable
@@ -11,16 +11,16 @@ from fmcycle.processor import store
 from fmcycle.training.budget import Budget
 from fmcycle.training.trainer import TrainerConfig
 
-ENCODED_BY = "processor.json"  # which tokenizer's ids these are: another one's would be other words
+ENCODED_BY = "processor.json"  # beside tokens: the digest of the tokenizer that encoded them
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """One training run, built.
+    """The parts of one training run.
 
-    make_model: (weights: bool) -> model, before its strategy; without `weights` only its architecture and sizes matter.
+    make_model: (weights: bool) -> model, before its strategy; with `weights` false only its architecture and sizes matter.
     objective: (model, batch) -> {"loss": sum, "count": n, ...}; strategy: (model) -> model; optimizer: (model) -> Optimizer.
-    data: {split: rows}; budget: how much is trained; machine: where.
+    data: {split: rows}; budget: steps, batch, precision, schedule; machine: devices, micro-batch, workers.
     """
 
     make_model: Callable
@@ -32,7 +32,7 @@ class Recipe:
     machine: TrainerConfig
 
     def model(self, *, weights: bool = True) -> Any:
-        """model -> strategy -> speed, drawn from the budget's seed; without `weights` a model to plan with, which reads none."""
+        """Return the model with strategy and fused kernels, initialised from the budget's seed; `weights` false reads no weights."""
         import torch
 
         from fmcycle.kernels import linear_cross_entropy
@@ -42,7 +42,7 @@ class Recipe:
 
 
 def of_one_tokenizer(inputs: dict) -> str:
-    """The folder of the processor; raises InputError where tokens were encoded by another tokenizer: their ids would be other words."""
+    """Return the folder of the processor. Raises InputError if another tokenizer encoded an input: its ids would mean other words."""
     folder = inputs.get("model") or inputs["processor"]
     for name, path in inputs.items():
         record = Path(path or "") / ENCODED_BY
@@ -51,6 +51,6 @@ def of_one_tokenizer(inputs: dict) -> str:
         if known and own and known != own:
             raise InputError(
                 f"inputs.{name}: {path} was encoded by another tokenizer ({known[:12]}...) than that of {folder} ({own[:12]}...): encode "
-                f"the documents with it, `fmcycle tokens inputs.processor={folder} inputs.documents=FILE`, or bring both up to date"
+                f"the documents with that one, `fmcycle tokens inputs.processor={folder} inputs.documents=FILE`, or bring both up to date"
             )
     return folder

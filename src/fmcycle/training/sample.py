@@ -1,4 +1,4 @@
-"""What the model writes while it is trained: greedy continuations of the first validation rows, for a person to read."""
+"""Samples during training: greedy continuations of the first validation rows, for a person to read."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from fmcycle.engine.generate import generate, greedy
 from fmcycle.engine.protocol import Request
 from fmcycle.processor.components import tokenizer_of
 
-PROMPT, ANSWER = 24, 40  # tokens of a text that are shown to the model, tokens that it may write
+PROMPT, ANSWER = 24, 40  # prompt tokens cut from a text, most tokens of a continuation
 
 
 def writes(model: Any, processor: Any) -> bool:
@@ -18,16 +18,16 @@ def writes(model: Any, processor: Any) -> bool:
 
 
 def take(model: Any, rows: Any, processor: Any, step: int, *, count: int = 2) -> list[dict]:
-    """{"step", "prompt", "continuation", "expected"} of the first `count` of `rows`. Training is not changed by a bit.
+    """Return {"step", "prompt", "continuation", "expected"} of the first `count` rows; training continues bit for bit unchanged.
 
-    No random number is drawn. Compiled code would be compiled anew for every length, so it runs as it is written here.
+    It draws no random number. It runs eagerly, because torch.compile would recompile for every length.
     """
     training = model.training
     model.eval()
     parts = [split(rows[index]) for index in range(min(count, len(rows)))]
     sampling = greedy(processor, ANSWER)
     with torch.compiler.set_stance("force_eager"):
-        # one by one: nothing is padded, and what a strategy puts before a text is not masked
+        # one row a batch: no padding, so no mask hides the tokens that a strategy (prefix tuning) puts first
         made = generate(model, [Request(prompt, sampling) for prompt, _ in parts], batch_size=1)
     model.train(training)
     found = []
@@ -38,7 +38,7 @@ def take(model: Any, rows: Any, processor: Any, step: int, *, count: int = 2) ->
 
 
 def split(row: Any) -> tuple[list[int], list[int]]:
-    """(ids to go on from, ids that follow there): the first question and its answer, else the beginning of the text."""
+    """Return (prompt ids, ids that follow them): the first question and its answer, or the beginning of a text."""
     row = row.get("chosen", row) if isinstance(row, dict) else {"input_ids": row}
     ids = [int(token) for token in row["input_ids"]]
     labels = [int(label) for label in row["labels"]] if row.get("labels") is not None else ids

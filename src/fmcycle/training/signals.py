@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C: how a run is asked to stop, and what becomes of it."""
+"""Handles SIGTERM and Ctrl-C: stop at once, or after the current step."""
 
 import signal
 from contextlib import contextmanager
@@ -6,12 +6,12 @@ from contextlib import contextmanager
 from fmcycle.errors import Interrupted
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
-AGAIN = "the same command goes on from the last checkpoint"
+AGAIN = "the same command resumes from the last checkpoint"
 
 
 @contextmanager
 def at_once():
-    """Raise Interrupted wherever a signal comes: for work that is lost anyway, or that a checkpoint has kept already."""
+    """Raise Interrupted as soon as a signal comes: for work that has no checkpoint, or that a checkpoint already holds."""
 
     def stop(signum, frame):
         raise Interrupted(f"stopped by {signal.Signals(signum).name}; {AGAIN}")
@@ -25,13 +25,13 @@ def at_once():
 
 
 class Wish:
-    """`asked` becomes true at the first signal; a second Ctrl-C does not wait for whoever looks at it."""
+    """A request to stop: `asked` becomes true at the first signal; a second Ctrl-C raises Interrupted at once."""
 
     def __init__(self):
         self.asked = False
 
     def listen(self) -> None:
-        """Take the signals from whoever has them; `at_once` around it gives them back."""
+        """Handle the signals from now on; the `at_once` around it restores the earlier handlers."""
         for number in SIGNALS:
             signal.signal(number, self._hear)
 
@@ -42,6 +42,6 @@ class Wish:
 
 
 def left_to_parent(worker: int) -> None:
-    """In a loader's worker: a signal to the whole group (Ctrl-C, SLURM) is for the training process, which ends its workers itself."""
+    """Ignore the signals in a loader worker: Ctrl-C and SLURM send them to the whole group, and the training process ends its workers."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)

@@ -1,4 +1,4 @@
-"""Where and how a stage computes: device, precision, micro-batch, workers, compile. Never part of a run's identity."""
+"""Devices, precision, micro-batch, workers and compile of a stage. Never part of a run's identity."""
 
 import logging
 from contextlib import contextmanager, nullcontext
@@ -13,14 +13,14 @@ from fmcycle.ranges import NonNegativeInt, PositiveInt
 
 @dataclass
 class TrainerConfig:
-    """`micro_batch`: rows that one device takes at a time, null: all that it gets of a step, fit: as many of them as its memory holds.
+    """`micro_batch`: rows that a device computes at a time; null: its whole share of a step; fit: as many as its memory holds.
 
-    `precision`: what the budgets of conf/budget take over, where it becomes part of identity, and what evaluations and engines compute in.
-    `threads` null: as many as torch takes.
+    `precision`: of evaluations and engines; the budgets of conf/budget take it over, and there it is part of identity.
+    `threads` null: torch's default.
 
-    `gradient_checkpointing`: layers are computed again in the backward instead of kept: less memory, a third more time.
-    `checkpoint_every`: steps; `keep`: how many checkpoints stay; `sample_every`: steps between two looks at what the model writes, 0:
-    none; `strategy`: how Lightning spreads the work.
+    `gradient_checkpointing`: recomputes activations in the backward pass: less memory, a third more time.
+    `checkpoint_every`: steps; `keep`: number of checkpoints kept; `sample_every`: steps between two samples, 0: no samples;
+    `strategy`: Lightning's way to distribute training.
     """
 
     accelerator: Literal["cpu", "gpu", "auto"] = "cpu"
@@ -39,12 +39,12 @@ class TrainerConfig:
 
     @property
     def world(self) -> int:
-        """Devices over all nodes."""
+        """Number of devices over all nodes."""
         return self.devices * self.num_nodes
 
     @property
     def device(self):
-        """The torch.device that one process computes on: of the accelerators that torch sees here, else the CPU."""
+        """The torch.device of one process: an accelerator if one is asked for and torch sees it, else the CPU."""
         import torch
 
         if self.accelerator != "cpu" and torch.cuda.is_available():
@@ -53,31 +53,31 @@ class TrainerConfig:
 
     @property
     def dtype(self):
-        """The torch.dtype of models that are not trained."""
+        """The torch.dtype of models that are loaded for evaluation or generation."""
         import torch
 
         return torch.float32 if self.precision == "32-true" else torch.bfloat16
 
     @property
     def computes(self) -> str:
-        """The device and the type in one word, for what is kept of them: cpu-float32."""
+        """Device and dtype in one word, for records and file names: cpu-float32."""
         return f"{self.device.type}-{str(self.dtype).removeprefix('torch.')}"
 
     def computing(self, precision: str):
-        """The context in which a model of `precision` computes what a training step of it would."""
+        """Return the autocast context in which a training step of `precision` computes."""
         import torch
 
         return torch.autocast(self.device.type, torch.bfloat16) if precision == "bf16-mixed" else nullcontext()
 
     def slow(self, precision: str, key: str = "trainer.precision") -> str:
-        """What to say where fp32 is asked of a GPU, `key` being what changes it; empty where it is not."""
+        """Return a warning if `precision` is fp32 on a GPU, else "". key: the setting to change."""
         if precision != "32-true" or self.accelerator == "cpu" or self.device.type == "cpu":  # in this order: the CPU needs no torch
             return ""
         return f"fp32 on a GPU, several times slower there than bf16: {key}=bf16-mixed changes it"
 
     @contextmanager
     def products(self, precision: str):
-        """The context in which a model of `precision` is trained: beside half precision, products of fp32 may be TF32 on a GPU."""
+        """Allow TF32 matrix products on a GPU inside this context, unless `precision` is pure fp32."""
         import torch
 
         before = torch.get_float32_matmul_precision()
@@ -89,7 +89,7 @@ class TrainerConfig:
             torch.set_float32_matmul_precision(before)
 
     def check(self, trains: bool = True) -> None:
-        """Raises InputError where this machine, or what started the ranks of a training, has not the devices that are asked for."""
+        """Raise InputError if this machine lacks the devices, or if the launcher of a training started another number of ranks."""
         if trains:
             rank.check_world(self.devices, self.num_nodes)
         if self.accelerator == "cpu":
@@ -99,13 +99,13 @@ class TrainerConfig:
         found = torch.cuda.device_count() or torch.mps.device_count()
         if self.accelerator == "gpu" and not found:
             raise InputError(
-                "trainer.accelerator is gpu and torch sees none on this machine: choose trainer=cpu, or trainer.accelerator=cpu"
+                "trainer.accelerator is gpu, but torch sees no GPU on this machine: choose trainer=cpu, or trainer.accelerator=cpu"
             )
         if trains and found and self.devices > found:
             raise InputError(f"trainer.devices is {self.devices}, this machine has {found}: choose trainer.devices={found}")
 
     def micro(self, global_batch: int) -> int:
-        """Rows that a device takes at a time. Raises InputError where `global_batch` does not divide into them."""
+        """Return the rows that a device computes at a time. Raises InputError if `global_batch` is no multiple of them."""
         micro = self.micro_batch if isinstance(self.micro_batch, int) else max(1, global_batch // self.world)
         if global_batch % (micro * self.world):
             raise InputError(
@@ -115,18 +115,18 @@ class TrainerConfig:
         return micro
 
     def accumulate(self, global_batch: int) -> int:
-        """Micro-batches of one optimizer step on one device."""
+        """Return the number of micro-batches of one optimizer step on one device."""
         return global_batch // (self.micro(global_batch) * self.world)
 
     def lightning(self, budget, checkpoints: Path, **extra: Any):
-        """The Lightning Trainer of this machine for `budget`; it reads and writes checkpoints in our format only."""
+        """Return Lightning's Trainer of this machine for `budget`; it reads and writes checkpoints in our format only."""
         import lightning.pytorch as pl
         import torch
 
         from fmcycle.distributed.launcher import environment
         from fmcycle.training.checkpoint import SafeCheckpointIO
 
-        logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # its hints and banners drown what a person looks for
+        logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # hides its hints and banners
         if self.threads:
             torch.set_num_threads(self.threads)
         return pl.Trainer(
@@ -148,19 +148,19 @@ class TrainerConfig:
         )
 
     def as_began(self, recorded: dict[str, Any]) -> "TrainerConfig":
-        """This machine with the `threads` and the `compile` that a run began with: others would change its last bits."""
+        """Return this machine with `threads` and `compile` of the run to resume: other values would change its last bits."""
         import torch
         from lightning.pytorch.utilities import rank_zero_only
 
         say = rank_zero_only(print)
         for name, asked in (("threads", self.threads or torch.get_num_threads()), ("compile", self.compile)):
             if recorded[name] != asked:
-                say(f"goes on with trainer.{name}={str(recorded[name]).lower()}, as it began, not {str(asked).lower()}", flush=True)
+                say(f"resumes with trainer.{name}={str(recorded[name]).lower()}, as it began, not {str(asked).lower()}", flush=True)
         torch.set_num_threads(recorded["threads"])
         return replace(self, **recorded)
 
     def building(self, first: bool):
-        """The context in which ranks make the model: sharded, only the first one makes its weights."""
+        """Return the context in which ranks build the model: with FSDP only the first rank initialises its weights."""
         if self.strategy != "fsdp":
             return nullcontext()
         from fmcycle.distributed.fsdp import skeleton
@@ -168,7 +168,7 @@ class TrainerConfig:
         return skeleton(first)
 
     def prepare(self, model, mesh, precision: str) -> None:
-        """Shard (after strategy and speed) and compile `model` as this machine wants it. mesh: () -> the strategy's device mesh."""
+        """Set gradient checkpointing, shard and compile `model` as configured. mesh: () -> the strategy's device mesh."""
         if self.gradient_checkpointing:
             model.activation_checkpointing_enable({"use_reentrant": False})
         if self.strategy == "fsdp":
@@ -182,7 +182,7 @@ class TrainerConfig:
             model.compile()
 
     def whole(self, module):
-        """The trained model of `module` in one piece, on the first rank. Every rank must call this: the ranks part here."""
+        """Return the trained model of `module`, unsharded, on the first rank. Every rank must call this; the process group ends here."""
         if self.strategy == "fsdp":
             from fmcycle.distributed.fsdp import gather
 
