@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
 import torch
 
@@ -87,6 +88,7 @@ def test_what_its_library_does_not_load_becomes_no_artifact(material, tmp_path, 
 def test_an_adapter_that_is_no_change_of_weights_goes_with_its_base(material, tmp_path, kind):
     import peft
 
+    from fmcycle.engine import generate as batched
     from fmcycle.engine.protocol import Request, Sampling, generate
     from fmcycle.engine.transformers import Transformers
     from fmcycle.model import adapter
@@ -104,3 +106,7 @@ def test_an_adapter_that_is_no_change_of_weights_goes_with_its_base(material, tm
     request = Request(ids[0].tolist(), Sampling(max_tokens=4))
     wanted = model.generate(input_ids=ids, max_new_tokens=4, do_sample=False, eos_token_id=None)[0, -4:].tolist()
     assert generate(Transformers(str(tmp_path / "model")), [request]) == [wanted]
+    loaded, padded = model_store.load_weights(tmp_path / "model"), [request, Request(request.ids[:4], request.sampling)]
+    one, both = (batched.generate(loaded, padded, batch_size=size) for size in (1, 2))
+    assert [answer.ids for answer in both] == [answer.ids for answer in one] and one[0].ids == wanted
+    np.testing.assert_allclose([answer.log_probs for answer in both], [answer.log_probs for answer in one], atol=1e-4)

@@ -157,9 +157,13 @@ class Prompted(torch.nn.Module):
         """The type of the weights of the model below."""
         return self.model.get_base_model().dtype
 
-    def forward(self, input_ids=None, attention_mask=None, past_key_values=None, logits_to_keep=0, **more):
-        """A transformers output; the cache in it holds the vectors."""
+    def forward(self, input_ids=None, attention_mask=None, position_ids=None, past_key_values=None, logits_to_keep=0, **more):
+        """A transformers output; the cache in it holds the vectors. position_ids count the tokens alone; the vectors stand before them."""
         base = self.model.get_base_model()
+        embedded = past_key_values is None and self.model.active_peft_config.peft_type != "PREFIX_TUNING"
+        if position_ids is not None:
+            own = torch.arange(self.vectors, device=position_ids.device).expand(len(position_ids), -1)
+            more["position_ids"] = torch.cat([own, position_ids + self.vectors], 1) if embedded else position_ids + self.vectors
         if attention_mask is not None:
             ones = attention_mask.new_ones(len(attention_mask), self.vectors)
             attention_mask = torch.cat([ones, attention_mask], 1)
@@ -167,7 +171,7 @@ class Prompted(torch.nn.Module):
         if past_key_values is not None:
             return base(input_ids=input_ids, past_key_values=past_key_values, logits_to_keep=logits_to_keep, **given)
         learned = self.model.get_prompt(batch_size=len(input_ids))
-        if self.model.active_peft_config.peft_type == "PREFIX_TUNING":
+        if not embedded:
             return base(input_ids=input_ids, past_key_values=learned, logits_to_keep=logits_to_keep, **given)
         tokens = base.get_input_embeddings()(input_ids)
         return base(
