@@ -104,7 +104,7 @@ def test_steps_run_in_the_order_that_is_named_whatever_that_of_the_mapping(run, 
     order = {"curation": [*steps], "conversation": ["normalize", "privacy"]}
     digest = artifact.verify(run(data, "one"))
     assert artifact.verify(run(data, "two", curation=dict(sorted(steps.items())), order=order)) == digest
-    with pytest.raises(InputError, match="order: names normalize"):
+    with pytest.raises(InputError, match="order: lists normalize"):
         run(data, "three", order={**order, "curation": ["normalize"]})
 
 

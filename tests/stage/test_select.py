@@ -123,7 +123,7 @@ def test_a_score_that_no_judge_gives_is_told_before_anything_is_judged(material,
     cfg = config(material, tmp_path) | {"score": {"rouge_l": 1.0, "preference_accuracy": 0.5}}
     with pytest.raises(InputError, match=r"score\.preference_accuracy: not measured by judge \(instruction measure bleu.*~score\.pref"):
         run(SimpleNamespace(**cfg))
-    with pytest.raises(InputError, match=r"score\.rouge_l: not measured by judge \(there are none\)"):
+    with pytest.raises(InputError, match=r"score\.rouge_l: not measured by judge \(it has no evaluations\)"):
         run(SimpleNamespace(**config(material, tmp_path) | {"judge": {}}))
     assert not (tmp_path / "runs").exists()
 

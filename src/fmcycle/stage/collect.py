@@ -1,4 +1,4 @@
-"""Raw data from every source into one folder, each with its licence record."""
+"""collect: fetch raw data from every source into one folder, with a licence record for each."""
 
 import time
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from fmcycle.tables.schema import SCHEMA
 
 @dataclass
 class Config:
-    """The section of collect: `source` maps a name, which becomes a folder, to a source; `collection`, where chosen, instead of it."""
+    """`source`: {folder name: source}. `collection`: the same mapping; if chosen, it replaces `source`."""
 
     inputs: dict
     out: str
@@ -26,24 +26,24 @@ class Config:
 
 
 def run(cfg: Config) -> None:
-    """Let every source of `cfg.source` write into its folder under `cfg.out`; all of them, or nothing."""
+    """Run every source, each into its folder under `cfg.out`; if one fails, `cfg.out` stays unwritten."""
     console, sources = Console(stderr=True), getattr(cfg, "collection", None) or cfg.source
     with artifact.create(cfg.out) as partial:
-        for name in sorted(sources, key=lambda name: ("share" in sources[name], name)):  # a share of all: last
+        for name in sorted(sources, key=lambda name: ("share" in sources[name], name)):  # last: it counts the others' rows
             if "/" in name or name.startswith("."):
-                raise InputError(f"source.{name}: a source's name becomes a folder; choose one without a slash or a leading point")
+                raise InputError(f"source.{name}: the name of a source becomes a folder; choose one without a slash or a leading dot")
             started = time.monotonic()
             (partial / name).mkdir()
             build(sources[name])(folder=partial / name)
             console.print(f"collect {name}: {time.monotonic() - started:.1f} s")
         erased = listed(cfg.inputs.get("erased"))
         if gone := erase(partial, erased) if erased.sources | erased.digests else 0:
-            console.print(f"collect: {gone} rows are in {cfg.inputs['erased']} and were taken out")
+            console.print(f"collect: removed {gone} rows that {cfg.inputs['erased']} lists")
         console.print(f"collect: {counts(partial)}")
 
 
 def counts(folder: Path) -> dict[str, int]:
-    """{table: rows} over the Parquet files of all sources."""
+    """Return {table: rows} over the Parquet files of all sources."""
     found: dict[str, int] = {}
     for file in sorted(folder.glob("*/*.parquet")):
         if file.stem in (*SCHEMA, "feedback"):

@@ -1,4 +1,4 @@
-"""compress: the model that will be served, smaller where that is asked for; what is evaluated is what is packaged."""
+"""compress: write the model that will be evaluated and packaged, quantized or otherwise reduced if the config says so."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +16,9 @@ WRITES = ("model", "metrics.json")
 
 @dataclass
 class Config:
-    """`compress`: (model folder, new folder) -> None; `evaluation`: what the new model is measured by, where it differs from the old.
+    """`compress`: (model folder, new folder) -> None. `evaluation`: run on the new model if its files differ from the original's.
 
-    trainer: the device and the precision that it is measured on.
+    trainer: device and precision of these evaluations.
     """
 
     inputs: dict
@@ -29,7 +29,7 @@ class Config:
 
 
 def run(cfg: Config) -> dict[str, float]:
-    """Write model/; returns its size in megabytes, that of inputs.model, and what the change cost."""
+    """Write model/; return its size and that of inputs.model in megabytes, and the evaluations' metrics if the model changed."""
     source, folder = Path(cfg.inputs["model"]), Path(cfg.out) / "model"
     build(cfg.compress)(source, folder)
     metrics = {"megabytes": megabytes(folder), "reference/megabytes": megabytes(source)}
@@ -41,5 +41,5 @@ def run(cfg: Config) -> dict[str, float]:
 
 
 def megabytes(folder: Path) -> float:
-    """Size of the weights in `folder`."""
+    """Return the size of the weights in `folder`, in units of 10^6 bytes."""
     return round(sum(file.stat().st_size for file in folder.glob("*.safetensors")) / 1e6, 3)

@@ -1,4 +1,4 @@
-"""From any folder of raw data to curated, split tables, with every drop's reason and a profile."""
+"""curate: turn a folder of raw data into curated, split tables; record the reason of every dropped row, and a profile."""
 
 import json
 import shutil
@@ -28,8 +28,8 @@ from fmcycle.tables import parquet
 from fmcycle.tables import schema as table
 from fmcycle.tables import text as tables_text
 
-SHOWN = 12  # columns that nothing reads, which are named
-TIMES = 6  # as often as their size, `others` has rows in memory
+SHOWN = 12  # unread columns that the terminal names
+TIMES = 6  # peak memory of `others` as a multiple of the rows' size
 TEXTS = {"instructions": ["messages"], "preferences": ["prompt", "chosen", "rejected"], "prompts": ["text"]}
 
 
@@ -50,10 +50,10 @@ WRITES = (
 
 @dataclass
 class Config:
-    """The section of curate: `curation` are the steps for documents, `conversation` those for the texts of all other rows.
+    """`curation`: the steps for documents. `conversation`: the steps for the texts of all other rows.
 
-    source: {"map": our names of columns to a person's, "split": "theirs", or "ours" to cut anew what came with a split of its own}.
-    order: {"curation": names, "conversation": names}: a mapping has no order in an identity or a DVC parameter, a list has.
+    source: {"map": {our column name: the data's}, "split": "theirs" keeps a split that the data brings, "ours" splits all rows anew}.
+    order: {"curation": names, "conversation": names}. It is a list because a mapping has no order in an identity or a DVC parameter.
     """
 
     inputs: dict
@@ -69,19 +69,17 @@ class Config:
 
 
 def ordered(steps: dict, names: list[str]) -> dict:
-    """The steps in the order of `names`. Raises InputError where these are not the steps' own."""
+    """Return the steps in the order of `names`. Raises InputError if `names` are not exactly the names of the steps."""
     if sorted(steps) != sorted(names):
-        raise InputError(
-            f"order: names {', '.join(names)}, but the steps are {', '.join(steps)}; leave order as conf/stage/curate.yaml has it"
-        )
+        raise InputError(f"order: lists {', '.join(names)}, but the steps are {', '.join(steps)}; use the order of conf/stage/curate.yaml")
     return {name: steps[name] for name in names}
 
 
 def run(cfg: Config) -> None:
-    """Read `cfg.inputs["data"]`, write the curated tables, what was dropped and quarantined, and the profile.
+    """Read `cfg.inputs["data"]`; write the curated tables, the dropped and quarantined rows, and the profile.
 
-    Every row read is kept, dropped with its reason, or quarantined with its reason. Documents depend on no other table. cfg.runs keeps
-    the shards until the stage ends: killed at any point, the same command goes on after the last finished one.
+    Every row is kept, dropped with its reason, or quarantined with its reason. Documents depend on no other table. cfg.runs keeps
+    the shards until the stage ends: if the stage is killed, the same command resumes after the last finished shard.
     """
     split, (named, keeps) = build(cfg.split), asked(cfg.source)
     with build(cfg.executor) as executor:
@@ -93,13 +91,13 @@ def run(cfg: Config) -> None:
         )
         units = reader.units(Path(cfg.inputs["data"]).resolve(), bytes=work.bytes, map=shape.chosen(named), split=keeps)
         if not units:
-            raise InputError(f"{cfg.inputs['data']}: no file in it; name another folder with inputs.data=FOLDER")
+            raise InputError(f"{cfg.inputs['data']}: the folder holds no file; name another with inputs.data=FOLDER")
         shards, findings = walk(work, units, executor, cfg.max_bad_rows)
     work = replace(work, given=given(shards))
     if line := told(shards):
         said(line)
     for found in (about[duplicate.CLASH] for about in findings.values() if duplicate.CLASH in about):
-        said(f"{found:,} {duplicate.CLASH}: all stay")
+        said(f"{found:,} {duplicate.CLASH}: all are kept")
     fit(sum(about["held"] for about in shards))
     steps = build(ordered(cfg.conversation, cfg.order["conversation"]))
     tables, gone, signs = others(work, shards, steps)
@@ -127,23 +125,23 @@ def run(cfg: Config) -> None:
     kept_of = ", ".join(f"{table['rows']:,} {name}" for name, table in found["tables"].items() if table["rows"])
     said(f"read {found['read']}, kept {found['kept']} ({kept_of}), dropped {found['dropped']}, quarantined {found['quarantined']}")
     if found["quarantined"]:
-        said("\n".join(["not read, and why:", *reasons, f"{cfg.out}/quarantine.jsonl names file, line and reason of each"]))
+        said("\n".join(["unreadable rows, by reason:", *reasons, f"{cfg.out}/quarantine.jsonl lists file, line and reason of each"]))
 
 
 def said(text: str) -> None:
-    """One thing to the terminal, as it stands."""
+    """Print `text` to stderr without markup or line breaks."""
     Console(stderr=True).print(f"curate: {text}", markup=False, highlight=False, soft_wrap=True)
 
 
 def asked(source: dict) -> tuple[dict, bool]:
-    """(the columns that a person named, whether rows keep the split that they came with). Raises InputError for what is neither."""
+    """Return (source.map, whether rows keep the split that they bring). Raises InputError for any other value of source.split."""
     if source.get("split", "theirs") not in ("theirs", "ours"):
-        raise InputError(f"source.split: {source['split']!r} is neither theirs nor ours")
+        raise InputError(f"source.split: {source['split']!r} is no choice; set theirs or ours")
     return source.get("map") or {}, source.get("split", "theirs") == "theirs"
 
 
 def told(shards: list[dict]) -> str:
-    """How many rows of which shape were read, and the columns that nothing reads."""
+    """Return one line: how many rows of each shape were read, and which columns were ignored."""
     shapes, unread = (sum((Counter(about[name]) for about in shards), Counter()) for name in ("shapes", "unread"))
     kinds = ", ".join(f"{rows:,} {name}" for name, rows in shapes.most_common())
     columns = ", ".join(name for name, _ in unread.most_common(SHOWN)) + (" ..." if len(unread) > SHOWN else "")
@@ -151,7 +149,7 @@ def told(shards: list[dict]) -> str:
 
 
 def commonest(work: Work, shards: list[dict], found: dict) -> list[str]:
-    """The three commonest reasons of rows that were not read, and of those that were dropped where none is kept."""
+    """Return the three commonest reasons of quarantined rows; if no row is kept, those of dropped rows count too."""
     reasons = Counter(json.loads(line)["reason"] for text in quarantine(work, shards) for line in text.splitlines())
     if not found["kept"]:
         reasons += Counter({f"dropped by {entry['step']}: {entry['reason']}": entry["rows"] for entry in reversed(found["reasons"])})
@@ -159,38 +157,38 @@ def commonest(work: Work, shards: list[dict], found: dict) -> list[str]:
 
 
 def nothing(cfg: Config, read: int, reasons: list[str], quarantined: str) -> str:
-    """Why there is no table, with the file of all reasons."""
+    """Return the error message of a run that keeps no row; write quarantine.jsonl into cfg.runs."""
     file = Path(cfg.runs) / "quarantine.jsonl"
     atomic.write_text(file, quarantined)
-    more = [f"{file} names file, line and reason of each"] if quarantined else []
+    more = [f"{file} lists file, line and reason of each"] if quarantined else []
     return "\n".join([f"{cfg.inputs['data']}: none of {read:,} rows is kept, so there is no table:", *reasons, *more])
 
 
 def fit(held: int) -> None:
-    """Raise InputError where so many bytes of instructions, preferences and prompts do not fit into memory as often as they are in it."""
+    """Raise InputError if memory can't hold TIMES times the `held` bytes of instructions, preferences and prompts."""
     need, free = TIMES * held, memory.free()
     if need > free:
         raise InputError(
-            f"instructions, preferences and prompts are sorted and compared in memory: {held / 1e9:.3g} GB of them need some "
-            f"{need / 1e9:.3g} GB, {free / 1e9:.3g} GB are free; name a part of them with inputs.data=FOLDER, or a larger machine"
+            f"instructions, preferences and prompts are sorted and compared in memory: {held / 1e9:.3g} GB of them need about "
+            f"{need / 1e9:.3g} GB, {free / 1e9:.3g} GB are free; name a part of them with inputs.data=FOLDER, or use a larger machine"
         )
 
 
 def kept(work: Work, shards: list[dict]) -> Iterator[pl.DataFrame]:
-    """The documents that stay, in the order of the input."""
+    """Yield the kept documents, in the order of the input."""
     for about in shards:
         yield pl.read_parquet(work.last(about["name"], "kept")).drop("row")
 
 
 def dropped(work: Work, shards: list[dict], gone: pl.DataFrame) -> Iterator[pl.DataFrame]:
-    """The documents that do not stay, in the order of the input, and then the rows of other tables."""
+    """Yield the dropped documents, in the order of the input, then the dropped rows of other tables."""
     for about in shards:
         yield pl.read_parquet(work.last(about["name"], "dropped")).select(gone.columns)
     yield gone
 
 
 def examples(work: Work, shards: list[dict], shown: pl.DataFrame, seen: list[dict]) -> Iterator[pl.DataFrame]:
-    """The rows with pictures or sound that stay, in the order of the input; `seen` gets their sums for the profile."""
+    """Yield the kept rows with images or audio, in the order of the input; append their sums for the profile to `seen`."""
     for file in with_media(work, shards):
         frame = pl.read_parquet(file, columns=["row", "media"]).join(shown.drop("media"), on="row", maintain_order="left")
         frame = frame.select(*table.READ["examples"])
@@ -199,7 +197,7 @@ def examples(work: Work, shards: list[dict], shown: pl.DataFrame, seen: list[dic
 
 
 def judged(work: Work, shards: list[dict], steps: dict) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """(the rows with pictures or sound that stay, with a digest of their bytes; those that go, in the columns of dropped.parquet)."""
+    """Return (kept rows with images or audio, each with a digest of its bytes; dropped rows in the columns of dropped.parquet)."""
     schema = {"row": pl.UInt64, **table.READ["examples"]}
     parts = chain([pl.DataFrame(schema=schema)], (pl.read_parquet(file).select(*schema) for file in with_media(work, shards)))
     maps = [step for step in steps.values() if not corpus_step.is_corpus(step)]
@@ -208,12 +206,12 @@ def judged(work: Work, shards: list[dict], steps: dict) -> tuple[pl.DataFrame, p
 
 
 def with_media(work: Work, shards: list[dict]) -> list[Path]:
-    """The files of the rows with pictures or sound."""
+    """Return the shard files that hold rows with images or audio."""
     return [work.file(0, about["name"], "examples") for about in shards if about["tables"]["examples"]]
 
 
 def summary(work: Work, shards: list[dict], seen: list[dict], gone: pl.DataFrame, findings: dict) -> dict:
-    """The profile; what was read is what was kept, dropped or quarantined. seen: the sums of all tables but the documents."""
+    """Return the profile; rows read = kept + dropped + quarantined. seen: the sums of all tables but the documents."""
     others = [*seen, *(profile.of_dropped(str(part["step"][0]), part) for part in gone.partition_by("step"))]
     read, bad = (sum(about[name] for about in shards) for name in ("read", "quarantined"))
     lines = [json.loads(line) for text in quarantine(work, shards) for line in text.splitlines()[: profile.FINDINGS]]
@@ -228,22 +226,22 @@ def summary(work: Work, shards: list[dict], seen: list[dict], gone: pl.DataFrame
 
 
 def alike_in(work: Work, shards: list[dict]) -> dict[str, dict]:
-    """The clusters of documents of which one stayed."""
+    """Return the clusters of duplicate documents, of which one was kept."""
     files = [work.last(about["name"], kind) for about in shards for kind in ("kept", "dropped")]
     lost = [pl.read_parquet(file, columns=["step", "value"]) for file in files[1::2]]
     return profile.clusters(pl.concat(lost), (pl.read_parquet(file, columns=["id"])["id"] for file in files)) if lost else {}
 
 
 def sums(work: Work, shards: list[dict]) -> Iterator[dict]:
-    """What every pass counted of every shard."""
+    """Yield the counts of every pass over every shard."""
     for about in shards:
         for number in range(len(cut(work.steps))):
             yield json.loads(work.file(number, about["name"], "sums").read_text())
 
 
 def others(work: Work, shards: list[dict], steps: dict) -> tuple[dict[str, pl.DataFrame], pl.DataFrame, dict]:
-    """The tables beside the documents, which fit into memory, what was dropped from them in the columns of dropped.parquet, and what
-    corpus steps found in each."""
+    """Return (all tables but the documents, their dropped rows in the columns of dropped.parquet, the corpus steps' findings by table);
+    they are held in memory."""
     tables, gone, findings = {}, [], {}
     whole = {name: corpus_step.whole(Unique(), gathered(work, shards, name).sort("id", maintain_order=True)).sort("id") for name in TEXTS}
     about = [frame["document"] for frame in whole.values() if "document" in frame.columns]
@@ -256,14 +254,14 @@ def others(work: Work, shards: list[dict], steps: dict) -> tuple[dict[str, pl.Da
 
 
 def gathered(work: Work, shards: list[dict], name: str) -> pl.DataFrame:
-    """All rows of one table, in the order of the input."""
+    """Return all rows of one table, in the order of the input."""
     empty = pl.DataFrame(schema=table.READ[name])
     files = [work.file(0, about["name"], name) for about in shards if about["tables"].get(name)]
     return pl.concat([empty, *(pl.read_parquet(file).select(empty.columns) for file in files)])
 
 
 def lost(work: Work, shards: list[dict], asked: pl.Series) -> pl.Series:
-    """Which of the documents `asked` about were dropped."""
+    """Return the ids in `asked` whose documents were dropped."""
     found = [pl.Series("id", [], dtype=pl.String)]
     for about in shards:
         ids = pl.read_parquet(work.last(about["name"], "dropped"), columns=["id"])["id"]
@@ -272,8 +270,8 @@ def lost(work: Work, shards: list[dict], asked: pl.Series) -> pl.Series:
 
 
 def rows(name: str, frame: pl.DataFrame, steps: dict, dropped: pl.Series) -> tuple[pl.DataFrame, pl.DataFrame, dict]:
-    """(kept, dropped in the columns of documents, findings) of another table: texts cleaned, copies out, and what asks about a dropped
-    document; then the corpus steps, which see a row's `text`, `prompt` and `answer`."""
+    """Return (kept, dropped in the columns of documents, findings) of table `name`: clean its texts, drop copies and rows about a dropped
+    document, then run the corpus steps, which see a row's `text`, `prompt` and `answer`."""
     maps = [step for step in steps.values() if not corpus_step.is_corpus(step)]
     for column in TEXTS[name]:
         frame = conversation.rewrite(frame, column, maps)
@@ -296,5 +294,5 @@ def rows(name: str, frame: pl.DataFrame, steps: dict, dropped: pl.Series) -> tup
 
 
 def without(frame: pl.DataFrame, gone: pl.DataFrame) -> pl.DataFrame:
-    """The rows of `frame` whose id none of `gone` has."""
+    """Return the rows of `frame` whose id is not in `gone`."""
     return frame.filter(~pl.col("id").is_in(gone["id"].implode()))

@@ -23,10 +23,10 @@ WRITES = ("metrics.json", "samples.jsonl", "report.html", "contaminated.jsonl", 
 
 @dataclass
 class Config:
-    """`evaluation`: {name: (model, processor) -> metrics}; `sample`: (model, processor) -> rows; `contamination`: which rows a text holds.
+    """`evaluation`: {name: (model, processor) -> metrics}; `sample`: (model, processor) -> rows; `contamination`: finds leaked test rows.
 
-    inputs beside model: what the evaluations name; and for the page, `<stage>_metrics` and `<stage>_curve`: files of the stages before.
-    data: what the evaluations of stage=evaluate_on read. trainer: the device and the precision that are computed on.
+    inputs beside model: the tables that evaluations read; for report.html, `<stage>_metrics` and `<stage>_curve` of earlier stages.
+    data: the rows that the evaluations of stage=evaluate_on read. trainer: device and precision.
     """
 
     inputs: dict
@@ -40,15 +40,15 @@ class Config:
 
 
 def run(cfg: Config) -> dict[str, float]:
-    """Every evaluation's metrics in one dict; writes samples.jsonl, report.html and evaluated.json (digests of the inputs).
+    """Return the metrics of all evaluations; write samples.jsonl, report.html and evaluated.json (digests of the inputs).
 
-    An evaluation of a table of which a training text holds rows runs once more on the table without them: its metrics are `.../clean`, and
-    contaminated.jsonl names the rows.
+    If a training text contains rows of a held-out table, its evaluations run once more without these rows: their metrics end in `/clean`,
+    and contaminated.jsonl lists the rows.
     """
     out, given = Path(cfg.out), {name: path for name, path in cfg.inputs.items() if path is not None}
     if "model" not in given:
-        raise InputError("inputs.model: name the folder of the model to measure, RUN/out/model or experiment:NAME/model")
-    build(cfg.evaluation)  # one that can't be built is refused before any work
+        raise InputError("inputs.model: not set; name the model's folder, inputs.model=RUN/out/model or inputs.model=experiment:NAME/model")
+    build(cfg.evaluation)  # refuses a wrong evaluation before the model is loaded
     sample = build(cfg.sample) if cfg.sample else None
     before = {
         kind: {name.removesuffix(kind): artifact.read_json(path) for name, path in given.items() if name.endswith(kind)}
@@ -70,7 +70,7 @@ def run(cfg: Config) -> dict[str, float]:
 
 
 def contaminated(cfg: Config, given: dict[str, str]) -> tuple[pl.DataFrame, dict[str, float], dict[str, str]]:
-    """(the held-out rows that a training text holds, how many, the tables of which there are any: {file: the clean one})."""
+    """Return (held-out rows found in training texts, their counts as metrics, {table's file: the same without these rows})."""
     if not cfg.contamination:
         return pl.DataFrame(schema=decontaminate.TOUCHED), {}, {}
     tables = {name: given[name] for name in decontaminate.TABLES if name in given and decontaminate.is_split(given[name])}

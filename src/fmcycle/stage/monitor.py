@@ -1,4 +1,4 @@
-"""monitor: hold the traffic against a reference; say what differs, by how much, and whether to retrain."""
+"""monitor: compare served traffic with a reference; report what differs, by how much, and whether to retrain."""
 
 import hashlib
 from dataclasses import dataclass
@@ -23,9 +23,9 @@ class Config:
     inputs: dict
     out: str
     monitor: dict[str, Node]
-    min_interactions: PositiveInt = 30  # interactions below which no difference is looked for
-    min_corrections: PositiveInt = 20  # corrected answers that are worth a retraining by themselves
-    rows: PositiveInt = 2000  # of the reference, chosen by a digest of their id
+    min_interactions: PositiveInt = 30  # with fewer, no monitor runs
+    min_corrections: PositiveInt = 20  # so many corrected answers alone recommend retraining
+    rows: PositiveInt = 2000  # at most so many of the reference, chosen by the digest of their id
 
 
 def run(cfg: Config) -> None:
@@ -35,7 +35,7 @@ def run(cfg: Config) -> None:
     if len(window) >= cfg.min_interactions:
         before, every = reference(cfg.inputs["reference"], cfg.rows), asked(window)
         for name, monitor in build(cfg.monitor).items():
-            # one that has a side compares texts, and the reference's are those of chats
+            # a monitor with a `side` compares texts, and the reference holds chats only
             now = every.filter(pl.col("kind") == "chat") if hasattr(monitor, "side") else every
             if len(now) >= cfg.min_interactions:
                 findings[name] = monitor(before, now)
@@ -45,18 +45,18 @@ def run(cfg: Config) -> None:
 
 
 def latest(feedback: pl.DataFrame) -> pl.DataFrame:
-    """The interactions with the model that answered last: those before it are what it learnt from."""
+    """Return the interactions with the model that answered last; it was trained on earlier ones."""
     ordered = feedback.sort("time", "answer_id")
     return ordered.filter(pl.col("model") == ordered["model"][-1]) if len(ordered) else ordered
 
 
 def asked(window: pl.DataFrame) -> pl.DataFrame:
-    """The window with `prompt` as the last message's text."""
+    """Return the window with `prompt` replaced by the text of its last message."""
     return window.with_columns(pl.col("prompt").list.last().struct.field("content").alias("prompt"))
 
 
 def reference(path: str, rows: int) -> pl.DataFrame:
-    """prompt and answer of the instructions at `path`, at most `rows` of them."""
+    """Return columns prompt and answer of the instructions at `path`, at most `rows` of them."""
     frame = pl.read_parquet(path, columns=["id", "messages", "source"])
     frame = frame.filter(pl.col("source") != "feedback", pl.col("messages").list.len() > 1)
     digests = pl.Series([hashlib.sha256(name.encode()).hexdigest() for name in frame["id"]], dtype=pl.String)
@@ -66,19 +66,19 @@ def reference(path: str, rows: int) -> pl.DataFrame:
 
 
 def verdict(window: pl.DataFrame, findings: dict[str, dict], min_interactions: int, min_corrections: int) -> dict:
-    """{"retrain": True, False or None, "reason": a sentence}."""
+    """Return {"retrain": True, False or None, "reason": a sentence}."""
     n = len(window)
     if not n:
         return {"retrain": None, "reason": "0 interactions, no verdict"}
     reasons = [f"{name}: {found['what']}" for name, found in findings.items() if found["alarm"]]
     corrected = window.filter(pl.col("corrected") != "", pl.col("kind").is_in(TAUGHT)).height
     if corrected >= min_corrections:
-        reasons.append(f"{corrected} corrected answers are there to learn from")
+        reasons.append(f"{corrected} corrected answers to learn from")
     if reasons:
         return {"retrain": True, "reason": "; ".join(reasons)}
     if n < min_interactions:
         return {
             "retrain": False,
-            "reason": f"{n} interactions and {corrected} corrections: too few to tell ({min_interactions} and {min_corrections})",
+            "reason": f"{n} interactions and {corrected} corrections: too few (at least {min_interactions} or {min_corrections})",
         }
     return {"retrain": False, "reason": f"{n} interactions, {corrected} corrections, none of {len(findings)} monitors alarms"}

@@ -1,4 +1,4 @@
-"""package: hold the evaluated model against its bounds; on a pass, put the candidate together."""
+"""package: check the evaluated model against its gate; if it passes, assemble the deployment candidate."""
 
 import os
 import shutil
@@ -31,10 +31,10 @@ class Config:
 
 
 def run(cfg: Config) -> None:
-    """Judge `inputs.metrics`; write gate.json, package.json and, on a pass, model/: all that a deployment needs.
+    """Check `inputs.metrics` against the gate; write gate.json, package.json and, if it passes, model/: all that a deployment needs.
 
-    The last check is that the engine and the guards answer. Raises InputError if the metrics are of another model than `inputs.model`, or
-    the engine does not serve such a model.
+    The last check sends one request through engine and guardrails. Raises InputError if the metrics belong to another model than
+    `inputs.model`, or if the engine can't serve such a model.
     """
     model, metrics = Path(cfg.inputs["model"]), Path(cfg.inputs["metrics"])
     fit.check(model, cfg.engine["_target_"])
@@ -53,7 +53,7 @@ def run(cfg: Config) -> None:
 
 
 def _serves(model: Path, served: dict, verdict: dict) -> dict:
-    """`verdict` with one more check: the engine and the guards are asked once, as a deployment asks them."""
+    """Return `verdict` with one more check: engine and guardrails answer one request, as in a deployment."""
     why = ""
     try:
         probe(model, served)
@@ -67,11 +67,11 @@ def _same_as_evaluated(model: Path, digest: str, metrics: Path) -> None:
     record, trained = metrics.with_name("evaluated.json"), provenance.provenance_file(metrics.parent)
     outs = artifact.read_json(trained, outs=dict)["outs"] if trained.is_file() else {}
     made = {os.path.relpath(path, os.path.commonpath(outs)): found for path, found in outs.items()} if outs else {}
-    if "model" in made:  # metrics of the run that trained the model, which measures it at its end
+    if "model" in made:  # the run that trained the model wrote these metrics at its end
         record, evaluated = trained, made["model"] if made.get("metrics.json") == artifact.sha256(metrics) else "other metrics"
     elif record.is_file():
         evaluated = artifact.read_json(record, model=str)["model"]
     else:
-        raise InputError(f"{record}: not there, so nothing says which model the metrics are of; run `dvc repro evaluate`")
+        raise InputError(f"{record}: not there, so the model that the metrics belong to is unknown; run `dvc repro evaluate`")
     if evaluated != digest:
         raise InputError(f"{model}: digest {digest[:12]}..., but {record} says {evaluated[:12]}... was measured; run `dvc repro evaluate`")

@@ -1,4 +1,4 @@
-"""Learn the processor (tokenizer and chat template, image processor, feature extractor) from the train split of what is to be read."""
+"""processor: train the tokenizer (with its chat template) or another processor on the texts of the train split."""
 
 from dataclasses import dataclass
 
@@ -9,12 +9,12 @@ from fmcycle.config.build import build
 from fmcycle.processor.components import tokenizer_of
 from fmcycle.ranges import Node
 
-NEEDS = (("documents", "examples"),)  # of each the first that is there
+NEEDS = (("documents", "examples"),)  # either of them
 
 
 @dataclass
 class Config:
-    """`processor` is a node of conf/processor: (texts) -> processor. inputs: `documents`, or `examples`, whose texts are captions."""
+    """`processor`: (texts) -> processor, an option of conf/processor. inputs: `documents`, or `examples`, whose texts are captions."""
 
     inputs: dict
     out: str
@@ -23,7 +23,7 @@ class Config:
 
 
 def run(cfg: Config) -> None:
-    """Train `cfg.processor` on the texts of inputs.examples where they are given, else of inputs.documents; write a transformers folder."""
+    """Train `cfg.processor` on the texts of inputs.examples if set, else of inputs.documents; write a transformers folder."""
     texts = (
         pl.scan_parquet(cfg.inputs.get("examples") or cfg.inputs["documents"]).filter(pl.col("split") == "train").select("text").collect()
     )

@@ -1,4 +1,4 @@
-"""select: a few short trials, the best of them and of the models that are there, confirmed on fresh data."""
+"""select: run short trials, choose the best of them and of the existing models, confirm the choice on fresh data."""
 
 import json
 import math
@@ -26,10 +26,10 @@ WRITES = ("model", "best.yaml", "trials.json", "metrics.json")
 
 @dataclass
 class Config:
-    """entrants: {name: model folder}, judged as they are; candidates: {name: a section of train}, trials change one within `space`.
+    """entrants: {name: model folder}, judged without training. candidates: {name: section of train}; a trial varies one within `space`.
 
-    judge, confirm: {name: (model, processor) -> metrics}, over different rows; score: {metric: weight}, what is maximised.
-    incumbent: the entrant that stays unless another scores `margin` more on the rows of `confirm`.
+    judge, confirm: {name: (model, processor) -> metrics}, over different rows. score: {metric: weight}; their weighted sum is maximised.
+    incumbent: the entrant that wins unless another model scores more than `margin` above it on the rows of `confirm`.
     """
 
     inputs: dict
@@ -51,13 +51,13 @@ class Config:
 
 
 def run(cfg: Config) -> dict[str, float]:
-    """Write model/ (the confirmed winner), best.yaml (its overrides) and trials.json; returns the winner's and the incumbent's figures.
+    """Write model/ (the confirmed winner), best.yaml (its overrides) and trials.json; return metrics of winner and incumbent.
 
-    cfg.runs keeps the study and the trials' models until the stage ends: killed at any trial, the same command goes on from there.
-    Raises InputError where the incumbent is no entrant or the score names a metric that the judges do not give.
+    cfg.runs keeps the study and the trials' models until the stage ends: if the stage is killed, the same command resumes at that trial.
+    Raises InputError if the incumbent is no entrant, or if no evaluation of `judge` gives a metric of the score.
     """
     if cfg.incumbent not in cfg.entrants:
-        raise InputError(f"incumbent {cfg.incumbent} is not among the entrants {', '.join(cfg.entrants)}: name one of them")
+        raise InputError(f"incumbent: {cfg.incumbent} is not an entrant; choose one of {', '.join(cfg.entrants)}")
     space = search_space.leaves(build(cfg.space))
     for name, section in cfg.candidates.items():
         try:
@@ -78,36 +78,36 @@ def run(cfg: Config) -> dict[str, float]:
 
 
 def check_fresh(cfg: Config) -> None:
-    """Raise InputError, before anything is judged, where a score could not be told or no rows are left to tell it on."""
+    """Raise InputError if `judge` or `confirm` can't give every metric of the score, or has no rows."""
     for place, nodes in (("judge", cfg.judge), ("confirm", cfg.confirm)):
         evaluations = build(nodes)
         given = {metric for evaluation in evaluations.values() for metric in evaluation.gives}
         if lacking := [metric for metric in cfg.score if metric not in given]:
-            measures = f"{', '.join(evaluations)} measure {', '.join(sorted(given))}" if given else "there are none"
+            measures = f"{', '.join(evaluations)} measure {', '.join(sorted(given))}" if given else "it has no evaluations"
             raise InputError(
-                f"score.{lacking[0]}: not measured by {place} ({measures}); leave it out with ~score.{lacking[0]}, or choose an evaluation "
-                f"that gives it, 'evaluation@{place}=[...]'"
+                f"score.{lacking[0]}: not measured by {place} ({measures}); remove it with ~score.{lacking[0]}, or choose an evaluation "
+                f"that measures it, 'evaluation@{place}=[...]'"
             )
         for name, evaluation in evaluations.items():
             if not evaluation.rows():
                 raise InputError(
-                    f"{place}.{name}: no rows in the {evaluation.half} half of {evaluation.split}, and the other half can't choose and "
+                    f"{place}.{name}: no rows in the {evaluation.half} half of {evaluation.split}; one half can't both choose and "
                     f"confirm: raise split.{evaluation.split} and run `fmcycle curate` again, or name a table with more groups of rows"
                 )
 
 
 def entrant(cfg: Config, name: str, folder: str) -> dict:
-    """The row of a model that is judged as it is; kept in cfg.runs, so that it is judged once on a device and in a precision."""
+    """Return the row of an entrant; cfg.runs caches it per device and precision, so a resumed stage does not evaluate it again."""
     file = Path(cfg.runs) / f"entrant-{name}-{machine_of(cfg).computes}.json"
     if not file.is_file():
         metrics = measured(cfg, cfg.judge, folder)
         atomic.write_json(file, {"name": name, "overrides": {}, "score": score(cfg, metrics), "metrics": metrics})
-        say(f"select: {name} as it is, score {score(cfg, metrics):.4f}")
+        say(f"select: entrant {name}, score {score(cfg, metrics):.4f}")
     return json.loads(file.read_text())
 
 
 def attempt(cfg: Config, study, trial, space: dict) -> None:
-    """Run one trial and tell the study its score; a trial that diverges or breaks is recorded as failed, and the sweep goes on."""
+    """Run one trial and tell the study its score; a trial that diverges or raises is recorded as failed, and the next one runs."""
     import optuna
 
     name = trial.suggest_categorical("candidate", list(cfg.candidates))
@@ -120,7 +120,7 @@ def attempt(cfg: Config, study, trial, space: dict) -> None:
         if not math.isfinite(value):
             raise ValueError(f"score {value}")
     except (InputError, Interrupted):
-        raise  # a wrong input is no verdict on the trial, and an interrupted trial goes on
+        raise  # a wrong input says nothing about the trial, and an interrupted trial is resumed
     except (ValueError, RuntimeError, ArithmeticError) as error:
         trial.set_user_attr("reason", str(error).splitlines()[0] if str(error) else type(error).__name__)
         study.tell(trial, state=optuna.trial.TrialState.FAIL)
@@ -133,7 +133,7 @@ def attempt(cfg: Config, study, trial, space: dict) -> None:
 
 
 def train(cfg: Config, section: dict, overrides: dict, folder: Path) -> None:
-    """Train a candidate as the stages finetune and align do: folder/out/model."""
+    """Train a candidate into folder/out/model, as the stages finetune and align do."""
     from fmcycle.stage.train import run as train_run
 
     shared = {"processor": cfg.processor, "model": cfg.model, "trainer": cfg.trainer, "logger": {}, "evaluation": {}, "minutes": 0}
@@ -142,41 +142,41 @@ def train(cfg: Config, section: dict, overrides: dict, folder: Path) -> None:
 
 
 def measured(cfg: Config, evaluations: dict, folder: str | Path) -> dict[str, float]:
-    """What the score is made of, with intervals, for the model in `folder`. Raises InputError where the evaluations do not give it."""
+    """Return the score's metrics, with intervals, of the model in `folder`. Raises InputError if the evaluations do not give them."""
     machine = machine_of(cfg)
     model, processor = model_store.load_model(folder, machine.device, machine.dtype)
     metrics = measure(evaluations, model, processor)
     if missing := [name for name in cfg.score if name not in metrics]:
         there = ", ".join(name for name in metrics if "/" not in name)
-        raise InputError(f"score.{missing[0]}: not measured (no held-out rows?); there is {there}; correct it in conf/search")
+        raise InputError(f"score.{missing[0]}: not measured (no held-out rows?); the evaluations gave {there}; correct it in conf/search")
     return {name: value for name, value in metrics.items() if name.partition("/")[0] in cfg.score}
 
 
 def score(cfg: Config, metrics: dict[str, float]) -> float:
-    """The weighted sum that is maximised."""
+    """Return the weighted sum that select maximises."""
     return sum(weight * metrics[name] for name, weight in cfg.score.items())
 
 
 def study_trials(cfg: Config) -> list:
-    """All trials of the study, in their order."""
+    """Return all trials of the study, in their order."""
     import optuna
 
     return optuna.load_study(study_name="select", storage=f"sqlite:///{(Path(cfg.runs) / 'study.db').resolve()}").get_trials()
 
 
 def row_of(trial) -> dict:
-    """What trials.json says of a trial: no times, so that the same sweep has the same bytes."""
+    """Return the trial's row for trials.json; it holds no times, so that the same sweep writes the same bytes."""
     row = {"name": f"trial-{trial.number:03d}", "candidate": trial.params.get("candidate"), "score": trial.value}
     return row | {key: trial.user_attrs[key] for key in ("overrides", "metrics", "reason") if key in trial.user_attrs}
 
 
 def model_of(cfg: Config, row: dict) -> Path:
-    """The model folder of an entrant's or a trial's row."""
+    """Return the model folder of an entrant's or a trial's row."""
     return Path(cfg.entrants[row["name"]]) if "candidate" not in row else Path(cfg.runs) / row["name"] / "out/model"
 
 
 def confirmed(cfg: Config, best: dict, rows: list[dict]) -> tuple[dict[str, float], dict]:
-    """(metrics of the winner and the incumbent on fresh rows, the winner's row): `best`, or the incumbent where it does not hold up."""
+    """Return (metrics of winner and incumbent on fresh rows, the winner's row). `best` wins only if it gains more than cfg.margin."""
     incumbent = next(row for row in rows if row["name"] == cfg.incumbent)
     old = measured(cfg, cfg.confirm, model_of(cfg, incumbent))
     new = old if best is incumbent else measured(cfg, cfg.confirm, model_of(cfg, best))
@@ -189,7 +189,7 @@ def confirmed(cfg: Config, best: dict, rows: list[dict]) -> tuple[dict[str, floa
 
 
 def keep(cfg: Config, winner: dict, rows: list[dict]) -> None:
-    """Write the winner's folder, best.yaml and trials.json; the trials' models are deleted."""
+    """Write the winner's model/, best.yaml and trials.json; delete the trials' models."""
     out = Path(cfg.out)
     artifact.copy(model_of(cfg, winner), out / "model")
     best = {"winner": winner["name"], "candidate": winner.get("candidate", winner["name"]), "overrides": winner["overrides"]}

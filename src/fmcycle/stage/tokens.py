@@ -1,4 +1,4 @@
-"""Turn the documents into token shards that training reads memory-mapped."""
+"""tokens: encode the documents into token shards that training reads memory-mapped."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ NEEDS = (("documents",), ("processor",))
 
 @dataclass
 class Config:
-    """`max_tokens`: the longest shard, in tokens; `processor`: what inputs.processor is made by where it is missing."""
+    """`max_tokens`: tokens of the largest shard. `processor`: makes inputs.processor if it is missing."""
 
     inputs: dict
     out: str
@@ -49,9 +49,9 @@ def run(cfg: Config) -> None:
 
 
 def encoded(rows: pl.DataFrame, processor, batch: int = 1000) -> Iterator[tuple[str, np.ndarray]]:
-    """(id, token ids with the end-of-text token behind them) of each document.
+    """Yield (id, token ids, the end-of-text token last) of each document.
 
-    A special token written in a document is plain text there, and encoded as such.
+    A special token that a document spells out is encoded as plain text.
     """
     encode = encoder(processor)
     for part in rows.iter_slices(batch):

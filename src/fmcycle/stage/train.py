@@ -1,4 +1,4 @@
-"""Train: pretrain, finetune and align are this one stage with three yamls."""
+"""pretrain, finetune and align: one training stage with three yamls."""
 
 from dataclasses import dataclass, field
 from functools import partial
@@ -24,7 +24,7 @@ WRITES = ("model", "adapter", "curve.json", "metrics.json")
 
 @dataclass
 class Config:
-    """inputs: `model` (or `processor`, to begin from nothing) and what `data` reads. evaluation: {name: node}, run at the end."""
+    """inputs: `model` (or `processor`, to train from scratch) and the files that `data` reads. evaluation: {name: node}, run at the end."""
 
     inputs: dict
     out: str
@@ -47,7 +47,7 @@ class Config:
 
 @signals.at_once()
 def run(cfg: Config) -> dict | None:
-    """Train `cfg.model` on `cfg.data` toward `cfg.objective`; write model/, adapter/ where there is one, and curve.json."""
+    """Train `cfg.model` on `cfg.data` toward `cfg.objective`; write model/, adapter/ if the strategy has one, and curve.json."""
     from fmcycle.config import columns as column
     from fmcycle.cost.account import Account
     from fmcycle.data.datamodule import Data
@@ -86,14 +86,14 @@ def run(cfg: Config) -> dict | None:
 
 
 def begin(cfg: Config) -> dict:
-    """A run of no steps: the model as it begins is the artifact, measured like any other."""
+    """Write and measure the initial model; this is the whole run if budget.max_steps is 0."""
     processor = store.load_processor(of_one_tokenizer(cfg.inputs))
     curve: dict[str, list] = {"step": [], "loss": [], "count": [], "skipped": []}
     return finish(cfg, recipe_of(cfg, processor, {}).model(), processor, curve)
 
 
 def recipe_of(cfg, processor, data: dict) -> Recipe:
-    """The recipe that `cfg` describes. processor: None if a plan is made before there is one; data: {split: rows}."""
+    """Return the recipe that `cfg` describes. processor: None while planning before it exists; data: {split: rows}."""
     from fmcycle.data.protocol import Classed
 
     train = data.get("train")
@@ -109,8 +109,8 @@ def recipe_of(cfg, processor, data: dict) -> Recipe:
 
 
 def make_model(cfg, processor, classes: list[str], weights: bool):
-    """The model before its strategy: new, or cfg.model's own weights, or inputs.model: as it is, or its body below a new head; or its
-    parts are those of inputs.vision and inputs.language. Without `weights` only its architecture: none are read."""
+    """Return the model before its strategy: a new one, one with cfg.model's own weights, inputs.model itself or its body under a new head,
+    or one assembled from inputs.vision and inputs.language. With `weights` false it has the architecture only; no weights are read."""
     from fmcycle.model.adapter import check_tokens
     from fmcycle.model.prepare import check_asked, fit_to, has_weights, like, quiet
     from fmcycle.model.transfer import PARTS, on_body, same, with_parts
@@ -134,16 +134,16 @@ def make_model(cfg, processor, classes: list[str], weights: bool):
 
 
 def bounds(cfg) -> tuple[Any, Any]:
-    """(the most that the run may take, what a device costs); a trial of select states neither."""
+    """Return (the run's cost limit, the price of a device); a trial of select has neither in its config and gets the defaults."""
     from fmcycle.cost import step_cost
 
     return build(getattr(cfg, "limit", None)) or step_cost.Limit(), build(getattr(cfg, "price", None)) or step_cost.Price()
 
 
 def annotate(cfg: Config, recipe: Recipe, columns: dict) -> None:
-    """Give the rows that this run reads each of `columns`, computed once by the model of inputs.model as a training step would compute it.
+    """Add `columns` to the rows that this run reads; inputs.model computes them once, in the precision of a training step.
 
-    columns: {name: (model, batch) -> (B,)}; one that the rows bring with them is not computed. Raises InputError if there is no such model.
+    columns: {name: (model, batch) -> (B,)}; a column that the rows already have is not computed. Raises InputError without inputs.model.
     """
     import torch
 
@@ -154,7 +154,7 @@ def annotate(cfg: Config, recipe: Recipe, columns: dict) -> None:
     own = train[0] if columns else {}
     missing = {name: function for name, function in columns.items() if not (isinstance(own, dict) and name in own)}
     if missing and not cfg.inputs.get("model"):
-        raise InputError(f"objective: needs {', '.join(missing)}, which the model of inputs.model computes: give inputs.model=FOLDER")
+        raise InputError(f"objective: needs {', '.join(missing)}, which inputs.model computes: name a model with inputs.model=FOLDER")
 
     def load():
         kind = torch.bfloat16 if budget.precision == "bf16-true" else torch.float32
@@ -186,7 +186,7 @@ def annotate(cfg: Config, recipe: Recipe, columns: dict) -> None:
 
 
 def finish(cfg: Config, model, processor, curve: dict) -> dict:
-    """Write the artifacts and the curve; returns the metrics, those of cfg.evaluation with them."""
+    """Write model/, adapter/ and curve.json; return the metrics of training and of cfg.evaluation."""
     from fmcycle.evaluation.measure import measure
     from fmcycle.kernels import linear_cross_entropy
 
