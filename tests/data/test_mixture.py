@@ -148,7 +148,7 @@ def test_columns_are_computed_for_the_rows_that_a_mixture_needs(tmp_path, materi
     batch = rows.collate([rows[int(indices[0])]])
     assert batch["size"].tolist() == [batch["chosen"]["input_ids"].shape[1]]
     outside = next(index for index in range(len(rows)) if index not in set(indices))
-    with pytest.raises(InputError, match="column size is NaN in a row that is read"):
+    with pytest.raises(InputError, match="column size is NaN in a row:"):
         rows.collate([rows[outside]])
 
 

@@ -116,7 +116,7 @@ def test_where_keeps_the_documents_that_it_names(here):
     assert sorted(np.concatenate([rows[index]["input_ids"] for index in range(len(rows))])) == expected
     with pytest.raises(InputError, match=r"data\.where\.sorce: .* has no such column; it has id, source"):
         Packed(str(here), documents=documents, where={"sorce": ["a"]})("train", None)
-    with pytest.raises(InputError, match="no document is left"):
+    with pytest.raises(InputError, match="keeps no document"):
         Packed(str(here), documents=documents, where={"source": ["c"]})("train", None)
     with pytest.raises(InputError, match=r"needs data\.documents"):
         Packed(str(here), where={"source": ["a"]})("train", None)

@@ -105,7 +105,7 @@ def test_what_a_format_gets_wrong_is_named_with_its_row(material):
     wrong = {
         rf"input_ids holds 3 \.\. {size}, the processor has tokens 0 \.\. {size - 1}": {"input_ids": [3, size], "labels": [-100, 3]},
         r"labels holds -7 \.\. 5": {"input_ids": [3, 4, 5], "labels": [-100, -7, 5]},
-        r"input_ids is no list of whole numbers \(float64": {"input_ids": [0.5, 1.0], "labels": [1, 2]},
+        r"input_ids is not a list of whole numbers \(float64": {"input_ids": [0.5, 1.0], "labels": [1, 2]},
         r"its columns differ in length: {'input_ids': 2, 'labels': 1}": {"input_ids": [1, 2], "labels": [1]},
         r"chosen: labels holds 1 \.\. 999999": {"chosen": {"input_ids": [1, 2], "labels": [1, 999_999]}},
     }
@@ -118,7 +118,7 @@ def test_a_number_that_was_never_computed_is_not_trained_on(material):
     processor = store.load_processor(material / "processor")
     rows = Table(str(material / "preferences.parquet"), preference, max_length=128)("train", processor)
     rows.annotations["reference_margin"] = np.full(len(rows), np.nan, dtype=np.float32)
-    with pytest.raises(InputError, match=r"column reference_margin is NaN in a row that is read: delete \.cache/annotate"):
+    with pytest.raises(InputError, match=r"column reference_margin is NaN in a row: delete \.cache/annotate"):
         rows.collate([rows[0], rows[1]])
 
 
@@ -161,7 +161,7 @@ def test_a_class_unseen_in_training_is_left_out_and_counted(tmp_path, capsys):
     table, processor = pictures(tmp_path, owls)
     held_out = table("test", processor)
     assert len(held_out) == 1 and held_out.classes == ["cat", "dog"]
-    assert "2 rows of test are left out: training has nothing of their label" in capsys.readouterr().out
+    assert "2 rows of test are left out: train has no row of their label" in capsys.readouterr().out
 
 
 def test_a_column_of_classes_that_is_not_there_is_told(tmp_path):

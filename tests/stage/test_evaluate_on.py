@@ -42,5 +42,5 @@ def test_a_classifier_is_measured_on_named_rows_and_packaged_with_those_figures(
 
 
 def test_no_model_is_said_before_any_work(project):
-    with pytest.raises(InputError, match=r"inputs\.model: not set"):
+    with pytest.raises(InputError, match=r"inputs\.model: name the folder"):
         perform(compose(["stage=evaluate_on"]))

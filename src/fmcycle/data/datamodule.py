@@ -1,4 +1,4 @@
-"""The one LightningDataModule: an endless stream of micro-batches, positioned by the optimizer step."""
+"""The LightningDataModule of every dataset: an endless stream of micro-batches that starts at any optimizer step."""
 
 from collections.abc import Iterator
 
@@ -13,7 +13,7 @@ from fmcycle.training import signals
 
 
 class Stream(IterableDataset):
-    """Micro-batches of one rank from optimizer step `start` on; the union over ranks and micro-batches of a step never changes."""
+    """Micro-batches of one rank from optimizer step `start` on; a step's rows are the same for any number of ranks and micro-batches."""
 
     def __init__(self, rows: Rows, *, seed: int, global_batch: int, micro: int, rank: int, world: int, start: int):
         self.rows, self.seed, self.global_batch, self.micro = rows, seed, global_batch, micro
@@ -25,13 +25,13 @@ class Stream(IterableDataset):
         number, step = 0, self.start
         while True:
             for indices in self.micro_batches(step):
-                if number % workers == worker:  # Lightning takes from the workers in turn, so the order is that of one
+                if number % workers == worker:  # Lightning polls workers in turn: same order as one process
                     yield self.rows.collate([self.rows[int(index)] for index in indices]) | {"rows": torch.from_numpy(indices)}
                 number += 1
             step += 1
 
     def micro_batches(self, step: int) -> list[np.ndarray]:
-        """The rows of each of this rank's micro-batches of `step`; rows of like length share one, so little of it is padding."""
+        """Return the row indices of each of this rank's micro-batches of `step`; similar lengths share one, to save padding."""
         indices = rows_of_step(self.rows, self.seed, step, self.global_batch)
         if self.rows.lengths is not None:
             indices = indices[np.argsort(-self.rows.lengths[indices], kind="stable")]
@@ -40,7 +40,7 @@ class Stream(IterableDataset):
 
 
 class Data(pl.LightningDataModule):
-    """`train`, `validation`: the rows of either split; `budget` and `machine` say how they are cut."""
+    """`train`, `validation`: the rows of either split; `budget` and `machine` set batch, ranks and workers."""
 
     def __init__(self, train: Rows, validation: Rows, budget, machine):
         super().__init__()
@@ -62,9 +62,9 @@ class Data(pl.LightningDataModule):
         return DataLoader(stream, batch_size=None, num_workers=self.machine.workers, worker_init_fn=signals.left_to_parent)
 
     def validation_batches(self) -> Iterator[dict]:
-        """This rank's share of the first `budget.validation_rows` rows of the validation split, in micro-batches.
+        """Yield this rank's share of the first `budget.validation_rows` rows of the validation split, in micro-batches.
 
-        Every rank gets as many, because ranks of a sharded model wait for each other; those marked "spare" do not count.
+        Every rank gets the same number, because ranks of a sharded model wait for each other; batches marked "spare" do not count.
         """
         assert self.trainer is not None
         rank, world = self.trainer.global_rank, self.trainer.world_size

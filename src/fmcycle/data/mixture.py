@@ -1,4 +1,4 @@
-"""Several data sets in one run, each with its share of the tokens."""
+"""Mixture of datasets: each takes its share of a run's tokens."""
 
 import zlib
 from dataclasses import dataclass
@@ -14,10 +14,10 @@ from fmcycle.ranges import NonNegativeFloat, PositiveInt
 
 @dataclass
 class Mixture:
-    """`parts`: {name: {"data": any data, "share": of the tokens, relative to the sum of all}}; rows have `max_length` tokens, or at most.
+    """`parts`: {name: {"data": any data, "share": of the tokens, relative to the sum of all}}; rows have at most `max_length` tokens.
 
-    temperature: each share is multiplied by the part's tokens to this power, so that equal shares are in proportion to size at 1 and
-    equal at 0. A part that is smaller than its share begins anew, differently shuffled; the run says at its start how often.
+    temperature: multiplies each share by the part's tokens to this power; equal shares then become proportional to size at 1 and
+    stay equal at 0. A part smaller than its share is repeated in another order; the run prints at its start how often.
     Source: Conneau and Lample, Cross-lingual Language Model Pretraining (2019), section 3.1, which calls the power alpha.
     """
 
@@ -28,7 +28,7 @@ class Mixture:
     def __call__(self, split: str, processor) -> "Rows":
         parts = {name: (part["data"](split, processor), part["share"]) for name, part in self._checked().items()}
         tokens = {name: token_mean(rows) * len(rows) for name, (rows, _) in parts.items()}
-        largest = max(tokens.values(), default=1)  # a power of a share of it: nothing overflows
+        largest = max(tokens.values(), default=1)  # powers of tokens / largest do not overflow
         tempered = {name: (rows, share * (tokens[name] / largest) ** self.temperature) for name, (rows, share) in parts.items()}
         return Rows(tempered, self.max_length)
 
@@ -37,14 +37,14 @@ class Mixture:
             share = part.get("share") if isinstance(part, dict) else None
             right = isinstance(part, dict) and set(part) == {"data", "share"}
             if not right or isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share < np.inf:
-                raise InputError(f"data.parts.{name}: needs `data`, a data node, and `share`, a number above 0; it has {part}")
+                raise InputError(f"data.parts.{name}: needs `data`, an option of conf/data, and `share`, a number above 0; it has {part}")
         if not self.parts:
-            raise InputError("data.parts: is empty; name at least one {data: ..., share: ...}")
+            raise InputError("data.parts: empty; add at least one NAME: {data: ..., share: ...}")
         return self.parts
 
 
 class Rows:
-    """Rows of all parts, one part after the other; `step` says which of them a step takes."""
+    """Rows of all parts, one part after the other; `step` returns those of an optimizer step."""
 
     def __init__(self, parts: dict[str, tuple[Any, float]], max_length: int):
         self.names, self.parts = list(parts), [rows for rows, _ in parts.values()]
@@ -64,13 +64,13 @@ class Rows:
         for name, rows in zip(self.names, self.parts, strict=True):
             longest = rows.length if isinstance(rows, Even) else int(rows.lengths.max())
             if longest > max_length or (rows.lengths is None and longest < max_length):
-                raise InputError(f"data.parts.{name}: its rows have {longest} tokens, data.max_length is {max_length}: make it the same")
+                raise InputError(f"data.parts.{name}: its rows have {longest} tokens, data.max_length is {max_length}: set both the same")
             kinds[name] = (sorted(rows.collate([rows[0]])), longest if rows.lengths is None else "any")
         first = self.names[0]
         if wrong := [name for name in self.names if kinds[name] != kinds[first]]:
             raise InputError(
                 f"data.parts.{wrong[0]}: its rows have {kinds[wrong[0]]} (columns, tokens), those of {first} have {kinds[first]}: "
-                "parts of one mixture are of one kind and one max_length"
+                "the parts of a mixture need the same columns and the same max_length"
             )
 
     @staticmethod
@@ -82,13 +82,13 @@ class Rows:
 
     @property
     def annotations(self) -> dict[str, np.ndarray]:
-        """Columns that a model computes; a mixture of parts that take none has no such attribute."""
+        """Columns that a model computes; the attribute is absent if a part takes none."""
         if not all(isinstance(rows, Annotated) for rows in self.parts):
             raise AttributeError("a part of the mixture takes no column")
         return self._columns
 
     def part_of(self, index: int) -> int:
-        """The number of the part that row `index` belongs to."""
+        """Return the number of the part that row `index` belongs to."""
         return int(np.searchsorted(self.firsts, index, side="right")) - 1
 
     def __getitem__(self, index: int):
@@ -97,19 +97,19 @@ class Rows:
         return row | {name: float(column[index]) for name, column in self._columns.items()} if self._columns else row
 
     def collate(self, rows: list) -> dict:
-        """As the parts do it: they are of one kind."""
+        """Collate with the first part: all parts have the same columns."""
         return self.parts[0].collate(rows)
 
     def documents(self, index: int) -> list[str]:
-        """Ids of the documents that row `index` has a token of."""
+        """Return the ids of the documents that row `index` has tokens of."""
         number = self.part_of(index)
         return self.parts[number].documents(index - int(self.firsts[number]))
 
     def step(self, seed: int, step: int, global_batch: int) -> np.ndarray:
-        """Rows (global_batch,) of optimizer step `step`: a function of these numbers only, found without what came before.
+        """Return the rows (global_batch,) of optimizer step `step`, a function of the three arguments; no earlier step is computed.
 
         Each part lays its rows on a line of tokens, stretched by its share; the mixture takes them in the order of their
-        middles, so that after any row each part is within a row of its share. (Weighted fair queueing, Demers et al., 1989.)
+        midpoints, so that after any row each part is within a row of its share. (Weighted fair queueing, Demers et al., 1989.)
         """
         lines = self._of_seed(seed)
         counts, part, place = self._merged(lines, step * global_batch, global_batch)
@@ -120,14 +120,14 @@ class Rows:
         return rows
 
     def _merged(self, lines: list["Line"], first: int, count: int) -> tuple[list[int], np.ndarray, np.ndarray]:
-        """(rows of each part before some place, then for each place up to first + count: part, how many rows of it stood between)."""
+        """Return (rows of each part before some place; for each place from there to first + count: its part, rows of it before)."""
         counts = self._before(lines, first)
         wanted = first - sum(counts) + count
         times = np.concatenate([line.times(before, wanted) for line, before in zip(lines, counts, strict=True)])
         return counts, *np.divmod(np.argsort(times, kind="stable")[:wanted], wanted)
 
     def _before(self, lines: list["Line"], first: int) -> list[int]:
-        """How many rows of each part stand before some time at which at most `first` rows, and not many less, have been taken."""
+        """Return the rows of each part before a time at which at most `first` rows, and few less, have been taken."""
         rate = sum(line.rate for line in lines)
         slack = 2 * len(lines)
         while True:
@@ -144,7 +144,7 @@ class Rows:
         return self._lines[1]
 
     def report(self, budget) -> str:
-        """What a run of `budget` reads: each part's share and how often it is gone through."""
+        """Return one line: the share and the epochs of each part in a run of `budget`."""
         lines = self._of_seed(budget.seed)
         counts, part, _ = self._merged(lines, budget.max_steps * budget.global_batch - 1, 1)
         counts = [int(number) for number in counts + np.bincount(part, minlength=len(lines))]
@@ -153,7 +153,7 @@ class Rows:
 
 
 class Line:
-    """The rows of one part, epoch after epoch, on a line of tokens that its share stretches."""
+    """The rows of one part, epoch after epoch, on a line of tokens stretched by its share."""
 
     def __init__(self, rows, share: float, key: tuple[int, int]):
         self.size, self.share, self.key = len(rows), share, key
@@ -163,7 +163,7 @@ class Line:
         self._middles: dict[int, np.ndarray] = {}
 
     def times(self, first: int, count: int) -> np.ndarray:
-        """When the rows at positions first .. first + count are taken, in tokens of the whole mixture: ascending."""
+        """Return when the mixture takes the rows at positions first .. first + count, in tokens of the whole mixture: ascending."""
         position = np.arange(first, first + count)
         if self.lengths is None:
             return (position + 0.5) * self.mean / self.share
@@ -172,16 +172,16 @@ class Line:
         return (epoch * (self.mean * self.size) + middles) / self.share
 
     def count(self, time: float) -> int:
-        """How many rows are taken before `time`."""
+        """Return how many rows the mixture takes before `time`."""
         guess = max(int(time * self.rate), 0)
         if self.lengths is not None:
             epoch, rest = divmod(max(time * self.share, 0.0), self.mean * self.size)
             guess = int(epoch) * self.size + int(np.searchsorted(self._of_epoch(int(epoch)), rest))
         low = max(guess - 2, 0)
-        return low + int((self.times(low, 5) < time).sum())  # as `times` has it, to the last bit
+        return low + int((self.times(low, 5) < time).sum())  # the same floats as `times`
 
     def rows(self, position: np.ndarray) -> np.ndarray:
-        """The rows of the part at these positions."""
+        """Return the rows of the part at these positions."""
         found = np.empty_like(position)
         for epoch in np.unique(position // self.size):
             here = position // self.size == epoch
@@ -189,7 +189,7 @@ class Line:
         return found
 
     def _of_epoch(self, epoch: int) -> np.ndarray:
-        """Where the middle of each row of an epoch lies on the line, in tokens from its begin."""
+        """Return the midpoint of each row of an epoch, in tokens from the epoch's start."""
         if epoch not in self._middles:
             lengths = self.lengths[shuffled(np.arange(self.size), self.size, (*self.key, epoch))]
             self._middles = {number: kept for number, kept in self._middles.items() if abs(number - epoch) < 2}
@@ -198,5 +198,5 @@ class Line:
 
 
 def token_mean(rows) -> float:
-    """Tokens of a row, on average."""
+    """Return the mean number of tokens a row."""
     return rows.row_tokens if isinstance(rows, Dense) else rows.length if rows.lengths is None else float(np.mean(rows.lengths))

@@ -1,4 +1,4 @@
-"""Which rows a step trains on: a pure function of (seed, epoch, step)."""
+"""Data order: the rows of an optimizer step are a pure function of (seed, epoch, step)."""
 
 import numpy as np
 
@@ -6,9 +6,9 @@ from fmcycle.data.protocol import Ordered, Rows
 
 
 def shuffled(position: np.ndarray, size: int, key: tuple[int, ...]) -> np.ndarray:
-    """Where the permutation of 0..size-1 named by `key` sends each position; nothing of its size is ever in memory.
+    """Return the image of each position under a random permutation of 0..size-1, seeded by `key`, without storing the permutation.
 
-    A four-round Feistel network over the next even power of two, walked until it lands inside (Black and Rogaway, 2002).
+    A four-round Feistel network over the next even power of two, iterated until the value is below size (Black and Rogaway, 2002).
     """
     half = max(1, (max(size - 1, 1).bit_length() + 1) // 2)
     mask = np.uint64((1 << half) - 1)
@@ -25,14 +25,14 @@ def shuffled(position: np.ndarray, size: int, key: tuple[int, ...]) -> np.ndarra
 
 
 def _mix(value: np.ndarray) -> np.ndarray:
-    """A 64-bit hash (Steele et al., 2014, SplitMix)."""
+    """Return a 64-bit hash (Steele et al., 2014, SplitMix)."""
     value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return value ^ (value >> np.uint64(31))
 
 
 def step_rows(seed: int, step: int, global_batch: int, size: int) -> np.ndarray:
-    """Rows (global_batch,) of optimizer step `step`: each row of `size` once an epoch, epochs differently shuffled."""
+    """Return the rows (global_batch,) of optimizer step `step`: each of the `size` rows once an epoch, each epoch in another order."""
     position = np.arange(step * global_batch, (step + 1) * global_batch, dtype=np.int64)
     rows = np.empty_like(position)
     for epoch in np.unique(position // size):
@@ -42,11 +42,11 @@ def step_rows(seed: int, step: int, global_batch: int, size: int) -> np.ndarray:
 
 
 def rows_of_step(rows: Rows, seed: int, step: int, global_batch: int) -> np.ndarray:
-    """Rows (global_batch,) of optimizer step `step`, in the order that `rows` brings with it (a mixture), else shuffled."""
+    """Return the rows (global_batch,) of optimizer step `step`: by `rows.step` if `rows` is Ordered (a mixture), else shuffled."""
     return rows.step(seed, step, global_batch) if isinstance(rows, Ordered) else step_rows(seed, step, global_batch, len(rows))
 
 
 def held_out(rows: Rows, count: int) -> np.ndarray:
-    """The rows of a validation split that are looked at: the first `count`; of a mixture, in its shares."""
+    """Return the rows that validation reads: the first `count`; of a mixture `count` rows in its shares."""
     count = min(count, len(rows))
     return rows.step(0, 0, count) if isinstance(rows, Ordered) else np.arange(count)

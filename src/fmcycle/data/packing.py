@@ -1,4 +1,4 @@
-"""Whole documents packed into windows: nothing is cut that fits, next to nothing is padded, no document sees another."""
+"""Packs whole documents into windows: documents that fit stay uncut, little is padded, no document attends to another."""
 
 import io
 from dataclasses import dataclass
@@ -16,10 +16,10 @@ from fmcycle.ranges import ExistingPath, PositiveInt
 
 
 def best_fit(lengths: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Put pieces of `lengths` (each <= size) into as few rows of `size` as best-fit-decreasing does.
+    """Pack pieces of `lengths` (each <= size) into rows of `size` by best-fit decreasing.
 
-    Returns (pieces in the order of the rows, where each row begins among them and the end). All rows with the same space left are
-    filled at once, so the time does not depend on the number of pieces but for their sorting. Source: Ding et al. (2024),
+    Returns (pieces in the order of the rows, index of each row's first piece, and the end). It fills all rows with the same space left
+    at once, so apart from sorting its time does not depend on the number of pieces. Source: Ding et al. (2024),
     Fewer Truncations Improve Language Modeling, section 3.
     """
     order = np.argsort(-lengths, kind="stable")
@@ -32,7 +32,7 @@ def best_fit(lengths: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
         for space in sorted(space for space in spaces if space >= length):
             if not len(waiting):
                 break
-            each = space // length  # a row is filled until the length fits no more: what it has left is then the tightest
+            each = space // length  # pieces of this length a row takes: afterwards it is the tightest fit for the next
             chosen, spaces[space] = np.split(spaces[space], [-(-len(waiting) // each)])
             waiting = _fill(spaces, row_of, waiting, chosen, space, length)
         if len(waiting):
@@ -45,13 +45,13 @@ def best_fit(lengths: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _runs(ordered: np.ndarray) -> tuple[list[int], list[int]]:
-    """(values, how often) of a descending array."""
+    """Return (distinct values, their counts) of a descending array."""
     values, counts = np.unique(ordered, return_counts=True)
     return values[::-1].tolist(), counts[::-1].tolist()
 
 
 def _fill(spaces: dict, row_of: np.ndarray, waiting: np.ndarray, rows: np.ndarray, space: int, length: int) -> np.ndarray:
-    """Put the waiting pieces into `rows` one row after the other; returns those for which there was no place."""
+    """Put the waiting pieces into `rows` one row after the other; return the pieces left over."""
     each = space // length
     placed = min(len(waiting), len(rows) * each)
     row_of[waiting[:placed]] = np.repeat(rows, each)[:placed]
@@ -64,7 +64,7 @@ def _fill(spaces: dict, row_of: np.ndarray, waiting: np.ndarray, rows: np.ndarra
 
 
 def in_windows(starts: np.ndarray, lengths: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """(starts, lengths) of documents, those longer than `size` cut into pieces of it."""
+    """Return (starts, lengths) of the documents; longer ones are cut into pieces of at most `size`."""
     pieces = np.maximum(-(-lengths // size), 1)
     number = np.arange(pieces.sum()) - np.repeat(np.cumsum(pieces) - pieces, pieces)
     begins = np.repeat(starts, pieces) + number * size
@@ -73,10 +73,10 @@ def in_windows(starts: np.ndarray, lengths: np.ndarray, size: int) -> tuple[np.n
 
 @dataclass
 class Packed:
-    """`tokens`: folder of shards with train/ and validation/; a row is documents of `max_length` tokens at most, together.
+    """`tokens`: folder of shards with train/ and validation/; a row holds documents of together at most `max_length` tokens.
 
-    Longer documents are cut into windows. `where`: column of `documents` (a Parquet file with their ids) to the values that stay.
-    The packing is computed once and kept under .cache/packing.
+    Longer documents are cut into windows. `where`: {column of `documents`, a Parquet file with their ids: values to keep}.
+    The packing is computed once and cached in .cache/packing.
     """
 
     tokens: ExistingPath
@@ -90,15 +90,15 @@ class Packed:
         tokens = Tokens(Path(self.tokens) / split, vocabulary_of(processor))
         rows = Rows(tokens, self.max_length, kept, 0 if processor is None else processor.pad_token_id)
         if not len(rows):
-            raise InputError(f"{name}: no document is left by data.where {self.where}; name a value that the column has, or collect more")
+            raise InputError(f"{name}: data.where {self.where} keeps no document; name a value that the column has, or collect more")
         return rows
 
     def _kept(self) -> pl.Series | None:
-        """Ids of the documents that `where` keeps; None: all."""
+        """Return the ids of the documents that `where` keeps; None: all."""
         if not self.where:
             return None
         if self.documents is None:
-            raise InputError("data.where needs data.documents, the Parquet file that has its columns: data.documents=${inputs.documents}")
+            raise InputError("data.where: needs the Parquet file with its columns; set data.documents=${inputs.documents}")
         frame = pl.scan_parquet(self.documents)
         names = frame.collect_schema().names()
         for column, values in self.where.items():
@@ -109,7 +109,7 @@ class Packed:
 
 
 class Packing:
-    """The rows of one shard in one memory-mapped array: rows, tokens, where each row begins among the pieces, their starts and lengths."""
+    """The packed rows of one shard in one memory-mapped array: rows, tokens, each row's first piece, the pieces' starts and lengths."""
 
     def __init__(self, file: Path):
         flat = np.load(file, mmap_mode="r")
@@ -118,13 +118,13 @@ class Packing:
         self.starts, self.lengths = np.split(flat[self.rows + 3 :], 2)
 
     def row(self, index: int) -> list[tuple[int, int]]:
-        """(start, length) of each document of a row, by their place in the shard."""
+        """Return (start in the shard, length) of each document of row `index`."""
         low, high = self.begins[index : index + 2]
         return list(zip(self.starts[low:high].tolist(), self.lengths[low:high].tolist(), strict=True))
 
 
 def packing(tokens: Tokens, number: int, size: int, kept: pl.Series | None) -> Packing:
-    """The packing of shard `number`, made where it is not kept yet."""
+    """Return the packing of shard `number`; compute it if the cache lacks it."""
     key = {"shard": tokens.stamp(number), "size": size, "kept": kept is not None and artifact.digest_of(sorted(kept.to_list()))}
     file = Path(".cache/packing") / f"{artifact.digest_of(key)[:32]}.npy"
     if not file.is_file():
@@ -142,7 +142,7 @@ def packing(tokens: Tokens, number: int, size: int, kept: pl.Series | None) -> P
 class Rows:
     """Packed documents of one split: {"input_ids", "labels", "position_ids"}, at most `length` tokens a row."""
 
-    lengths = None  # all are padded to the same
+    lengths = None  # all rows are padded to `length`
 
     def __init__(self, tokens: Tokens, length: int, kept: pl.Series | None, pad: int):
         self.tokens, self.length, self.pad = tokens, length, pad
@@ -154,7 +154,7 @@ class Rows:
         return int(self.firsts[-1])
 
     def pieces(self, index: int) -> list[tuple[int, int]]:
-        """(start, length) in the token store of each document of row `index`."""
+        """Return (start in `tokens`, length) of each document of row `index`."""
         number = int(np.searchsorted(self.firsts, index, side="right")) - 1
         return [(int(self.tokens.starts[number]) + start, size) for start, size in self.parts[number].row(index - int(self.firsts[number]))]
 
@@ -162,7 +162,7 @@ class Rows:
         return joined([(ids, ids) for ids in (self.tokens.window(start, size) for start, size in self.pieces(index))])
 
     def documents(self, index: int) -> list[str]:
-        """Ids of the documents that row `index` has a token of."""
+        """Return the ids of the documents that row `index` has tokens of."""
         return [name for start, size in self.pieces(index) for name in self.tokens.documents(start, size)]
 
     def collate(self, rows: list[dict]) -> dict[str, torch.Tensor]:
@@ -171,7 +171,7 @@ class Rows:
 
 
 def joined(documents: list[tuple]) -> dict[str, np.ndarray]:
-    """One row of (ids, labels) pairs: positions begin anew with each, and nothing predicts a first token."""
+    """Return one row of (ids, labels) pairs: positions restart at 0 with each, and a first token is no target."""
     labels = [np.asarray(labels, dtype=np.int64).copy() for _, labels in documents]
     for part in labels:
         part[:1] = -100
@@ -183,7 +183,7 @@ def joined(documents: list[tuple]) -> dict[str, np.ndarray]:
 
 
 def padded(rows: list[dict], length: int, pad: int) -> dict[str, torch.Tensor]:
-    """Rows of `joined` as (B, length); what no document fills is a document of its own that nothing is learnt from."""
+    """Return rows of `joined` padded to (B, length); the padding is a document of its own without targets."""
     batch = {
         "input_ids": np.full((len(rows), length), pad),
         "labels": np.full((len(rows), length), -100),

@@ -1,4 +1,4 @@
-"""Columns that a model computes once for the rows that training will read, kept by the digests of model and data."""
+"""Columns that a model computes once for the rows that training will read; the cache key holds the digests of model and data."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -17,9 +17,9 @@ from fmcycle.model.inputs import batched, placed
 def annotate(
     rows: Rows, column: str, function: Callable, model: Callable, *, indices: np.ndarray, key: dict, folder: str | Path, batch: int = 8
 ) -> None:
-    """Give `rows` the column `function(model, batch) -> (B,)` at `indices`; elsewhere it is NaN, so that a use of it is seen.
+    """Add the column `function(model, batch) -> (B,)` to `rows` at `indices`; elsewhere it is NaN, which collate refuses.
 
-    model: () -> model, called only where nothing is kept; `key`: what the column depends on (digests, settings, device and precision).
+    model: () -> model, called only if the cache has no such column; `key`: all that determines it (digests, settings, device, precision).
     Raises InputError if the rows take no columns.
     """
     if not isinstance(rows, Annotated):
@@ -35,7 +35,7 @@ def annotate(
 
 @torch.no_grad()
 def computed(rows: Rows, function: Callable, model, indices: np.ndarray, batch: int) -> np.ndarray:
-    """function(model, batch) of each of `indices`: (len(indices),) float32. Rows of like length go together."""
+    """Return function(model, batch) at `indices`: (len(indices),) float32. Rows of similar length share a batch."""
     model.eval()
     values = np.empty(len(indices), dtype=np.float32)
     order = np.arange(len(indices)) if rows.lengths is None else np.argsort(rows.lengths[indices], kind="stable")
@@ -46,8 +46,8 @@ def computed(rows: Rows, function: Callable, model, indices: np.ndarray, batch: 
 
 
 def needed(rows: Rows, budget) -> np.ndarray:
-    """The rows that a run of `budget` (max_steps, global_batch, seed) reads, sorted: those of its steps, and of one more, which the
-    loader has ready when the last is done."""
-    once = -(-len(rows) // budget.global_batch)  # after one epoch every row has been seen, but for a mixture's
+    """Return the rows that a run of `budget` (max_steps, global_batch, seed) reads, sorted: those of its steps and of one more, which the
+    loader prefetches."""
+    once = -(-len(rows) // budget.global_batch)  # one epoch reads every row, except in a mixture
     steps = budget.max_steps + 1 if isinstance(rows, Ordered) else min(budget.max_steps + 1, once)
     return np.unique(np.concatenate([rows_of_step(rows, budget.seed, step, budget.global_batch) for step in range(steps)]))

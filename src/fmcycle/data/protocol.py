@@ -1,4 +1,4 @@
-"""What data is: what its rows must have, and what they may have besides. Whoever reads rows asks by these names and by no other."""
+"""The contract of data: attributes that rows must have, and optional ones. Readers of rows use these protocols only."""
 
 from typing import Any, Protocol, runtime_checkable
 
@@ -7,15 +7,15 @@ import polars as pl
 
 
 class Dataset(Protocol):
-    """What an option of conf/data builds."""
+    """An option of conf/data, built."""
 
     def __call__(self, split: str, processor: Any) -> "Rows":
-        """The rows of "train", "validation" or "test". Raises InputError, with the row or the setting, if they can't be read."""
+        """Return the rows of "train", "validation" or "test". Raises InputError, naming the row or setting, if they can't be read."""
         ...
 
 
 class Rows(Protocol):
-    """The rows of one split: all that a reader may rely on."""
+    """The rows of one split; readers may rely on nothing else."""
 
     @property
     def lengths(self) -> np.ndarray | None:
@@ -25,21 +25,21 @@ class Rows(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> Any:
-        """Row `index`, the same whenever it is read: token ids (T,), or {column: list of ids, number, array, or a dict of such}."""
+        """Return row `index`, equal at every read: token ids (T,), or {column: list of ids, number, array, or a dict of these}."""
         ...
 
     def collate(self, rows: list) -> dict:
-        """{column: tensor (B, ...), or a dict of such} of B rows, as an objective reads it."""
+        """Return the batch {column: tensor (B, ...), or a dict of these} of B rows, as an objective reads it."""
         ...
 
 
 @runtime_checkable
 class Even(Protocol):
-    """Rows with a length in common; rows without `lengths` must have it."""
+    """Rows with a common length; rows without `lengths` must have it."""
 
     @property
     def length(self) -> int:
-        """Tokens of each row once it is collated, padding with them; of rows with `lengths`: at most."""
+        """Tokens of each collated row, padding included; for rows with `lengths`, the most."""
         ...
 
 
@@ -49,31 +49,31 @@ class Dense(Protocol):
 
     @property
     def row_tokens(self) -> float:
-        """Tokens of a row in the mean, without padding; above 0."""
+        """Mean tokens of a row, without padding; above 0."""
         ...
 
 
 @runtime_checkable
 class Ordered(Protocol):
-    """Rows that say themselves which of them a step reads, as a mixture does."""
+    """Rows that determine which of them a step reads, as a mixture does."""
 
     def step(self, seed: int, step: int, global_batch: int) -> np.ndarray:
-        """Rows (global_batch,) of optimizer step `step`: a function of these three numbers and of nothing that came before."""
+        """Return the rows (global_batch,) of optimizer step `step`, a pure function of the three arguments."""
         ...
 
 
 @runtime_checkable
 class Reported(Protocol):
-    """Rows that have something to say when a run begins."""
+    """Rows that print a line when a run begins."""
 
     def report(self, budget: Any) -> str:
-        """What a run of `budget` (max_steps, global_batch, seed) reads, in one line."""
+        """Return one line on the rows that a run of `budget` (max_steps, global_batch, seed) reads."""
         ...
 
 
 @runtime_checkable
 class Annotated(Protocol):
-    """Rows that take columns which a model computes once."""
+    """Rows that accept columns which a model computes once."""
 
     @property
     def annotations(self) -> dict[str, np.ndarray]:
@@ -93,30 +93,30 @@ class Classed(Protocol):
 
 @runtime_checkable
 class Traced(Protocol):
-    """Rows that know the documents which they were cut from."""
+    """Rows that know their source documents."""
 
     def documents(self, index: int) -> list[str]:
-        """Ids of the documents that row `index` has a token of, in their order."""
+        """Return the ids of the documents that row `index` has tokens of, in their order."""
         ...
 
 
 @runtime_checkable
 class Tabled(Protocol):
-    """Rows of a table, each made of its line when it is read."""
+    """Rows that are computed from a table's line at every read."""
 
     @property
     def frame(self) -> pl.DataFrame:
-        """The lines, one a row: (len, columns)."""
+        """The table, one line a row: (len, columns)."""
         ...
 
 
 @runtime_checkable
 class Selected(Protocol):
-    """Rows that leave out what does not fit."""
+    """Rows that count those left out as too long."""
 
     @property
     def longer(self) -> int:
-        """How many rows were left out as longer than data.max_length."""
+        """Number of rows left out because they are longer than data.max_length."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""Rows of a Parquet table, each made into token ids, pictures or sound by a format."""
+"""Rows of a Parquet table; a format turns each into token ids, images or audio."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,13 +19,13 @@ PADDING = {"labels": -100, "decoder_labels": -100}  # other columns are padded w
 
 @dataclass
 class Table:
-    """`path`: a Parquet file with a `split` column; `format`: (row, processor) -> dict of token ids, numbers or arrays, None leaves it out.
+    """`path`: a Parquet file with a `split` column; `format`: (row, processor) -> dict of token ids, numbers or arrays; None: left out.
 
-    Rows longer than `max_length` tokens are left out: a cut answer would teach to stop early. `where`: column to the values that
-    stay. `classes`: a column whose values in the train split, sorted, are the classes; their numbers become `labels`, and a row of
-    another split of a class that is not among them is left out. `packed`: as many conversations as `max_length` holds make one row, and
-    none sees another.
-    Rows with `media` (bytes of pictures, sound) are made anew whenever they are read; each is tried once before anything begins.
+    Rows longer than `max_length` tokens are left out: a cut answer would teach to stop early. `where`: {column: values to keep}.
+    `classes`: a column whose sorted values in the train split are the classes; their numbers become `labels`, and rows of other splits
+    with another class are left out. `packed`: several conversations share a row of at most `max_length` tokens, and none attends to
+    another.
+    Rows with `media` (bytes of images, audio) are formatted at every read; each is tried once before training begins.
     """
 
     path: ExistingPath
@@ -49,7 +49,7 @@ class Table:
             try:
                 found = make(row)
                 wrong = None if found is None else fault(found, vocabulary)
-            except ValueError as error:  # bytes that are no picture, a format that is not for this table
+            except ValueError as error:  # unreadable media, or a format for another table
                 wrong = str(error)
             if wrong:
                 raise InputError(f"{self.path}: row {place} of {split} ({row.get('id', 'no id')}): {wrong}; correct data.format or the row")
@@ -67,33 +67,33 @@ class Table:
         return rows
 
     def why_none(self, rows: int, split: str, longer: int) -> str:
-        """Why no row of a split is there to be read."""
+        """Return why a split has no row."""
         if rows:
-            return f"none of {rows} rows of {split} is left, {longer} of them are longer than data.max_length {self.max_length}: raise it"
+            return f"none of {rows} rows of {split} is left, {longer} of them are longer than data.max_length {self.max_length}: raise that"
         whole = pl.scan_parquet(self.path).select("split").collect()["split"]
         if not len(whole):
             return "0 rows in the table: collect or curate more"
         if self.where and whole.eq(split).any():
-            return f"no row of {split} is one of data.where: {self.where}"
+            return f"no row of {split} matches data.where {self.where}: change or drop it"
         return (
-            f"no row of {split} among {len(whole)} rows: cut more of them off, `fmcycle curate inputs.data=FOLDER split.{split}=0.3`"
+            f"no row of {split} among {len(whole)} rows: give {split} a larger share, `fmcycle curate inputs.data=FOLDER split.{split}=0.3`"
             if split != "train"
-            else f"no row of train among {len(whole)} rows: all are held out"
+            else f"no row of train among {len(whole)} rows: all are held out; curate again with smaller shares for the other splits"
         )
 
     def rows(self, frame: pl.DataFrame, made: list[dict], make: Callable, media: bool, names: list[str], processor) -> "Rows | Packed":
-        """What a loader reads of the rows that stay."""
+        """Return the kept rows as the loader reads them."""
         pad = pad_of(processor)
         if media:
             return Media(frame, make, np.array([row["tokens"] for row in made]), pad, names)
         if not self.packed:
             return Rows(made, pad, names)
         if any(set(row) != {"input_ids", "labels"} for row in made):
-            raise InputError("data.packed: only rows of input_ids and labels can share one; take data.packed=false for pairs and columns")
+            raise InputError("data.packed: only rows of just input_ids and labels can be packed; set data.packed=false for other columns")
         return Packed(made, self.max_length, pad)
 
     def chosen(self, split: str) -> tuple[pl.DataFrame, list[str]]:
-        """(the rows of a split that may be read, the names of the classes)."""
+        """Return (the rows of a split that `where` and `classes` keep, the names of the classes)."""
         frame = pl.read_parquet(self.path)
         for column in (*self.where, *([self.classes] if self.classes else [])):
             if column not in frame.columns:
@@ -107,22 +107,22 @@ class Table:
         names = frame.filter(pl.col("split") == "train")[self.classes].drop_nulls().unique().sort().to_list()
         known = rows.filter(pl.col(self.classes).is_in(names))
         if known.height < rows.height:
-            print(f"{self.path}: {rows.height - known.height} rows of {split} are left out: training has nothing of their {self.classes}")
+            print(f"{self.path}: {rows.height - known.height} rows of {split} are left out: train has no row of their {self.classes}")
         return known, names
 
 
 def length(row: dict) -> int:
-    """The longest list of token ids in a row; 1 where there is none."""
+    """Return the length of the longest list of token ids in a row; 1 if it has none."""
     return max((length(value) if isinstance(value, dict) else len(value) if isinstance(value, list) else 1) for value in row.values())
 
 
 def fault(row: dict, vocabulary: int | None) -> str | None:
-    """What is wrong with a formatted row for a processor of `vocabulary` tokens; None where nothing is."""
+    """Return what is wrong with a formatted row for a processor of `vocabulary` tokens, or None."""
     lists = {name: value for name, value in row.items() if isinstance(value, list)}
     for name, value in lists.items():
         ids = np.asarray(value)
         if ids.ndim != 1 or (ids.dtype.kind not in "iu" and len(ids)):
-            return f"{name} is no list of whole numbers ({ids.dtype}, {ids.ndim} dimensions)"
+            return f"{name} is not a list of whole numbers ({ids.dtype}, {ids.ndim} dimensions)"
         real = ids[ids != PADDING[name]] if name in PADDING else ids
         if vocabulary is not None and len(real) and (real.min() < 0 or real.max() >= vocabulary):
             return f"{name} holds {real.min()} .. {real.max()}, the processor has tokens 0 .. {vocabulary - 1}"
@@ -136,7 +136,7 @@ def fault(row: dict, vocabulary: int | None) -> str | None:
 
 
 class Rows:
-    """Formatted rows; `annotations` are columns of numbers, one for each row; `classes`: the names behind the numbers in `labels`."""
+    """Formatted rows. `annotations`: {column: a number for each row}; `classes`: the names behind the numbers in `labels`."""
 
     def __init__(self, rows: list[dict], pad: int, classes: list[str] | None = None):
         self.rows, self.pad, self.classes = rows, pad, classes or []
@@ -151,7 +151,7 @@ class Rows:
         return self.rows[index] | {name: float(column[index]) for name, column in self.annotations.items()}
 
     def collate(self, rows: list[dict]) -> dict:
-        """Lists padded at their right end to (B, T), arrays of one shape and numbers stacked, dicts of them gone into."""
+        """Pad lists on the right to (B, T), stack numbers and arrays of one shape, recurse into dicts."""
         return {name: self._column(name, [row[name] for row in rows]) for name in rows[0]}
 
     def _column(self, name: str, values: list):
@@ -161,14 +161,14 @@ class Rows:
             return torch.from_numpy(np.stack(values))
         if not isinstance(values[0], list):
             if np.isnan(values).any():
-                raise InputError(f"column {name} is NaN in a row that is read: delete .cache/annotate and run again, or mend data.format")
+                raise InputError(f"column {name} is NaN in a row: delete .cache/annotate and run again, or correct data.format")
             return torch.tensor(values)
         longest, padding = max(map(len, values)), PADDING.get(name, self.pad)
         return torch.tensor([value + [padding] * (longest - len(value)) for value in values])
 
 
 class Media(Rows):
-    """Rows that are made of their bytes whenever they are read: pictures and sound take many times more room as numbers."""
+    """Rows that are decoded at every read: decoded images and audio take many times the memory of their bytes."""
 
     def __init__(self, frame: pl.DataFrame, make: Callable, lengths: np.ndarray, pad: int, classes: list[str]):
         super().__init__([], pad, classes)
@@ -181,7 +181,7 @@ class Media(Rows):
 class Packed:
     """Formatted conversations, several to a row of at most `length` tokens."""
 
-    lengths = None  # all are padded to the same
+    lengths = None  # all rows are padded to `length`
 
     def __init__(self, rows: list[dict], length: int, pad: int):
         self.rows, self.length, self.pad = rows, length, pad

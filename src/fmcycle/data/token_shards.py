@@ -1,4 +1,4 @@
-"""Token shards: written once, read memory-mapped, and every token knows its document."""
+"""Token shards: token ids in memory-mapped .npy files, with an index from tokens to documents."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -17,7 +17,7 @@ INDEX = {"id": pl.String, "start": pl.Int64, "length": pl.Int64}
 def write(folder: Path, documents: Iterable[tuple[str, Ids]], *, vocab_size: int, max_tokens: PositiveInt = 2**27) -> int:
     """Write (id, token ids) pairs as `shard-00000.npy` + `.parquet` files of at most `max_tokens` tokens; return the tokens written.
 
-    A document is never cut by a shard's end, so one longer than `max_tokens` has a shard to itself.
+    A document lies in one shard, so one longer than `max_tokens` has a shard to itself.
     """
     folder.mkdir(parents=True, exist_ok=True)
     dtype = np.uint16 if vocab_size <= 2**16 else np.uint32
@@ -33,7 +33,7 @@ def write(folder: Path, documents: Iterable[tuple[str, Ids]], *, vocab_size: int
 
 
 def _parts(documents, max_tokens: int) -> Iterator[list]:
-    """Lists of documents, each of at most `max_tokens` tokens together; one empty list where there are no documents."""
+    """Yield lists of documents, each of at most `max_tokens` tokens together; one empty list if there are no documents."""
     part: list = []
     size = 0
     for name, ids in documents:
@@ -46,9 +46,9 @@ def _parts(documents, max_tokens: int) -> Iterator[list]:
 
 
 class Tokens:
-    """The shards of one split as one long row of tokens, none of it in memory until it is read, and not for longer.
+    """The shards of one split as one sequence of tokens; only the window being read is in memory.
 
-    vocabulary: how many tokens the processor has; an id beyond them is an InputError when it is read.
+    vocabulary: number of the processor's tokens; reading an id beyond it raises InputError.
     """
 
     def __init__(self, folder: str | Path, vocabulary: int | None = None):
@@ -66,7 +66,7 @@ class Tokens:
         return int(self.starts[-1])
 
     def window(self, start: int, length: int) -> np.ndarray:
-        """Tokens start .. start + length, int64; it may cross shards. Raises IndexError past the end."""
+        """Return tokens start .. start + length, int64, across shards if need be. Raises IndexError past the end."""
         if start < 0 or start + length > len(self):
             raise IndexError(f"window {start}..{start + length} of {len(self)} tokens")
         numbers = self._numbers(start, length)
@@ -74,20 +74,20 @@ class Tokens:
         return np.concatenate(parts).astype(np.int64)
 
     def _read(self, number: int, low: int, high: int) -> np.ndarray:
-        """By read, not by the map: pages of a map that were touched stay in the process, up to the size of the store."""
+        """Read with np.fromfile: pages read through the memory map would stay resident, up to the size of all shards."""
         shard = self.shards[number]
         ids = np.fromfile(self.files[number], shard.dtype, high - low, offset=shard.offset + low * shard.itemsize)
         if len(ids) < high - low:
-            raise InputError(f"{self.files[number]}: was cut while it was read; run `dvc checkout --force {self.folder}` or make it again")
+            raise InputError(f"{self.files[number]}: was truncated meanwhile; run `dvc checkout --force {self.folder}` or make it again")
         if self.vocabulary is not None and len(ids) and ids.max() >= self.vocabulary:
             raise InputError(
-                f"{self.files[number]}: token {ids.max()} at {low + int(ids.argmax())}, the processor has {self.vocabulary} tokens: these "
-                "were made with another; run `fmcycle tokens` with inputs.processor=PATH of this one"
+                f"{self.files[number]}: token {ids.max()} at {low + int(ids.argmax())}, the processor has {self.vocabulary} tokens: "
+                "another one encoded the file; run `fmcycle tokens` with inputs.processor=PATH of this one"
             )
         return ids
 
     def index(self, number: int) -> pl.DataFrame:
-        """Documents of shard `number`: id, start, length; read when it is first asked for. Raises InputError where it is another's."""
+        """Return the documents of shard `number`: id, start, length. Raises InputError if the index does not match the shard."""
         if number not in self._indices:
             file = self.files[number].with_suffix(".parquet")
             if not file.is_file():
@@ -100,16 +100,16 @@ class Tokens:
                     f"{file}: names {index['length'].sum()} tokens, {self.files[number].name} has {whole}: they do not belong together; "
                     f"run `dvc checkout --force {self.folder}` or make the tokens again"
                 )
-            self._indices = {number: index}  # one at a time: all of them grow with the corpus
+            self._indices = {number: index}  # caches one index: all of them grow with the corpus
         return self._indices[number]
 
     def stamp(self, number: int) -> list:
-        """What tells one state of a shard from another: name, size and time of its files."""
+        """Return name, size and time of the files of shard `number`, for cache keys."""
         files = (self.files[number], self.files[number].with_suffix(".parquet"))
         return [[str(file), file.stat().st_size, file.stat().st_mtime_ns] for file in files if file.is_file()]
 
     def documents(self, start: int, length: int) -> list[str]:
-        """Ids of the documents that window(start, length) has a token of, in order."""
+        """Return the ids of the documents that window(start, length) has tokens of, in order."""
         names = []
         for number, (_, low, high) in zip(self._numbers(start, length), self._cut(start, length), strict=True):
             index = self.index(number)
@@ -123,7 +123,7 @@ class Tokens:
         return range(first, last + 1)
 
     def _cut(self, start: int, length: int) -> list[tuple[np.ndarray, int, int]]:
-        """(shard, low, high) of each shard that the window touches."""
+        """Return (shard, low, high) of each shard that the window overlaps."""
         return [
             (self.shards[n], int(max(start - self.starts[n], 0)), int(min(start + length - self.starts[n], len(self.shards[n]))))
             for n in self._numbers(start, length)
@@ -131,7 +131,7 @@ class Tokens:
 
 
 def vocabulary_of(processor) -> int | None:
-    """How many tokens `processor` has; None where there is none, or it makes none."""
+    """Return the number of tokens of `processor`; None if it is None or has no tokenizer."""
     tokenizer = tokenizer_of(processor)
     return None if tokenizer is None else len(tokenizer)
 

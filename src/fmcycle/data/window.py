@@ -1,4 +1,4 @@
-"""Windows of equal length cut from token shards, for pretraining."""
+"""Pretraining rows: windows of equal length cut from token shards."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from fmcycle.ranges import ExistingPath, PositiveInt
 
 @dataclass
 class Windows:
-    """`tokens`: folder of shards with train/ and validation/; a row is `max_length` tokens, cut one after the other."""
+    """`tokens`: folder of shards with train/ and validation/; rows are consecutive windows of `max_length` tokens."""
 
     tokens: ExistingPath
     max_length: PositiveInt = 256
@@ -27,7 +27,7 @@ class Windows:
 class Rows:
     """The windows of one split: row i is tokens i * length .. (i + 1) * length."""
 
-    lengths = None  # all the same
+    lengths = None  # all rows have `length` tokens
 
     def __init__(self, tokens: Tokens, length: int, name: str):
         self.tokens, self.length = tokens, length
@@ -43,7 +43,7 @@ class Rows:
         return self.tokens.window(index * self.length, self.length)
 
     def documents(self, index: int) -> list[str]:
-        """Ids of the documents that row `index` has a token of."""
+        """Return the ids of the documents that row `index` has tokens of."""
         return self.tokens.documents(index * self.length, self.length)
 
     def collate(self, rows: list[np.ndarray]) -> dict[str, torch.Tensor]:
@@ -52,14 +52,14 @@ class Rows:
 
 
 def seen(*, data: Callable, max_steps: PositiveInt, global_batch: PositiveInt, seed: int) -> list[np.ndarray]:
-    """Every row of `data` that a run of this budget trains on, each once; a packed one as its documents."""
+    """Return every row of `data` that a run of this budget trains on, each once; a packed row as its documents."""
     rows = data("train", None)
     indices = np.unique(np.concatenate([rows_of_step(rows, seed, step, global_batch) for step in range(max_steps)]))
     return [part for index in indices for part in documents(rows[int(index)])]
 
 
 def documents(row) -> list[np.ndarray]:
-    """The token ids of a row: one array, or one for each packed document."""
+    """Return the token ids of a row: one array, or one for each packed document."""
     if not isinstance(row, dict) or "position_ids" not in row:
         return [np.asarray(row["input_ids"] if isinstance(row, dict) else row)]
     return np.split(row["input_ids"], np.flatnonzero(row["position_ids"] == 0)[1:])
