@@ -1,4 +1,4 @@
-"""AdamW, fused, that decays matrices only."""
+"""Fused AdamW with weight decay on matrices only."""
 
 import torch
 from torch import nn
@@ -16,7 +16,7 @@ def adamw(
     eps: PositiveFloat = 1e-8,
     weight_decay: NonNegativeFloat = 0.1,
 ) -> torch.optim.Optimizer:
-    """AdamW over the trained parameters of `model`; embeddings, norms and biases are not decayed.
+    """Return AdamW over the trainable parameters of `model`; embeddings, norms and biases get no weight decay.
 
     Source: Loshchilov and Hutter (2019).
     """

@@ -1,4 +1,4 @@
-"""Which weights an optimizer treats how: matrices, embeddings, and everything else."""
+"""Parameter groups for optimizers: matrices, embeddings, vectors."""
 
 from torch import nn
 
@@ -6,7 +6,7 @@ from fmcycle.kernels.linear_cross_entropy import head_of
 
 
 def split(model: nn.Module) -> dict[str, list[nn.Parameter]]:
-    """Trained parameters by kind: "matrix" (2-D and inside the body), "embedding" (in and output embeddings), "vector" (norms, biases)."""
+    """Return trainable parameters by kind: "matrix" (2-D and up, in the body), "embedding" (input and output), "vector" (norms, biases)."""
     embeddings = {id(p) for module in model.modules() if isinstance(module, nn.Embedding) for p in module.parameters()}
     head = head_of(model)
     embeddings |= {id(p) for p in head.parameters()} if head is not None else set()

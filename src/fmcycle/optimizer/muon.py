@@ -9,7 +9,7 @@ from torch.optim.adamw import adamw as adamw_step
 from fmcycle.optimizer.group import split
 from fmcycle.ranges import Fraction, NonNegativeFloat, PositiveFloat
 
-POLYNOMIALS = (  # a x + b x^3 + c x^5, in turn: the best for what the ones before leave, table 1 of the source of `orthogonal`
+POLYNOMIALS = (  # a x + b x^3 + c x^5, one for each step, each optimal after those before: table 1 of the source of `orthogonal`
     (8.28721201814563, -23.595886519098837, 17.300387312530933),
     (4.107059111542203, -2.9478499167379106, 0.5448431082926601),
     (3.9486908534822946, -2.908902115962949, 0.5518191394370137),
@@ -29,9 +29,9 @@ def muon(
     beta2: Fraction = 0.95,
     eps: PositiveFloat = 1e-8,
 ) -> torch.optim.Optimizer:
-    """Muon with `lr` on the body's matrices, each expert's among them, AdamW with the other rates on the rest; only matrices are decayed.
+    """Return Muon with `lr` for the body's matrices (experts included), AdamW with the other rates for the rest; only matrices decay.
 
-    `lr` is the root mean square of an update of a square matrix times its square root of width (Jordan's scale).
+    `lr` is the root mean square of a square matrix's update times the square root of its width (Jordan's scale).
     Sources: Jordan et al., Muon (2024); Liu et al., Muon is scalable for LLM training (2025) for the decay.
     """
     kinds = split(model)
@@ -51,14 +51,14 @@ def muon(
 
 
 class Muon(torch.optim.Optimizer):
-    """Groups with `matrix` take orthogonalised momentum, the others fused AdamW."""
+    """Updates groups with `matrix` by orthogonalised momentum, the others by fused AdamW."""
 
     def __init__(self, groups: list[dict]):
         super().__init__(groups, defaults={})
 
     @torch.no_grad()
     def step(self, closure=None):
-        """One update; returns the closure's loss."""
+        """Update the parameters once; return the closure's loss."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -69,13 +69,13 @@ class Muon(torch.optim.Optimizer):
         return loss
 
     def _matrices(self, group: dict, parameters: list) -> None:
-        same_shape = defaultdict(list)  # matrices of one shape are orthogonalised together: one batched product instead of many small ones
+        same_shape = defaultdict(list)  # matrices of one shape share batched products, faster than many small ones
         for p in parameters:
             buffer = self.state[p].setdefault("momentum", torch.zeros_like(p))
             buffer.lerp_(p.grad, 1 - group["momentum"])
             same_shape[p.shape].append((p, torch.lerp(p.grad, buffer, group["momentum"])))
         for shape, pairs in same_shape.items():
-            matrices = torch.stack([update for _, update in pairs]).view(-1, *shape[-2:])  # experts are a matrix each
+            matrices = torch.stack([update for _, update in pairs]).view(-1, *shape[-2:])  # each expert is a matrix
             updates = orthogonal_in_shards(matrices).view(-1, *shape)
             scale = max(1.0, shape[-2] / shape[-1]) ** 0.5
             for (p, _), update in zip(pairs, updates, strict=True):
@@ -108,10 +108,10 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonal_in_shards(matrices: torch.Tensor) -> torch.Tensor:
-    """`orthogonal` where devices hold rows of all matrices (n, rows, columns): each gets whole ones, its share of n, and gives rows back.
+    """Apply `orthogonal` to matrices (n, rows, columns) sharded by rows: gather whole matrices, n / devices on each, and shard again.
 
-    Products of sharded matrices would be added up over the devices twice a polynomial; here are two exchanges in all, and the bits of one
-    device. Source of the idea: Liu et al., Muon is scalable for LLM training (2025), section 2.3.
+    Products of sharded matrices would need two reductions over the devices for each polynomial; this exchanges twice in all, and gives
+    the bits of one device. Source of the idea: Liu et al., Muon is scalable for LLM training (2025), section 2.3.
     """
     if not hasattr(matrices, "redistribute"):
         return orthogonal(matrices)
@@ -126,10 +126,10 @@ def orthogonal_in_shards(matrices: torch.Tensor) -> torch.Tensor:
 
 
 def orthogonal(matrices: torch.Tensor) -> torch.Tensor:
-    """Matrices (n, rows, columns) with their singular values brought near 1 by odd quintic polynomials, in their own precision.
+    """Return matrices (n, rows, columns) with singular values brought near 1 by odd quintic polynomials, in their own precision.
 
-    bfloat16, in which others run it on GPUs, is emulated and slow on a CPU; there fp32 is the fast one, and on a GPU its products are TF32
-    beside half precision (`TrainerConfig.products`). Four of these steps reach as far as five of
+    It does not cast to bfloat16 as others do: CPUs emulate it slowly, and on a GPU fp32 products are TF32 in mixed precision
+    (`TrainerConfig.products`). Four of these steps reach as far as five of
     Jordan's. Source: Amsel et al., The Polar Express (2025), algorithm 1 with its safety factor.
     """
     tall = matrices.size(-2) > matrices.size(-1)

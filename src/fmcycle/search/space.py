@@ -8,7 +8,7 @@ from fmcycle.ranges import PositiveFloat
 
 @dataclass
 class Range:
-    """A number from `low` to `high`; `log`: every power of ten is as likely as any other."""
+    """A number from `low` to `high`, uniform; `log`: uniform in its logarithm."""
 
     low: PositiveFloat
     high: PositiveFloat
@@ -29,7 +29,7 @@ class Choice:
 
 
 def leaves(tree: dict, prefix: str = "") -> dict:
-    """{dotted key: leaf} of nested dicts."""
+    """Return {dotted key: leaf} of nested dicts."""
     found: dict = {}
     for key, value in tree.items():
         found |= leaves(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
@@ -37,7 +37,7 @@ def leaves(tree: dict, prefix: str = "") -> dict:
 
 
 def changed(section: dict, overrides: dict) -> dict:
-    """A copy of `section` with the values at the dotted keys of `overrides`. Raises KeyError where a key leads nowhere."""
+    """Return a copy of `section` with `overrides`, {dotted key: value}, applied. Raises KeyError if `section` has no such key."""
     copy = deepcopy(section)
     for key, value in overrides.items():
         *path, last = key.split(".")

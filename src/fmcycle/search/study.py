@@ -1,4 +1,4 @@
-"""Optuna's study as files: what a trial may change, and trials that a kill does not lose."""
+"""An Optuna study in SQLite; a killed sweep resumes its open trial."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,8 +9,8 @@ STARTUP = 3  # trials drawn at random before TPE models the rest
 def study(folder: Path, seed: int, count: int) -> Iterator[tuple]:
     """Yield (study, trial) until `count` trials ended; the caller tells each trial's result.
 
-    The study is SQLite in `folder`. A trial that a kill left open is given out again with the values that it had; each trial draws with
-    its own seed, so the sweep is the same whether or not it was interrupted.
+    The study is SQLite in `folder`. A trial left open by a kill is yielded again with the same values; each trial samples with
+    its own seed, so an interrupted sweep equals an uninterrupted one.
     """
     import optuna
 

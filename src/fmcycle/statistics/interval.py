@@ -18,10 +18,10 @@ def bootstrap(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> tuple[float, float, float]:
-    """(value, low, high): `statistic(*samples)` and its 1 - alpha percentile interval.
+    """Return (value, low, high): `statistic(*samples)` and its 1 - alpha percentile interval.
 
-    samples: arrays whose first axis is the independent unit (a document, an answer). paired: the same units are drawn from every sample,
-    else each sample is drawn by itself. NaNs if a sample is empty. Source: Efron and Tibshirani, An Introduction to the Bootstrap (1993),
+    samples: arrays whose first axis is the independent unit (a document, an answer). paired: draw the same units from every sample,
+    else draw each sample independently. NaNs if a sample is empty. Source: Efron and Tibshirani, An Introduction to the Bootstrap (1993),
     chapter 13.
     """
     if not all(len(sample) for sample in samples):
@@ -40,9 +40,9 @@ def bootstrap(
 
 
 def ratio(numerator, denominator=None, *, resamples: int = RESAMPLES, seed: int = 0) -> tuple[float, float, float]:
-    """(value, low, high) of sum(numerator) / sum(denominator) with its 95 % interval by paired bootstrap; without a denominator the mean.
+    """Return sum(numerator) / sum(denominator), or the mean, with its 95 % interval by paired bootstrap: (value, low, high).
 
-    numerator, denominator: [units]. NaNs if there are none.
+    numerator, denominator: (units,). NaNs if there are no units.
     """
     numerator = np.asarray(numerator, dtype=np.float64)
     denominator = np.ones_like(numerator) if denominator is None else np.asarray(denominator, dtype=np.float64)
@@ -50,7 +50,7 @@ def ratio(numerator, denominator=None, *, resamples: int = RESAMPLES, seed: int 
 
 
 def wilson(hits: int, n: int, alpha: float = 0.05) -> tuple[float, float, float]:
-    """(rate, low, high) of `hits` in `n` trials, the 1 - alpha score interval (Wilson, 1927); NaNs if n is 0."""
+    """Return (rate, low, high) of `hits` in `n` trials, the 1 - alpha score interval (Wilson, 1927); NaNs if n is 0."""
     if n == 0:
         return NOTHING
     z = NormalDist().inv_cdf(1 - alpha / 2)

@@ -1,4 +1,4 @@
-"""The permutation test: how often chance alone makes two samples differ as much."""
+"""Permutation test: how often two samples differ at least as much by chance alone."""
 
 from collections.abc import Callable
 
@@ -9,10 +9,10 @@ Distance = Callable[[np.ndarray, np.ndarray], float]
 
 
 def permutation(distance: Distance, first: np.ndarray, second: np.ndarray, seed: int = 0) -> tuple[float, float]:
-    """(distance less its mean under chance, p) between two samples of rows, by shuffling which row belongs to which sample.
+    """Return (distance minus its mean under permutation, p) of two samples, permuting which row belongs to which sample.
 
-    first, second: (rows, columns) of counts; `distance` takes their column sums. Small samples differ by chance alone; that mean is
-    subtracted, so the value does not grow as samples get smaller.
+    first, second: (rows, columns) of counts; `distance` takes their column sums. Small samples differ by chance; subtracting the
+    mean keeps the value from growing as samples get smaller.
     """
     random, pooled = np.random.default_rng(seed), np.concatenate([first, second]).astype(np.float32)
     total, found = pooled.sum(0), distance(first.sum(0), second.sum(0))

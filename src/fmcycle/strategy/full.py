@@ -1,6 +1,6 @@
-"""Every weight moves."""
+"""Full fine-tuning: train every weight."""
 
 
 def full(model):
-    """`model`, all of its weights trained."""
+    """Return `model` with all weights trainable."""
     return model.requires_grad_(True)

@@ -1,4 +1,4 @@
-"""Charts as SVG text: the same numbers give the same bytes, and nothing is loaded from elsewhere."""
+"""Charts as self-contained SVG text; the same numbers give the same bytes."""
 
 import math
 from html import escape
@@ -7,7 +7,7 @@ WIDTH, LEFT, RIGHT = 720, 190, 24
 
 
 def ticks(low: float, high: float, most: int = 6) -> list[float]:
-    """At most `most` + 1 round numbers that span low to high."""
+    """Return at most `most` + 1 round numbers that span low to high."""
     size = max(1.0, abs(low), abs(high))
     if high - low < 1e-9 * size:
         low, high = low - 0.5 * size, high + 0.5 * size
@@ -19,7 +19,7 @@ def ticks(low: float, high: float, most: int = 6) -> list[float]:
 
 
 def intervals(rows: list[tuple[str, float, float, float]], *, label: str) -> str:
-    """One line a row (name, value, low, high): a dot at the value, a bar from low to high; the axis does not start at 0."""
+    """Return a chart with a line for each row (name, value, low, high): a dot at value, a bar from low to high; not from 0."""
     marks = ticks(min(low for _, _, low, _ in rows), max(high for _, _, _, high in rows))
     low, high = marks[0], marks[-1]
     height = 24 * len(rows) + 44
@@ -43,7 +43,7 @@ def intervals(rows: list[tuple[str, float, float, float]], *, label: str) -> str
 
 
 def curve(series: list[tuple[str, list[float], list[float]]], *, label: str) -> str:
-    """Lines of (name, steps, values) over the training step; values that are not finite are gaps."""
+    """Return a chart of (name, steps, values) over the training step; values that are not finite are left out."""
     width, height, left, bottom = 460, 260, 46, 40
     series = [(name, *_finite(steps, values)) for name, steps, values in series]
     series = [(name, steps, values) for name, steps, values in series if steps]
@@ -52,7 +52,7 @@ def curve(series: list[tuple[str, list[float], list[float]]], *, label: str) -> 
     end = max(1, *(max(steps) for _, steps, _ in series))
     across = [mark for mark in ticks(0, end, 5) if mark <= end]
     ordered = sorted(value for _, _, values in series for value in values)
-    top = ordered[min(len(ordered) - 1, int(len(ordered) * 0.995))]  # one early peak does not flatten the rest
+    top = ordered[min(len(ordered) - 1, int(len(ordered) * 0.995))]  # an early peak must not flatten the rest
     up = ticks(ordered[0], max(top, ordered[0] + 1e-3), 5)
 
     def x(step: float) -> float:

@@ -1,4 +1,4 @@
-"""The loggers of conf/logger: every step reaches each of them once, also when the run was killed in between."""
+"""Feeds the loggers of conf/logger: each gets every step once, even if the run was killed and resumed."""
 
 import inspect
 import shutil
@@ -13,16 +13,16 @@ from fmcycle.tracking import run_record
 
 
 def made(nodes: dict, folder: str | Path) -> list:
-    """The Lightning loggers that `nodes` names, {name: node}. Raises InputError where the package of one is not installed.
+    """Return the Lightning loggers of `nodes`, {name: node}. Raises InputError if the package of one is not installed.
 
-    `save_dir` is the run's folder; `id` is the run's name where a logger takes one and its node gives none, so that a resumed run goes
-    on in the same run of a service.
+    `save_dir` is the run's folder. A logger that takes an `id` and whose node has none gets the run's name, so that a resumed run
+    continues the same run of a service.
     """
     folder, loggers = Path(folder), []
     own = {"save_dir": str(folder), "id": "-".join(folder.parts[-2:])}
     for name, node in nodes.items():
         if "save_dir" in node:
-            raise InputError(f"logger.{name}.save_dir: a run's files lie in its own folder, {folder}; take it out")
+            raise InputError(f"logger.{name}.save_dir: a run logs into its own folder, {folder}; remove the key")
         takes = inspect.signature(build.resolve(node["_target_"])).parameters
         try:
             loggers.append(build.build(node, **{key: value for key, value in own.items() if key in takes and key not in node}))
@@ -36,20 +36,20 @@ def made(nodes: dict, folder: str | Path) -> list:
 
 
 def place(logger, folder: str | Path) -> Path | None:
-    """The folder of a logger that writes files below `folder`; None for a service."""
+    """Return the folder of a logger that writes files below `folder`; None for a service."""
     found, folder = Path(logger.log_dir or folder).resolve(), Path(folder).resolve()
     return found if found != folder and found.is_relative_to(folder) else None
 
 
 class Log:
-    """`loggers` of one run that goes on. Files below its folder are made anew from steps.jsonl; a service, which can't take back what
-    it has, is told only what no earlier process of the run had written there (`reached`, a record.order)."""
+    """The loggers of one process of a run. Files below its folder are rewritten from steps.jsonl; a service, which can't delete
+    figures, gets only those after `reached`, the `run_record.order` that an earlier process of the run got to."""
 
     def __init__(self, loggers: Sequence, folder: str | Path, reached: tuple[int, bool]):
         self.services: list = []
         self.files: list = []
         self.reached = reached
-        self.row: dict = {}  # of the newest step: files get it with its validation
+        self.row: dict = {}  # the newest step; written to files together with its validation
         for logger in loggers:
             (self.files if place(logger, folder) else self.services).append(logger)
         if self.files:
@@ -57,13 +57,13 @@ class Log:
                 self._file(row)
 
     def add(self, row: dict) -> None:
-        """Figures of a step or of its validation, {"step": n, name: value}."""
+        """Log the figures of a step or of its validation, {"step": n, name: value}."""
         self._file(row)
         if run_record.order(row) > self.reached:
             _tell(self.services, row)
 
     def close(self) -> None:
-        """No more steps."""
+        """Write the last step and save the files."""
         self._file({"step": -1})
         for logger in self.files:
             logger.save()

@@ -1,4 +1,4 @@
-"""What a person sees of a run while it goes on: a bar or lines, steps.jsonl, the loggers and the run's page, from the same figures."""
+"""Shows a running training: progress bar or lines, steps.jsonl, loggers and the run's page, all from the same figures."""
 
 import json
 import time
@@ -15,15 +15,15 @@ from fmcycle.hardware import peak
 from fmcycle.tracking import run_page, run_record
 from fmcycle.tracking.loggers import Log
 
-RECENT = 20  # steps that the shown speed is the mean of
-EVERY = 30.0  # seconds between two lines where there is no terminal
+RECENT = 20  # steps over which the shown speed is averaged
+EVERY = 30.0  # seconds between two lines if there is no terminal
 
 
 class Watch:
-    """Figures of each optimizer step, from step `start` of `total` on. `show` false: silent, nothing is written (other ranks).
+    """Shows and logs each optimizer step, from step `start` of `total` on. `show` false: prints and writes nothing (other ranks).
 
-    flops_per_token, peak (FLOP/s over all devices): what MFU is made of; 0 where it is not known. pad: the token
-    that is no text; world: devices, each of which is taken to see as many tokens as this one. loggers: Lightning's.
+    flops_per_token, peak (FLOP/s over all devices): give MFU; 0 if unknown. pad: padding token, not counted;
+    world: number of devices, each assumed to see as many tokens as this one. loggers: Lightning's.
     """
 
     def __init__(
@@ -56,14 +56,14 @@ class Watch:
         self.began = self.said = self.mark = time.monotonic()
 
     def saw(self, batch) -> None:
-        """Count the tokens of a micro-batch, or its rows where it has none; nothing is read back from the device before the step is."""
+        """Count the tokens of a micro-batch, or its rows if it has none, without waiting for the device."""
         found = tokens(batch, self.pad)
         if isinstance(found, int) and not found:
             self.unit, found = "rows", len(next(iter(batch.values())))
         self.tokens = self.tokens + found
 
     def update(self, step: int, figures: dict[str, float]) -> None:
-        """`step` steps are done, the last with `figures` (loss, lr, gradient_norm ...); None: there is none."""
+        """Show and log finished step `step` with `figures` (loss, lr, gradient_norm ...); a figure that is None is left out."""
         now = time.monotonic()
         self.recent.append((now - self.mark, self.world * int(self.tokens)))
         if step - self.start == 2:
@@ -80,14 +80,14 @@ class Watch:
             self.said = now
 
     def validated(self, step: int, figures: dict[str, float]) -> None:
-        """The validation of `step`: {"validation_loss", ...}."""
+        """Show and log the validation of `step`: {"validation_loss", ...}."""
         if self.show:
             self._add({"step": step} | figures)
             self.say(f"step {step}/{self.total}  " + "  ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in figures.items()))
             self.keep()
 
     def sampled(self, found: list[dict]) -> None:
-        """What the model wrote (`sample.take`): into samples.jsonl, the first as one line on the terminal."""
+        """Append the samples of `sample.take` to samples.jsonl; print the first as one line."""
         if self.show and found:
             with open(self.folder / run_record.SAMPLES, "a") as file:
                 file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in found)
@@ -96,7 +96,7 @@ class Watch:
             self.keep()
 
     def machine(self) -> dict[str, float]:
-        """Tokens (rows, where there are none) a second and MFU over the last steps, bytes of memory now."""
+        """Return tokens (or rows) a second and MFU over the last RECENT steps, and bytes of memory now."""
         seconds, seen = (sum(part) for part in zip(*self.recent, strict=True))
         rate = seen / max(seconds, 1e-9)
         found = {f"{self.unit}_per_s": round(rate, 1), "memory": peak.memory(self.device)}
@@ -105,12 +105,12 @@ class Watch:
         return found
 
     def left(self) -> float:
-        """Seconds to the end, at the pace since the start, validation and checkpoints with it."""
+        """Return the seconds to the end at the mean pace since the start, validation and checkpoints included."""
         return (time.monotonic() - self.began) / max(self.step - self.start, 1) * (self.total - self.step)
 
     @contextmanager
     def aside(self) -> Iterator[None]:
-        """What is done here (validation, a checkpoint, a sample) is no part of a step's time."""
+        """Exclude the time spent inside (validation, checkpoint, sample) from the step's time."""
         began = time.monotonic()
         try:
             yield
@@ -118,20 +118,20 @@ class Watch:
             self.mark += time.monotonic() - began
 
     def say(self, text: str) -> None:
-        """One line above the bar."""
+        """Print one line above the bar."""
         if self.live:
             self.console.print(text, markup=False, highlight=False, no_wrap=True, overflow="ellipsis")
         elif self.show:
             print(text, flush=True)
 
     def keep(self) -> None:
-        """After a validation or a checkpoint, and at the end: the steps are on the disk, and the page is made anew."""
+        """Sync the steps to disk and rewrite the page: after a validation or a checkpoint, and at the end."""
         if self.show:
             self.steps.keep()
             run_page.write(self.folder, self.steps)
 
     def stop(self) -> None:
-        """Leave the terminal as it was."""
+        """Stop the bar and close loggers and steps."""
         if self.live:
             self.bar.stop()
         if self.show:
@@ -160,7 +160,7 @@ class Watch:
 
 
 def tokens(batch, pad: int | None):
-    """Tokens of every `input_ids` in a batch, `pad` left out: a number, or a tensor on the batch's device."""
+    """Return the number of tokens in every `input_ids` of a batch, without `pad`: an int, or a tensor on the batch's device."""
     if not isinstance(batch, dict):
         return 0
     found = sum(tokens(value, pad) for value in batch.values())
@@ -170,7 +170,7 @@ def tokens(batch, pad: int | None):
 
 
 def line(row: dict) -> str:
-    """The figures of a step as one short line."""
+    """Return the figures of a step as one short line."""
     parts = [f"loss {row['loss']:.3f}" if "loss" in row else "left out"]
     parts += [f"{row[f'{unit}_per_s']:,.0f} {unit}/s" for unit in ("tokens", "rows") if f"{unit}_per_s" in row]
     if "mfu" in row:
@@ -182,6 +182,6 @@ def line(row: dict) -> str:
 
 
 def clock(seconds: float) -> str:
-    """90 -> 1:30, 4000 -> 1:06:40."""
+    """Format seconds: 90 -> 1:30, 4000 -> 1:06:40."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}" if minutes >= 60 else f"{minutes}:{rest:02d}"

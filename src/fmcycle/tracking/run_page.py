@@ -1,4 +1,4 @@
-"""The page of a run: curves, samples, config and costs in one file that needs no network; written anew while the run goes on."""
+"""The page of a run: curves, samples, config and costs in one self-contained file; rewritten while the run trains."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ from fmcycle.tracking import run_record
 from fmcycle.tracking.charts import curve
 
 TEMPLATE, PAGE, PLAN = "run.html", "run.html", "plan.json"
-CHARTS = (  # title, what it says below, series: (name in the legend, name in steps.jsonl)
+CHARTS = (  # title, axis label, series: (name in the legend, name in steps.jsonl)
     ("Loss", "by optimizer step", (("training", "loss"), ("validation", "validation_loss"))),
     ("Learning rate", "by optimizer step", (("", "lr"),)),
     ("Tokens per second", "mean of the last 20 steps", (("", "tokens_per_s"),)),
@@ -17,7 +17,7 @@ CHARTS = (  # title, what it says below, series: (name in the legend, name in st
     ("MFU", "of the device's peak", (("", "mfu"),)),
     ("Memory", "GB (2**30 bytes)", (("", "memory"),)),
 )
-COSTS = (  # title, name in plan.json, unit, its size
+COSTS = (  # title, name in plan.json, unit, factor of the unit
     ("time of training", "seconds", "s of one thread's CPU, or of the GPU", 1),
     ("peak memory", "peak", "GB", 2**30),
     ("weights", "weights", "MB", 2**20),
@@ -27,11 +27,11 @@ COSTS = (  # title, name in plan.json, unit, its size
     ("money", "money", "", 1),
 )
 OWN = {name for _, _, series in CHARTS for _, name in series} | {"count", "skipped", "step"}
-REFRESH = 30  # seconds after which an open page of a run that goes on looks again
+REFRESH = 30  # seconds after which the open page of a running run reloads
 
 
 def write(folder: str | Path, steps: run_record.Steps | None = None) -> Path:
-    """Write run.html from what the run left in `folder` (run.json may be missing). steps: its curves, where they are at hand."""
+    """Write run.html from the run's files in `folder` (run.json may be missing). steps: its curves; None: read from steps.jsonl."""
     folder = Path(folder)
     file = folder / PAGE
     atomic.write_text(file, render(folder, run_record.read(folder), steps or run_record.Steps(folder)))
@@ -64,7 +64,7 @@ def render(folder: Path, facts: dict, steps: run_record.Steps) -> str:
 
 
 def cards(last: dict, step: int, total: int | None) -> list[tuple[str, str]]:
-    """(what, value) of the figures that a person looks for first."""
+    """Return (title, value) of the figures at the top of the page."""
     found = [("step", f"{step:,} of {total:,}" if total else f"{step:,}")]
     shown = (
         ("training loss", "loss", "{:.3f}"),
@@ -81,7 +81,7 @@ def cards(last: dict, step: int, total: int | None) -> list[tuple[str, str]]:
 
 
 def charts(steps: run_record.Steps) -> list[tuple[str, str]]:
-    """(title, SVG) of what was logged: the known figures, then those of the objective (each with its validation)."""
+    """Return (title, SVG) of the logged figures: those of CHARTS, then the objective's, each with its validation."""
     points = {name: thin.points() for name, thin in steps.curves.items()}
     if "memory" in points:
         points["memory"] = (points["memory"][0], [value / 2**30 for value in points["memory"][1]])
@@ -99,13 +99,13 @@ def charts(steps: run_record.Steps) -> list[tuple[str, str]]:
 
 
 def costs(folder: Path) -> list[tuple[str, str, str, str]]:
-    """(what, predicted with its 90 % interval, actual, ratio) from the run's plan.json."""
+    """Return (title, predicted with its 90 % interval, actual, ratio) from the run's plan.json."""
     try:
         plan = json.loads((folder / PLAN).read_text())
     except (OSError, ValueError):
         return []
     found, actual = [], plan.get("actual") or {}
-    share = actual["steps"] / plan["steps"] if actual.get("steps") else 1.0  # a run that went on is timed from there
+    share = actual["steps"] / plan["steps"] if actual.get("steps") else 1.0  # a resumed run is timed from its resumption
     for title, name, unit, size in COSTS:
         said, was = plan.get(name), actual.get(name)
         if said is None:
@@ -120,14 +120,14 @@ def costs(folder: Path) -> list[tuple[str, str, str, str]]:
 
 
 def number(value) -> str:
-    """Four digits and thousands' commas; a dash for nothing."""
+    """Format a number with four digits and thousands separators; None becomes a dash."""
     if not isinstance(value, int | float):
         return "\u2013" if value is None else str(value)
     return f"{value:,.0f}" if abs(value) >= 1000 or value == int(value) else f"{value:.4g}"
 
 
 def yaml_of(section: dict) -> str:
-    """The section as a person would have typed it."""
+    """Return the section as YAML, keys in their own order; "" if it is empty."""
     import yaml
 
     return yaml.safe_dump(section, sort_keys=False, width=100) if section else ""

@@ -1,4 +1,4 @@
-"""What a run leaves for people while it runs: run.json, steps.jsonl, samples.jsonl. Nothing reads them to make a result."""
+"""The record of a run for people: run.json, steps.jsonl, samples.jsonl. No stage reads it to compute a result."""
 
 import fcntl
 import json
@@ -14,14 +14,14 @@ RUN, STEPS, SAMPLES = "run.json", "steps.jsonl", "samples.jsonl"
 
 
 def begin(folder: str | Path, facts: dict) -> None:
-    """Write run.json: `facts` (stage, identity, section ...), state running, and one more start unless the run before was done."""
+    """Write run.json: `facts` (stage, identity, section ...), state running, and this start after those of an unfinished run."""
     before = read(folder)
     starts = before.get("starts", []) if before.get("state") != "done" else []
     atomic.write_json(Path(folder) / RUN, facts | {"state": "running", "starts": [*starts, {"at": now()}]})
 
 
 def note(folder: str | Path, **facts) -> None:
-    """Add `facts` to run.json where there is one; `from_step` belongs to the last start."""
+    """Add `facts` to run.json if it exists; `from_step` goes to the last start."""
     if entry := read(folder):
         if "from_step" in facts:
             entry["starts"][-1]["from_step"] = facts.pop("from_step")
@@ -29,7 +29,7 @@ def note(folder: str | Path, **facts) -> None:
 
 
 def read(folder: str | Path) -> dict:
-    """run.json, or {} where there is none or it can't be read."""
+    """Return run.json as a dict; {} if it is missing or unreadable."""
     try:
         return json.loads((Path(folder) / RUN).read_text())
     except (OSError, ValueError):
@@ -37,12 +37,12 @@ def read(folder: str | Path) -> dict:
 
 
 def now() -> str:
-    """The time, ISO 8601, UTC."""
+    """Return the time in UTC, ISO 8601."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def alive(folder: str | Path) -> bool:
-    """Does a process hold the lock of this run (durable.lock)?"""
+    """True if a process holds the lock of this run (`atomic.lock`)."""
     try:
         with open(Path(folder).with_name(f".{Path(folder).name}.lock")) as handle:
             fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -54,7 +54,7 @@ def alive(folder: str | Path) -> bool:
 
 
 def lines(file: Path) -> Iterator[dict]:
-    """The rows of a JSONL file; one that a kill cut off is left out."""
+    """Yield the rows of a JSONL file, except one that a kill truncated."""
     if not file.is_file():
         return
     with open(file) as handle:
@@ -66,14 +66,14 @@ def lines(file: Path) -> Iterator[dict]:
 
 
 class Thin:
-    """A curve of at most `most` points, whatever the number of steps: neighbours are averaged when there are more."""
+    """A curve of at most `most` points: beyond that it averages neighbours."""
 
     def __init__(self, most: int = 600):
         self.most, self.width = most, 1
         self.bins: dict[int, tuple[float, int]] = {}
 
     def add(self, step: int, value: float) -> None:
-        """One more value; one that is not finite is a gap."""
+        """Add a value; ignore it if it is not finite."""
         if not math.isfinite(value):
             return
         self._put(step // self.width, value, 1)
@@ -83,7 +83,7 @@ class Thin:
                 self._put(key // 2, total, count)
 
     def points(self) -> tuple[list[float], list[float]]:
-        """(steps, values)."""
+        """Return (steps, values)."""
         middle = (self.width - 1) / 2
         return [key * self.width + middle for key in self.bins], [total / count for total, count in self.bins.values()]
 
@@ -93,7 +93,7 @@ class Thin:
 
 
 def rows(folder: str | Path) -> Iterator[dict]:
-    """{"step": n, figure: value} of every step of steps.jsonl, with its validation."""
+    """Yield {"step": n, figure: value} of every step of steps.jsonl, merged with its validation."""
     row: dict = {}
     for part in lines(Path(folder) / STEPS):
         if row and part["step"] != row["step"]:
@@ -105,15 +105,15 @@ def rows(folder: str | Path) -> Iterator[dict]:
 
 
 def order(row: dict) -> tuple[int, bool]:
-    """Where a line of steps.jsonl stands: a step, then its validation."""
+    """Return the sort key of a line of steps.jsonl: a step comes before its validation."""
     return row["step"], any(name.startswith("validation_") for name in row)
 
 
 class Steps:
     """steps.jsonl, a line for each step and for each validation, and their curves.
 
-    What stands there beyond `step` was done after the last checkpoint: it is cut off. `step` None: as it stands, to be read.
-    `reached`: the `order` of the last line that an earlier process had written.
+    Opening it at `step`, that of the last checkpoint, deletes later lines. `step` None: read only.
+    `reached`: the `order` of the last line that an earlier process wrote.
     """
 
     def __init__(self, folder: str | Path, step: int | None = None):
@@ -131,19 +131,19 @@ class Steps:
         if step is not None:
             atomic.write_text(self.file, "".join(f"{line}\n" for line in kept))
             cut(Path(folder) / SAMPLES, step)
-            self.handle = open(self.file, "a", buffering=1)  # noqa: SIM115 (open for as long as the run)
+            self.handle = open(self.file, "a", buffering=1)  # noqa: SIM115 (open until `close`)
 
     def add(self, row: dict) -> None:
-        """Append a line; a kill of this process does not lose it."""
+        """Append a line, which survives a kill of this process."""
         self._take(row)
         self.handle.write(json.dumps(row) + "\n")
 
     def keep(self) -> None:
-        """Make what was appended survive a power cut too."""
+        """Sync to disk, so that the lines survive a power cut."""
         os.fsync(self.handle.fileno())
 
     def close(self) -> None:
-        """No more steps."""
+        """Close the file."""
         self.handle.close()
 
     def _take(self, row: dict) -> None:
@@ -154,6 +154,6 @@ class Steps:
 
 
 def cut(file: Path, step: int) -> None:
-    """Take out of a JSONL file the rows after `step`."""
+    """Delete the rows after `step` from a JSONL file."""
     if file.is_file():
         atomic.write_text(file, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in lines(file) if row["step"] <= step))
