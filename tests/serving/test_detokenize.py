@@ -3,6 +3,8 @@
 import random
 
 import pytest
+from tokenizers import Tokenizer, decoders, models
+from transformers import PreTrainedTokenizerFast
 
 from fmcycle.errors import Refused
 from fmcycle.guardrail.pii import Mask
@@ -85,3 +87,15 @@ def test_bytes_that_never_become_a_character_do_not_hold_back_what_follows():
     stream = TextStream(Pieces([b"\x80", b"end"]), [], [])
     out = "".join([*(stream.push(0) for _ in range(500)), stream.push(1), stream.finish()])
     assert out.endswith("end") and len(stream.ids) < 65
+
+
+def test_words_of_a_sentencepiece_tokenizer_keep_the_blanks_between_them():
+    """Its decoder strips the blank before the first word of whatever it decodes."""
+    vocabulary = {"<unk>": 0, "<end>": 1, "▁The": 2, "▁bucket": 3, "s": 4, "▁": 5}
+    made = Tokenizer(models.BPE(vocabulary, [], unk_token="<unk>"))
+    made.decoder = decoders.Metaspace()
+    made.add_special_tokens(["<end>"])
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=made, eos_token="<end>", clean_up_tokenization_spaces=False)
+    for ids in ([2, 3, 4, 3], [4, 3, 5, 2], [2, 1, 3, 1]):
+        stream = TextStream(tokenizer, [], [])
+        assert "".join([*map(stream.push, ids), stream.finish()]) == tokenizer.decode(ids, skip_special_tokens=True), ids

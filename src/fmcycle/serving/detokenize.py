@@ -15,8 +15,9 @@ class TextStream:
 
     def __init__(self, processor, guards: list[Callable[[str], str]], stops: list[str]):
         self.processor, self.guards, self.stops = processor, guards, stops
+        self.before: list[int] = []  # the ids before them: a decoder may strip the blank before the first word that it is given
         self.ids: list[int] = []  # since the last end of a token that was the end of a character too
-        self.whole = ""  # their whole characters, which are in `raw`
+        self.whole = ""  # the whole characters of both, which are in `raw`
         self.raw = ""  # what the model said
         self.sent = ""  # what went out
         self.stopped = False  # a stop string was found
@@ -24,15 +25,23 @@ class TextStream:
     def push(self, token: int) -> str:
         """Take one more id; return the text that may go out now. Raises Refused where a guard does."""
         self.ids.append(token)
-        text = self.processor.decode(self.ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        text = self._decode([*self.before, *self.ids])
         whole = text.rstrip(PENDING) if len(self.ids) < LONGEST else text
         self.raw += whole[len(self.whole) :]
-        self.ids, self.whole = ([], "") if whole == text else (self.ids, whole)
+        self.whole = whole
+        if whole == text:
+            alone = self._decode(self.ids)
+            if alone and not alone.endswith(PENDING):
+                self.before = self.ids
+            self.ids, self.whole = [], self._decode(self.before)
         found = [place for stop in self.stops if (place := self.raw.find(stop)) >= 0]
         if found:
             self.raw, self.stopped = self.raw[: min(found)], True
             return ""
         return self._release(len(self.raw) - self._held())
+
+    def _decode(self, ids: list[int]) -> str:
+        return self.processor.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
 
     def finish(self) -> str:
         """The rest, once the answer is complete; without the character in whose middle it ended."""
