@@ -180,8 +180,7 @@ def test_a_guard_a_decoder_and_a_store_that_take_their_time_block_nobody_else(se
         await server.app(scope, receive, send)
         watching.cancel()
 
-    for name in ("before", "after"):
-        monkeypatch.setattr(server.assistant, name, [slow])
+    monkeypatch.setattr(server.assistant.pipeline, "guardrail", {"input": [slow], "output": [slow]})
     client = TestClient(watched, base_url="http://test/")
     assert client.post("/v1/chat/completions", json=HELLO | {"max_tokens": 1}).status_code == 200
     assert 0 < longest[0] < 0.25

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from fmcycle.engine import inputs
+from fmcycle.engine.context import Context
 from fmcycle.engine.decoding import Decoding
 from fmcycle.engine.protocol import Request, Sampling, generate
 from fmcycle.engine.worker import Worker
@@ -15,34 +16,19 @@ from fmcycle.processor import components
 from fmcycle.ranges import PositiveInt
 
 
-class Transformers(Worker):
+class Transformers(Worker, Context):
     """Chats and completions of a decoder, with pictures if it is a vision-language model, as `fmcycle.engine.protocol` says.
 
     max_tokens: of an answer whose request names no length; batch: answers that are written at the same time, token by token in turns.
     """
 
     def __init__(self, folder: str, max_tokens: PositiveInt = 256, batch: PositiveInt = 8, *, device=None, dtype=None):
-        super().__init__(batch)
-        self.model, self.processor = model_store.load_model(folder, device, dtype)
-        self.tokenizer = components.tokenizer_of(self.processor)
-        self.max_tokens = max_tokens
+        model, processor = model_store.load_model(folder, device, dtype)
+        Context.__init__(self, model, processor, max_tokens)
+        Worker.__init__(self, batch)
         template = getattr(self.processor, "chat_template", None) or self.tokenizer.chat_template
         self.tasks = ("chat", "completion") if template else ("completion",)
         self.takes = ("text",) if components.image_processor_of(self.processor) is None else ("text", "image")
-
-    @property
-    def positions(self) -> int:
-        """How many tokens prompt and answer may have together."""
-        return self.model.config.get_text_config().max_position_embeddings
-
-    def room(self, ids: Sequence[int]) -> int:
-        """How many tokens the answer to a prompt may have."""
-        return self.positions - len(ids)
-
-    def begin(self, ids: list[int]) -> list[int]:
-        """The ids of a text to go on with as the model expects them: behind the token that begins a text, where there is one."""
-        start = self.tokenizer.bos_token_id
-        return ids if start is None else [start, *ids]
 
     def warm_up(self) -> None:
         """One short answer, so that the first person does not wait for lazy initialisation."""

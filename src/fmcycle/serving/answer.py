@@ -15,11 +15,9 @@ from typing import TYPE_CHECKING
 from anyio import CancelScope
 from starlette.concurrency import run_in_threadpool
 
-from fmcycle.engine.protocol import Request
-from fmcycle.errors import Refused
 from fmcycle.serving import metrics
 from fmcycle.serving.api_error import ApiError
-from fmcycle.serving.detokenize import TextStream
+from fmcycle.serving.pipeline import Draft
 from fmcycle.serving.schema import Chat, Completion
 from fmcycle.serving.store import trace
 
@@ -38,32 +36,27 @@ def no_place() -> ApiError:
 class Answer:
     """One answer in the making: read its `pieces` once. When they end it is in the store, if the store is there.
 
-    asked: by the client; request: to the engine. What takes time (guards, decoding, the store) is done in threads.
+    asked: by the client. What takes time (guards, decoding, the store) is done in threads.
     """
 
     assistant: Assistant
     asked: Chat | Completion
-    prompt: list[dict[str, str]]
-    request: Request
+    draft: Draft
     id: str = field(default_factory=lambda: f"ans-{uuid.uuid4().hex}")
     created: datetime = field(default_factory=lambda: datetime.now(UTC))
-    text: str = ""
-    finish: str = "cancelled"
-    tokens: int = 0
 
     async def pieces(self) -> AsyncGenerator[str, None]:
         """The text, a piece for each token and some of them empty; whoever leaves early or is cancelled ends the engine's work."""
         clock, heard = time.monotonic(), True
         try:
-            async with aclosing(self._guarded(clock)) as pieces:
+            async with aclosing(self._written(clock)) as pieces:
                 async for piece in pieces:
-                    self.text += piece
                     yield piece
         except (GeneratorExit, asyncio.CancelledError):
             heard = False  # nobody waits for the store either
             raise
         except Exception:
-            self.finish = "error"
+            self.draft.finish = "error"
             raise
         finally:
             keep = partial(self._keep, time.monotonic() - clock, wait=heard)
@@ -72,53 +65,38 @@ class Answer:
             else:
                 keep()
 
-    async def _guarded(self, clock: float) -> AsyncGenerator[str, None]:
-        try:
-            await run_in_threadpool(self._check)
-            async with aclosing(self._said(clock)) as pieces:
-                async for piece in pieces:
-                    yield piece
-        except Refused as refused:
-            self.finish = "content_filter"
-            yield refused.reason if not self.text else ""
-
-    def _check(self) -> None:
-        for guard in self.assistant.before:
-            for message in self.prompt:
-                guard(message["content"])
-
-    async def _said(self, clock: float) -> AsyncGenerator[str, None]:
-        engine = self.assistant.engine
-        stream = TextStream(self.assistant.tokenizer, self.assistant.after, list(self.asked.stop or []))
+    async def _written(self, clock: float) -> AsyncGenerator[str, None]:
+        engine, draft = self.assistant.engine, self.draft
+        yield await run_in_threadpool(draft.open)
+        if draft.done:
+            return
         try:
             async with asyncio.timeout(WAIT):
-                handle = await engine.submit(self.request)
+                handle = await engine.submit(draft.request)
         except TimeoutError:
             raise no_place() from None
         try:
             async for token in engine.stream(handle):
-                if not self.tokens:
+                if not draft.tokens:
                     metrics.FIRST_TOKEN.observe(time.monotonic() - clock)
-                self.tokens += 1
-                yield await run_in_threadpool(stream.push, token)
-                if stream.stopped:
+                yield await run_in_threadpool(draft.push, token)
+                if draft.done:
                     break
         finally:
             with CancelScope(shield=True):
                 await engine.abort(handle)
-        rest = await run_in_threadpool(stream.finish)
-        self.finish = "length" if self.tokens >= self.request.sampling.max_tokens and not stream.stopped else "stop"
-        yield rest
+        yield await run_in_threadpool(draft.close)
 
     def _keep(self, latency: float, wait: bool) -> None:
-        images = self.request.images
+        draft, images = self.draft, self.draft.request.images
         kind = ("image_chat" if images else "chat") if isinstance(self.asked, Chat) else "completion"
-        seen = [{"role": "user", "content": trace(image)} for image in images]
-        tokens = {"prompt_tokens": len(self.request.ids), "answer_tokens": self.tokens}
-        row: dict = {"created": self.created, "finish": self.finish, "latency": latency, "wait": wait, **tokens}
-        self.assistant.keep(self.id, kind, [*seen, *self.prompt], self.text, **row)
+        prompt = [{"role": "user", "content": trace(image)} for image in images]
+        prompt += [{key: message[key] for key in ("role", "content")} for message in draft.messages]
+        tokens = {"prompt_tokens": len(draft.request.ids), "answer_tokens": len(draft.tokens)}
+        row: dict = {"created": self.created, "finish": draft.finish, "latency": latency, "wait": wait, **tokens}
+        self.assistant.keep(self.id, kind, prompt, draft.text, **row)
 
     def usage(self) -> dict[str, int]:
         """OpenAI's count of tokens."""
-        prompt = len(self.request.ids)
-        return {"prompt_tokens": prompt, "completion_tokens": self.tokens, "total_tokens": prompt + self.tokens}
+        prompt, answer = len(self.draft.request.ids), len(self.draft.tokens)
+        return {"prompt_tokens": prompt, "completion_tokens": answer, "total_tokens": prompt + answer}

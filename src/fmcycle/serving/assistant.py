@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fmcycle.config.build import build
-from fmcycle.engine.protocol import Request
 from fmcycle.errors import InputError
 from fmcycle.processor import components, media
-from fmcycle.processor.chat import plain_ids, render
+from fmcycle.processor.chat import plain_ids
 from fmcycle.serving import metrics, place
 from fmcycle.serving.answer import Answer
 from fmcycle.serving.api_error import ApiError
 from fmcycle.serving.keeper import Keeper
+from fmcycle.serving.pipeline import Pipeline
 from fmcycle.serving.schema import Chat, Completion
 from fmcycle.serving.store import Store
 
@@ -34,8 +34,7 @@ class Assistant:
     def __init__(self, folder: str | Path, package: dict, store: Store):
         """`folder`: a deployed package, already verified; `package`: its package.json."""
         self.engine = place.engine(package["engine"], Path(folder) / "model")
-        guards = build(package["guardrail"])
-        self.before, self.after = guards.get("input", []), guards.get("output", [])
+        self.pipeline = Pipeline(self.engine, build(package["guardrail"]))
         self.package, self.store, self.keeper = package, store, Keeper(store)
         self.tokenizer = components.tokenizer_of(self.engine.processor)
 
@@ -54,31 +53,28 @@ class Assistant:
 
     def ask(self, request: Chat | Completion) -> Answer:
         """An answer that has not begun. Raises ApiError where the model, a picture or the context does not fit."""
-        images: list[bytes] = []
+        self.need("chat" if (chat := isinstance(request, Chat)) else "completion", request.model)
+        wanted = request.limit()
+        options = {"max_tokens": wanted, "stop": request.stop or (), **request.sampling()}
         if isinstance(request, Chat):
-            self.need("chat", request.model)
-            prompt = [message.plain() for message in request.messages]
             seen = [message.images() for message in request.messages]
             images = [image for each in seen for image in each]
             self._check(images)
-            self._check_length([message["content"] for message in prompt], "messages")
-            told = [message | {"images": len(each)} for message, each in zip(prompt, seen, strict=True)]
+            told = [message.plain() for message in request.messages]
+            self._check_length([message["content"] for message in told], "messages")
+            messages: list[dict] = [message | {"images": len(each)} for message, each in zip(told, seen, strict=True)]
             try:
-                ids = render(self.engine.processor, told, generation_prompt=True)
+                draft = self.pipeline.chat(messages, images=images, **options)
             except InputError as error:  # a template may want the roles in another order
                 raise ApiError(400, f"messages: {error}", "invalid_value", "messages") from None
         else:
-            self.need("completion", request.model)
-            prompt = [{"role": "user", "content": request.prompt}]
             self._check_length([request.prompt], "prompt")
-            ids = self.engine.begin(plain_ids(self.tokenizer, request.prompt))
-        free, wanted = self.engine.room(ids), request.limit()
-        if free < 1 or (wanted or 1) > free:
-            tokens = f"{len(ids)} tokens of prompt" + (f" and {wanted} of answer" if wanted else "")
+            draft = self.pipeline.completion(request.prompt, **options)
+        if draft.request.sampling.max_tokens < (wanted or 1):
+            tokens = f"{len(draft.request.ids)} tokens of prompt" + (f" and {wanted} of answer" if wanted else "")
             message = f"{tokens} exceed the model's context of {self.engine.positions}: shorten the prompt or lower max_tokens"
-            raise ApiError(400, message, "context_length_exceeded", "messages" if isinstance(request, Chat) else "prompt")
-        sampling = request.sampling(max_tokens=min(wanted or self.engine.max_tokens, free), stop_ids=components.ends(self.engine.processor))
-        return Answer(self, request, prompt, Request(ids, sampling, images))
+            raise ApiError(400, message, "context_length_exceeded", "messages" if chat else "prompt")
+        return Answer(self, request, draft)
 
     def _check_length(self, texts: list[str], param: str) -> None:
         """Refuse what is far beyond the context by its first tokens: the rest of 1 MB would keep a thread busy for seconds."""

@@ -29,7 +29,7 @@ def load(root: Path, home: Path, patience: float = PATIENCE) -> Assistant:
         folder, package = deploy.current(root)
         where = str(folder)
         assistant = Assistant(folder, package, _store(home, patience))
-        answers(assistant.engine, [*assistant.before, *assistant.after])
+        answers(assistant.engine, assistant.pipeline.guardrail)
         return assistant
     except InputError:
         raise

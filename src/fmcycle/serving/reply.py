@@ -51,8 +51,8 @@ async def said(request: Request, assistant: Assistant, asked: Chat | Completion)
         async for _ in pieces:
             if await request.is_disconnected():
                 break
-    words = {"message": {"role": "assistant", "content": answer.text, "refusal": None}} if chat else {"text": answer.text}
-    choice = {"index": 0, "finish_reason": answer.finish, "logprobs": None, **words}
+    words = {"message": {"role": "assistant", "content": answer.draft.text, "refusal": None}} if chat else {"text": answer.draft.text}
+    choice = {"index": 0, "finish_reason": answer.draft.finish, "logprobs": None, **words}
     return JSONResponse(_head(answer, "chat.completion" if chat else "text_completion") | {"choices": [choice], "usage": answer.usage()})
 
 
@@ -71,7 +71,7 @@ async def _events(answer: Answer, pieces: AsyncGenerator[str, None], chat: bool,
             async for piece in pieces:
                 if piece:
                     yield event({"content": piece}, piece, None)
-        yield event({}, "", answer.finish)
+        yield event({}, "", answer.draft.finish)
         if with_usage:
             yield _data(head | {"choices": [], "usage": answer.usage()})
     except ApiError as error:

@@ -4,7 +4,6 @@ import base64
 import binascii
 import random
 import re
-from collections.abc import Iterable
 from dataclasses import fields
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -113,11 +112,11 @@ class Words(Closed):
             raise ValueError("at most 4 stop strings of 1 to 256 characters")
         return stops
 
-    def sampling(self, *, max_tokens: int, stop_ids: Iterable[int]) -> Sampling:
-        """What the engine is told: what the client says, its own default for the rest; without a seed the answers differ."""
-        said = {each.name: value for each in fields(Sampling) if (value := getattr(self, each.name, None)) is not None}
-        settled = {"max_tokens": max_tokens, "stop_ids": frozenset(stop_ids)}
-        return Sampling(**{"seed": random.getrandbits(63)} | said | settled)
+    def sampling(self) -> dict[str, Any]:
+        """The fields of the engine's `Sampling` that the client gives, but for the length; without a seed the answers differ."""
+        names = {each.name for each in fields(Sampling)} - {"max_tokens"}
+        said = {name: value for name in names if (value := getattr(self, name, None)) is not None}
+        return {"seed": random.getrandbits(63)} | said
 
 
 class Chat(Words):

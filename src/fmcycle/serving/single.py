@@ -146,7 +146,7 @@ def draw(assistant: Assistant, asked: Images) -> dict:
     seed = random.getrandbits(53) if asked.seed is None else asked.seed
 
     def work():
-        for guard in assistant.before:
+        for guard in assistant.pipeline.guards("input"):
             guard(asked.prompt)
         images = engine.generate_image(asked.prompt, n=asked.n or 1, seed=seed, steps=asked.steps, guidance=asked.guidance)
         return images, " ".join(map(trace, images)), 0, 0
@@ -162,7 +162,7 @@ def transcribe(assistant: Assistant, asked: Transcription, wav: bytes) -> dict:
 
     def work():
         text = assistant.engine.transcribe(wav)
-        for guard in assistant.after:
+        for guard in assistant.pipeline.guards("output"):
             text = guard(text)
         tokenizer = components.tokenizer_of(assistant.engine.processor)
         return text, text, 0, len(tokenizer(text, add_special_tokens=False)["input_ids"])
