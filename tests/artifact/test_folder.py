@@ -43,7 +43,7 @@ def test_a_missing_file_a_strange_file_and_a_broken_manifest_are_named(tmp_path)
     with pytest.raises(InputError, match="z: not in"):
         artifact.verify(folder / "z")
     (folder / "x").unlink()
-    with pytest.raises(InputError, match="x: in the manifest but not there"):
+    with pytest.raises(InputError, match="x: listed in the manifest but missing"):
         artifact.verify(folder)
     (folder / "manifest.json").write_text('{"x": ')
     with pytest.raises(InputError, match="not readable as JSON"):

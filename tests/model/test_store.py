@@ -66,7 +66,7 @@ def test_an_index_that_leads_out_is_refused(folder):
     (folder / "model.safetensors").unlink()
     index = {"metadata": {}, "weight_map": {"model.norm.weight": "../outside.safetensors"}}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
-    with pytest.raises(InputError, match=r"names \.\./outside.safetensors, which is no file beside it"):
+    with pytest.raises(InputError, match=r"names \.\./outside.safetensors, which is not a file beside it"):
         model_store.load_weights(folder)
 
 

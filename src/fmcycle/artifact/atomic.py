@@ -1,4 +1,4 @@
-"""Every durable write: temporary file, fsync, replace, fsync of the folder."""
+"""Durable writes: temporary file, fsync, replace, fsync of the folder."""
 
 import errno
 import fcntl
@@ -21,9 +21,9 @@ def fsync_folder(folder: Path) -> None:
 
 
 def write_bytes(path: str | Path, content: bytes) -> None:
-    """Write `content` so that a reader sees all of it or what stood there before.
+    """Write `content` atomically: a reader sees all of it or the old file.
 
-    Raises InputError when the disk is full; the old file then still stands.
+    Raises InputError if the disk is full, and keeps the old file.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -43,17 +43,17 @@ def write_bytes(path: str | Path, content: bytes) -> None:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """`write_bytes` in UTF-8."""
+    """Write `text` in UTF-8 with `write_bytes`."""
     write_bytes(path, text.encode())
 
 
 def write_json(path: str | Path, content) -> None:
-    """`write_bytes` of sorted, indented JSON: the same content has the same bytes. NaN is a ValueError."""
+    """Write sorted, indented JSON with `write_bytes`: equal content has equal bytes. Raises ValueError for NaN."""
     write_text(path, json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def replace_folder(partial: Path, folder: Path) -> None:
-    """Put the finished `partial` where `folder` stands; its files are fsynced first."""
+    """Replace `folder` by the finished `partial`, whose files are fsynced first."""
     for file in sorted(partial.rglob("*")):
         if file.is_file():
             with open(file, "rb") as handle:
@@ -69,7 +69,7 @@ def replace_folder(partial: Path, folder: Path) -> None:
 
 @contextmanager
 def lock(path: str | Path):
-    """Hold `path`.lock for this process; InputError names the process that holds it already."""
+    """Hold the lock of `path` for this process. Raises InputError that names the process which already holds it."""
     file = Path(path).with_name(f".{Path(path).name}.lock")
     file.parent.mkdir(parents=True, exist_ok=True)
     with open(file, "a+") as handle:

@@ -1,8 +1,7 @@
-"""Digests of large files, made once: a file that its stamp says is unchanged is not read again.
+"""Cache of sha256 digests: a large file is hashed again only if its stamp changed.
 
-The stamp is device, inode, size, time of its content and time of its inode. The last one can't be set, so putting back the time of the
-content hides nothing; what it leaves out is a clock that was set back, and a medium that changes bits by itself: without
-`.cache/digests.json` everything is read again.
+The stamp is device, inode, size, mtime and ctime. No program can set the ctime, so setting the mtime back hides no change. The stamp
+misses a change after the clock was set back, and bits that decay on the medium: delete `.cache/digests.json` to hash every file again.
 """
 
 import hashlib
@@ -15,13 +14,13 @@ from fmcycle.artifact import atomic
 from fmcycle.errors import InputError
 
 CACHE = Path(".cache/digests.json")
-LARGE = 2**24  # bytes: what is smaller is read in some milliseconds, every time
-SETTLED = 2e9  # nanoseconds since the last change: within the resolution of a file system's clock a second change would not show
-MOST = 20_000  # files that are remembered
+LARGE = 2**24  # bytes; a smaller file is hashed every time, in some milliseconds
+SETTLED = 2e9  # nanoseconds since the last change: a second one within the resolution of the file system's clock would not show
+MOST = 20_000  # files in the cache
 
 
 def sha256(path: str | Path) -> str:
-    """Hex digest of a file's bytes, read where it is small or changed since they were last."""
+    """Return the hex digest of a file's bytes; reads a large file only if its stamp changed."""
     size = os.stat(path).st_size
     if size < LARGE:
         return read(path)
@@ -36,7 +35,7 @@ def sha256(path: str | Path) -> str:
 
 
 def read(path: str | Path) -> str:
-    """Hex digest of a file's bytes as they are now."""
+    """Return the hex digest of a file's bytes; always reads them."""
     with open(path, "rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
@@ -47,7 +46,7 @@ def _stamp(path: str | Path) -> list[int]:
 
 
 def _known() -> dict[str, list]:
-    """{"device:inode": [size, time of the content, time of the inode, sha256]}."""
+    """Return {"device:inode": [size, mtime, ctime, sha256]}."""
     try:
         return json.loads(CACHE.read_text())
     except (OSError, ValueError):
@@ -59,4 +58,4 @@ def _remember(key: str, entry: list) -> None:
     try:
         atomic.write_json(CACHE, dict(newest))
     except (OSError, InputError):
-        return  # a folder that can't be written to: the file is read again
+        return  # a read-only folder: the file is hashed again next time

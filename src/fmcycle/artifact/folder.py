@@ -13,25 +13,25 @@ from fmcycle.errors import InputError
 
 
 def sha256(path: str | Path) -> str:
-    """Hex digest of a file's bytes; a large one that has not changed since it was last asked for is not read again."""
+    """Return the hex digest of a file's bytes; a large file that did not change is not read again."""
     return digest_cache.sha256(path)
 
 
 def digest_of(content) -> str:
-    """Hex digest of plain data (dict, list, str, numbers), independent of key order."""
+    """Return the hex digest of plain data (dict, list, str, numbers), independent of key order."""
     return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=False).encode("utf-8", "surrogateescape")).hexdigest()
 
 
 @contextmanager
 def create(folder: str | Path, *, ours: bool = False):
-    """Yield an empty folder to write into; on success it gets its manifest and takes the place of `folder`.
+    """Yield an empty folder to write into; on success it gets its manifest and replaces `folder`.
 
-    After an error, or a kill, `folder` is what it was before. ours: only fmcycle writes there, so whatever is there may go.
-    Raises InputError if another `folder` is there and is no artifact: it is a person's.
+    After an error or a kill, `folder` is unchanged. ours: only fmcycle writes there, so any old content may go.
+    Raises InputError if `folder` exists and is no artifact: it belongs to the user.
     """
     folder = Path(folder)
     if not ours and folder.exists() and (foreign := manifest.stranger(folder)):
-        raise InputError(f"{folder}: holds {foreign}, which fmcycle did not write there; move it away, or choose another place")
+        raise InputError(f"{folder}: holds {foreign}, which fmcycle did not write; move it away, or choose another folder")
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
@@ -44,13 +44,13 @@ def create(folder: str | Path, *, ours: bool = False):
 
 
 def copy(source: Path, folder: Path) -> None:
-    """Make `folder` an artifact of the files of another one, each as it is."""
+    """Copy the files of the artifact `source`, unchanged, into a new artifact `folder`."""
     with create(folder) as partial:
         shutil.copytree(source, partial, dirs_exist_ok=True, copy_function=shutil.copyfile, ignore=shutil.ignore_patterns(MANIFEST))
 
 
 def digest(path: str | Path) -> str:
-    """Content digest of an artifact folder (of its manifest), of any other folder (of its listing) or of a file."""
+    """Return the content digest of an artifact folder (of its manifest), of any other folder (of its listing) or of a file."""
     path = Path(path)
     if path.is_file():
         return sha256(path)
@@ -62,8 +62,8 @@ def digest(path: str | Path) -> str:
 def verify(path: str | Path, *, raw: bool = False, whole: bool = False) -> str:
     """Check `path`, a folder or one file of it, against the manifest; return its content digest.
 
-    A folder holds what its manifest lists and nothing more. A folder or file without one is taken as it is (a person's own data).
-    raw: another program's manifest.json is data like any other file. whole: every byte is read now, whatever was read before.
+    A folder must hold the files of its manifest and no others. A folder or file without a manifest (the user's own data) passes.
+    raw: another program's manifest.json is data like any other file. whole: read every byte, without the digest cache.
     Raises InputError naming the file, both digests and the command that repairs it.
     """
     path = Path(path)
@@ -90,7 +90,7 @@ def _check_file(folder: Path, name: str, entry: dict | None, sha256: Callable[[P
     if entry is None:
         raise InputError(f"{file}: not in {folder / MANIFEST}; {repair(folder)}")
     if not file.is_file():
-        raise InputError(f"{file}: in the manifest but not there; {repair(folder)}")
+        raise InputError(f"{file}: listed in the manifest but missing; {repair(folder)}")
     place = file.resolve()
     if not place.is_relative_to(folder.resolve()) and ".dvc/cache/" not in place.as_posix():  # DVC may link into its cache
         raise InputError(f"{file}: a link that leads out of {folder}; {repair(folder)}")
@@ -100,7 +100,7 @@ def _check_file(folder: Path, name: str, entry: dict | None, sha256: Callable[[P
 
 
 def _check_more(folder: Path, listed: dict[str, dict]) -> None:
-    """Raises InputError for a file that the manifest does not list, and for an index of weights that names one."""
+    """Raises InputError for a file that the manifest does not list, and for a wrong index of weights."""
     if more := manifest.unlisted(folder, listed):
         raise InputError(f"{more}: not in {folder / MANIFEST}, and a library might load it; delete it, or {repair(folder)}")
     for name in listed:
@@ -109,25 +109,25 @@ def _check_more(folder: Path, listed: dict[str, dict]) -> None:
 
 
 def indexed(file: Path) -> set[str]:
-    """The files that an index of weights names. Raises InputError if it has another form, or names one that is not beside it."""
+    """Return the files that an index of weights names. Raises InputError if it has another form, or names a file that is not beside it."""
     content = read_json(file)
     names = content.get("weight_map")
     if not isinstance(names, dict) or not all(isinstance(name, str) for name in names.values()):
-        raise InputError(f'{file}: no index of weights, which is {{"weight_map": {{tensor: file}}}}; {repair(file.parent)}')
+        raise InputError(f'{file}: not an index of weights, {{"weight_map": {{tensor: file}}}}; {repair(file.parent)}')
     for name in sorted(set(names.values())):
         place = file.parent / name
         if Path(name).name != name or not place.is_file():
-            raise InputError(f"{file}: names {name}, which is no file beside it; {repair(file.parent)}")
+            raise InputError(f"{file}: names {name}, which is not a file beside it; {repair(file.parent)}")
     return set(names.values())
 
 
 def read_json(file: str | Path, **kinds: type | tuple[type, ...]) -> dict:
-    """A JSON object that has the keys of `kinds`, each of that type. Raises InputError naming the file, what is wrong and the repair."""
+    """Return a JSON object with the keys of `kinds`, each of its type. Raises InputError with the file, what is wrong and the repair."""
     file = Path(file)
     try:
         found = json.loads(file.read_bytes())
     except FileNotFoundError:
-        raise InputError(f"{file}: not readable: it is not there; {repair(file)}") from None
+        raise InputError(f"{file}: not readable: it does not exist; {repair(file)}") from None
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{file}: not readable as JSON ({str(error)[:80]}); {repair(file)}") from None
     if not isinstance(found, dict):
@@ -140,7 +140,7 @@ def read_json(file: str | Path, **kinds: type | tuple[type, ...]) -> dict:
 
 
 def repair(path: Path) -> str:
-    """What a person runs to have `path` as it should be."""
+    """Return the command that repairs `path`."""
     parts = path.parts
     if "artifacts" in parts and parts.index("artifacts") + 1 < len(parts):
         stage = parts[parts.index("artifacts") + 1]
@@ -149,6 +149,6 @@ def repair(path: Path) -> str:
 
 
 def tagged(package: dict) -> dict:
-    """`package` (plain data) with its `tag`: 16 hex digits over everything else in it."""
+    """Return `package` (plain data) with its `tag`: 16 hex digits of the digest of everything else in it."""
     content = {key: value for key, value in package.items() if key != "tag"}
     return content | {"tag": digest_of(content)[:16]}

@@ -1,4 +1,4 @@
-"""`manifest.json`: the files of an artifact folder with their sizes and digests. The folder is what it lists, and nothing more."""
+"""`manifest.json`: the files of an artifact folder with their sizes and digests. The folder has no other files."""
 
 import json
 import os
@@ -14,7 +14,7 @@ SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def visible(folder: Path) -> Iterator[Path]:
-    """Every file and link below `folder`, sorted, without what is hidden (`.gitkeep`, locks, others' caches); links are not followed."""
+    """Yield every file and link below `folder`, sorted, except hidden ones (`.gitkeep`, locks, caches); links are not followed."""
     for where, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         links = [name for name in folders if Path(where, name).is_symlink()]
@@ -22,7 +22,7 @@ def visible(folder: Path) -> Iterator[Path]:
 
 
 def listing(folder: Path) -> dict[str, dict]:
-    """{relative path: {"size", "sha256"}} of every file in `folder` but our manifest of it; a link to a file counts as the file."""
+    """Return {relative path: {"size", "sha256"}} of every file in `folder` except its manifest; a link to a file counts as the file."""
     return {
         file.relative_to(folder).as_posix(): {"size": file.stat().st_size, "sha256": digest_cache.sha256(file)}
         for file in visible(folder)
@@ -31,7 +31,7 @@ def listing(folder: Path) -> dict[str, dict]:
 
 
 def read(folder: Path) -> dict[str, dict] | None:
-    """The manifest of `folder`; None if it has none. Raises InputError if the file has not the form that `listing` gives it."""
+    """Return the manifest of `folder`; None if it has none. Raises InputError if the file has not the form of `listing`."""
     file = folder / MANIFEST
     if not file.is_file():
         return None
@@ -40,18 +40,18 @@ def read(folder: Path) -> dict[str, dict] | None:
     except (ValueError, RecursionError):
         raise InputError(f"{file}: not readable as JSON") from None
     if wrong := fault(found):
-        raise InputError(f"{file}: no manifest of fmcycle ({wrong})")
+        raise InputError(f"{file}: not a manifest of fmcycle ({wrong})")
     return found
 
 
 def fault(content) -> str | None:
-    """Why plain data is no manifest of ours; None if it is one."""
+    """Return why plain data is not a manifest of fmcycle; None if it is one."""
     if not isinstance(content, dict):
         return "not a mapping of file names"
     for name, entry in content.items():
         parts = PurePosixPath(name).parts
         if not parts or name.startswith("/") or ".." in parts or PurePosixPath(name).as_posix() != name or name == MANIFEST:
-            return f"{name!r} is no file inside the folder"
+            return f"{name!r} is not a path inside the folder"
         right = isinstance(entry, dict) and isinstance(entry.get("size"), int) and isinstance(entry.get("sha256"), str)
         if not right or not SHA256.fullmatch(entry["sha256"]):
             return f"{name} has no size and sha256"
@@ -59,7 +59,7 @@ def fault(content) -> str | None:
 
 
 def is_ours(file: Path) -> bool:
-    """Is `file` a manifest of fmcycle, and no other program's file of that name?"""
+    """True if `file` is a manifest of fmcycle, not another program's file of that name."""
     try:
         return file.name == MANIFEST and bool(read(file.parent) is not None)
     except (InputError, OSError):
@@ -67,7 +67,7 @@ def is_ours(file: Path) -> bool:
 
 
 def unlisted(folder: Path, listed: dict | None = None) -> Path | None:
-    """A file in `folder` that its manifest does not list; None if there is none. A manifest of a folder inside may be left out."""
+    """Return a file in `folder` that its manifest does not list; None if there is none. Manifests of inner folders may be unlisted."""
     listed = (read(folder) or {}) if listed is None else listed
     for file in visible(folder):
         if file != folder / MANIFEST and file.relative_to(folder).as_posix() not in listed and not is_ours(file):
@@ -76,7 +76,7 @@ def unlisted(folder: Path, listed: dict | None = None) -> Path | None:
 
 
 def stranger(folder: Path) -> Path | None:
-    """What shows that `folder` is no artifact of ours: itself if it is a file, a file that no manifest of ours lists; None if it is one."""
+    """Return what shows that `folder` is no artifact: itself if it is a file, else a file that no manifest lists; None if it is one."""
     if not folder.is_dir():
         return folder
     if not is_ours(folder / MANIFEST):

@@ -1,4 +1,4 @@
-"""Who was made from what: provenance beside every stage's out, and the way back from it."""
+"""Provenance: a record beside every stage's out of what it was made from, and the search for the record of an artifact."""
 
 import hashlib
 import os
@@ -11,24 +11,24 @@ from fmcycle.artifact import atomic, manifest, vouched
 from fmcycle.artifact import folder as artifact
 from fmcycle.errors import InputError
 
-WIDE = 400  # columns where there is no terminal: nothing is cut off
-EMPTY = hashlib.sha256().hexdigest()  # of an empty file, which many a stage leaves
+WIDE = 400  # columns without a terminal, so that no line is cut
+EMPTY = hashlib.sha256().hexdigest()  # digest of an empty file, which many stages write
 
 
 def identity(section: dict, code: str, inputs: dict[str, str]) -> str:
-    """Digest of what decides a result: the section, the code it reaches, the content of the files it reads."""
+    """Return the digest of what decides a result: the section, the code that it reaches, the content of the files that it reads."""
     return artifact.digest_of({"section": section, "code": code, "inputs": inputs})
 
 
 def provenance_file(out: str | Path) -> Path:
-    """`<out>.provenance.json`: beside the out and never in it, so that times and hosts make nothing stale."""
+    """Return `<out>.provenance.json`, beside the out and not in it, so that times and hosts make nothing stale."""
     out = Path(out)
     return out.with_name(f"{out.name}.provenance.json")
 
 
 def record(out: str | Path, stage: str, identity: str, section: dict, code: str, inputs: dict, times: dict, computes: str = "") -> None:
-    """Write the provenance of `out`. inputs: {name: {"path", "digest"}}; times: {"start": ISO, "seconds": s}; computes: on what, in which
-    type, where the stage has a trainer."""
+    """Write the provenance of `out`. inputs: {name: {"path", "digest"}}; times: {"start": ISO, "seconds": s}; computes: device
+    and dtype, if the stage has a trainer."""
     packages = ("torch", "lightning", "transformers", "tokenizers", "peft", "polars", "optuna", "bentoml")
     atomic.write_json(
         provenance_file(out),
@@ -48,7 +48,7 @@ def record(out: str | Path, stage: str, identity: str, section: dict, code: str,
 
 
 def outs(out: str | Path) -> dict[str, str]:
-    """{path: content digest} of what a stage left in `out`: its folders, and every file of those by itself."""
+    """Return {path: content digest} of the folders that a stage wrote into `out`, and of each file in them."""
     out = Path(out)
     if not out.is_dir():
         return {out.as_posix(): artifact.digest(out)}
@@ -60,13 +60,13 @@ def outs(out: str | Path) -> dict[str, str]:
 
 
 def is_as_recorded(out: Path, recorded: dict) -> bool:
-    """Is what a provenance says that a stage left in `out` still there, byte for byte? What DVC does not keep may be gone, as adapter/."""
+    """True if `out` still has what its provenance records, byte for byte; paths that DVC does not keep, such as adapter/, may be gone."""
     there = {path: digest for path, digest in recorded["outs"].items() if Path(path).exists()}
     return bool(there) and there.items() <= outs(out).items()
 
 
 def revision() -> str:
-    """The commit that the code stands at, `+` where the tree has changes besides what stages write; empty outside git."""
+    """Return the commit of the code, with `+` if the tree has changes other than the outs of stages; "" outside git."""
     written = [":!artifacts", ":!*.provenance.json", ":!dvc.lock", ":!data.dvc"]
     try:
         head = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
@@ -77,7 +77,7 @@ def revision() -> str:
 
 
 def recorded() -> list[dict]:
-    """Every provenance below artifacts/ and runs/, beside them, and beside what runs/ says that a run by hand left elsewhere."""
+    """Return every provenance below artifacts/ and runs/, in the working folder, and beside the outs elsewhere that runs/ names."""
     files = [file for below in ("artifacts/**/", "runs/**/", "") for file in sorted(Path().glob(f"{below}*.provenance.json"))]
     for run in sorted(Path("runs").glob("*/*/run.json")):
         if (out := read(run).get("out")) and provenance_file(out).is_file():
@@ -87,7 +87,7 @@ def recorded() -> list[dict]:
 
 
 def read(file: Path) -> dict:
-    """A provenance, or another JSON object; {} if the file is half-written: its stage never ended."""
+    """Return a provenance, or another JSON object; {} if the file is half-written: its stage never ended."""
     kinds = {"outs": dict, "inputs": dict, "stage": str, "identity": str, "code": str} if file.name.endswith(".provenance.json") else {}
     try:
         return artifact.read_json(file, **kinds)
@@ -96,8 +96,8 @@ def read(file: Path) -> dict:
 
 
 def entries() -> tuple[list[dict], list[str]]:
-    """(every origin that is known here: the recorded ones, then dvc.lock's where a stage has no record of the version that the lock names;
-    outs of the pipeline that are here and of which neither tells)."""
+    """Return (every known provenance: the recorded ones, then dvc.lock's for stages without a record of the version that the lock names;
+    outs of the pipeline that exist and have neither)."""
     found, locked = recorded(), vouched.stages()
     silent = not all(any(tells(entry, stage, locked[stage]) for entry in found) for stage in locked)
     told, other = vouched.records(locked if silent else {})
@@ -106,7 +106,7 @@ def entries() -> tuple[list[dict], list[str]]:
 
 
 def tells(entry: dict, stage: str, locked: dict) -> bool:
-    """Is a record that of the version of a stage which dvc.lock names? Where its outs are not here, by its section and code."""
+    """True if a record is of the version of a stage that dvc.lock names, by its outs, else (if none exists) by its section and code."""
     here = [out for out in vouched.outs(stage, locked) if Path(out).exists()]
     if entry["stage"] != stage or any(artifact.digest(out) not in entry["outs"].values() for out in here):
         return False
@@ -115,7 +115,7 @@ def tells(entry: dict, stage: str, locked: dict) -> bool:
 
 
 def find() -> dict[str, list[dict]]:
-    """{content digest: origins of it} of everything that is known here. Raises InputError for an artifact of which nothing tells."""
+    """Return {content digest: its provenances}. Raises InputError if an artifact has no provenance."""
     found, unknown = entries()
     if unknown:
         raise InputError(untold(unknown))
@@ -127,7 +127,7 @@ def find() -> dict[str, list[dict]]:
 
 
 def untold(paths: list[str]) -> str:
-    """What is said of artifacts of unknown origin."""
+    """Return the message about artifacts of unknown origin."""
     named = sorted({"/".join(Path(path).parts[:2]) for path in paths})
     return (
         f"{', '.join(paths)}: neither a provenance beside it nor dvc.lock tells what this version was made of; run "

@@ -1,4 +1,4 @@
-"""What dvc.lock vouches for: the origin of the pipeline's artifacts, where no provenance beside them tells it."""
+"""Provenance from dvc.lock, for artifacts of the pipeline that have no record beside them."""
 
 import functools
 import json
@@ -17,36 +17,36 @@ LOCK, CONFIG = Path("dvc.lock"), "artifacts/config.yaml"
 
 
 def stages() -> dict[str, dict]:
-    """{stage: what dvc.lock says of its last run}, but of compose, which makes no artifact; {} without a lock."""
+    """Return {stage: its last run in dvc.lock}, except compose, which makes no artifact; {} without a lock."""
     found = yaml.safe_load(LOCK.read_text()).get("stages", {}) if LOCK.is_file() and Path(".dvc").is_dir() else {}
     return {name: stage for name, stage in found.items() if CONFIG in stage.get("params", {})}
 
 
 def outs(name: str, stage: dict) -> dict[str, str]:
-    """{path: md5} of what a stage left; `sources` is imported as `data`."""
+    """Return {path: md5} of a stage's outs; `sources` is imported as `data`."""
     found = {out["path"]: out.get("md5", "") for out in stage.get("outs", [])}
     return found | ({"data": found["sources"]} if name == "collect" and "sources" in found else {})
 
 
 def status(*arguments: str) -> dict[str, list]:
-    """{stage: what `dvc status` says of it}. Raises InputError if it fails."""
+    """Return {stage: its `dvc status`}. Raises InputError if the command fails."""
     done = subprocess.run([sys.executable, "-m", "dvc", "status", "--json", *arguments], capture_output=True, text=True)
     if done.returncode:
-        raise InputError(f"dvc status: {done.stderr.strip()}; mend it and run the same command again")
+        raise InputError(f"dvc status: {done.stderr.strip()}; repair it and run the same command again")
     return json.loads(done.stdout or "{}")
 
 
 @functools.cache
 def changed(_written: float) -> frozenset[str]:
-    """The outs that are here in another version than dvc.lock's."""
+    """Return the outs that exist in another version than dvc.lock's."""
     parts = [part for stage in status().values() for part in stage if isinstance(part, dict)]
     return frozenset(path for part in parts for path, how in part.get("changed outs", {}).items() if how == "modified")
 
 
 def records(locked: dict[str, dict]) -> tuple[list[dict], list[str]]:
-    """(what dvc.lock says of its stages, in the form of a provenance without times; outs that are here in another version than its).
+    """Return (dvc.lock's stages in the form of a provenance without times; outs that exist in another version than the lock's).
 
-    A digest is that of the content where it is here, else DVC's md5.
+    A digest is that of the content if the path exists, else DVC's md5.
     """
     if not locked:
         return [], []
@@ -72,10 +72,10 @@ def records(locked: dict[str, dict]) -> tuple[list[dict], list[str]]:
 
 
 def members(folders: set[str]) -> dict[str, str]:
-    """{file: sha256} of what the manifests of folders that are here name."""
+    """Return {file: sha256} of the files in the manifests of folders that exist."""
     return {f"{folder}/{name}": entry["sha256"] for folder in folders for name, entry in (manifest.read(Path(folder)) or {}).items()}
 
 
 def missing() -> dict[str, str]:
-    """{out: stage} of what dvc.lock names and is not here."""
+    """Return {out: stage} of the outs that dvc.lock names and that do not exist."""
     return {path: name for name, stage in stages().items() for path in outs(name, stage) if path != "sources" and not Path(path).exists()}

@@ -16,7 +16,7 @@ from fmcycle.artifact import atomic
 from fmcycle.artifact import folder as artifact
 from fmcycle.errors import InputError
 
-MEMBER_LIMIT = 64 << 20  # bytes of a member unpacked; the largest honest one that is no model's weights is 20 MB
+MEMBER_LIMIT = 64 << 20  # bytes of an unpacked member; the largest in use, weights apart, has 20 MB
 TOTAL_LIMIT = 1 << 30
 DAMAGE = (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, OSError, EOFError)
 
@@ -24,8 +24,8 @@ DAMAGE = (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, OSE
 class Archive:
     """The members of a zip file by name. Every name and size is checked on opening.
 
-    `most`: bytes that a member may unpack to, MEMBER_LIMIT where it is not given.
-    Raises InputError for a file that is no zip, an absolute or climbing name, a link, or a member or total beyond the limits.
+    most: bytes that a member may unpack to, by default MEMBER_LIMIT.
+    Raises InputError for a file that is no zip, a name that leads out of the archive, a link, or a member or total beyond the limits.
     """
 
     def __init__(self, path: str | Path, most: int | None = None):
@@ -47,17 +47,17 @@ class Archive:
         self.zip.close()
 
     def names(self) -> list[str]:
-        """Member names, sorted, folders left out."""
+        """Return the names of members, sorted, without folders."""
         return sorted(name for name in self.zip.namelist() if not name.endswith("/"))
 
     @property
     def date(self) -> str:
-        """The day that the youngest member was written, as 2026-01-31; "" where the archive hides it (a zip file's first year is 1980)."""
+        """The day that the newest member was written, as 2026-01-31; "" if the archive hides it (a zip file's first year is 1980)."""
         year, month, day = max((member.date_time[:3] for member in self.zip.infolist()), default=(1980, 1, 1))
         return f"{year}-{month:02}-{day:02}" if year > 1980 else ""
 
     def read(self, name: str) -> bytes:
-        """The bytes of a member; one ending in .gz is unpacked. Raises InputError when it is damaged or too large."""
+        """Return the bytes of a member, unpacked if it ends in .gz. Raises InputError if it is damaged or too large."""
         try:
             content = self.zip.read(name)
             if name.endswith(".gz"):
@@ -69,7 +69,7 @@ class Archive:
         return content
 
     def text(self, name: str) -> str:
-        """`read` in UTF-8."""
+        """Return `read` decoded from UTF-8."""
         try:
             return self.read(name).decode("utf-8")
         except UnicodeDecodeError as error:
@@ -85,18 +85,18 @@ class Archive:
             raise self._refusal(name, f"unpacks to {member.file_size} bytes, more than {self.most}")
 
     def _refusal(self, name: str, why: str) -> InputError:
-        return InputError(f"{self.path}: member {name!r} {why}; delete the file, and pin a release in conf/ that is sound")
+        return InputError(f"{self.path}: member {name!r} {why}; delete the file, and pin a sound release in conf/")
 
 
 def cache() -> Path:
-    """Where downloads are kept: $FMCYCLE_CACHE, or `.cache` under the working folder."""
+    """Return the folder of downloads, in $FMCYCLE_CACHE, else in `.cache` of the working folder."""
     return Path(os.environ.get("FMCYCLE_CACHE") or ".cache") / "downloads"
 
 
 def obtain(name: str, version: str, sha256: str) -> Path:
-    """The wheel's file in the cache; asks the registry only when it is not there with the right digest.
+    """Return the wheel's file in the cache; downloads it if it is not there with the right digest.
 
-    Raises InputError when the registry cannot be reached, or what it serves has another digest; nothing is kept then.
+    Raises InputError, and keeps nothing, if the registry can't be reached or serves another digest.
     """
     stem = f"{re.sub('[-_.]+', '_', name)}-{version}-"
     for found in sorted(cache().glob(f"{stem}*.whl")):
@@ -127,7 +127,7 @@ def _download(requirement: str, folder: Path) -> Path:
     run = subprocess.run([*command, "--retries", "2", "--timeout", "20", "-d", str(folder), requirement], capture_output=True, text=True)
     wheels = sorted(folder.glob("*.whl"))
     if run.returncode or len(wheels) != 1:
-        last = (run.stderr.strip() or "no wheel came").splitlines()[-1]
+        last = (run.stderr.strip() or "no wheel was downloaded").splitlines()[-1]
         raise InputError(
             f"{requirement}: pip could not download it ({last}); check the network and pip's index, "
             f"or put the wheel into {folder.parent}, then run the same command again"
@@ -136,7 +136,7 @@ def _download(requirement: str, folder: Path) -> Path:
 
 
 def licence_text(archive: Archive) -> str:
-    """The licence files of a wheel, or where it has none, what its METADATA says of the licence."""
+    """Return the licence files of a wheel; if it has none, the lines of its METADATA about the licence."""
     names = [name for name in archive.names() if re.search(r"\.dist-info/(licenses/)?(LICEN[CS]E|COPYING)[^/]*$", name, re.I)]
     if names:
         return "\n\n".join(archive.text(name).strip() for name in names)
