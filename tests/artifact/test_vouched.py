@@ -124,7 +124,7 @@ def everything(capsys) -> list[list[str]]:
         told(capsys, forget.main, ["--match", "jo doe"]),
         told(capsys, trace.main, ["doc", "d1"]),
     ]
-    return [[line.partition(" identity ")[0].partition(" as dvc.lock ")[0].partition(" (")[0] for line in lines] for lines in said]
+    return [[line.partition(" identity ")[0].partition(" from dvc.lock")[0].partition(" (")[0] for line in lines] for lines in said]
 
 
 def test_git_takes_the_record_with_it(first):
@@ -137,7 +137,7 @@ def test_git_takes_the_record_with_it(first):
 def test_a_clone_that_pulled_knows_what_the_first_one_knows(record, first, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(first)
     here = everything(capsys)
-    assert any("curate" in line for line in here[0]) and "artifacts/finetune/model: made by finetune from what holds it" in here[1]
+    assert any("curate" in line for line in here[0]) and "artifacts/finetune/model: made by finetune from data that holds it" in here[1]
     assert any(line.startswith("source       data/mine/d.jsonl, at byte") for line in here[2])
     clone(first, tmp_path / "second", monkeypatch, record=record)
     there = everything(capsys)
@@ -159,7 +159,7 @@ def test_what_was_not_pulled_is_named_and_not_left_out(record, first, tmp_path, 
     found = told(capsys, forget.main, ["--match", "jo doe"])
     assert "artifacts/curate/documents.parquet: 1 rows" in found
     for out, stage in (("artifacts/tokens", "tokens"), ("artifacts/pretrain/model", "pretrain"), ("artifacts/finetune/model", "finetune")):
-        assert f"{out}: made by {stage} from what holds it; not here, but dvc.lock names it" in found
+        assert f"{out}: made by {stage} from data that holds it; not here, but dvc.lock names it" in found
     way = told(capsys, trace.main, ["doc", "d1"])
     assert [line for line in way if line.startswith("shard        artifacts/tokens: not here") and "`dvc pull tokens`" in line]
     assert [line for line in way if line.startswith("model        artifacts/pretrain/model") and line.endswith("; not here")]
@@ -168,8 +168,8 @@ def test_what_was_not_pulled_is_named_and_not_left_out(record, first, tmp_path, 
 def test_curated_tables_that_are_not_here_are_not_taken_for_empty(first, tmp_path, monkeypatch, capsys):
     clone(first, tmp_path / "second", monkeypatch, "data.dvc", record=False)
     found = told(capsys, forget.main, ["--match", "jo doe"])
-    assert "artifacts/curate: not here, so what it holds can't be told before `dvc pull curate`" in found
-    assert "artifacts/finetune/model: made by finetune from what holds it; not here, but dvc.lock names it" in found
+    assert "artifacts/curate: not here; run `dvc pull curate` to know what it holds" in found
+    assert "artifacts/finetune/model: made by finetune from data that holds it; not here, but dvc.lock names it" in found
     with pytest.raises(InputError, match="`dvc pull curate`"):
         trace.main(["doc", "d1"])
 
@@ -191,7 +191,7 @@ def test_without_a_lock_the_tables_are_looked_at_all_the_same(first, tmp_path, m
     clone(first, tmp_path / "second", monkeypatch, record=False)
     Path("dvc.lock").unlink()
     assert "artifacts/tokens/train/shard.parquet: 1 rows" in told(capsys, forget.main, ["--match", "jo doe"])
-    with pytest.raises(InputError, match="nothing here tells what it was made of"):
+    with pytest.raises(InputError, match="its origin is unknown"):
         lineage.show("artifacts/finetune/model")
 
 
@@ -201,9 +201,9 @@ def test_a_record_of_another_version_gives_way_to_the_lock(first, tmp_path, monk
     file = Path("artifacts/tokens.provenance.json")
     entry = json.loads(file.read_text())
     file.write_text(json.dumps(entry | {"outs": dict.fromkeys(entry["outs"], "other"), "inputs": {}}))
-    assert "artifacts/pretrain/model: made by pretrain from what holds it" in told(capsys, forget.main, ["--match", "jo doe"])
+    assert "artifacts/pretrain/model: made by pretrain from data that holds it" in told(capsys, forget.main, ["--match", "jo doe"])
     shown = "\n".join(told(capsys, lineage.show, "artifacts/tokens"))
-    assert "tokens as dvc.lock has it" in shown and "documents: artifacts/curate/documents.parquet" in shown
+    assert "tokens from dvc.lock" in shown and "documents: artifacts/curate/documents.parquet" in shown
 
 
 def test_what_a_run_by_hand_left_elsewhere_is_found(first, tmp_path, monkeypatch, capsys):
@@ -213,7 +213,7 @@ def test_what_a_run_by_hand_left_elsewhere_is_found(first, tmp_path, monkeypatch
     provenance.record("mine/tuned", "pretrain", "by hand", {}, "code", given, {"start": "2026-01-01T00:00:00", "seconds": 1.0})
     Path("runs/pretrain/0123456789abcdef").mkdir(parents=True)
     Path("runs/pretrain/0123456789abcdef/run.json").write_text(json.dumps({"out": "mine/tuned"}))
-    assert "mine/tuned: made by pretrain from what holds it" in told(capsys, forget.main, ["--match", "jo doe"])
+    assert "mine/tuned: made by pretrain from data that holds it" in told(capsys, forget.main, ["--match", "jo doe"])
 
 
 def test_the_deployed_model_is_named_unless_another_origin_is_known(first, tmp_path, monkeypatch, capsys):

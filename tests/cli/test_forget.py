@@ -146,7 +146,7 @@ def test_what_was_forgotten_does_not_come_back(tmp_path):
     row = documents.filter(pl.col("split") == "train").to_dicts()[0]
     assert row["id"] in fmcycle("trace", "doc", row["id"])
     told = fmcycle("forget", "--match", row["text"], "--apply")
-    assert "artifacts/tokens/train/shard-00000.parquet: 1 rows" in told and "to make again: collect, curate" in told
+    assert "artifacts/tokens/train/shard-00000.parquet: 1 rows" in told and "stages to run again: collect, curate" in told
     for place in ("sources", "data"):
         assert not any(row["text"].split("\n")[-1].encode() in file.read_bytes() for file in (folder / place).rglob("*") if file.is_file())
     repro("tokens")

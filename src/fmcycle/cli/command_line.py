@@ -1,4 +1,4 @@
-"""From the words of a command line to flags and overrides; a flag that is not listed here is refused, so that Hydra never guesses it."""
+"""Splits a command line into flags and overrides; refuses a flag that is not listed here, which Hydra would otherwise guess."""
 
 from fmcycle.cli import verbs
 from fmcycle.config import groups, selection
@@ -11,9 +11,9 @@ CONFIGS = ("--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd"
 
 
 def expand(arguments: list[str]) -> tuple[list[str], list[str]]:
-    """(flags, overrides): `selection=FILE` becomes that file's overrides, local.yaml's come before all others; `plan=` is a flag.
+    """Return (flags, overrides): `selection=FILE` becomes that file's overrides, local.yaml's come first; `plan=` is a flag.
 
-    Raises ConfigError for every flag that is none of FLAGS, written out or as its one short form, and for a value that it does not take.
+    Raises ConfigError for every flag that is not in FLAGS, in full or in its short form, and for every value that a flag does not take.
     """
     flags, overrides = _sorted(arguments)
     stage = groups.stage_of(overrides)
@@ -27,7 +27,7 @@ def expand(arguments: list[str]) -> tuple[list[str], list[str]]:
 
 
 def _sorted(arguments: list[str]) -> tuple[list[str], list[str]]:
-    """(flags with their values, the rest)."""
+    """Return (flags with their values, other words)."""
     flags: list[str] = []
     rest: list[str] = []
     problems: list[str] = []

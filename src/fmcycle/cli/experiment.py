@@ -1,4 +1,4 @@
-"""A stage by hand: one run, a sweep, its plan, or a view of its config."""
+"""Runs a stage from the command line: one run, a sweep, its plan, or a view of its config."""
 
 import os
 import sys
@@ -11,9 +11,9 @@ from fmcycle.errors import ConfigError, JobError
 
 
 def run(verb: str, arguments: list[str]) -> int:
-    """Do what the verb of a stage, `plan` or `train` says; returns the exit code.
+    """Run the verb of a stage, `plan` or `train`; return the exit code.
 
-    The first process of a job composes and leads; the others do what it says (`fmcycle.distributed.rank`).
+    The first process of a job composes and leads; the others follow it (`fmcycle.distributed.rank`).
     """
     from fmcycle.runner import inputs
     from fmcycle.runner import run as runner
@@ -40,7 +40,7 @@ def run(verb: str, arguments: list[str]) -> int:
 
 
 def stage_first(verb: str, arguments: list[str]) -> list[str]:
-    """The words of a verb as those of `train`, which names its stage like any other choice."""
+    """Return the words of a verb as those of `train`, which takes its stage as an override."""
     if verb == "plan":
         given = verbs.parse("plan", arguments)
         return [f"stage={given.stage}", "plan=true", *given.overrides]
@@ -48,7 +48,7 @@ def stage_first(verb: str, arguments: list[str]) -> list[str]:
 
 
 def every(jobs: list[list[str]], check) -> list[compose.Composed]:
-    """Every job composed and checked, before the first one runs. Raises ConfigError with the problems of all.
+    """Compose and check every job before the first one runs. Raises ConfigError with the problems of all jobs.
 
     check: (Composed) -> problems, None for no further check.
     """
@@ -65,7 +65,7 @@ def every(jobs: list[list[str]], check) -> list[compose.Composed]:
 
 
 def planned(jobs: list[list[str]], form: str) -> int:
-    """Show the plan of each job; the highest of their exit codes."""
+    """Show the plan of each job; return the highest of their exit codes."""
     from fmcycle.cli import plan
 
     codes = []
@@ -77,7 +77,7 @@ def planned(jobs: list[list[str]], form: str) -> int:
 
 
 def form_of_plan(flags: list[str]) -> str:
-    """ "true" or "json" if the cost is asked for, else "false"; `plan=` is taken out of `flags`."""
+    """Return "true" or "json" if `flags` ask for a plan, else "false"; remove `plan=` from `flags`."""
     asked = [text.split("=", 1)[1].lower() for text in flags if text.startswith("plan=")]
     flags[:] = [text for text in flags if not text.startswith("plan=")]
     if wrong := [value for value in asked if value not in ("true", "json", "false")]:
@@ -86,7 +86,7 @@ def form_of_plan(flags: list[str]) -> str:
 
 
 def split(overrides: list[str]) -> list[list[str]]:
-    """The override lists of a multirun, as Hydra's basic sweeper splits them."""
+    """Return the override lists of a multirun, as Hydra's basic sweeper splits them."""
     from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
@@ -108,8 +108,8 @@ def hand_over(flags: list[str], overrides: list[str], runs: bool) -> int:
     from fmcycle.runner import run as runner
 
     if "--multirun" in flags and not runs:
-        raise ConfigError([f"{' '.join(flags)}: of a sweep `--cfg job` shows every job's config; leave -m out for any other view"])
-    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # our own errors are caught inside; what is left is a bug and shows where
+        raise ConfigError([f"{' '.join(flags)}: a sweep has only the view `--cfg job`, every job's config; leave -m out for any other"])
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # fmcycle's errors are caught inside; any other is a bug and needs its traceback
     imports_for_children()
     codes, here = [], os.getpid()
 
@@ -117,7 +117,7 @@ def hand_over(flags: list[str], overrides: list[str], runs: bool) -> int:
         with told() as end:
             runner.perform_job(list(HydraConfig.get().overrides.task))
         codes.append(end.code)
-        if end.code and os.getpid() != here:  # in a process of submitit's: it reports to the one that waits for it by an exception
+        if end.code and os.getpid() != here:  # in a process of submitit: an exception reports the code to the process that waits
             raise JobError(end.code, str(HydraConfig.get().launcher.submitit_folder).replace("/%j", ""))
 
     sys.argv = [sys.argv[0], *flags, groups.search_path(), *overrides]
@@ -126,7 +126,7 @@ def hand_over(flags: list[str], overrides: list[str], runs: bool) -> int:
 
 
 def follow_file(arguments: list[str]) -> None:
-    """`fmcycle rank FILE`: what the first process starts once for every other device of its node."""
+    """`fmcycle rank FILE`: the first process starts it once for every other device of its node."""
     from pathlib import Path
 
     import yaml

@@ -1,4 +1,4 @@
-"""`fmcycle forget`: everything that holds a source or a match, and with `--apply` what takes it out of the sources for good."""
+"""`fmcycle forget`: lists everything that holds a source or a matching text; `--apply` removes it from the sources for good."""
 
 import json
 import re
@@ -21,7 +21,7 @@ LIST = Path("erased.jsonl")
 
 @dataclass
 class Found:
-    """Rows of the raw data that are meant: ids and digests by table, how many by file; and which artifacts hold them."""
+    """The matching rows of the raw data, by id and by digest, counted by file; and the artifacts that hold them."""
 
     sources: set[str] = field(default_factory=set)
     digests: set[str] = field(default_factory=set)
@@ -29,11 +29,11 @@ class Found:
     seen: set[str] = field(default_factory=set)  # table and id
     files: dict[str, int] = field(default_factory=dict)
     held: list[tuple[str, str]] = field(default_factory=list)
-    tables: set[str] = field(default_factory=set)  # of artifacts/curate that hold a row of it
+    tables: set[str] = field(default_factory=set)  # curated tables that hold such a row
 
 
 def main(arguments: list[str]) -> int:
-    """The verb. Nothing is changed without --apply."""
+    """Run the verb. Changes nothing without --apply."""
     given = verbs.parse("forget", arguments)
     how = next(name for name in ("source", "match", "regex") if getattr(given, name) is not None)
     what = getattr(given, how)
@@ -46,20 +46,20 @@ def main(arguments: list[str]) -> int:
         found.held += said(re.compile(what if how == "regex" else re.escape(what), re.I))
     for where, rows in [*((f"data/{name}", f"{rows:,} rows") for name, rows in found.files.items()), *found.held]:
         print(f"{where}: {rows}")
-    print(f"to make again: {', '.join(reruns(found.tables)) or 'nothing'}")
+    print(f"stages to run again: {', '.join(reruns(found.tables)) or 'nothing'}")
     if not given.apply:
-        print("nothing was changed; --apply takes it out of sources/ and data/")
+        print("nothing was changed; --apply removes it from sources/ and data/")
         return 0
     new = erase.add(LIST, found.sources, found.digests)
-    print(f"{LIST}: {new} new lines, no text in them; commit it: collect takes out what stands there, whatever a source brings again")
+    print(f"{LIST}: {new} new lines, without text; commit it: collect drops the rows that it names, even if a source brings them again")
     if Path("dvc.yaml").is_file() and subprocess.run([sys.executable, "-m", "dvc", "repro", "data.dvc"]).returncode:
-        raise InputError("`dvc repro data.dvc` failed, see above; mend it and run it again: the list is written")
-    print("now run `dvc repro`, `fmcycle deploy`, and `dvc gc --workspace` (with `-c` for a remote), which deletes the versions before")
+        raise InputError("`dvc repro data.dvc` failed, see above; repair it and run it again: the list is written")
+    print("now run `dvc repro`, `fmcycle deploy`, and `dvc gc --workspace` (with `-c` for a remote), which deletes the earlier versions")
     return 0
 
 
 def search(how: str, what: str, folder: Path) -> Found:
-    """The rows of the raw data that are meant, and those of other tables that ask about such a document."""
+    """Return the matching rows of the raw data, and the rows of other tables that ask about a matching document."""
     if not folder.is_dir():
         raise InputError(f"{folder}: not there; run `dvc repro data.dvc` or `dvc pull` first")
     try:
@@ -82,7 +82,7 @@ def search(how: str, what: str, folder: Path) -> Found:
 
 
 def take(found: Found, file: str, tables: dict[str, pl.DataFrame], meant: dict[str, pl.Series]) -> None:
-    """Add the rows that are meant."""
+    """Add the matching rows of one file to `found`. meant: {table: mask of its rows}."""
     for kind, each in meant.items():
         rows = tables[kind].filter(each)
         fresh = {f"{kind} {name}" for name in rows["id"]} - found.seen
@@ -95,9 +95,9 @@ def take(found: Found, file: str, tables: dict[str, pl.DataFrame], meant: dict[s
 
 
 def holders(found: Found) -> None:
-    """Curated tables, token shards, and everything made from them: what is here is looked at, what dvc.lock names besides is listed.
+    """Add the curated tables, token shards and artifacts that hold the rows; list those of dvc.lock that are not here too.
 
-    Raises InputError where nothing tells what an artifact that is here was made of: the list would be too short.
+    Raises InputError if the origin of an artifact is unknown: the list would be too short.
     """
     entries, unknown = provenance.entries()
     if unknown:
@@ -114,41 +114,41 @@ def holders(found: Found) -> None:
     gone = vouched.missing()
     for out, stage in gone.items():
         if stage in ("curate", "collect"):
-            found.held.append((out, f"not here, so what it holds can't be told before `dvc pull {pulled(out, stage)}`"))
+            found.held.append((out, f"not here; run `dvc pull {pulled(out, stage)}` to know what it holds"))
             found.tables |= {path for path in (out, *outs) if path == out or path.startswith(f"{out}/")}
     for entry in descendants(reached | found.tables, entries, paths=True):
         for out in sorted(filter(may_hold, entry["outs"])):
             away = "; not here, but dvc.lock names it" if out in gone else ""
             if away or Path(out).exists():
-                found.held.append((out, f"made by {entry['stage']} from what holds it{away}"))
+                found.held.append((out, f"made by {entry['stage']} from data that holds it{away}"))
     found.held = list(dict.fromkeys(found.held))
     served(found, entries)
 
 
 def may_hold(out: str) -> bool:
-    """Is an out one that texts, or weights that learned them, stand in? Figures and curves hold neither."""
+    """True if an out may hold texts, or weights trained on them; figures and curves hold neither."""
     return Path(out, "manifest.json").is_file() or not Path(out).suffix or (Path(out).suffix in (".jsonl", ".html") and not inside(out))
 
 
 def inside(out: str) -> bool:
-    """Is an out a file of an artifact folder, which is named as a whole?"""
+    """True if an out is a file of an artifact folder, which is listed as a whole."""
     return any((parent / "manifest.json").is_file() for parent in Path(out).parents)
 
 
 def tables(outs: dict[str, str]) -> list[Path]:
-    """Every Parquet file that a stage left, but the raw data: below artifacts/ and runs/, and wherever an origin names one."""
+    """Return every Parquet file that a stage wrote, except the raw data: those below artifacts/ and runs/, and those among `outs`."""
     below = [file for root in ("artifacts", "runs") for file in sorted(Path(root).rglob("*.parquet"))]
     named = [Path(out) for out in sorted(outs) if out.endswith(".parquet") and Path(out).parts[0] not in ("data", "sources")]
     return list(dict.fromkeys([*below, *filter(Path.is_file, named)]))
 
 
 def pulled(out: str, stage: str) -> str:
-    """The name under which `dvc pull` knows an out."""
+    """Return the name under which `dvc pull` knows an out."""
     return "data.dvc" if out == "data" else stage
 
 
 def served(found: Found, entries: list[dict]) -> None:
-    """The deployed model, where it was made of what holds it, or nothing tells what it was made of."""
+    """Add the deployed model if it was made from data that holds the rows, or if its origin is unknown."""
     current = Path("deployed.json")
     if not current.is_file():
         return
@@ -161,7 +161,7 @@ def served(found: Found, entries: list[dict]) -> None:
 
 
 def said(pattern: re.Pattern) -> list[tuple[str, str]]:
-    """Records of what people said of answers, which collect takes as they are."""
+    """Return (file, what to do) of feedback that matches; collect takes feedback unchanged."""
     found = []
     for file in [*sorted(Path("feedback/snapshots").glob("*.parquet")), *Path("data").glob("*/feedback.parquet")]:
         rows = sum(bool(pattern.search(json.dumps(row, ensure_ascii=False, default=str))) for row in pl.read_parquet(file).to_dicts())
@@ -171,7 +171,7 @@ def said(pattern: re.Pattern) -> list[tuple[str, str]]:
 
 
 def held_in(file: Path, ids: set[str]) -> int:
-    """How many rows of a Parquet file have one of `ids`, or a copy's number behind it."""
+    """Return how many rows of a Parquet file have one of `ids`, with or without the number of a copy ("~2")."""
     frame = pl.scan_parquet(file)
     if "id" not in frame.collect_schema().names():
         return 0
@@ -180,9 +180,9 @@ def held_in(file: Path, ids: set[str]) -> int:
 
 
 def descendants(reached: set[str], entries: list[dict], *, paths: bool = False) -> list[dict]:
-    """The provenances of all that was made from these digests, and from what was made from them.
+    """Return the provenances of everything that was made from these digests, directly or through other artifacts.
 
-    paths: what read a path that one of them wrote counts too, though other bytes stood there by then.
+    paths: a stage that read a path which one of them wrote counts too, even if the path had other content by then.
     """
     reached, made = set(reached) - {provenance.EMPTY}, []
     while fresh := [
@@ -194,7 +194,7 @@ def descendants(reached: set[str], entries: list[dict], *, paths: bool = False) 
 
 
 def reruns(tables: set[str]) -> list[str]:
-    """The stages of dvc.yaml that read the raw data, one of these curated tables, or what such a stage writes; in its order."""
+    """Return the stages of dvc.yaml, in its order, that read the raw data, one of these curated tables, or an out of such a stage."""
     if not Path("dvc.yaml").is_file():
         return []
     changed, found = {"erased.jsonl", *tables}, []

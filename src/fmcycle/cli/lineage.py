@@ -1,4 +1,4 @@
-"""Shows what an artifact was made of, back to the raw data."""
+"""Shows the tree of inputs that an artifact was made from, back to the raw data."""
 
 import sys
 from pathlib import Path
@@ -9,7 +9,7 @@ from fmcycle.errors import InputError
 
 
 def origin(path: str, digest: str, known: dict[str, list[dict]]) -> dict | None:
-    """Who made `path`: the stage that left these bytes there, or the same bytes elsewhere, or in whose out it lies."""
+    """Return the provenance of `path`: of the stage that wrote these bytes there or elsewhere, or whose out has it; None if unknown."""
     same = known.get(digest, [])
     if own := [entry for entry in same if entry["outs"].get(path) == digest] or (same if digest != EMPTY else []):
         return own[0]
@@ -25,7 +25,7 @@ def origin(path: str, digest: str, known: dict[str, list[dict]]) -> dict | None:
 
 
 def show(path: str | Path) -> None:
-    """Print the tree of inputs behind `path`. Raises InputError where there is no such path, or it is damaged."""
+    """Print the tree of inputs behind `path`. Raises InputError if `path` does not exist or is damaged."""
     from rich.console import Console
     from rich.tree import Tree
 
@@ -45,18 +45,18 @@ def _branch(tree, path: str, digest: str, known: dict[str, list[dict]], seen: se
     entry = origin(path, digest, known)
     if entry is None:
         if Path(path).parts[:1] != ("artifacts",):
-            return  # a person's own
+            return  # the user's own file
         if not Path(path).exists() or artifact.digest(path) == digest:
-            raise InputError(f"{path}: nothing here tells what it was made of: `git pull` brings its provenance, `dvc repro` makes it anew")
+            raise InputError(f"{path}: its origin is unknown: `git pull` brings its provenance, `dvc repro` makes it again")
         record = provenance_file(Path(*Path(path).parts[:2]))
-        tree.add(f"[yellow]an earlier version, whose record may stand in git's history: git log -p {record}[/]")
+        tree.add(f"[yellow]an earlier version; git's history may have its record: git log -p {record}[/]")
         return
     key = entry["identity"]
     if key in seen:
         tree.add(f"{entry['stage']} [dim](above)[/]")
         return
     seen.add(key)
-    told = "as dvc.lock has it" if "lock" in entry else f"identity {key[:12]}"
+    told = "from dvc.lock" if "lock" in entry else f"identity {key[:12]}"
     node = tree.add(f"{entry['stage']} [dim]{told}, code {entry['code'][:12]}, revision {entry['revision'][:8] or 'none'}[/]")
     for name, given in sorted(entry["inputs"].items()):
         _branch(node.add(f"{name}: {given['path']} [dim]{given['digest'][:12]}[/]"), given["path"], given["digest"], known, seen)

@@ -8,7 +8,7 @@ from fmcycle.hardware import threads
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command line, the process's own unless `arguments` are given; returns the exit code."""
+    """Run one command line, that of the process unless `arguments` are given; return the exit code."""
     threads.settle()
     verb, *rest = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
     with told() as end:

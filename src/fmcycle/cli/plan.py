@@ -1,4 +1,4 @@
-"""`fmcycle plan STAGE [override ...]` and `plan=true`: what a training run would cost, shown; nothing is made, no data is changed."""
+"""`fmcycle plan STAGE [override ...]` and `plan=true`: prints the predicted cost of a training run; makes and changes nothing."""
 
 import json
 from pathlib import Path
@@ -15,15 +15,15 @@ from fmcycle.processor import store
 from fmcycle.runner import inputs
 from fmcycle.runner.run import _quiet
 
-READ = 64e6  # bytes of a table that is read to know the lengths of its rows
+READ = 64e6  # bytes; a larger table is not read for the lengths of its rows
 
 
 def show(overrides: list[str], form: str) -> None:
-    """Print the plan of one training stage, as JSON where `form` is json. Raises InputError where the run would be refused."""
+    """Print the plan of one training stage, as JSON if `form` is json. Raises InputError if the run would be refused."""
     composed = compose(overrides)
     _quiet()
     if not str(composed.config()["_target_"]).startswith("fmcycle.stage.train."):
-        raise InputError(f"{composed.stage} does not train: only training stages have a plan, as `fmcycle plan pretrain`")
+        raise InputError(f"{composed.stage} does not train: only training stages have a plan, such as `fmcycle plan pretrain`")
     from fmcycle.cost import limits
     from fmcycle.stage import train
 
@@ -46,7 +46,7 @@ def show(overrides: list[str], form: str) -> None:
 
 
 def located(composed: Composed) -> dict[str, Path | None]:
-    """{name: path} of the inputs as they lie in artifacts/, fresh or not; None for one that is not there yet."""
+    """Return {name: path} of the inputs in artifacts/, up to date or not; None for one that does not exist yet."""
     found: dict[str, Path | None] = {}
     for name, value in composed.inputs.items():
         if value is None:
@@ -55,8 +55,8 @@ def located(composed: Composed) -> dict[str, Path | None]:
         if str(value).startswith((inputs.STAGE, inputs.EXPERIMENT)):
             if composed.choices.get("collection") or str(value).startswith(inputs.EXPERIMENT):
                 raise InputError(
-                    f"inputs.{name} is made of data that is not in artifacts/: name a file with inputs.{name}=PATH, or run the experiment, "
-                    "which says what it will cost before it begins"
+                    f"inputs.{name} needs data that is not in artifacts/: name a file with inputs.{name}=PATH, or run the experiment, "
+                    "which prints its predicted cost before it begins"
                 )
             stage, _, rest = value.removeprefix(inputs.STAGE).partition("/")
             path = inputs.pipeline_folder(stage) / rest
@@ -65,7 +65,7 @@ def located(composed: Composed) -> dict[str, Path | None]:
 
 
 def rows_of(cfg, found: dict[str, Path | None], processor) -> tuple:
-    """(rows, what was assumed of them): the real ones where they are there and small, else rows of data.max_length."""
+    """Return (rows, the assumption about them): the real rows if all inputs exist and are small, else rows of data.max_length."""
     from fmcycle.cost.plan import Rows
 
     small = all(path is None or path.is_dir() or path.stat().st_size < READ for path in found.values())
@@ -76,10 +76,10 @@ def rows_of(cfg, found: dict[str, Path | None], processor) -> tuple:
 
 
 def table(stage: str, plan, machine, assumed: str) -> None:
-    """The plan for people: one line a figure, with its 90 % interval where it has one."""
+    """Print the plan as a table: one line for each figure, with its 90 % interval if it has one."""
     from fmcycle.cost.plan import clock
 
-    step, shown = plan.cost, Table(title=f"{stage}: what it would cost", show_header=False, title_justify="left")
+    step, shown = plan.cost, Table(title=f"{stage}: predicted cost", show_header=False, title_justify="left")
     low, high = (plan.start + seconds for seconds in plan.seconds[1:])
     size = "{:.2f} GB".format
     around, room = f"{plan.peak[1] / 1e9:.2f} to {plan.peak[2] / 1e9:.2f}", size(plan.capacity / 1e9)

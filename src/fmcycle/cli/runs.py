@@ -1,4 +1,4 @@
-"""`fmcycle runs`: every run that left a trace in runs/ or artifacts/, and what differs between two of them."""
+"""`fmcycle runs`: lists every run that is recorded in runs/ or artifacts/, or compares two of them."""
 
 import json
 import subprocess
@@ -9,17 +9,17 @@ from fmcycle.cli import verbs
 from fmcycle.errors import InputError, suggest
 from fmcycle.tracking import run_record
 
-METRICS = ("bits_per_byte", "rouge_l", "preference_accuracy", "score", "validation_loss")  # the first that a run has stands in the table
+METRICS = ("bits_per_byte", "rouge_l", "preference_accuracy", "score", "validation_loss")  # the table shows the first that a run has
 MISSING = "\u2013"
 RECORDS = "*.provenance.json"
-WIDE = 200  # columns where there is no terminal
+WIDE = 200  # columns without a terminal
 
 
 def main(arguments: list[str]) -> int:
-    """The verb: a table of all runs, or what differs between two."""
+    """Run the verb: list all runs, or compare two."""
     chosen = verbs.parse("runs", arguments).runs
     if len(chosen) not in (0, 2):
-        raise InputError(f"{verbs.usage('runs')}fmcycle runs: names no run (a table of all), or two (what differs), not {len(chosen)}")
+        raise InputError(f"{verbs.usage('runs')}fmcycle runs: without arguments lists all runs, with two compares them; not {len(chosen)}")
     entries = find()
     if chosen:
         show(*(named(text, entries) for text in chosen))
@@ -29,7 +29,7 @@ def main(arguments: list[str]) -> int:
 
 
 def find(runs: str | Path = "runs", artifacts: str | Path = "artifacts") -> list[dict]:
-    """Every run, the newest first: run.json and the provenance of its outs, with its `folder`, `where` (outs), `state` as it is now."""
+    """Return every run, the newest first: run.json and the provenance of its outs, with `folder`, `where` (outs) and current `state`."""
     entries: dict[tuple[str, str], dict] = {}
     for file in sorted(Path(runs).glob(f"*/*/{run_record.RUN}")):
         entry = run_record.read(file.parent)
@@ -40,7 +40,7 @@ def find(runs: str | Path = "runs", artifacts: str | Path = "artifacts") -> list
         try:
             made = json.loads(file.read_text())
         except ValueError:
-            continue  # a half-written one: its stage never ended
+            continue  # half-written: its stage never ended
         out = file.with_name(file.name.removesuffix(".provenance.json"))
         folder = Path(runs) / made["stage"] / made["identity"][:16]
         entry = entries.setdefault((made["stage"], made["identity"][:16]), {"folder": folder, "where": [], "state": "done"})
@@ -55,13 +55,13 @@ def find(runs: str | Path = "runs", artifacts: str | Path = "artifacts") -> list
 
 
 def started(entry: dict) -> str:
-    """When it last began, ISO 8601."""
+    """Return when the run last began, ISO 8601."""
     starts = entry.get("starts")
     return starts[-1]["at"] if starts else entry.get("times", {}).get("start", "")
 
 
 def step(entry: dict) -> int | None:
-    """The last step that is written, None where a run has none."""
+    """Return the last recorded step; None if the run has none."""
     file = entry["folder"] / run_record.STEPS
     if file.is_file():
         with open(file, "rb") as handle:
@@ -75,21 +75,21 @@ def step(entry: dict) -> int | None:
 
 
 def state(entry: dict) -> str:
-    """`done`, `running at step 3 of 9`, `interrupted at step 3 of 9`, `failed`."""
+    """Return `done`, `running at step 3 of 9`, `interrupted at step 3 of 9` or `failed`."""
     if entry["state"] == "done" or entry.get("total") is None:
         return entry["state"]
     return f"{entry['state']} at step {step(entry) or 0} of {entry['total']}"
 
 
 def headline(entry: dict) -> str:
-    """The figure by which a run is judged, with its name."""
+    """Return the metric by which a run is judged, with its name."""
     metrics = entry.get("metrics", {})
     name = next((name for name in METRICS if metrics.get(name) is not None), None)
     return f"{name} {metrics[name]:.4g}" if name else MISSING
 
 
 def table(entries: list[dict]) -> None:
-    """Print one line a run."""
+    """Print one line for each run."""
     from rich.console import Console
     from rich.table import Table
 
@@ -118,9 +118,9 @@ def table(entries: list[dict]) -> None:
 
 
 def named(text: str, entries: list[dict]) -> dict:
-    """The run that `text` names: its folder, its out or a file of them, or the beginning of its identity (with or without `stage/`).
+    """Return the run that `text` names: its folder, its out or a file in one, or the beginning of its identity, `stage/` before it or not.
 
-    Raises InputError with the nearest names where there is none, or more than one.
+    Raises InputError with the nearest names if no run fits, or more than one.
     """
     path = Path(text)
     near = [path, *path.parents][: -1 if not path.is_absolute() else None]
@@ -152,13 +152,13 @@ def flat(node, prefix: str = "") -> dict[str, object]:
 
 
 def differences(left: dict, right: dict) -> list[tuple[str, object, object]]:
-    """(key, left, right) of every leaf that is not the same; None where a side has none."""
+    """Return (key, left, right) of every leaf that differs; None for a side that lacks it."""
     keys = dict.fromkeys([*left, *right])
     return [(key, left.get(key), right.get(key)) for key in keys if left.get(key) != right.get(key)]
 
 
 def compare(first: dict, second: dict) -> dict[str, list[tuple[str, object, object]]]:
-    """{"config", "data", "code", "result"}: (what, in the first, in the second) of all that differs."""
+    """Return {"config", "data", "code", "result"}: (key, value in the first, value in the second) of everything that differs."""
     code = differences(first.get("files", {}), second.get("files", {})) if first.get("files") and second.get("files") else []
     if first["code"] != second["code"]:
         code.insert(0, ("code", first["code"][:12], second["code"][:12]))
@@ -177,12 +177,12 @@ def compare(first: dict, second: dict) -> dict[str, list[tuple[str, object, obje
 
 
 def digests(entry: dict) -> dict[str, str]:
-    """{input: content digest} of a run."""
+    """Return {input: content digest} of a run."""
     return {name: given["digest"] for name, given in entry["inputs"].items()}
 
 
 def results(first: dict, second: dict) -> list[tuple[str, object, object]]:
-    """(metric, value, value) of those that differ, with their intervals where they have one; `*` where the intervals lie apart."""
+    """Return (metric, value, value) of those that differ, with their intervals if any; `*` if the intervals don't overlap."""
     keys = [key for key in dict.fromkeys([*first, *second]) if key.rpartition("/")[2] not in ("low", "high", "n")]
     found: list[tuple[str, object, object]] = []
     for key in keys:
@@ -197,7 +197,7 @@ def results(first: dict, second: dict) -> list[tuple[str, object, object]]:
 
 
 def show(first: dict, second: dict) -> None:
-    """Print what differs between two runs."""
+    """Print how two runs differ."""
     from rich.console import Console
     from rich.table import Table
 
@@ -219,7 +219,7 @@ def show(first: dict, second: dict) -> None:
 
 
 def changes(first: str, second: str) -> str:
-    """`git diff --stat` of src and conf between two revisions; empty where git does not have both."""
+    """Return `git diff --stat` of src and conf between two revisions; "" if git does not have both."""
     if not first or not second or first == second:
         return ""
     command = ["git", "diff", "--stat=100", first.rstrip("+"), second.rstrip("+"), "--", "src", "conf"]

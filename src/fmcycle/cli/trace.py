@@ -1,4 +1,4 @@
-"""`fmcycle trace`: a document's way from its source into the models, what a rule removed, and what differs between two data versions."""
+"""`fmcycle trace`: follows a document from its source into the models, lists what a rule dropped, or compares two versions of the data."""
 
 import hashlib
 from pathlib import Path
@@ -22,7 +22,7 @@ SHOWN = 300  # characters of a text
 
 
 def main(arguments: list[str]) -> int:
-    """The verb."""
+    """Run the verb."""
     words = verbs.parse("trace", arguments).words
     chosen = [text for text in words if text.startswith("curate=")]
     rest = [text for text in words if text not in chosen]
@@ -35,14 +35,14 @@ def main(arguments: list[str]) -> int:
     elif len(rest) == 3 and rest[0] == "diff":
         lines = diff(Path(rest[1]), Path(rest[2]))
     else:
-        raise InputError(f"{verbs.usage('trace')}fmcycle trace: says no `doc ID`, `rule NAME` or `diff A B`")
+        raise InputError(f"{verbs.usage('trace')}fmcycle trace: needs `doc ID`, `rule NAME` or `diff A B`")
     for line in lines:
         console.print(line)
     return 0
 
 
 def document(name: str, curate: Path) -> list[str]:
-    """Source file and place, every step's verdict, shards, models. Raises InputError where no table has a row of this id."""
+    """Return a document's source file and place, every step's verdict, shards, models. Raises InputError if no table has this id."""
     if not curate.is_dir():
         raise InputError(f"{curate}: not there; run `dvc pull curate` or `dvc repro curate`, or name another with curate=FOLDER")
     held = [(table, row) for table in TABLES for row in rows(curate, table, pl.col("id") == name)]
@@ -55,7 +55,7 @@ def document(name: str, curate: Path) -> list[str]:
     place = found_in(name, Path(made["inputs"]["data"]["path"]))
     lines = [f"{name}: in {curate / table}.parquet", "  " + ", ".join(f"{key} {row[key]}" for key in BASE if row.get(key))]
     why = "run `dvc pull data.dvc`" if not Path(made["inputs"]["data"]["path"]).exists() else "it is another version"
-    lines.append(f"source       {place[0]}" if place else f"source       the raw data is not here as it was read: {why}")
+    lines.append(f"source       {place[0]}" if place else f"source       the raw data that curate read is not here: {why}")
     if place and (table == "documents" or (table == "dropped" and row["domain"] not in TABLES)):
         steps = made["section"]["curation"]
         lines += verdicts({name: steps[name] for name in made["section"]["order"]["curation"]}, place[1], row)
@@ -68,13 +68,13 @@ def document(name: str, curate: Path) -> list[str]:
 
 
 def rows(curate: Path, table: str, condition: pl.Expr) -> list[dict]:
-    """Rows of one table of a curation; none where it has no such table."""
+    """Return the matching rows of one table of a curation; [] if it has no such table."""
     file = curate / f"{table}.parquet"
     return pl.scan_parquet(file).filter(condition).collect().to_dicts() if file.is_file() else []
 
 
 def origin(curate: Path) -> dict:
-    """What the curation in a folder was made of. Raises InputError where nothing here tells it."""
+    """Return the provenance of the curation in a folder. Raises InputError if it is unknown."""
     entries, unknown = provenance.entries()
     of_folder = [entry for entry in entries if any(Path(out).parent == curate for out in entry["outs"])]
     held = {out: artifact.digest(out) for out in (str(curate / f"{table}.parquet") for table in TABLES) if Path(out).is_file()}
@@ -85,7 +85,7 @@ def origin(curate: Path) -> dict:
 
 
 def found_in(name: str, data: Path) -> tuple[str, pl.DataFrame] | None:
-    """(file and place, the row as it was read) of a row of the raw data, whose id curation may have numbered: "id~2"."""
+    """Return (file and place, the row as read) of a row of the raw data, whose id curation may have numbered: "id~2"."""
     files: dict[int, reader.Unit] = {}
     held: dict[str, list[pl.DataFrame]] = {}
     wanted = pl.select(ids.stem(pl.lit(name))).item()
@@ -103,18 +103,18 @@ def found_in(name: str, data: Path) -> tuple[str, pl.DataFrame] | None:
 
 
 def place_of(unit: reader.Unit, row: int) -> str:
-    """The lower bits of a row number, as a reader of the file counts: bytes of JSONL, rows of anything else."""
+    """Return the place in the lower bits of a row number: the byte in JSONL, the row in any other file."""
     place = row & ((1 << 40) - 1)
     return f"at byte {place:,}" if unit.file.endswith((".jsonl", ".ndjson")) else f"row {place + 1:,}"
 
 
 def verdicts(steps: dict, frame: pl.DataFrame, row: dict) -> list[str]:
-    """One line a step: those that look at one row alone run again on it, those that look at the whole corpus said it then."""
+    """Return one line for each step: a step on single rows runs again, a step on the whole corpus has its recorded verdict."""
     lines: list[str] = []
     try:
         built = build(steps)
     except InputError as error:
-        return [f"verdict      {row.get('reason') or 'kept'}; its steps are not those of this code any more: {error}"]
+        return [f"verdict      {row.get('reason') or 'kept'}; this code no longer has its steps: {error}"]
     for name, step in built.items():
         if row.get("step") == name:
             return [*lines, f"{name:<13}dropped: {row['reason']} ({row['rule']}: {row['value']})"]
@@ -130,12 +130,12 @@ def verdicts(steps: dict, frame: pl.DataFrame, row: dict) -> list[str]:
 
 
 def same(one: pl.DataFrame, other: pl.DataFrame) -> bool:
-    """Have both the same text?"""
+    """True if both have the same text."""
     return one["text"][0] == other["text"][0]
 
 
 def shards(name: str, made: dict, curate: Path) -> list[str]:
-    """Where the token shards that were made from this curation hold the document."""
+    """Return where the token shards that were made from this curation hold the document."""
     found, gone = [], vouched.missing()
     for entry in made_from(made, curate, "documents"):
         if entry["stage"] != "tokens":
@@ -143,30 +143,30 @@ def shards(name: str, made: dict, curate: Path) -> list[str]:
         for file in sorted({Path(out) for out in entry["outs"] if out.endswith(".parquet") and Path(out).is_file()}):
             for row in pl.scan_parquet(file).filter(pl.col("id") == name).collect().to_dicts():
                 found.append(f"{file.with_suffix('.npy')}: tokens {row['start']:,} to {row['start'] + row['length']:,}")
-        found += [f"{out}: not here, so where it stands can't be told before `dvc pull tokens`" for out in entry["outs"] if out in gone]
+        found += [f"{out}: not here; run `dvc pull tokens` to know where it holds the document" for out in entry["outs"] if out in gone]
     return list(dict.fromkeys(found))
 
 
 def models(made: dict, curate: Path, table: str, split: str | None) -> list[str]:
-    """Every model made from the table, and whether it was trained on the row's split."""
+    """Return every model made from the table, and whether it was trained on the row's split."""
     how, gone = "trained on its table" if split == "train" else f"its table was read, but {split} is never trained on", vouched.missing()
     found: dict[str, str] = {}
     for entry in made_from(made, curate, table):
         for out in (out for out in entry["outs"] if out.endswith("/model") and (Path(out).exists() or out in gone)):
-            identity = "as dvc.lock has it" if "lock" in entry else entry["identity"][:12]
+            identity = "from dvc.lock" if "lock" in entry else entry["identity"][:12]
             found.setdefault(out, f"{out} ({entry['stage']} {identity}): {how}{'; not here' if out in gone else ''}")
     return [found[out] for out in sorted(found)]
 
 
 def made_from(made: dict, curate: Path, table: str) -> list[dict]:
-    """The provenances of what was made from a table of this curation."""
+    """Return the provenances of everything made from a table of this curation."""
     digest = made["outs"].get(f"{curate}/{table}.parquet")
     entries = {entry["identity"]: entry for some in provenance.find().values() for entry in some}
     return descendants({digest}, list(entries.values())) if digest else []
 
 
 def rule(name: str, curate: Path) -> list[str]:
-    """How many rows a step, reason or rule of this name dropped, by rule and source, and some of them: the same every time."""
+    """Return how many rows a step, reason or rule of this name dropped, by rule and source, and a fixed sample of them."""
     columns = pl.scan_parquet(curate / "dropped.parquet").collect_schema().names() if (curate / "dropped.parquet").is_file() else []
     keys = [column for column in ("step", "reason", "rule") if column in columns]
     if not keys:
@@ -188,7 +188,7 @@ def rule(name: str, curate: Path) -> list[str]:
 
 
 def diff(first: Path, second: Path) -> list[str]:
-    """What two curations keep: rows that came, went and changed by source, and how the reasons of drops moved."""
+    """Return how two curations differ: documents that came, went and changed, by source, and the drops by reason."""
     both = []
     for folder in (first, second):
         if not (folder / "documents.parquet").is_file():
@@ -220,7 +220,7 @@ def diff(first: Path, second: Path) -> list[str]:
 
 
 def reasons(folder: Path) -> dict[str, int]:
-    """{reason (rule): rows} of a curation."""
+    """Return {reason (rule): rows} of a curation."""
     file = folder / "dropped.parquet"
     if not file.is_file():
         return {}

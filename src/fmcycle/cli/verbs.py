@@ -1,4 +1,4 @@
-"""The verbs of the command line: what each takes, its help, and the function behind it."""
+"""The verbs of the command line: the arguments, help and function of each."""
 
 import argparse
 import importlib
@@ -59,14 +59,14 @@ exit codes: 0 done, 1 failed, 2 refused before any work, 3 refused by a gate, 75
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse, with a wrong command line as an InputError: the usage, then what is wrong."""
+    """argparse that raises an InputError for a wrong command line: the usage, then what is wrong."""
 
     def error(self, message: str) -> NoReturn:
         raise InputError(f"{self.format_usage().strip()}\n{self.prog}: {message}")
 
 
 def parsers() -> dict[str, Parser]:
-    """{verb: what it takes}; each has the defaults `call`, its function in cli/, and `group`, None if it is for no person to call."""
+    """Return {verb: parser}; each has the defaults `call`, its function in cli/, and `group`, None if users don't call it."""
     found: dict[str, Parser] = {}
 
     def add(group: str | None, name: str, call: str, about: str) -> Parser:
@@ -121,7 +121,7 @@ def parsers() -> dict[str, Parser]:
 
 
 def _stage(parser: Parser) -> None:
-    """The arguments of every stage."""
+    """Add the arguments of every stage."""
     about = "group=option or key=value; +key=value adds a key, ~key removes one; selection=FILE reads a file like params.yaml"
     parser.add_argument("overrides", nargs="*", metavar="override", help=about)
     for names, settings in FLAGS.items():
@@ -129,7 +129,7 @@ def _stage(parser: Parser) -> None:
 
 
 def _first_words(stage: str) -> str:
-    """The first sentence of the first comment in a stage's yaml."""
+    """Return the first sentence of the first comment in a stage's yaml."""
     file = groups.option_file("stage", stage)
     lines = file.read_text().splitlines() if file else []
     comment = next((line for line in lines if line.startswith("# ") and not line.startswith("# @")), "")
@@ -138,7 +138,7 @@ def _first_words(stage: str) -> str:
 
 
 def setting(*names: str) -> Callable:
-    """The type of an argument `NAME=VALUE` of one of these names."""
+    """Return the type of an argument `NAME=VALUE` with one of these names."""
 
     def read(text: str) -> tuple[str, str]:
         name, _, value = text.partition("=")
@@ -150,7 +150,7 @@ def setting(*names: str) -> Callable:
 
 
 def parser(verb: str) -> Parser:
-    """What a verb takes. Raises ConfigError with the nearest one if there is no such verb."""
+    """Return the parser of a verb. Raises ConfigError with the nearest verb if there is no such verb."""
     found = parsers()
     if verb not in found:
         raise ConfigError([f"{verb}: no such stage or verb{suggest(verb, [name for name in found if found[name].get_default('group')])}"])
@@ -158,19 +158,19 @@ def parser(verb: str) -> Parser:
 
 
 def parse(verb: str, arguments: list[str]) -> argparse.Namespace:
-    """What a verb's arguments say. Raises InputError with the usage for any other."""
+    """Return a verb's parsed arguments. Raises InputError with the usage if they are wrong."""
     return parser(verb).parse_args(arguments)
 
 
 def call(verb: str) -> Callable[[list[str]], int | None]:
-    """The function of a verb: (arguments) -> exit code, None for 0."""
+    """Return the function of a verb: (arguments) -> exit code, None for 0."""
     module, _, name = parser(verb).get_default("call").partition(".")
     function = getattr(importlib.import_module(f"fmcycle.cli.{module}"), name)
     return partial(function, verb) if name == "run" else function
 
 
 def usage(verb: str, arguments: list[str] | None = None) -> str:
-    """The help of one verb; of a stage with its groups and options."""
+    """Return the help of one verb; that of a stage has its groups and options."""
     own = parser(verb)
     if own.get_default("call") == "experiment.run" and verb != "plan":
         from fmcycle.cli import view
@@ -181,7 +181,7 @@ def usage(verb: str, arguments: list[str] | None = None) -> str:
 
 
 def overview() -> str:
-    """The help of the whole: every verb in its group, one sentence each."""
+    """Return the help of fmcycle: every verb in its group, one sentence each."""
     found, lines = parsers(), []
     for group, about in GROUPS.items():
         lines += ["", f"{group}: {about}"]
@@ -190,7 +190,7 @@ def overview() -> str:
 
 
 def version() -> str:
-    """The version of fmcycle, of its sources if it is not installed."""
+    """Return the version of fmcycle; that of its sources if it is not installed."""
     from importlib import metadata
 
     try:
@@ -202,7 +202,7 @@ def version() -> str:
 
 
 def lineage(arguments: list[str]) -> None:
-    """The tree of inputs behind an artifact."""
+    """Print the tree of inputs behind an artifact."""
     from fmcycle.cli import lineage as tree
     from fmcycle.config.paths import nearest, repair
 
@@ -223,14 +223,14 @@ def gate(arguments: list[str]) -> None:
 
 
 def deploy(arguments: list[str]) -> None:
-    """Put a package in the place of the served one."""
+    """Serve a package instead of the current one."""
     from fmcycle.serving import deploy as deployment
 
     print(deployment.deploy(parse("deploy", arguments).package))
 
 
 def feedback(arguments: list[str]) -> None:
-    """Export what is new in the feedback store."""
+    """Export the new rows of the feedback store."""
     from fmcycle.serving.export import export
 
     parse("feedback", arguments)
@@ -238,7 +238,7 @@ def feedback(arguments: list[str]) -> None:
 
 
 def compose(arguments: list[str]) -> None:
-    """params.yaml's selection, resolved, into one file."""
+    """Write params.yaml's selection, resolved, into one file."""
     import yaml
 
     from fmcycle.artifact import atomic

@@ -74,7 +74,7 @@ rows already have.
 
 
 def groups(stage: str | None, command: str) -> str:
-    """The help of one stage, or of all: its groups with their options, the default marked."""
+    """Return the help of one stage, or of all: its groups and options, the defaults marked."""
     lines: list[str] = []
     if stage is None:
         lines += ["Groups and options of every stage; `fmcycle STAGE --help` shows one stage's.", ""]
@@ -100,12 +100,12 @@ def trained() -> list[str]:
 
 
 def defaults(stage: str) -> dict[str, list[str]]:
-    """{group or group@package: its default options} of a stage."""
+    """Return {group or group@package: its default options} of a stage."""
     return {place: option if isinstance(option, list) else [option] for place, option in group.defaults("stage", stage).items()}
 
 
 def options(place: str, stage: str | None) -> list[str]:
-    """The options of a group; of experiments those of the stage."""
+    """Return the options of a group; of `experiment` only those of the stage."""
     found = group.options(place.partition("@")[0])
     if place == "experiment" and stage:
         found = [name for name in found if group.stage_of([f"experiment={name}"]) == stage]
@@ -113,7 +113,7 @@ def options(place: str, stage: str | None) -> list[str]:
 
 
 def config(jobs: list[list[str]], package: str | None, resolve: bool) -> str:
-    """The config of every job as YAML, each under its overrides where there are several."""
+    """Return the config of every job as YAML, each under its overrides if there are several."""
     from omegaconf import OmegaConf
 
     from fmcycle.errors import ConfigError
@@ -131,7 +131,7 @@ def config(jobs: list[list[str]], package: str | None, resolve: bool) -> str:
 
 
 def page() -> str:
-    """docs/options.md."""
+    """Return the text of docs/options.md."""
     rows = []
     for name in group.names():
         stages = [stage for stage in group.stages() if name in group.places(stage).values()]
@@ -141,7 +141,7 @@ def page() -> str:
 
 
 def nouns() -> str:
-    """docs/nouns.md."""
+    """Return the text of docs/nouns.md."""
     from fmcycle.data.protocol import MAY_HAVE
 
     kinds: dict[noun.Noun, list[str]] = {}

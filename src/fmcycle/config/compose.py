@@ -20,7 +20,7 @@ from fmcycle.errors import ConfigError
 
 @dataclass
 class Composed:
-    """Config of one stage: `section` decides its identity, `machine` the device, `inputs` the paths that it reads."""
+    """Config of one stage: `section` decides its identity, `machine` where it runs, `inputs` the paths that it reads."""
 
     stage: str
     section: dict
