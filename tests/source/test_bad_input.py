@@ -40,7 +40,7 @@ LINES = {
     b'{"text": "tab\there"}': "tab\there",
     b'{"text": "windows"}\r': "windows",
     b'{"text": "score", "score": NaN, "rank": -Infinity}': "score",
-    b'{"text": NaN}': ("text is no string but NoneType",),
+    b'{"text": NaN}': ("text is not a string but NoneType",),
     b'{"text": "one", "text": "two"}': ("the key 'text' twice",),
     b'{"text": "deep", "meta": {"a": 1, "a": 2}}': ("the key 'a' twice",),
     b'{"text": "quoted \\u0022key\\u0022", "a": 1, "a": 2}': ("the key 'a' twice",),
@@ -49,9 +49,9 @@ LINES = {
     b'{"text": ' + b"[" * 100_000 + b"]" * 100_000 + b"}": ("nested too deep",),
     b'{"text": "meta", "meta": ' + b"[" * 253 + b"]" * 253 + b"}": "meta",
     b'{"text": "meta", "meta": ' + b"[" * 300 + b"]" * 300 + b"}": ("nested too deep",),
-    b'{"title": "x"}': ("no column that says what the row is among title; name them, for instance 'source.map={text: title}'",),
-    b'{"text": {"a": 1}}': ("text is no string but dict",),
-    b'{"text": null}': ("text is no string but NoneType",),
+    b'{"title": "x"}': ("no table fits the columns title; name them, for instance 'source.map={text: title}'",),
+    b'{"text": {"a": 1}}': ("text is not a string but dict",),
+    b'{"text": null}': ("text is not a string but NoneType",),
     b'{"text": ""}': ("empty",),
     b'{"text": "wrong id", "id": {"a": 1}}': "wrong id",
     b'{"text": "half id", "id": "\\ud83d"}': ("id: half of a surrogate pair",),
@@ -100,7 +100,7 @@ def test_byte_order_mark_and_mixed_line_ends(tmp_path):
     (tmp_path / "a.txt").write_bytes(b"\xef\xbb\xbftext\r\nmore\rend")
     reading = read(tmp_path)
     assert texts(reading) == ["text\r\nmore\rend", "a", "b", "c", "d"]
-    assert told(reading) == {("rows.jsonl", 5): "text is no string but int"}
+    assert told(reading) == {("rows.jsonl", 5): "text is not a string but int"}
     assert reading.tables["documents"]["row"].to_list()[1:] == [(1 << 40) + place for place in (3, 18, 32, 50)]
 
 
@@ -143,7 +143,7 @@ def test_pieces_together_are_the_file(tmp_path, bytes):
     frame = pl.concat(piece.tables["documents"] for piece in pieces if piece.tables)
     assert frame.equals(read(tmp_path).tables["documents"]) and frame["row"].is_sorted() and frame["row"].n_unique() == 38
     assert [entry for piece in pieces for entry in piece.quarantine] == [
-        {"file": "rows.jsonl", "line": 8, "reason": "text is no string but int"}
+        {"file": "rows.jsonl", "line": 8, "reason": "text is not a string but int"}
     ]
     assert len(units) == {1: 40, 40: 24, 100: 10, 10_000: 1}[bytes]
 
@@ -214,9 +214,9 @@ def test_members_that_lead_out_are_links_or_explode_are_told_and_the_others_read
         ("pack.zip/link.txt", None): "a symbolic link",
         ("pack.zip/bomb.txt", None): "expands more than 200 times: a decompression bomb?",
         ("pack.zip/good.txt", None): "a name that another member has as well",
-        ("pack.zip/in/rows.jsonl", 2): "text is no string but int",
+        ("pack.zip/in/rows.jsonl", 2): "text is not a string but int",
         ("pack.zip/in/empty.txt", None): "empty",
-        ("pack.zip/in/inner.zip", None): ".zip: not a format that is read; docs/sources.md lists them",
+        ("pack.zip/in/inner.zip", None): ".zip: not a supported format; docs/sources.md lists them",
     }
     assert reading.table("documents")["id"].to_list() == ["pack.zip/good.txt", "pack.zip/in/rows.jsonl#1"]
     assert not (tmp_path / "out.txt").exists() and reading.tables["documents"]["row"].n_unique() == 2
@@ -233,9 +233,7 @@ def test_a_file_that_changes_while_it_is_read_is_told_and_read_no_further(tmp_pa
         more.write(b'{"text": "a new row"}\n')
     (last,) = list(pieces)
     assert first.read > 0 and not last.tables
-    assert last.quarantine == [
-        {"file": "rows.jsonl", "line": None, "reason": "changed while it was read: what was not read before is left out"}
-    ]
+    assert last.quarantine == [{"file": "rows.jsonl", "line": None, "reason": "changed while it was read: the rest is left out"}]
     os.truncate(file, 10)  # and before it is read
     assert [piece.quarantine[0]["reason"] for piece in reader.frames(unit)] == [last.quarantine[0]["reason"]]
     file.unlink()
@@ -249,9 +247,9 @@ def test_what_is_no_file_or_has_no_name_in_utf8_is_told(tmp_path):
     (tmp_path / os.fsdecode(b"gr\xf6\xdfe.jsonl")).write_text('{"text": 1}')
     reading = read(tmp_path)
     assert told(reading) == {
-        ("pipe.jsonl", None): "no ordinary file",
+        ("pipe.jsonl", None): "not a regular file",
         ("gone.txt", None): "No such file or directory",
-        ("gr\\xf6\\xdfe.jsonl", 1): "text is no string but int",
+        ("gr\\xf6\\xdfe.jsonl", 1): "text is not a string but int",
     }
     assert reading.table("documents")["id"].to_list() == ["gr\\xf6\\xdfe.txt"]
 

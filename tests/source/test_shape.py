@@ -150,14 +150,14 @@ def test_a_text_made_of_the_columns_is_no_document_and_a_text_of_its_own_is_told
         ({"messages": [ASKED | {"images": ["a.png"]}, TOLD]}, "images"),
         ({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}, TOLD]}, "image_url"),
         ({"messages": [ASKED, TOLD | {"weight": 0.5}]}, "weight 0.5"),
-        ({"messages": [ASKED, TOLD | {"weight": 0}]}, "no answer of it counts"),
+        ({"messages": [ASKED, TOLD | {"weight": 0}]}, "none of its answers is trained on"),
         ({"prompt": Q, "completion": A, "label": False}, "label"),
         ({"prompt": Q, "completion": A, "split": "somewhere"}, "somewhere"),
         ({"question": Q, "answers": ["one", "two"]}, "answers"),
         ({"chosen": A, "rejected": NO}, "no prompt"),
         ({"chosen": [ASKED, TOLD, ASKED, TOLD], "rejected": [ASKED, DENIED]}, "differ in more"),
         ({"messages": [{"role": "narrator", "content": Q}, TOLD]}, "message 1: role 'narrator'"),
-        ({"messages": [ASKED, {"role": "assistant", "content": ""}]}, "message 2: the assistant says nothing"),
+        ({"messages": [ASKED, {"role": "assistant", "content": ""}]}, "message 2: the assistant's message is empty"),
         ({"prompt": Q, "completion": A, "licence": {"name": "MIT"}}, "licence"),
     ],
 )
@@ -178,7 +178,7 @@ def test_a_caption_in_content_is_read_beside_a_column_in_another_case(tmp_path):
 
 
 def test_the_refusal_shows_the_columns_and_a_map_that_repairs_it(tmp_path):
-    assert "among ask_me, say_so; name them, for instance 'source.map={prompt: ask_me, completion: say_so}'" in why(
+    assert "the columns ask_me, say_so; name them, for instance 'source.map={prompt: ask_me, completion: say_so}'" in why(
         tmp_path, {"ask_me": Q, "say_so": A}
     )
     pieces = frames(*units(tmp_path / "data", map=chosen({"prompt": "ask_me", "completion": "say_so"})))

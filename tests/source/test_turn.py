@@ -55,9 +55,9 @@ def test_a_call_without_words_is_an_answer_and_several_results_are_one_turn():
     found, _ = said(messages)
     assert found[1]["content"].count("<tool_call>") == 2 and "where" not in found[1]["content"]
     assert found[2]["content"] == '<tool_response>\n{"degrees": 7}\n</tool_response>\n<tool_response>\n8\n</tool_response>'
-    with pytest.raises(ValueError, match="message 2: a call of a tool without a name"):
+    with pytest.raises(ValueError, match="message 2: a tool call without a name"):
         said([messages[0], {"role": "assistant", "tool_calls": [{"function": {}}]}, *messages[2:]])
-    with pytest.raises(ValueError, match="tools is no list of functions"):
+    with pytest.raises(ValueError, match="tools is not a list of functions"):
         tools("look", "tools")
 
 

@@ -258,7 +258,7 @@ def test_the_shapes_the_tables_and_what_nothing_reads_are_told_in_a_line_each(ru
     told = capsys.readouterr().err
     assert "curate: 4 rows: 2 question/answer, 1 ShareGPT, 1 prompts; columns that are not read: url\n" in told
     assert "read 6, kept 4 (3 instructions, 1 prompts), dropped 0, quarantined 2\n" in told
-    assert "2: no column that says what the row is among odd; name them, for instance 'source.map={text: odd}'\n" in told
+    assert "2: no table fits the columns odd; name them, for instance 'source.map={text: odd}'\n" in told
 
 
 def test_columns_under_other_names_are_named(run, tmp_path):

@@ -1,4 +1,4 @@
-"""Choices that look random and are a pure function of a name."""
+"""Pseudo-random choices that are a pure function of a name, so that every run makes the same ones."""
 
 import hashlib
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""Croissant metadata of a data version: what tables there are, their columns and digests, in the JSON-LD that dataset search reads.
+"""Croissant metadata of a data version: its tables, their columns and digests as JSON-LD, which dataset search engines read.
 
 Format: MLCommons, Croissant Format Specification 1.0 (2024), http://mlcommons.org/croissant/1.0.
 """
@@ -40,10 +40,10 @@ SAYS = {
 
 
 def describe(folder: str | Path, *, name: str = "curated") -> dict:
-    """The metadata of the Parquet tables in `folder`, a pure function of them: their digests are its version.
+    """The metadata of the Parquet tables in `folder`, a pure function of their content, whose digest is the identifier.
 
-    Sources stand as its creators, their licences as its own. The date is that of the youngest document; where none has one it is left out.
-    `url`, by the format the address of the dataset's page, is the name of its content (RFC 6920) until there is a page.
+    Creators are the sources; licences are those of all rows. datePublished is the latest time of a row, left out if no row has one.
+    The format wants the address of the dataset's page as `url`; the tables have no page, so it is the name of their content (RFC 6920).
     """
     folder = Path(folder)
     files = sorted(folder.glob("*.parquet"))
@@ -71,7 +71,7 @@ def describe(folder: str | Path, *, name: str = "curated") -> dict:
 
 
 def latest(file: Path) -> str | None:
-    """The youngest time in a table that begins with a year."""
+    """The latest value of the column `time` that begins with a date; None if there is none."""
     frame = pl.scan_parquet(file)
     if "time" not in frame.collect_schema().names():
         return None
@@ -80,7 +80,7 @@ def latest(file: Path) -> str | None:
 
 
 def distinct(file: Path, column: str) -> list[str]:
-    """The values of a column other than "", sorted; none where there is no such column."""
+    """The distinct values of a column except "", sorted; [] if the table lacks the column."""
     frame = pl.scan_parquet(file)
     if column not in frame.collect_schema().names():
         return []
@@ -88,7 +88,7 @@ def distinct(file: Path, column: str) -> list[str]:
 
 
 def file_object(file: Path, digest: str) -> dict:
-    """One table's file."""
+    """The FileObject of a table."""
     return {
         "@type": "cr:FileObject",
         "@id": file.name,
@@ -101,7 +101,7 @@ def file_object(file: Path, digest: str) -> dict:
 
 
 def record_set(file: Path) -> dict:
-    """One table's columns."""
+    """The RecordSet of a table: its columns."""
     schema = pl.read_parquet_schema(file)
     fields = [field(file, f"{file.stem}/{column}", dtype, {"column": column}) for column, dtype in schema.items()]
     found = {"@type": "cr:RecordSet", "@id": file.stem, "name": file.stem, "description": SAYS.get(file.stem, file.stem), "field": fields}
@@ -109,7 +109,7 @@ def record_set(file: Path) -> dict:
 
 
 def field(file: Path, name: str, dtype: pl.DataType, extract: dict, path: str | None = None) -> dict:
-    """A column, or what lies at `path` in each of its values."""
+    """The Field of a column, or of the struct field `path` inside its values."""
     repeated = isinstance(dtype, pl.List)
     inner = dtype.inner if isinstance(dtype, pl.List) else dtype
     found: dict = {"@type": "cr:Field", "@id": name, "name": name.rpartition("/")[2]}

@@ -1,4 +1,4 @@
-"""Rows that somebody wants forgotten: found in any folder, named in a list without their text, and taken out of what collect brings."""
+"""Erasure: find rows in a folder, list them by source or digest in erased.jsonl, and delete them from the data that collect fetches."""
 
 import hashlib
 import json
@@ -15,12 +15,12 @@ from fmcycle.source import reader
 from fmcycle.tables import schema
 from fmcycle.tables.text import as_text
 
-Judge = Callable[[pl.DataFrame], pl.Series]  # rows with `source` and `text` -> which of them are meant
+Judge = Callable[[pl.DataFrame], pl.Series]  # frame with `source` and `text` -> a boolean for each row: delete it?
 
 
 @dataclass
 class Erased:
-    """What erased.jsonl says: whole sources by name, single rows by the sha256 of their text."""
+    """The entries of erased.jsonl: whole sources by name, single rows by the sha256 of their text."""
 
     sources: set[str] = field(default_factory=set)
     digests: set[str] = field(default_factory=set)
@@ -33,7 +33,7 @@ class Erased:
 
 
 def digest(text: str) -> str:
-    """Of a row's text, or of all turns of a conversation."""
+    """The sha256 of a row's text; the text of a conversation is all its turns."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -53,7 +53,7 @@ def listed(file: str | Path | None) -> Erased:
 
 
 def matches(folder: Path, judge: Judge) -> Iterator[tuple[list[reader.Unit], dict[str, pl.DataFrame], dict[str, pl.Series]]]:
-    """(pieces of a file, its rows by table, which of them `judge` means) of every file with such a row."""
+    """Yield (a file's units, its rows by table, a boolean mask by table) for every file with a row that `judge` selects."""
     for _, group in groupby(reader.units(folder), key=lambda unit: unit.file):
         units = list(group)
         parts: dict[str, list[pl.DataFrame]] = {}
@@ -72,10 +72,10 @@ def texts(frame: pl.DataFrame) -> pl.Series:
 
 
 def erase(folder: Path, judge: Judge) -> int:
-    """Take what `judge` means out of the files of `folder`; how many rows that were.
+    """Delete the rows that `judge` selects from the files of `folder`; returns how many they were.
 
-    A file that held such a row makes way for Parquet files of its other rows, whose ids and sources stay; lines of it that were no
-    rows are gone.
+    A file with such a row is replaced by Parquet files of its other rows, which keep their ids and sources; lines of it that
+    could not be read as rows are lost.
     """
     total = 0
     for units, tables, meant in list(matches(folder, judge)):
@@ -92,7 +92,7 @@ def erase(folder: Path, judge: Judge) -> int:
 
 
 def add(file: Path, sources: set[str], digests: set[str]) -> int:
-    """Write what is not yet in the list into it, durably; how many lines are new."""
+    """Append the sources and digests that the list lacks, durably; returns how many lines are new."""
     known = listed(file if file.is_file() else None)
     entries = [{"source": name} for name in sorted(sources - known.sources)]
     entries += [{"sha256": each} for each in sorted(digests - known.digests)]

@@ -1,4 +1,4 @@
-"""People's feedback on served answers as a source: what they said, and what follows from it: lessons for chats, classes and transcripts."""
+"""Users' feedback on served answers as a source: the record itself, and training rows for chat, classification and transcription."""
 
 import hashlib
 import json
@@ -20,18 +20,18 @@ COLUMNS: dict[str, pl.DataType | type[pl.DataType]] = {
     "preferred": TEXT, "role": TEXT, "model": TEXT, "processor": TEXT, "config": TEXT, "prompt_tokens": pl.Int64,
     "answer_tokens": pl.Int64, "latency": pl.Float64, "refused": pl.Boolean, "kind": TEXT, "media": pl.List(TEXT),
 }  # fmt: skip
-SINCE = {"kind": "chat", "media": []}  # columns that the first snapshots do not have, which held chats alone
-TAUGHT = ("chat", "classification", "transcription")  # kinds of answers that are learnt from
-TRACE = re.compile(r"\[\d+ bytes, sha256 [0-9a-f]{64}\]")  # what stands in a prompt in the place of a file
+SINCE = {"kind": "chat", "media": []}  # columns that the first snapshots lack; those hold only chats
+TAUGHT = ("chat", "classification", "transcription")  # kinds of answers that become training rows
+TRACE = re.compile(r"\[\d+ bytes, sha256 [0-9a-f]{64}\]")  # stands in a prompt for an uploaded file
 LICENCE = "LicenseRef-feedback"
 
 
 def feedback(folder: str | Path, *, path: ExistingPath | None) -> None:
-    """Write `feedback.parquet` (one row an answer, maybe none), `instructions.parquet` and `preferences.parquet`; `documents.parquet` of
-    texts with their class and `examples.parquet` of pictures and sounds with class or transcript only where there are such.
+    """Write the feedback, one row an answer, and the training rows made from it as Parquet tables.
 
-    path: the folder with `snapshots/*.parquet`, as `fmcycle feedback export` writes them; null or without snapshots: no rows.
-    Raises InputError for a snapshot that cannot be read or lacks a column.
+    `feedback`, `instructions` and `preferences` may be empty; `documents` (texts with their class) and `examples` (images and audio with
+    class or transcript) are written only if they have rows. path: the folder with `snapshots/*.parquet`, as `fmcycle feedback export`
+    writes them; null or without snapshots: no rows. Raises InputError for a snapshot that cannot be read or lacks a column.
     """
     folder = Path(folder)
     rows = merged([read(file) for file in sorted(Path(path).glob("snapshots/*.parquet"))] if path else [])
@@ -46,7 +46,7 @@ def feedback(folder: str | Path, *, path: ExistingPath | None) -> None:
 
 
 def read(file: Path) -> pl.DataFrame:
-    """One snapshot with its columns in order."""
+    """Read one snapshot, its columns in the order of COLUMNS."""
     try:
         frame = pl.read_parquet(file)
         frame = frame.with_columns(pl.lit(None).alias(name) for name in SINCE if name not in frame.columns)
@@ -58,7 +58,7 @@ def read(file: Path) -> pl.DataFrame:
 
 
 def merged(snapshots: list[pl.DataFrame]) -> pl.DataFrame:
-    """All snapshots, one row an answer: of each column the value of the latest snapshot row that has one."""
+    """Merge snapshots to one row an answer: the latest values; of rating, comment and correction the latest that is not empty."""
     rows = pl.concat([pl.DataFrame(schema=COLUMNS), *snapshots]).sort("answer_id", "time", maintain_order=True)
     said = [
         pl.col(name).filter(pl.col(name) != empty).last().fill_null(empty)  # type: ignore[arg-type]
@@ -69,8 +69,7 @@ def merged(snapshots: list[pl.DataFrame]) -> pl.DataFrame:
 
 
 def latest_of_each_prompt(rows: pl.DataFrame) -> list[dict]:
-    """The rows that teach something, one a kind and prompt: one with a correction before one without, then the latest, then the larger
-    id."""
+    """The rows to train on, one a kind and prompt: a row with a correction wins, then the latest, then the one with the larger id."""
     said = (pl.col("corrected") != "") | (pl.col("rating") > 0)
     taught = rows.filter(pl.col("kind").is_in(TAUGHT), pl.col("prompt").list.len() > 0, said)
     order = sorted(taught.to_dicts(), key=lambda row: (row["corrected"] != "", row["time"] or "", row["answer_id"]))
@@ -78,17 +77,17 @@ def latest_of_each_prompt(rows: pl.DataFrame) -> list[dict]:
 
 
 def group(row: dict) -> str:
-    """One group for a prompt, whoever asked it."""
+    """The group of a prompt, the same for everybody who asked it."""
     return f"feedback/{digest(str(row['prompt'])):016x}"
 
 
-def right(row: dict, given: str) -> str:
-    """The corrected answer; the one `given` where there is none, or the person preferred it."""
-    return given if row["preferred"] == "answer" else row["corrected"] or given
+def right(row: dict, original: str) -> str:
+    """The corrected answer; `original` if there is no correction, or the person preferred the original."""
+    return original if row["preferred"] == "answer" else row["corrected"] or original
 
 
 def instructions(rows: list[dict]) -> list[dict]:
-    """The corrected answer, or without one the answer that got a thumbs-up."""
+    """Prompts with the corrected answer, or with the model's answer if it got a thumbs-up and no correction."""
     found = []
     for row in rows:
         answer = right(row, row["answer"])
@@ -101,7 +100,7 @@ def instructions(rows: list[dict]) -> list[dict]:
 
 
 def preferences(rows: list[dict]) -> list[dict]:
-    """The corrected answer chosen over the one given, or the other way round where the person preferred the one given."""
+    """The corrected answer chosen over the model's; the other way round if the person preferred the model's."""
     found = []
     for row in rows:
         pair = (row["answer"], row["corrected"]) if row["preferred"] == "answer" else (row["corrected"], row["answer"])
@@ -114,8 +113,8 @@ def preferences(rows: list[dict]) -> list[dict]:
 
 
 def labelled(rows: list[dict], folder: Path) -> dict[str, list[dict]]:
-    """Rows by table, none without a row: a text with its class is a document, as classifiers of texts read it, a file with its class or
-    transcript an example. folder: where the bytes lie. Answers to several inputs teach nothing: which is meant, nobody said."""
+    """`documents` of texts with their class, `examples` of images and audio with class or transcript; a table without rows is left out.
+    folder: holds the media files. An answer to several inputs is skipped: the feedback doesn't say which input it is about."""
     tables: dict[str, list[dict]] = {}
     lost = 0
     for row in rows:
@@ -133,13 +132,13 @@ def labelled(rows: list[dict], folder: Path) -> dict[str, list[dict]]:
         elif answer:
             tables.setdefault("documents", []).append(about | {"text": text})
     if lost:
-        print(f"feedback: {lost} answers teach nothing, their pictures or sounds are not in {folder}", file=sys.stderr)
+        print(f"feedback: {lost} answers were skipped: their images or audio are not in {folder}", file=sys.stderr)
     return tables
 
 
 def bytes_of(file: Path) -> bytes | None:
-    """The content of a file that is called by its sha256; None where it is not there. Raises InputError where it is another."""
+    """The content of a file named by its sha256; None if there is no file. Raises InputError if the content has another digest."""
     content = file.read_bytes() if file.is_file() else None
     if content is not None and hashlib.sha256(content).hexdigest() != file.name:
-        raise InputError(f"{file}: its content is not the one of this name; run `dvc checkout feedback/snapshots.dvc`")
+        raise InputError(f"{file}: its content does not have the sha256 of its name; run `dvc checkout feedback/snapshots.dvc`")
     return content

@@ -1,4 +1,4 @@
-"""What writes synthetic text: (list of prompts) -> list of answers. `name` goes into every row's provenance."""
+"""Generators of synthetic text: (list of prompts) -> list of answers. Their `name` goes into every row's provenance."""
 
 import json
 import os
@@ -20,9 +20,9 @@ TRIES = 3
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A server that answers chat completions as OpenAI defined them; `url` is what stands before /chat/completions.
+    """A server with OpenAI's chat completions API; `url` is its address up to /chat/completions.
 
-    key: the environment variable that holds the bearer token, where the server wants one.
+    key: the environment variable that holds the bearer token; if it is unset, requests carry no token.
     """
 
     url: WebAddress
@@ -39,7 +39,7 @@ class Endpoint:
 
     @property
     def settings(self) -> dict:
-        """What an answer depends on."""
+        """The settings that an answer depends on."""
         return {"model": self.model, "temperature": self.temperature, "max_tokens": self.max_tokens, "seed": self.seed}
 
     def __call__(self, prompts: list[str]) -> list[str]:
@@ -47,7 +47,7 @@ class Endpoint:
             return list(pool.map(self.answer, prompts))
 
     def answer(self, prompt: str) -> str:
-        """One answer. Raises InputError where the server does not give one after some tries."""
+        """The server's answer to one prompt. Raises InputError if the server gives none within TRIES attempts."""
         body = json.dumps({**self.settings, "messages": [{"role": "user", "content": prompt}]}).encode()
         headers = {"Content-Type": "application/json"}
         if token := os.environ.get(self.key):
@@ -69,26 +69,26 @@ class Endpoint:
 
 
 class Model:
-    """A model folder of ours, or of transformers, on this machine: greedy, so that the same prompt has the same answer.
+    """A model folder of fmcycle or of transformers on this machine, decoded greedily: the same prompt gets the same answer.
 
-    A prompt that leaves no room for an answer is cut at its end.
+    A prompt that leaves no room for an answer is truncated at its end.
     """
 
     def __init__(self, folder: ExistingPath, max_tokens: PositiveInt = 256):
         if not os.path.isdir(folder):
-            raise InputError(f"{folder}: no model folder; name one with inputs.generator=FOLDER")
+            raise InputError(f"{folder}: not a model folder; name one with inputs.generator=FOLDER")
         self.folder, self.max_tokens = folder, max_tokens
         self.name = f"{os.path.basename(folder.rstrip('/'))}@{artifact.verify(folder)[:16]}"
         self.settings = {"model": self.name, "max_tokens": max_tokens}
         self.loaded: tuple | None = None
 
     def __call__(self, prompts: list[str]) -> list[str]:
-        from fmcycle.engine.generate import generate  # torch is not for those that ask a server
+        from fmcycle.engine.generate import generate  # imports torch, which Endpoint doesn't need
 
         self.loaded = self.loaded or model_store.load_model(self.folder)
         model, processor = self.loaded
         room = max(1, model.config.max_position_embeddings - self.max_tokens)
-        own = model.generation_config.eos_token_id  # of some models several tokens end an answer
+        own = model.generation_config.eos_token_id  # some models have several end tokens
         stop = components.ends(processor) | set(own if isinstance(own, list) else [own])
         sampling = Sampling(self.max_tokens, stop_ids=frozenset(stop - {None}))
         answers = generate(model, [Request(self.ids(processor, prompt)[:room], sampling) for prompt in prompts])

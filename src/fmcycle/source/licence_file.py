@@ -1,4 +1,4 @@
-"""What a folder says of its licence: our record, a LICENSE file, the head of a dataset card. None of these is data."""
+"""The licence that a folder declares: in fmcycle's record, a LICENSE file or a dataset card. None of these files is data."""
 
 import json
 import re
@@ -14,7 +14,7 @@ RECORDS = ("licence.json", "license.json")
 TEXT = re.compile(r"((un)?licen[sc]e([-_][a-z0-9-]+(\.\d+)?)?|copying)(\.(txt|md|rst))?", re.I)
 CARD = re.compile(r"\A---\r?\n(.*?)\r?\n---\s*$", re.S | re.M)
 CARD_KEYS = {"license", "license_name", "task_categories", "configs", "dataset_info", "size_categories", "pretty_name", "language", "tags"}
-FORMS = {  # a sentence that stands in no other licence: its SPDX name
+FORMS = {  # SPDX name: a pattern of the licence's text; the first that matches counts
     "CC0-1.0": r"CC0 1\.0 Universal|Creative Commons Zero",
     "CC-{}-{}": r"(Attribution(?:-NonCommercial)?(?:-NoDerivatives|-NoDerivs|-ShareAlike)?) (\d\.\d)",
     "AGPL-{}": r"GNU AFFERO GENERAL PUBLIC LICENSE\s+Version (\d)",
@@ -32,12 +32,12 @@ SHORT = {"Attribution": "BY", "NonCommercial": "NC", "NoDerivatives": "ND", "NoD
 
 
 def is_licence(file: Path) -> bool:
-    """Is this no data but a licence, its record, or the card of a dataset?"""
+    """True for a licence text, a licence record or a dataset card: these files are not data."""
     return file.name in RECORDS or bool(TEXT.fullmatch(file.name)) or card(file) is not None
 
 
 def card(file: Path) -> dict | None:
-    """The head of a dataset card; None for another file."""
+    """The YAML front matter of a dataset card; None for any other file."""
     if file.name.lower() != "readme.md" or not file.is_file():
         return None
     with open(file, encoding="utf-8", errors="replace") as stream:
@@ -50,9 +50,9 @@ def card(file: Path) -> dict | None:
 
 
 def said(folder: Path) -> dict[str, str] | None:
-    """{"licence", "origin"} that the files in `folder` say of it; None where none does.
+    """{"licence", "origin"} that a file in `folder` declares; None if none does.
 
-    Raises InputError for a record that cannot be read: whether a text may be used is not to be guessed.
+    Raises InputError for a record that cannot be read: fmcycle never guesses whether a text may be used.
     """
     for name in RECORDS:
         if (folder / name).is_file():
@@ -67,7 +67,7 @@ def said(folder: Path) -> dict[str, str] | None:
 
 
 def recorded(file: Path) -> dict[str, str]:
-    """What a record says. Raises InputError for one that says nothing sound."""
+    """The licence and origin in a record. Raises InputError if it has no licence or an unknown origin."""
     try:
         record = json.loads(file.read_text())
         licence = record["licence"] if "licence" in record else record["license"]
@@ -75,12 +75,12 @@ def recorded(file: Path) -> dict[str, str]:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f'{file}: not a licence record ({error}); write {{"licence": "SPDX name"}} into it, or delete it') from error
     if found["origin"] not in ORIGINS:
-        raise InputError(f"{file}: origin {found['origin']!r} is none of {', '.join(ORIGINS)}; write one of them, or leave it out")
+        raise InputError(f"{file}: origin {found['origin']!r} is not one of {', '.join(ORIGINS)}; write one of them, or leave it out")
     return found
 
 
 def recognised(file: Path) -> str:
-    """The SPDX name of a licence's text, by its own words or the name that it begins with; else a name made of the file's."""
+    """The SPDX name of a licence text, by its wording or by a name in its first 200 characters; else LicenseRef- and the file's name."""
     text = file.read_text(encoding="utf-8", errors="replace")[: 1 << 17]
     for name, form in FORMS.items():
         if match := re.search(form, text, re.I):

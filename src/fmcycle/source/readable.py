@@ -1,4 +1,4 @@
-"""What is a text and what is none, and how other values are written as one."""
+"""Check that a value is readable text, and write other scalars as text."""
 
 import datetime
 from decimal import Decimal
@@ -19,7 +19,7 @@ def plain(value) -> str | None:
 
 
 def readable(value) -> tuple[str | None, str]:
-    """(why it is no text, or None; the text)."""
+    """(the reason why `value` is not readable text, or None; the text)."""
     if isinstance(value, bytes):
         if b"\0" in value:
             return "binary", ""
@@ -28,7 +28,7 @@ def readable(value) -> tuple[str | None, str]:
         except UnicodeDecodeError as error:
             return f"invalid UTF-8 at byte {error.start}", ""
     if not isinstance(value, str):
-        return f"text is no string but {type(value).__name__}", ""
+        return f"text is not a string but {type(value).__name__}", ""
     if not encodable(value):
         return HALF, ""
     if not value.strip():
@@ -38,7 +38,7 @@ def readable(value) -> tuple[str | None, str]:
 
 
 def encodable(value: str) -> bool:
-    """Has `value` a form in UTF-8? Half of a surrogate pair has none."""
+    """True if `value` can be encoded as UTF-8; half of a surrogate pair cannot."""
     try:
         value.encode()
     except UnicodeEncodeError:

@@ -1,4 +1,4 @@
-"""Any folder as our tables, piece by piece; what cannot be read is told, never lost."""
+"""Read any folder as fmcycle's tables, unit by unit; whatever cannot be read goes to the quarantine with its reason."""
 
 import os
 import stat
@@ -34,7 +34,7 @@ BROKEN = (
     zstandard.ZstdError,
 )
 DAMAGE = (*BROKEN, pa.ArrowException, pl.exceptions.PolarsError, pl.exceptions.PanicException)
-MANY = 1024  # files of one document that become one frame
+MANY = 1024  # single-document files that become one frame
 LINES = {".jsonl", ".ndjson"}
 STREAMS: dict[str, Callable[[BinaryIO, str, shape.Map], Iterable[list[Record] | pl.DataFrame]]] = {
     **dict.fromkeys(LINES, lambda stream, name, map: json_lines.records(stream)),
@@ -48,25 +48,25 @@ STREAMS: dict[str, Callable[[BinaryIO, str, shape.Map], Iterable[list[Record] | 
 
 @dataclass(frozen=True)
 class Unit:
-    """A piece of the input that is read at once.
+    """A part of the input that is read at once.
 
-    Lines of a JSONL file or row groups of a Parquet file between two bytes, another file whole, or a folder of pictures.
+    A byte range of a JSONL or Parquet file, any other file as a whole, or the images and audio of a folder.
     """
 
     folder: str
-    file: str  # relative; of pictures the folder, with a slash at its end
+    file: str  # relative path; a media folder's ends with a slash
     index: int  # of the file in the input's order: the upper bits of `row`
     begin: int
     end: int
     first_line: int
-    size: int  # of the file, and when it was changed last: another file by now is not read
+    size: int  # bytes of the file; with its mtime they detect a file that changed since
     changed: int
     origin: Origin
-    names: tuple[str, ...] = ()  # the files of a folder of pictures
+    names: tuple[str, ...] = ()  # the files of a media folder
 
 
 def read(folder: str | Path) -> Read:
-    """Everything under `folder`. Missing ids are file and line, missing sources the folder, missing licences "unknown"."""
+    """Read everything under `folder`. A missing id becomes file and line, a missing source the folder, a missing licence "unknown"."""
     found: dict[str, list[pl.DataFrame]] = {name: [pl.DataFrame(schema={**READ[name], "row": pl.UInt64})] for name in READ}
     reading = Read()
     for piece in frames(*units(folder)):
@@ -81,10 +81,10 @@ def read(folder: str | Path) -> Read:
 
 
 def units(folder: str | Path, *, bytes: int = 64 << 20, map: shape.Map = (), split: bool = True) -> list[Unit]:
-    """The pieces of a folder, or of one file, in their order. Every file is in one of them.
+    """The units of a folder or of one file, in order; they cover every file.
 
-    Those of plain JSONL and of Parquet are at least `bytes` long; all others are whole files. map: columns that a person named; split:
-    whether rows keep the split that they, or their file's name, came with.
+    Uncompressed JSONL and Parquet are cut into units of at least `bytes`; any other file is one unit. map: the user's names of columns
+    (source.map); split: keep the split that a row or its file's name declares.
     """
     start = Path(folder)
     folder, inside = (start.parent, [start]) if start.is_file() else (start, files(start))
@@ -107,12 +107,12 @@ def units(folder: str | Path, *, bytes: int = 64 << 20, map: shape.Map = (), spl
 
 
 def is_text(name: str) -> bool:
-    """Is this a file that is one document?"""
+    """True if a file is one document, by its suffix."""
     return suffix(name) in whole.SUFFIXES
 
 
 def state(path: Path) -> tuple[int, int]:
-    """(size, time of change) of an ordinary file that can be read, else zeros: `frames` tells why."""
+    """(size in bytes, mtime in ns) of a regular file that can be read, else (0, 0): `frames` then gives the reason."""
     try:
         found = os.stat(path)
     except (OSError, ValueError):
@@ -121,7 +121,7 @@ def state(path: Path) -> tuple[int, int]:
 
 
 def planned(names: list[str]) -> list[tuple[str, tuple[str, ...]]]:
-    """What is read as one: (file, ()), or (folder, its pictures and what tells of them) at the place of the first of these."""
+    """What is read together: (file, ()), or (folder, its media and their metadata) at the place of the first of these files."""
     claimed = media.claimed_of_all(names)
     plan: dict[str, list[str]] = {}
     for name in names:
@@ -133,7 +133,7 @@ def planned(names: list[str]) -> list[tuple[str, tuple[str, ...]]]:
 
 
 def pieces(path: Path, size: int, bytes: int) -> list[tuple[int, int, int]]:
-    """(begin, end, number of the first line) of what is read at once; all but JSONL and Parquet are read as they are."""
+    """(first byte, end, number of the first line) of a file's units; only JSONL and Parquet are cut."""
     kind = path.suffix.lower() if size else ""
     if kind == ".parquet":
         return [(begin, end, 1) for begin, end in parquet.cuts(path, size, bytes)]
@@ -141,7 +141,7 @@ def pieces(path: Path, size: int, bytes: int) -> list[tuple[int, int, int]]:
 
 
 class Whole(NamedTuple):
-    """A file that is one document, or the reason why it is none."""
+    """A file that is one document: its row, or the reason why it cannot be read."""
 
     name: str
     origin: Origin
@@ -149,7 +149,7 @@ class Whole(NamedTuple):
 
 
 def frames(*units: Unit) -> Iterator[Read]:
-    """The rows of pieces, some megabytes at a time; many small files become one frame."""
+    """The rows of units, some megabytes at a time; many small files become one frame."""
     held: list[Whole] = []
     size = 0
     for part in (part for unit in units for part in parts(unit)):
@@ -166,7 +166,7 @@ def frames(*units: Unit) -> Iterator[Read]:
 
 
 def together(held: list[Whole]) -> Read:
-    """Documents of many files as one frame."""
+    """Join the documents of many files into one frame."""
     records: list[Record] = []
     for name, origin, row in held:
         if isinstance(row, dict):
@@ -179,7 +179,7 @@ def together(held: list[Whole]) -> Read:
 
 
 def parts(unit: Unit) -> Iterator[Read | Whole]:
-    """The rows of a piece; what breaks off the reading is the last entry of the quarantine."""
+    """The rows of a unit; an error that ends the reading becomes the last entry of the quarantine."""
     root = Path(unit.folder)
     try:
         if unit.names:
@@ -195,14 +195,14 @@ def parts(unit: Unit) -> Iterator[Read | Whole]:
 
 
 def opened(root: Path, name: str) -> BinaryIO:
-    """A file of a folder of pictures. Raises OSError for a link that is not followed."""
+    """Open a file of a media folder. Raises OSError for a link that is not followed."""
     if why := trouble(root / name, root):
         raise OSError(why)
     return (root / name).open("rb")
 
 
 def of_file(stream: BinaryIO, unit: Unit) -> Iterator[Read | Whole]:
-    """The rows of a file or of lines of it."""
+    """The rows of a unit's file, or of its byte range."""
     origin = unit.origin
     kind = PurePosixPath(unit.file).suffix.lower()
     if not unit.size:
@@ -228,7 +228,7 @@ def of_stream(stream: BinaryIO, name: str, origin: Origin) -> Iterator[Read | Wh
     inner = path.stem if path.suffix.lower() in PACKED else path.name
     kind = PurePosixPath(inner).suffix.lower()
     if kind not in STREAMS:
-        yield refused(name, f"{kind or 'no suffix'}: not a format that is read; docs/sources.md lists them")
+        yield refused(name, f"{kind or 'no suffix'}: not a supported format; docs/sources.md lists them")
         return
     with ExitStack() as stack:
         for part in STREAMS[kind](stack.enter_context(unpacked(stream, name)), inner, origin.map):
@@ -239,12 +239,12 @@ def of_stream(stream: BinaryIO, name: str, origin: Origin) -> Iterator[Read | Wh
 
 
 def read_of(part: list[Record] | pl.DataFrame, name: str, origin: Origin) -> Read:
-    """Records or columns of a file as rows."""
+    """Sort a file's records, or its frame of columns, into tables."""
     return take_frame(part, escaped(name), origin) if isinstance(part, pl.DataFrame) else take(part, escaped(name), origin)
 
 
 def of_archive(archive: packed.Packed | tarred.Tarred, name: str, origin: Origin) -> Iterator[Read | Whole]:
-    """The rows of the files in an archive, one after another. Those of `files.zip` are named as if they lay beside it."""
+    """The rows of the files in an archive, one after another. Members of `files.zip` are named as if they lay beside it."""
     top = name.removesuffix("files.zip") if PurePosixPath(name).name == "files.zip" else f"{name}/"
     for member, reason in archive.refused:
         yield refused(f"{top}{member}" if member else name, reason)
@@ -268,7 +268,7 @@ def of_archive(archive: packed.Packed | tarred.Tarred, name: str, origin: Origin
 
 
 def refused(name: str, why: str | BaseException) -> Read:
-    """One file, or the rest of it, that could not be read."""
+    """A quarantine entry for a file, or for the rest of one, that could not be read."""
     if isinstance(why, BaseException):
         why = (why.strerror if isinstance(why, OSError) else None) or str(why) or type(why).__name__
     return Read(quarantine=[{"file": escaped(name), "line": None, "reason": why.splitlines()[0]}], read=1)

@@ -1,4 +1,4 @@
-"""Whatever fsspec reaches (s3, gs, abfs, http, hdfs, ssh, memory, file ...) as a source: the files under a URL."""
+"""The files under a URL as a source, through a file system of fsspec (s3, gs, abfs, http, hdfs, ssh, memory, file ...)."""
 
 from pathlib import Path
 from typing import Literal, cast
@@ -16,9 +16,9 @@ def remote(
     licence: str = "unknown",
     origin: Literal["public", "proprietary", "synthetic", "unknown"] = "unknown",
 ) -> None:
-    """Take the files under `url` into `folder` byte for byte, with a licence record; `curate` reads and judges them.
+    """Copy the files under `url` into `folder` byte for byte and write a licence record; `curate` parses and filters them.
 
-    Credentials are those that the file system's own library finds (environment, profile): none stands in a config.
+    Credentials come from the file system's own library (environment, profile), never from a config.
     Raises InputError if `url` is refused or has no files, or its file system cannot be reached or is not installed.
     """
     import fsspec
@@ -34,14 +34,14 @@ def remote(
         names = {name.removeprefix(base).lstrip("/"): name for name in found}
         chosen = [name for name in names if not is_hidden(Path(name))]
         if not chosen:
-            raise InputError(f"source {folder.name}: nothing under {shown(url)}; correct source.{folder.name}.url")
+            raise InputError(f"source {folder.name}: no files under {shown(url)}; correct source.{folder.name}.url")
         if any(".." in Path(name).parts for name in chosen):
-            raise InputError(f"source {folder.name}: {shown(url)} has a name that leads out of it; take the files one by one")
+            raise InputError(f"source {folder.name}: {shown(url)} has a file with .. in its name; give the URL of each file instead")
         keep(folder, chosen, lambda name: cast(fsspec.core.OpenFile, system.open(names[name], "rb")))
     except (InputError, MemoryError):
         raise
     except Exception as error:  # each file system's library has errors of its own
-        why = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no more is said'}"
+        why = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}"
         told = f"{shown(url)} cannot be read ({why}); check the address, the network and its library"
         raise InputError(f"source {folder.name}: {told}") from error
     write_record(folder, licence, origin, url=url)

@@ -1,4 +1,4 @@
-"""Records as rows of our tables: which table, what is missing, and what no text is."""
+"""Sort records into fmcycle's tables, fill in missing values, and quarantine rows that are not readable."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -9,20 +9,20 @@ from fmcycle.source import given_split, shape
 from fmcycle.source.readable import HALF, encodable, plain, readable
 from fmcycle.tables.schema import DEFAULT, ORIGINS, READ
 
-Record = tuple[int, int | None, dict | str]  # place in the file, line, the row or why there is none
+Record = tuple[int, int | None, dict | str]  # place in the file, line, the row or the reason why there is none
 CONTROLS, BLANK = r"[\x00-\x07\x0e-\x1f]", r"^\s*$"
-BINDING = ("licence", "origin", "split")  # a row of which these can't be read is none; other columns may go
+BINDING = ("licence", "origin", "split")  # a row is refused if one of these can't be read; other columns are dropped
 
 
 class Printable(list):
-    """Records whose strings hold no character of CONTROL: they need not be searched for one."""
+    """Records whose strings are known to hold no character of CONTROL, so that nothing searches for one."""
 
 
 @dataclass
 class Read:
-    """What was read together: tables with their columns and `row`, what is no row ({file, line, reason}), and how many both are.
+    """What was read together: tables (their columns and `row`), quarantine ({file, line, reason}), and `read`, the number of both.
 
-    shapes: rows of each; unread: rows that have a column which nothing reads."""
+    shapes: number of rows by shape (ShareGPT, Alpaca, ...); unread: number of rows by unread column."""
 
     tables: dict[str, pl.DataFrame] = field(default_factory=dict)
     quarantine: list[dict] = field(default_factory=list)
@@ -31,15 +31,15 @@ class Read:
     unread: Counter[str] = field(default_factory=Counter)
 
     def table(self, name: str) -> pl.DataFrame:
-        """The rows of one table in the order of the input, with their ids as they stand there: of two rows maybe the same."""
+        """The rows of one table in the order of the input, with the input's ids, which may occur twice."""
         return self.tables[name].drop("row")
 
 
 @dataclass(frozen=True)
 class Origin:
-    """What a row gets that does not say it itself, where rows are numbered from, and the columns that a person named.
+    """A file's defaults for its rows, the number of its first row, and the user's names of columns (source.map).
 
-    split: that the file's name gives; None: nobody asks which split a row came with."""
+    split: the one in the file's name; None: the split that a row declares is ignored."""
 
     source: str
     licence: str
@@ -50,11 +50,11 @@ class Origin:
 
 
 def take(records: list[Record], file: str, origin: Origin) -> Read:
-    """Sort records into tables; `row` is `origin.row` and the record's place, a missing id is file and line."""
+    """Sort records into tables; `row` is `origin.row` plus the record's place, a missing id becomes file and line."""
     printable = isinstance(records, Printable)
     read = Read(read=len(records))
     refused: list[tuple] = [(line, reason) for _, line, reason in records if isinstance(reason, str)]
-    alike: dict[tuple, list[Record]] = {}  # the usual file: every row has the same columns
+    alike: dict[tuple, list[Record]] = {}  # in most files all rows have the same columns
     for record in records:
         if not isinstance(record[2], str):
             alike.setdefault(tuple(record[2]), []).append(record)
@@ -84,12 +84,12 @@ def take(records: list[Record], file: str, origin: Origin) -> Read:
 
 
 def renamed(row, names: dict[str, str]) -> dict:
-    """The columns of a row that have a name of ours, under it."""
+    """The row with fmcycle's names of its columns; columns without such a name are left out."""
     return {name: row[column] for column, name in names.items()}
 
 
 def shaped(records: list[Record], sorted_in: dict[str, list[Record]], read: Read) -> list[tuple]:
-    """Put records, each by its own shape, into their tables; [(line, reason)] of those that are none."""
+    """Sort records into tables, each by its own shape; returns [(line, reason)] of the refused ones."""
     refused: list[tuple] = []
     for place, line, row in records:
         try:
@@ -104,7 +104,7 @@ def shaped(records: list[Record], sorted_in: dict[str, list[Record]], read: Read
 
 
 def take_frame(frame: pl.DataFrame, file: str, origin: Origin) -> Read:
-    """`take` for documents that are columns already: strings, `place` and `line`."""
+    """`take` for documents that come as a frame of string columns, `place` and `line`."""
     plan = shape.plan(tuple(name for name in frame.columns if name not in ("place", "line")), origin.map)
     frame = frame.select("place", "line", *(pl.col(column).alias(name) for column, name in plan.names.items()))
     missing = [pl.lit(None, dtype).alias(name) for name, dtype in READ["documents"].items() if name not in frame.columns]
@@ -118,12 +118,12 @@ def take_frame(frame: pl.DataFrame, file: str, origin: Origin) -> Read:
 def table(
     kind: str, records: list[Record], file: str, origin: Origin, printable: bool, unread: Counter[str]
 ) -> tuple[pl.DataFrame, list[tuple]]:
-    """(rows of one table, [(line, reason)] of those that are none). Plain strings go straight into columns."""
+    """(rows of one table, [(line, reason)] of the refused records). Documents of plain strings are not checked row by row."""
     refused: list[tuple] = []
     if kind == "documents":
         try:
             frame = columns(kind, records)
-        except (TypeError, ValueError, pl.exceptions.PolarsError):  # something is no string: look at every row
+        except (TypeError, ValueError, pl.exceptions.PolarsError):  # a value is not a string: check every row
             records, refused = sifted(kind, records, unread)
             frame = columns(kind, records)
         frame, bad = readable_rows(frame, printable)
@@ -136,7 +136,7 @@ def table(
 
 
 def placed(frame: pl.DataFrame, asked: bool) -> tuple[pl.DataFrame, list[tuple]]:
-    """(rows with the split that each came with as train, validation, test or null, [(line, reason)] of those in another)."""
+    """(rows with their declared split as train, validation, test or null, [(line, reason)] of rows that declare another)."""
     if not asked:
         return frame.with_columns(split=pl.lit(None, pl.String)), []
     if frame["split"].null_count() == frame.height:
@@ -148,14 +148,14 @@ def placed(frame: pl.DataFrame, asked: bool) -> tuple[pl.DataFrame, list[tuple]]
     )
     astray = pl.col("split").is_null() & pl.col("word").is_not_null() & (pl.col("word") != "")
     refused = [
-        (line, f"split {word!r} is none of train, validation, test")
+        (line, f"split {word!r} is not one of train, validation, test")
         for line, word in frame.filter(astray).select("line", "word").iter_rows()
     ]
     return frame.filter(~astray.fill_null(False)).drop("word"), refused
 
 
 def columns(kind: str, records: list[Record]) -> pl.DataFrame:
-    """The known columns of records of one table, `place` and `line`; null where a row says nothing. TypeError for what is no string."""
+    """A frame of the table's columns, `place` and `line`; null if a row lacks a value. Raises TypeError for a value of another type."""
     rows: list[dict] = [record[2] for record in records]  # type: ignore[misc]
     known: set[str] = set().union(*map(set, {tuple(row) for row in rows}))
     made = {
@@ -171,7 +171,7 @@ def columns(kind: str, records: list[Record]) -> pl.DataFrame:
 
 
 def readable_rows(frame: pl.DataFrame, printable: bool = False) -> tuple[pl.DataFrame, list[tuple]]:
-    """(rows whose text is one, [(line, reason)]): only what looks wrong is looked at one by one."""
+    """(rows with readable text, [(line, reason)] of the others); only rows that look suspect are checked one by one."""
     pattern = BLANK if printable else f"{CONTROLS}|{BLANK}"
     suspect = frame.select((pl.col("text").is_null() | pl.col("text").str.contains(pattern)).alias("suspect"))["suspect"]
     if not suspect.any():
@@ -185,7 +185,7 @@ def readable_rows(frame: pl.DataFrame, printable: bool = False) -> tuple[pl.Data
 
 
 def filled(kind: str, frame: pl.DataFrame, file: str, origin: Origin) -> pl.DataFrame:
-    """What is missing or empty is the file and line, the source's record, or "unknown"; `row` comes last."""
+    """Fill in missing or empty values: file and line, the source's record, or "unknown"; `row` becomes the last column."""
     missing = DEFAULT | {"source": origin.source, "licence": origin.licence, "origin": origin.origin, "split": origin.split or ""}
     frame = frame.with_columns(id=or_else(frame, "id", pl.format("{}#{}", pl.lit(file), "line").fill_null(pl.lit(file))))
     frame = frame.with_columns(or_else(frame, name, pl.lit(value)) for name, value in missing.items() if name in READ[kind])
@@ -196,7 +196,7 @@ def filled(kind: str, frame: pl.DataFrame, file: str, origin: Origin) -> pl.Data
 
 
 def or_else(frame: pl.DataFrame, name: str, other: pl.Expr) -> pl.Expr:
-    """The column `name`, and `other` where it is null or empty."""
+    """An expression: the column `name`, or `other` if it is null or empty."""
     own, nulls = pl.col(name), frame[name].null_count()
     if nulls == frame.height:
         return other.alias(name)
@@ -206,7 +206,7 @@ def or_else(frame: pl.DataFrame, name: str, other: pl.Expr) -> pl.Expr:
 
 
 def sifted(kind: str, records: list[Record], unread: Counter[str]) -> tuple[list[Record], list[tuple]]:
-    """(records of which every known column is what it should be, [(line, reason)] of the others)."""
+    """(records whose known columns are all valid, [(line, reason)] of the others)."""
     fair: list[Record] = []
     refused: list[tuple] = []
     for place, line, row in records:
@@ -219,7 +219,7 @@ def sifted(kind: str, records: list[Record], unread: Counter[str]) -> tuple[list
 
 
 def checked(kind: str, row: dict, unread: Counter[str]) -> tuple[str | None, dict]:
-    """(why `row` is none of this table, or None; its known columns, other scalars as strings). A column of an odd type is left out."""
+    """(why `row` is refused, or None; its known columns, scalars as strings). A column of another type is left out."""
     clean: dict = {}
     for name in READ[kind]:
         value = row.get(name)
@@ -230,11 +230,11 @@ def checked(kind: str, row: dict, unread: Counter[str]) -> tuple[str | None, dic
                 return problem, clean
         elif name == "media":
             if not isinstance(value, bytes) or not value:
-                return "media is no bytes", clean
+                return "media is empty or not bytes", clean
         elif name in ("messages", "prompt"):
             for turn in value:  # type: ignore[union-attr]
                 if problem := readable(turn["content"])[0]:
-                    return f"{name}: what the {turn['role']} says: {problem}", clean
+                    return f"{name}: the {turn['role']}'s message: {problem}", clean
         elif name in ("chosen", "rejected"):
             problem, value = readable(value)
             if problem:
@@ -242,7 +242,7 @@ def checked(kind: str, row: dict, unread: Counter[str]) -> tuple[str | None, dic
         elif value is not None and name != "masked":
             value = plain(value)
             if value is None and name in BINDING:
-                return f"{name} is no string but {type(row[name]).__name__}", clean
+                return f"{name} is not a string but {type(row[name]).__name__}", clean
             if value is None:
                 unread[f"{name} ({type(row[name]).__name__})"] += 1
             elif not encodable(value):

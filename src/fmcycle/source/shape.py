@@ -1,4 +1,4 @@
-"""Rows in the shapes that people have as rows of our tables: each is a renaming, and nothing that changes what a row means is dropped."""
+"""Convert rows of common formats (Alpaca, ShareGPT, HH, ...) to fmcycle's tables; no column that changes a row's meaning is dropped."""
 
 import functools
 import re
@@ -11,15 +11,15 @@ from fmcycle.source.given_split import place_of
 from fmcycle.source.turn import EMPTY, THOUGHTS, given, parsed, tools, turns
 from fmcycle.tables.schema import READ
 
-Map = tuple[tuple[str, str], ...]  # ours, the column that it stands in
+Map = tuple[tuple[str, str], ...]  # pairs of fmcycle's name and the file's column
 TALKS = ("messages", "conversations", "conversation", "dialogue", "dialog", "turns")
 SYSTEM = ("system", "system_prompt", "system_message", "developer")
 TOOLS = ("tools", "functions")
 ASKED = ("instruction", "prompt", "question", "query", "problem", "inputs", "user", "human")
-BESIDE = ("input", "context", "passage")  # what a question is about; `input` alone is one
+BESIDE = ("input", "context", "passage")  # context of a question; `input` alone is a question
 ANSWERED = ("completion", "output", "response", "answer", "answers", "solution", "target", "targets", "assistant", "gpt", "reply")
 CALLED = ("tool_calls", "function_call")
-PLACES = ("split", "subset", "set", "fold")  # the others only if they name one
+PLACES = ("split", "subset", "set", "fold")  # columns other than `split` count only if their value names a split
 MORE = ("history", "images", "image", "audio", "audios", "video", "videos", "choices", "options", "text", "content", "weight", "mask")
 MEANT = {*TALKS, *SYSTEM, *TOOLS, *ASKED, *BESIDE, *ANSWERED, *THOUGHTS, *CALLED, *MORE, "chosen", "rejected", "train_on_inputs"}
 ALIAS = {
@@ -33,16 +33,16 @@ HH = re.compile(r"\n\n(Human|Assistant): ?")
 
 
 def chosen(columns: dict) -> Map:
-    """The columns that a person named. Raises InputError for a name that is none of ours."""
+    """The user's names of columns, source.map. Raises InputError for a name that fmcycle doesn't have."""
     known = sorted(NAMES - {*ALIAS})
     for name, column in columns.items():
         if name not in known or not isinstance(column, str):
-            raise InputError(f"source.map: {name}: {column}: our name before a column's; ours are {', '.join(known)}")
+            raise InputError(f"source.map: {name}: {column} is not NAME: COLUMN with one of the names {', '.join(known)}")
     return tuple(columns.items())
 
 
 class Plan(NamedTuple):
-    """What rows with some columns are: their table ("rows": to be told row by row), our name of each column that has one, and the rest."""
+    """How to read rows with the same columns: their table ("rows": each row decides it), {column: fmcycle's name}, unread columns."""
 
     table: str | None
     names: dict[str, str]
@@ -51,23 +51,23 @@ class Plan(NamedTuple):
 
 @functools.lru_cache(maxsize=4096)
 def plan(columns: tuple[str, ...], chosen: Map = ()) -> Plan:
-    """The plan of rows with these columns. chosen: the columns that a person named."""
+    """The plan of rows with these columns. chosen: the user's names of columns (source.map)."""
     names = {column: name for name, column in chosen if column in columns}
-    for column in sorted(columns, key=lambda column: column not in NAMES):  # ours as they are before those that differ in case
+    for column in sorted(columns, key=lambda column: column not in NAMES):  # exact names before those that differ in case
         plain = re.sub(r"[\s-]+", "_", column.strip().lower())
         name = ALIAS.get(plain, plain)
         if column not in names and name in NAMES and name not in names.values():
             names[column] = name
     table = table_of(names.values())
     if table in READ:
-        if "text" not in names.values():  # content is another word for it
+        if "text" not in names.values():  # `content` is a synonym of `text`
             names = {column: "text" if name == "content" else name for column, name in names.items()}
         names = {column: name for column, name in names.items() if name in READ[table]}
     return Plan(table, names, tuple(column for column in columns if column not in names))
 
 
 def table_of(names: Collection[str]) -> str | None:
-    """The table of rows with these names of ours; "rows" where the row itself says which."""
+    """The table of rows with these names; "rows" if each row decides it, None if no table fits."""
     names = {*names}
     if "media" in names:
         return "examples"
@@ -79,21 +79,21 @@ def table_of(names: Collection[str]) -> str | None:
 
 
 def is_row(columns: Collection[str], chosen: Map = ()) -> bool:
-    """Do rows with these columns belong to one of our tables?"""
+    """True if rows with these columns belong to one of fmcycle's tables."""
     return plan(tuple(columns), chosen).table is not None
 
 
 def no_row(columns: Collection[str]) -> str:
-    """Why a row with these columns is none, and a map to copy."""
+    """Why rows with these columns are refused, with a source.map to copy."""
     named = [str(column) for column in columns]
     shown = ", ".join(named[:12]) + (" ..." if len(named) > 12 else "")
     pair = dict(zip(("prompt", "completion"), named, strict=False)) if len(named) > 1 else {"text": (named or ["COLUMN"])[0]}
     copied = ", ".join(f"{name}: {column}" for name, column in pair.items())
-    return f"no column that says what the row is among {shown}; name them, for instance 'source.map={{{copied}}}'"
+    return f"no table fits the columns {shown}; name them, for instance 'source.map={{{copied}}}'"
 
 
 def prompt_group(messages: list[dict]) -> str:
-    """One group for a prompt, by its first question, whatever its case, blanks and signs."""
+    """The group of a prompt, by its first question; case, blanks and punctuation make no difference."""
     first = next((turn["content"] for turn in messages if turn["role"] == "user"), messages[0]["content"])
     return text_group(first)
 
@@ -106,9 +106,9 @@ def text_group(text: str | bytes) -> str:
 
 
 def ours(row: dict) -> tuple[str, str, dict, set[str]]:
-    """(shape, table, the row in our columns, its columns that were not read) of a row with our names of its columns.
+    """(shape, table, the row in the table's columns, its unread columns) of a row whose columns have fmcycle's names.
 
-    Raises ValueError with the reason for a row that is none, or that says something which would be lost.
+    Raises ValueError with the reason if the row fits no table, or if a column that changes its meaning would be lost.
     """
     said, used, unread = given(row), set[str](), set[str]()
     talk = next((name for name in TALKS if name in said), None)
@@ -122,7 +122,7 @@ def ours(row: dict) -> tuple[str, str, dict, set[str]]:
         used.add("label")
         shape = "KTO" if talk is None else shape
         if not wanted:
-            raise ValueError("label says that the answer is not wanted, and it teaches nothing alone: pair it as chosen and rejected")
+            raise ValueError("label marks the answer as unwanted, and such a row can't be trained on alone: pair it as chosen and rejected")
     rest = said.keys() - used
     place = next((name for name in PLACES if name in rest and (name == "split" or place_of(said[name]))), None)
     found |= {name: said[name] for name in READ[table] if name in rest and name not in found and name not in MEANT}
@@ -141,7 +141,7 @@ def ours(row: dict) -> tuple[str, str, dict, set[str]]:
 
 
 def repeated(value, texts: list[str]) -> bool:
-    """Does the row say it elsewhere: a question that its messages hold, a text made of question and answer, a digest, a weight of 1?"""
+    """True if `value` adds nothing: a question that `texts` hold, a text made of question and answer, a digest, a weight of 1."""
     value = parsed(value)
     if isinstance(value, list):
         return all(isinstance(turn, dict) and repeated(turn.get("content", turn.get("value")), texts) for turn in value)
@@ -156,7 +156,7 @@ def repeated(value, texts: list[str]) -> bool:
 
 
 def preference(said: dict, used: set[str], unread: set[str]) -> tuple[str, str, dict]:
-    """A row with a chosen and a rejected answer: texts or messages, with a prompt, within one, or as HH writes both."""
+    """Convert a row with chosen and rejected: texts or messages, with the prompt in a column, in both of them, or in HH's form."""
     used |= {"chosen", "rejected"}
     sides = [parsed(said[name]) for name in ("chosen", "rejected")]
     shape = "preferences"
@@ -181,19 +181,19 @@ def preference(said: dict, used: set[str], unread: set[str]) -> tuple[str, str, 
     if {chosen[-1]["role"], rejected[-1]["role"]} != {"assistant"}:
         raise ValueError("the last message of chosen or rejected is not the assistant's")
     if not asked:
-        raise ValueError("chosen and rejected, and no prompt: name its column with 'source.map={prompt: COLUMN}'")
+        raise ValueError("chosen and rejected have no prompt: name its column with 'source.map={prompt: COLUMN}'")
     prompt = [plain(turn) for turn in headed(asked, said, used)]
     return shape, "preferences", {"prompt": prompt, "chosen": chosen[-1]["content"], "rejected": rejected[-1]["content"]}
 
 
 def repeats(value, side) -> bool:
-    """Are the messages beside a chosen conversation that conversation?"""
+    """True if a conversation beside `chosen` is the same as `chosen`."""
     value = parsed(value)
     return isinstance(side, list) and len(side) > 1 and value == side
 
 
 def talked(said: dict, talk: str, used: set[str], unread: set[str]) -> tuple[str, str, dict]:
-    """A row with a conversation."""
+    """Convert a row with a conversation."""
     used.add(talk)
     messages = turns(said[talk], talk, unread)
     value = parsed(said[talk])
@@ -202,15 +202,15 @@ def talked(said: dict, talk: str, used: set[str], unread: set[str]) -> tuple[str
 
 
 def answered(said: dict, used: set[str], unread: set[str]) -> tuple[str, str, dict]:
-    """A row with a question and its answer, each in a column of its own."""
+    """Convert a row with a question and its answer, each in a column of its own."""
     asked, key = question(said, used, unread)
     name = next((name for name in ANSWERED if name in said), None)
     if not asked or name is None:
         missing = "no question" if not asked else f"no answer beside {key}"
-        raise ValueError(f"{missing}: {', '.join(ANSWERED if asked else ASKED)} are empty or not there")
+        raise ValueError(f"{missing}: {', '.join(ANSWERED if asked else ASKED)} are empty or missing")
     used.add(name)
     value = parsed(said[name])
-    if isinstance(value, dict) and isinstance(value.get("text"), list):  # as SQuAD has it
+    if isinstance(value, dict) and isinstance(value.get("text"), list):  # SQuAD's form
         value = value["text"]
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
         if len({*value}) != 1:
@@ -227,15 +227,15 @@ def answered(said: dict, used: set[str], unread: set[str]) -> tuple[str, str, di
 
 
 def question(said: dict, used: set[str], unread: set[str]) -> tuple[list[dict], str]:
-    """(what was asked as messages, the column); of no column no messages."""
+    """(the prompt as messages, its column); ([], "") if no column holds a prompt."""
     name = next((name for name in (*ASKED, "input") if name in said), None)
     if name is None:
         return [], ""
     used.add(name)
     value = parsed(said[name])
-    if isinstance(value, dict) and "messages" in value and value.get("tools"):  # OpenAI's preferences
+    if isinstance(value, dict) and "messages" in value and value.get("tools"):  # OpenAI's format of preferences
         said.setdefault("tools", value["tools"])
-    if isinstance(value, list | dict):  # messages of the prompt are not what is taught
+    if isinstance(value, list | dict):  # answers inside a prompt are not trained on
         return [turn | {"counts": False} for turn in turns(value, name, unread)], name
     beside = next((other for other in BESIDE if other in said and other != name), None)
     text = str(value) if isinstance(value, int | float) else said[name]
@@ -247,13 +247,13 @@ def question(said: dict, used: set[str], unread: set[str]) -> tuple[list[dict], 
         used.add("history")
         for pair in parsed(said["history"]):
             if not isinstance(pair, list) or len(pair) != 2:
-                raise ValueError("history is no list of [question, answer]")
+                raise ValueError("history is not a list of [question, answer]")
             asked += [{"from": "user", "value": pair[0]}, {"from": "assistant", "value": pair[1]}]
     return turns([*asked, {"from": "user", "value": text}], name, unread), name
 
 
 def headed(messages: list[dict], said: dict, used: set[str]) -> list[dict]:
-    """The messages with the instructions and tools of the row's own columns in front."""
+    """Put the system prompt and the tools of the row's columns before the messages."""
     texts = [str(said[name]) for name in SYSTEM if name in said]
     tooled = [tools(said[name], name) for name in TOOLS if name in said]
     used |= {name for name in (*SYSTEM, *TOOLS) if name in said}
@@ -264,7 +264,7 @@ def headed(messages: list[dict], said: dict, used: set[str]) -> list[dict]:
 
 
 def taught(messages: list[dict], said: dict, used: set[str]) -> dict:
-    """{messages, masked}: up to the last answer that counts; `masked` are the places of answers before it that do not."""
+    """{messages, masked}: messages up to the last answer to train on, and the indices of earlier answers not to train on."""
     if messages[-1]["role"] != "assistant":
         raise ValueError("the last message is not the assistant's")
     messages = headed(messages, said, used)
@@ -273,18 +273,18 @@ def taught(messages: list[dict], said: dict, used: set[str]) -> dict:
     answers = [place for place, turn in enumerate(messages) if turn["role"] == "assistant"]
     counted = [place for place in answers if messages[place]["counts"] and place not in own]
     if not counted:
-        raise ValueError("no answer of it counts")
+        raise ValueError("none of its answers is trained on")
     masked = [place for place in answers if place < counted[-1] and place not in counted]
     return {"messages": [plain(turn) for turn in messages[: counted[-1] + 1]], "masked": masked or None}
 
 
 def plain(turn: dict) -> dict:
-    """{role, content}."""
+    """A turn as {role, content}."""
     return {"role": turn["role"], "content": turn["content"]}
 
 
 def spoken(text: str) -> list[dict]:
-    """A dialogue of Human and Assistant as messages."""
+    """HH's text of Human and Assistant as messages."""
     _, *parts = HH.split(text if HH.match(text) else f"\n\n{text}")
     pairs = zip(parts[::2], parts[1::2], strict=True)
     return [{"from": who.lower(), "value": what.strip("\n")} for who, what in pairs if what not in EMPTY]

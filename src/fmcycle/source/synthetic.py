@@ -1,4 +1,4 @@
-"""Text that a model writes from seeds: paraphrases, or questions with their answers, every row with where it comes from."""
+"""Text that a model writes from seed documents: paraphrases, or questions with their answers, each row with its provenance."""
 
 import datetime
 import json
@@ -22,7 +22,7 @@ from fmcycle.source.local import write_record
 from fmcycle.source.readable import readable
 from fmcycle.tables import schema
 
-PROVENANCE = {"model": pl.String, "seed": pl.String, "prompt": pl.String}  # who wrote it, from which row, digest of what was asked
+PROVENANCE = {"model": pl.String, "seed": pl.String, "prompt": pl.String}  # generator, id of the seed, digest of the prompt
 PAIR = re.compile(r"\s*Question:\s*(?P<question>.+?)\s*\n\s*Answer:\s*(?P<answer>.+)", re.S)
 BATCH = 32
 
@@ -49,19 +49,19 @@ def synthetic(
     longest: PositiveInt = 4000,
     licence: str = "unknown",
 ) -> None:
-    """Write what `generate` makes of the documents under `seeds`, and the licence record.
+    """Write rows that `generate` makes of the documents under `seeds`, and the licence record.
 
-    prompt: with {text}, the seed; for instructions it must ask for "Question: ..." and "Answer: ...". count: seeds asked about, those whose
-    id has the smallest digest. share: the most that synthetic rows of this kind may be among all that stand in the folders beside `folder`,
-    where collect puts every other source first; beyond it fewer are made. longest: characters of a seed.
-    A row has its seed's group, so that no split knows the other's seeds. Answers are kept: a second run asks for none of them again.
-    Raises InputError where there are no seeds, or the prompt has no place for one.
+    prompt: {text} stands for the seed; for instructions it must ask for "Question: ..." and "Answer: ...". count: number of seeds, those
+    whose id has the smallest digest. share: the largest share of synthetic rows among all rows of this kind in the folders beside `folder`,
+    into which collect writes every other source first; fewer rows are made to keep to it. longest: characters of a seed.
+    A row has its seed's group, so that both are in the same split. Answers are cached: a second run generates none of them again.
+    Raises InputError if there are no seeds, or the prompt lacks {text}.
     """
     folder = Path(folder)
     if seeds is None or not Path(seeds).exists():
         raise InputError(f"source {folder.name}: no seeds at {seeds}; name a folder or file of documents with inputs.seeds=PATH")
     if "{text}" not in prompt:
-        raise InputError(f"source.{folder.name}.prompt: no {{text}} in it, where the seed goes")
+        raise InputError(f"source.{folder.name}.prompt: lacks {{text}}, the place of the seed; add it")
     found = reader.read(seeds).table("documents").unique("id", keep="first", maintain_order=True)  # a row is named after its seed
     rows = found.filter(pl.col("origin") != "synthetic").to_dicts()
     whole, synthetic = counted(folder.parent, kind)
@@ -87,18 +87,18 @@ def synthetic(
 
 
 def counted(folder: Path, kind: str) -> tuple[int, int]:
-    """(rows of one table, synthetic ones among them) of everything under a folder."""
+    """(number of rows of one table, number of synthetic ones among them) under a folder."""
     origins = [read.tables[kind]["origin"] for unit in reader.units(folder) for read in reader.frames(unit) if kind in read.tables]
     return sum(map(len, origins)), sum(int((origin == "synthetic").sum()) for origin in origins)
 
 
 def most(rows: int, synthetic: int, share: float) -> int:
-    """So many rows more can be synthetic until `share` of all are."""
+    """How many synthetic rows can be added until they are `share` of all rows."""
     return sys.maxsize if share >= 1 else max(0, int((rows * share - synthetic) / (1 - share) + 1e-9))
 
 
 def row_of(seed: dict, answer: dict, kind: str, source: str, model: str) -> dict | None:
-    """A row with its provenance; None where the answer holds none."""
+    """A row with its provenance; None if the answer can't be used."""
     common = {"id": f"{source}/{seed['id']}", "group": seed["group"], "time": answer["time"]}
     common |= {"model": model, "seed": seed["id"], "prompt": answer["prompt"]}
     problem, text = readable(answer["answer"])
@@ -113,7 +113,7 @@ def row_of(seed: dict, answer: dict, kind: str, source: str, model: str) -> dict
 
 
 def asked(prompts: list[str], generate: Generate) -> list[dict]:
-    """{"prompt" (its digest), "answer", "time"} of each prompt: from earlier runs where they are there, the rest made and kept."""
+    """{"prompt" (its digest), "answer", "time"} of each prompt, from the cache; missing answers are generated and cached."""
     file = cache().with_name("synthetic") / f"{artifact.digest_of(generate.settings)[:32]}.jsonl"
     with atomic.lock(file):
         known = kept(file)
@@ -130,7 +130,7 @@ def asked(prompts: list[str], generate: Generate) -> list[dict]:
 
 
 def kept(file: Path) -> dict[str, dict]:
-    """Answers of earlier runs by the digest of their prompt; a last line that a kill cut short is left out."""
+    """Cached answers by the digest of their prompt; a last line that a killed run cut short is skipped."""
     found = {}
     for line in file.read_bytes().split(b"\n") if file.is_file() else []:
         try:
@@ -142,7 +142,7 @@ def kept(file: Path) -> dict[str, dict]:
 
 
 def append(file: Path, entries: list[dict]) -> None:
-    """Add lines to what is kept, whole lines only: what a kill cut short becomes a line of its own."""
+    """Append entries to the cache as whole lines; a line that a killed run cut short is ended first."""
     old = file.read_bytes() if file.is_file() else b""
     end = b"\n" if old and not old.endswith(b"\n") else b""
     atomic.write_bytes(file, old + end + b"".join(json.dumps(entry).encode() + b"\n" for entry in entries))

@@ -47,8 +47,7 @@ def test_one_object_is_one_row_and_a_setting_is_none(tmp_path):
         (
             "b.json",
             1,
-            "no column that says what the row is among name, version; name them, for instance "
-            "'source.map={prompt: name, completion: version}'",
+            "no table fits the columns name, version; name them, for instance 'source.map={prompt: name, completion: version}'",
         )
     ]
 
@@ -64,7 +63,7 @@ def test_what_is_wrong_with_a_value_spoils_it_alone(tmp_path):
         ("a.json", 3, "the key 'text' twice"),
         ("a.json", 4, "not a JSON object"),
         ("a.json", 5, "not a JSON object"),
-        ("a.json", 6, "text is no string but NoneType"),
+        ("a.json", 6, "text is not a string but NoneType"),
         ("a.json", 7, "half of a surrogate pair"),
     ]
 

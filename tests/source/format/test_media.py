@@ -59,10 +59,10 @@ ROWS = [
     ("speech/a.wav", "Hello there.", "speech", ""),
 ]
 WRONG = {
-    ("beside/blue.jpg", None): "not what .jpg says: its first bytes are those of something else",
-    ("rows/metadata.jsonl", 3): "no file beside it of the name in file_name or file or image or audio or path",
-    ("rows/metadata.jsonl", 4): "no file beside it of the name in file_name or file or image or audio or path",
-    ("rows/green.png", None): "text is no string but int",
+    ("beside/blue.jpg", None): "not a .jpg file: its first bytes are those of another format",
+    ("rows/metadata.jsonl", 3): "no file beside it has the name in file_name or file or image or audio or path",
+    ("rows/metadata.jsonl", 4): "no file beside it has the name in file_name or file or image or audio or path",
+    ("rows/green.png", None): "text is not a string but int",
     ("rows/metadata.jsonl", 6): "not valid JSON: half-written?",
     ("speech/metadata.csv", 3): "not readable as WAV (cut short)",
     ("speech/c.wav", None): "a WAV file without sound",

@@ -22,7 +22,7 @@ def test_columns_and_single_rows_give_the_same(tmp_path):
         ("10", "One.", "a", "2024-02-09"),
         ("11", "Two.", "", "2024-02-09"),
     ]
-    why = ["text is no string but NoneType", "empty", "binary"]
+    why = ["text is not a string but NoneType", "empty", "binary"]
     assert [(entry["file"], entry["line"], entry["reason"]) for entry in reading.quarantine] == [
         (file, line, reason) for file in ("a.parquet", "b.parquet") for line, reason in zip((3, 4, 5), why, strict=True)
     ]

@@ -51,7 +51,7 @@ def test_members_are_read_and_pictures_have_what_stands_beside_them(tmp_path, su
         (f"{name}/002.png", "", "", PICTURE),
     ]  # fmt: skip
     assert reading.table("documents").select("id", "text").rows() == [(f"{name}/rows.jsonl#1", "One."), (f"{name}/texts/a.md", "# A text")]
-    assert told(reading) == {f"{name}/rows.jsonl": "text is no string but int"}
+    assert told(reading) == {f"{name}/rows.jsonl": "text is not a string but int"}
     rows = pl.concat([reading.tables["examples"]["row"], reading.tables["documents"]["row"]])
     assert rows.n_unique() == 5
 
@@ -71,9 +71,9 @@ def test_members_that_lead_out_are_links_or_lie_are_told_and_the_others_read(tmp
     assert reading.table("documents").select("id", "text").rows() == [("a.tar/good.txt", "A good text.")]
     assert told(reading) == {
         "a.tar/../out.txt": out, "a.tar//etc/passwd": out, "a.tar/a/../../b.txt": out, "a.tar/c:/x.txt": out,
-        "a.tar/link.txt": "a link", "a.tar/hard.txt": "a link", "a.tar/pipe.txt": "no ordinary file", "a.tar/sparse.txt": "a sparse file",
+        "a.tar/link.txt": "a link", "a.tar/hard.txt": "a link", "a.tar/pipe.txt": "not a regular file", "a.tar/sparse.txt": "a sparse file",
         "a.tar/good.txt": "a name that another member has as well", "a.tar/empty.txt": "empty",
-        "a.tar/in.tar": ".tar: not a format that is read; docs/sources.md lists them",
+        "a.tar/in.tar": ".tar: not a supported format; docs/sources.md lists them",
     }  # fmt: skip
 
 

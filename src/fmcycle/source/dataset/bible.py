@@ -1,4 +1,4 @@
-"""Two English translations as prose by chapter, and verses of the older paired with the newer."""
+"""Two English translations of the Bible: chapters of the newer as prose, and verses of the older paired with the newer."""
 
 import ast
 import re
@@ -20,7 +20,7 @@ Verses = dict[tuple[str, int, int], str]
 def read(kjv: Archive, web: Archive, *, pairs: PositiveInt = 3000, longest: PositiveInt = 200) -> dict:
     """Chapters of the World English Bible as documents; verses of the King James Version to rewrite as instructions.
 
-    pairs: how many, by digest; longest: characters of a verse. Both translations of a chapter share one group.
+    pairs: number of verses, chosen by digest; longest: characters of a verse. Both translations of a chapter share one group.
     """
     old, new = verses(kjv), verses(web)
     chapters: dict[tuple[str, int], list[str]] = {}
@@ -36,7 +36,7 @@ def read(kjv: Archive, web: Archive, *, pairs: PositiveInt = 3000, longest: Posi
 
 
 def verses(wheel: Archive) -> Verses:
-    """{(book, chapter, verse): text}, from the literals of the wheel's module: the text and where each verse starts and ends.
+    """{(book, chapter, verse): text}, from the literals of the wheel's module: the whole text, and each verse's start and end in it.
 
     A verse's number BBCCCVVV names book, chapter and verse.
     """
@@ -69,14 +69,14 @@ def prose(book: str, chapter: int, lines: list[str]) -> str:
 
 
 def askable(old: str, new: str, longest: int) -> bool:
-    """Is there something to rewrite, and does the verse stand alone?"""
+    """True if the two verses differ, are whole sentences and have the right length."""
     whole = "\n" not in old + new and old[:1].isupper() and new[:1].isupper() and old[-1:] in ".!?" and new[-1:] in '.!?"'
     paired = new.count('"') % 2 == 0
     return whole and paired and 30 <= len(old) <= longest and 30 <= len(new) <= longest and old != new
 
 
 def rewrite(key: tuple[str, int, int], old: str, new: str) -> dict:
-    """One instruction: the King James verse, and the same verse in the World English Bible."""
+    """An instruction: rewrite the King James verse as the same verse of the World English Bible."""
     book, chapter, verse = key
     name = f"bible/{book} {chapter}:{verse}"
     return {

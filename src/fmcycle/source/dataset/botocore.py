@@ -1,4 +1,4 @@
-"""Cloud documentation from the API models inside the botocore wheel: operations, services, and questions about them."""
+"""Cloud documentation from the API models in the botocore wheel: operations, services, and questions about them."""
 
 import json
 import re
@@ -12,7 +12,7 @@ from fmcycle.source.format.markup import lead, plain, shorten, without_pointers
 
 MODEL = re.compile(r"botocore/data/(?P<service>[^/]+)/(?P<version>\d[^/]*)/service-2\.json(\.gz)?$")
 DOMAIN = "cloud documentation"
-MECHANICAL = {"dryrun", "clienttoken", "expectedbucketowner", "acceptlanguage"}  # one sentence, in hundreds of operations
+MECHANICAL = {"dryrun", "clienttoken", "expectedbucketowner", "acceptlanguage"}  # the same sentence in hundreds of operations
 
 
 @dataclass
@@ -24,7 +24,7 @@ class Operation:
     name: str
     text: str
     parameters: list[str] = field(default_factory=list)
-    method: str = ""  # HTTP's, where the service is a REST API: in the others every operation is a POST
+    method: str = ""  # HTTP method of a REST API; in other APIs every operation is a POST
 
     @property
     def id(self) -> str:
@@ -47,10 +47,10 @@ def read(
     questions: PositiveInt = 10,
     preferences: NonNegativeInt = 8,
 ) -> dict:
-    """Tables of the newest API version of every service.
+    """Tables about the newest API version of every service.
 
-    characters: of an operation's description, whole paragraphs. parameters: described at most, the required ones first.
-    questions: operations of a service that are asked about; preferences: further ones that get a preference pair.
+    characters: limit of an operation's description, in whole paragraphs. parameters: how many are described, the required ones first.
+    questions: operations of a service that get questions; preferences: further operations that get a preference pair.
     """
     documents, operations = [], []
     for service, name in sorted(newest(wheel.names()).items()):
@@ -92,7 +92,7 @@ def operation(service: str, title: str, model: dict, entry: dict, characters: in
         text += "."
     shape = model["shapes"].get((entry.get("input") or {}).get("shape"), {})
     required = set(shape.get("required", ()))
-    members = sorted(shape.get("members", {}).items(), key=lambda member: member[0] not in required)  # stable: their own order within
+    members = sorted(shape.get("members", {}).items(), key=lambda member: member[0] not in required)  # stable: keeps their order otherwise
     lines = []
     for name, member in members:
         meaning = lead(without_pointers(plain(member.get("documentation") or "")), 240, enough=60)
@@ -120,7 +120,7 @@ def document(entry: Operation) -> dict:
 
 
 def without_title(text: str) -> str:
-    """An overview without first paragraphs that are headings: no full stop in them."""
+    """An overview without leading headings, which are paragraphs without a full stop."""
     while text and "." not in text.split("\n\n")[0]:
         text = text.partition("\n\n")[2]
     return text

@@ -30,7 +30,7 @@ METHOD = (
     "I call {name} of {title} over HTTP. With which method?",
 )
 GENERIC = {"TagResource", "UntagResource", "ListTagsForResource"}  # the same three sentences in 290 services
-# An answer says what is done: it begins with a verb, not with "The live source configuration."
+# An answer says what the operation does: it begins with a verb, not with "The live source configuration."
 READABLE = re.compile(
     r"^(?!(?:The|A|An|This|These|When|If|You|Your|We|In|Note|For|Use|To|Only|It|All|Amazon|AWS|API|Important|Currently|Internal|Paid|While|Using|Used|Called|Async|Deprecates)\b)"
     r"[A-Z][a-z]+ [^<>{}|`]{20,280}[.!]$"
@@ -39,14 +39,14 @@ POOR = re.compile(r"\b(deprecated|no longer|not? supported|API operation is|This
 
 
 def askable(entry) -> bool:
-    """Does an operation's summary stand alone as an answer?"""
+    """True if an operation's summary stands alone as an answer."""
     return bool(entry.name not in GENERIC and READABLE.match(entry.summary) and not POOR.search(entry.summary))
 
 
 def tables(operations: list, questions: int, preferences: int) -> dict[str, list[dict]]:
-    """Instructions, preferences and harmless prompts; at most `questions` operations a service are asked about.
+    """Instructions, preferences and harmless prompts; at most `questions` operations of a service get instructions.
 
-    No answer is used twice, so that a held-out answer is no trained answer of another service.
+    No answer is used twice, so that no held-out answer is also a training answer of another service.
     """
     seen: set[str] = set()
     by_service = defaultdict(list)
@@ -77,7 +77,7 @@ def tables(operations: list, questions: int, preferences: int) -> dict[str, list
 
 
 def question(entry) -> str:
-    """What does the operation do, in one of several phrasings."""
+    """The question what an operation does, in one of several phrasings."""
     return pick(entry.id, DESCRIBE).format(name=entry.name, title=entry.title)
 
 
@@ -115,7 +115,7 @@ def words(name: str) -> set[str]:
 
 
 def prefer(entry, entries: list) -> dict | None:
-    """The true summary chosen over that of the operation of the same service whose name is nearest; None where none is near."""
+    """The true summary chosen over that of the service's operation with the most similar name; None if no name is similar."""
 
     def nearness(other) -> tuple[float, int]:
         shared = len(words(other.name) & words(entry.name)) / len(words(other.name) | words(entry.name))

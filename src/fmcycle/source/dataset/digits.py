@@ -1,4 +1,4 @@
-"""Handwritten digits from the data that the scikit-learn package carries: pictures with their names."""
+"""Handwritten digits from the data in the scikit-learn package: images with their names."""
 
 import gzip
 import importlib.util
@@ -21,11 +21,11 @@ URL = "https://archive.ics.uci.edu/dataset/80/optical+recognition+of+handwritten
 
 
 def digits(folder: str | Path, *, sha256: str, licence: str = "CC-BY-4.0") -> None:
-    """Write 1,797 `examples` and the licence record: media a grey PNG of 8x8, text "seven", label "7", every picture a group of its own.
+    """Write 1,797 `examples` and the licence record: media a grey PNG of 8x8, text "seven", label "7"; each image is its own group.
 
-    sha256: of the package's file, so that another release with other pictures is refused. The 17 levels of ink, 0 to 16, are spread over
-    0 to 255. Who wrote a digit is not in the data: writers are not kept apart by a split.
-    Raises InputError where the package is not installed, or carries another file.
+    sha256: of the package's file, so that a release with other images is refused. The 17 levels of ink, 0 to 16, are spread over
+    0 to 255. The data doesn't say who wrote a digit, so a split can't keep writers apart.
+    Raises InputError if the package is not installed, or has another file.
     """
     from PIL import Image
 
@@ -42,7 +42,7 @@ def digits(folder: str | Path, *, sha256: str, licence: str = "CC-BY-4.0") -> No
 
 
 def installed(sha256: str) -> Path:
-    """The package's file; the package itself is not imported."""
+    """The path of the package's file, found without importing the package."""
     spec = importlib.util.find_spec("sklearn")
     file = Path(spec.origin or "").parent / "datasets/data/digits.csv.gz" if spec else None
     if file is None or not file.is_file():

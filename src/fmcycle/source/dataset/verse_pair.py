@@ -1,4 +1,4 @@
-"""Verses of one translation with the same verses of another, as pairs to learn a translation from, and the chapters of both."""
+"""Verses of one translation paired with the same verses of another, to learn translation from, and the chapters of both."""
 
 from fmcycle.artifact.wheel import Archive
 from fmcycle.ranges import PositiveInt
@@ -9,9 +9,9 @@ from fmcycle.tables.schema import ask
 def read(old: Archive, new: Archive, *, longest: PositiveInt = 400) -> dict:
     """`instructions`, task "translate": the user's turn is a verse of `old`, the assistant's the same verse of `new`, nothing beside them.
 
-    longest: characters of either. Lines of a poem are joined by a blank. `documents` are the chapters of both, for a tokenizer and for
-    pretraining. All of a chapter shares a group, so that a held-out verse is in no text that is trained on. A verse that both translations
-    word alike stays: how far a copy gets is a baseline.
+    longest: characters of either verse. Lines of a poem are joined by a blank. `documents` are the chapters of both, for a tokenizer and
+    for pretraining. A chapter and its verses share a group, so that no held-out verse is in a training text. Verses that both translations
+    word alike are kept: they are what a baseline that copies gets right.
     """
     before, after = verses(old), verses(new)
     rows = []
@@ -40,5 +40,5 @@ def chapters(label: str, lines: Verses) -> list[dict]:
 
 
 def joined(verse: str) -> str:
-    """On one line."""
+    """A verse on one line."""
     return " ".join(verse.split())

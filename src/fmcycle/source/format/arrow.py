@@ -1,4 +1,4 @@
-"""Arrow files, as `save_to_disk` of datasets writes them, a batch at a time."""
+"""Read Arrow files, as `save_to_disk` of datasets writes them, a batch at a time."""
 
 import io
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from fmcycle.source.shape import Map, plan
 
 
 def records(stream: BinaryIO, chosen: Map = ()) -> Iterator[list[Record] | pl.DataFrame]:
-    """The rows of a file in Arrow's stream or file format, as those of Parquet. Raises Damaged for what is neither."""
+    """The rows of a file in Arrow's stream or file format, in the form of `parquet.records`. Raises Damaged if it is neither."""
     place = 0
     try:
         head = stream.read(6)

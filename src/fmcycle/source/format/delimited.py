@@ -1,4 +1,4 @@
-"""CSV and TSV: rows with a text of their own, or tables rendered as "column: value" lines."""
+"""Read CSV and TSV: rows whose columns fit a table, others rendered as text in "column: value" lines."""
 
 import csv
 import io
@@ -13,14 +13,14 @@ from fmcycle.source.row import Record
 from fmcycle.source.shape import Map, plan
 
 BATCH = 4 << 20  # bytes of fields
-KEPT = {"id", "source", "licence", "group", "time", "origin", "label", "domain", "split"}  # beside a text that is rendered
+KEPT = {"id", "source", "licence", "group", "time", "origin", "label", "domain", "split"}  # columns that are kept beside a rendered text
 
 
 def records(stream: BinaryIO, name: str, chosen: Map = (), *, render: bool = True) -> Iterator[list[Record]]:
-    """The rows below the header, those without a text of their own rendered to one.
+    """The rows below the header; rows whose columns fit no table are rendered as text.
 
-    `place` is the row's number, `line` where it ends in the file. A row with more or fewer fields than the header is none.
-    Bytes that are no UTF-8 spoil their row only. A first line `sep=;`, as Excel writes it, names the separator.
+    `place` is the row's number, `line` the line on which it ends. A row with more or fewer fields than the header is refused.
+    Invalid UTF-8 costs only its own row. A first line `sep=;`, as Excel writes it, names the separator.
     """
     csv.field_size_limit(LIMIT)
     lines = text_lines(stream)
@@ -51,7 +51,7 @@ def records(stream: BinaryIO, name: str, chosen: Map = (), *, render: bool = Tru
 
 
 def text_lines(stream: BinaryIO) -> Iterator[str]:
-    """Lines with their ends; a byte that is no UTF-8 becomes half of a surrogate pair, so that the row's text is told to be broken."""
+    """Lines with their ends; a byte that is not UTF-8 becomes half of a surrogate pair, by which `row_of` refuses the row."""
     for start, block in blocks(stream):
         if block is None:
             raise Damaged(f"a line longer than {LIMIT >> 20} MiB")
@@ -60,13 +60,13 @@ def text_lines(stream: BinaryIO) -> Iterator[str]:
 
 
 def delimiter(header: str, name: str) -> str:
-    """The separator: of the candidates the one that the header has most of outside of quotes; a tab in .tsv."""
+    """The separator: a tab in .tsv, else the candidate that the header has most often outside of quotes."""
     bare = re.sub(r'"(?:[^"]|"")*"', "", header)
     return "\t" if PurePosixPath(name).suffix.lower() == ".tsv" else max(",;\t|", key=bare.count)
 
 
 def row_of(header: list[str], fields: list[str], render: bool, chosen: Map) -> dict | str:
-    """A row by its columns, or rendered to text where no column is one."""
+    """A row by its columns, or rendered as text if they fit no table; a string is the reason why it is refused."""
     if len(fields) != len(header):
         return f"{len(fields)} fields, the header has {len(header)}"
     row = dict(zip(header, fields, strict=True))

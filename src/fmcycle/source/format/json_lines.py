@@ -1,4 +1,4 @@
-"""JSONL: one JSON object a line. Well-formed lines go through orjson; whatever it does not take is looked at again, line by line."""
+"""Read JSONL, one JSON object a line: blocks with orjson; the lines of a block that orjson refuses one by one with json."""
 
 import itertools
 import json
@@ -16,7 +16,7 @@ DEEP = "nested too deep"
 
 
 def cuts(path: Path, size: int, bytes: int) -> list[tuple[int, int, int]]:
-    """(begin, end, number of the first line) of pieces that end with a line. Reads the file once, to count its lines."""
+    """(begin, end, number of the first line) of pieces that end at a line's end. Reads the file once, to count its lines."""
     found, begin, first, line, position = [], 0, 1, 1, 0
     with open(path, "rb", buffering=0) as stream:
         while piece := stream.read(min(4 << 20, bytes, size - position)):
@@ -63,20 +63,20 @@ def parse(lines: list[bytes], block: bytes, place: int, line: int) -> list[Recor
 
 
 def fair(lines: list[bytes], block: bytes) -> list[dict] | None:
-    """The objects in `lines`, which `block` holds; None where one is no object, names a key twice, or holds what orjson changes."""
+    """The objects in the `lines` of `block`; None if one is not an object, has a key twice, or holds a value that orjson changes."""
     try:
         rows = list(map(orjson.loads, lines))
-        # a key that is there twice is lost, and its quotes with it; an escaped quote would be counted without being seen
+        # orjson drops a duplicate key with its quotes, so that fewer are counted; quotes written as \u0022 would disturb the count
         lost = (b"\\u00" in block and b"\\u0022" in block) or block.count(b'"') != orjson.dumps(rows).count(b'"')
     except (ValueError, TypeError):  # dumps: nested deeper than 254
         return None
     if lost or {*map(type, rows)} - {dict} or float in {type(row.get("id")) for row in rows} | {type(row.get("group")) for row in rows}:
-        return None  # a float may be a whole number that was too long: the other parser keeps every digit
+        return None  # the float may be an integer too long for orjson; json keeps every digit
     return rows
 
 
 def careful(raw: bytes, place: int, line: int) -> list[Record]:
-    """A line that may hold a problem: nothing when it is blank, several records where lone carriage returns end lines."""
+    """The records of a line that orjson refused: none if it is blank, several if lone carriage returns end lines."""
     found: list[Record] = []
     for part in raw.split(b"\r"):
         if part.strip():
@@ -86,7 +86,7 @@ def careful(raw: bytes, place: int, line: int) -> list[Record]:
 
 
 def parse_one(raw: bytes) -> dict | str:
-    """The object in `raw`, or why there is none. NaN and Infinity are read as missing, control characters in strings as they stand."""
+    """The object in `raw`, or the reason why there is none. NaN and Infinity become null; control characters in strings are kept."""
     try:
         row = json.loads(raw.decode(), strict=False, parse_constant=lambda _: None, object_pairs_hook=unique)
         if too_deep(row):
@@ -103,7 +103,7 @@ def parse_one(raw: bytes) -> dict | str:
 
 
 def too_deep(row) -> bool:
-    """Deeper than the fast way takes? json's own bound moves with the depth of the caller."""
+    """True if `row` is nested deeper than orjson takes; the limit of json itself depends on the depth of the caller."""
     try:
         orjson.dumps(row)
     except TypeError as error:
@@ -112,7 +112,7 @@ def too_deep(row) -> bool:
 
 
 def unique(pairs: list[tuple]) -> dict:
-    """A dict of `pairs`. Raises KeyError with the name of a key that is there twice."""
+    """A dict of `pairs`. Raises KeyError with the name of a duplicate key."""
     found = dict(pairs)
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]

@@ -1,4 +1,4 @@
-"""JSON files that are no lines: an array of rows, one row, or rows one behind another, a value at a time."""
+"""Read JSON files other than JSONL, a value at a time: an array of rows, one row, or concatenated rows."""
 
 import codecs
 import json
@@ -16,7 +16,7 @@ SCAN = json.JSONDecoder(strict=False)
 
 
 def records(stream: BinaryIO) -> Iterator[list[Record]]:
-    """The objects of a file; `place` and `line` are their number in it, from 0 and 1. A byte order mark is passed over."""
+    """The objects of a file; `place` and `line` number them from 0 and from 1. A byte order mark is skipped."""
     found: list[Record] = []
     try:
         for number, text in enumerate(values(stream)):
@@ -25,15 +25,15 @@ def records(stream: BinaryIO) -> Iterator[list[Record]]:
                 yield found
                 found = []
     except Damaged:
-        yield found  # what came before stays
+        yield found  # the objects before the damage are kept
         raise
     yield found
 
 
 def values(stream: BinaryIO) -> Iterator[str]:
-    """The text of each element of an array, and of each value outside of one; what is cut short at the end is the last.
+    """The text of each element of an array, and of each value outside of an array; the last text may be cut short.
 
-    Raises Damaged for a value longer than LIMIT: what is wrong with one is not told from its missing end before.
+    Raises Damaged for a value longer than LIMIT: up to there, an invalid value looks like one whose end has not been read yet.
     """
     decoder = codecs.getincrementaldecoder("utf-8-sig")("surrogateescape")
     held, at, inside, ended = "", 0, False, False
@@ -50,7 +50,7 @@ def values(stream: BinaryIO) -> Iterator[str]:
                 raise Damaged("nested too deep") from None
             except ValueError:
                 pass
-        if stop is not None and (ended or stop < len(held) or sign == "{"):  # a number may go on
+        if stop is not None and (ended or stop < len(held) or sign == "{"):  # a number may continue in the next chunk
             yield held[at:stop]
             at = stop
         elif ended:
@@ -58,7 +58,7 @@ def values(stream: BinaryIO) -> Iterator[str]:
                 yield held[at:]
             return
         elif len(held) - at > LIMIT:
-            raise Damaged(f"a value longer than {LIMIT >> 20} MiB, or one that is no JSON: what comes after it is left out")
+            raise Damaged(f"a value longer than {LIMIT >> 20} MiB, or one that is not JSON: the rest of the file is left out")
         else:
             piece = stream.read(CHUNK)
             held, at, ended = held[at:] + decoder.decode(piece, not piece), 0, not piece

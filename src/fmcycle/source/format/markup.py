@@ -1,4 +1,4 @@
-"""From the HTML inside API documentation to plain, well-formed English."""
+"""Convert the HTML inside API documentation to plain, well-formed English."""
 
 import html
 import re
@@ -9,7 +9,7 @@ DEFINITION = re.compile(r"\s*(?:</p>\s*)?(?:</dt>)?\s*<dd\b[^>]*>\s*(?:<p\b[^>]*
 LEADING_ASIDE = re.compile(r"^\s*<(note|important)>.*?</\1>\s*", re.S | re.I)
 TAG = re.compile(r"</?[a-zA-Z][^<>]*>")
 SENTENCE_END = re.compile(r"(?<=[.!?])(?<!e\.g\.)(?<!i\.e\.)(?<!etc\.)(?<!vs\.)(?<!cf\.)(?<!No\.)\s+(?=[A-Z\"'(])")
-# Without the link that it carried, such a sentence tells nothing.
+# A sentence that only points to a link, which the plain text lacks.
 POINTER = re.compile(
     r"^\(?(?:(?:For|To learn|To get|To find|To view)\b.{0,160}\b(?:see|refer to|go to|visit|check out|read)\b"
     r"|See (?:also|the)?\b|Learn more\b|Visit )",
@@ -54,7 +54,7 @@ def without_pointers(text: str) -> str:
 
 
 def lead(text: str, limit: int, enough: int = 0) -> str:
-    """The first sentence of the first paragraph, and the second where the first has fewer than `enough` characters.
+    """The first sentence of the first paragraph, and the second if the first has fewer than `enough` characters.
 
     "" when the first is longer than `limit`, or announces a list that does not follow.
     """

@@ -1,4 +1,4 @@
-"""Folders of pictures or sound, with what is said of each: metadata.jsonl or metadata.csv, or a text file beside it."""
+"""Read folders of images or audio whose captions, transcripts or labels are in metadata.jsonl, metadata.csv, or a file beside each."""
 
 import io
 import posixpath
@@ -16,20 +16,20 @@ TYPES = {".png": "image", ".jpg": "image", ".jpeg": "image", ".gif": "image", ".
 MAGIC = {
     ".png": b"\x89PNG\r\n\x1a\n", ".jpg": b"\xff\xd8\xff", ".jpeg": b"\xff\xd8\xff", ".gif": b"GIF8", ".webp": b"RIFF", ".bmp": b"BM",
 }  # fmt: skip
-BESIDE = (".json", ".txt")  # of a picture's name; where both say the text, the second does
+BESIDE = (".json", ".txt")  # suffixes of the files beside an image; the text of the second wins
 METADATA = ("metadata.jsonl", "metadata.csv")
-SPOKEN = ("text", "caption", "transcript", "transcription", "sentence")  # the columns that hold what is said of a file
+SPOKEN = ("text", "caption", "transcript", "transcription", "sentence")  # columns with a file's caption or transcript
 NAMED = ("file_name", "file", "image", "audio", "path")
 Open = Callable[[str], BinaryIO]
 
 
 def is_media(name: str) -> bool:
-    """Is this a picture or sound by its suffix?"""
+    """True if a file is an image or audio, by its suffix."""
     return PurePosixPath(name).suffix.lower() in TYPES
 
 
 def claimed(names: Iterable[str]) -> set[str]:
-    """Of the files of one folder the pictures and sounds, and what tells of them: no other format reads these."""
+    """The media files of one folder and the files with their captions or metadata: no other format reads these."""
     names = set(names)
     media = {name for name in names if is_media(name)}
     if not media:
@@ -47,7 +47,7 @@ def claimed_of_all(names: Iterable[str]) -> set[str]:
 
 
 def records(names: list[str], open_file: Open) -> Iterator[tuple[str, list[Record]]]:
-    """(file, its records) for the claimed files of one folder: metadata's rows in their order, then what no row names."""
+    """(file, its records) for the claimed files of one folder: the rows of the metadata in order, then the media that no row names."""
     place, named = 0, set()
     for name in sorted(name for name in names if posixpath.basename(name) in METADATA):
         for batch in metadata(open_file(name), name):
@@ -57,7 +57,7 @@ def records(names: list[str], open_file: Open) -> Iterator[tuple[str, list[Recor
                     named.add(target)
                     row = joined(row, target, open_file)  # type: ignore[arg-type]
                 elif isinstance(row, dict):
-                    row = f"no file beside it of the name in {' or '.join(NAMED)}"
+                    row = f"no file beside it has the name in {' or '.join(NAMED)}"
                 yield (name, [(place, line, row)]) if isinstance(row, str) else (str(target), [(place, None, row)])
                 place += 1
     for name in sorted(filter(is_media, names)):
@@ -73,7 +73,7 @@ def metadata(stream: BinaryIO, name: str) -> Iterator[list[Record]]:
 
 
 def target_of(row: dict, name: str, names: list[str]) -> str | None:
-    """The file that a row of metadata tells of, where it is one of the folder."""
+    """The media file that a row of metadata names; None if it is not in the folder."""
     for column in NAMED:
         if isinstance(value := row.get(column), str):
             target = posixpath.normpath(posixpath.join(posixpath.dirname(name), value))
@@ -82,7 +82,7 @@ def target_of(row: dict, name: str, names: list[str]) -> str | None:
 
 
 def joined(row: dict, target: str, open_file: Open) -> dict | str:
-    """A row of metadata with the bytes of its file."""
+    """A row of metadata with the bytes of its file, or the reason why the file is refused."""
     found = content(target, open_file)
     if isinstance(found, str):
         return found
@@ -92,7 +92,7 @@ def joined(row: dict, target: str, open_file: Open) -> dict | str:
 
 
 def captioned(name: str, beside: list[str], open_file: Open) -> dict | str:
-    """A picture or sound with the text and the JSON object beside it, or without: a sample of a WebDataset shard is such files."""
+    """A media file with the text and the JSON object beside it, if any; a sample of a WebDataset shard has the same form."""
     found: dict = {}
     for file in beside:
         said = read_whole(open_file(file))
@@ -109,7 +109,7 @@ def captioned(name: str, beside: list[str], open_file: Open) -> dict | str:
 
 
 def content(name: str, open_file: Open) -> bytes | str:
-    """The bytes of a picture or sound, or why they are none."""
+    """The bytes of a media file, or the reason why it is refused."""
     try:
         with open_file(name) as stream:
             found = read_whole(stream)
@@ -122,4 +122,4 @@ def content(name: str, open_file: Open) -> bytes | str:
                 return found if sound.getnframes() and sound.getframerate() else "a WAV file without sound"
         except (wave.Error, EOFError) as error:
             return f"not readable as WAV ({str(error) or 'cut short'})"
-    return found if found.startswith(MAGIC[suffix]) else f"not what {suffix} says: its first bytes are those of something else"
+    return found if found.startswith(MAGIC[suffix]) else f"not a {suffix} file: its first bytes are those of another format"

@@ -1,4 +1,4 @@
-"""A zip archive of somebody's files, read member by member: nothing of it is written to the disk."""
+"""Read a zip archive member by member, without unpacking it to the disk."""
 
 import stat
 import zipfile
@@ -11,7 +11,7 @@ from fmcycle.source.local import is_hidden
 
 
 class Packed:
-    """`names` are the members that may be read, `refused` [(name, reason)] those that lead out, are links or explode."""
+    """`names` are the members that may be read, `refused` [(name, reason)] those that lead out, links and decompression bombs."""
 
     def __init__(self, stream: BinaryIO):
         self.zip = zipfile.ZipFile(stream)
@@ -29,12 +29,12 @@ class Packed:
         return cast(BinaryIO, self.zip.open(name))
 
     def size(self, names: Iterable[str]) -> int:
-        """Bytes of members together, unpacked."""
+        """Unpacked bytes of members, in total."""
         return sum(self.zip.getinfo(name).file_size for name in names)
 
 
 def leads_out(name: str) -> bool:
-    """Would a member of this name lie outside of where an archive is unpacked, here or on another system?"""
+    """True if a member of this name would be unpacked outside of the archive's folder, here or on another system."""
     return "\\" in name or "\0" in name or name.startswith("/") or ".." in PurePosixPath(name).parts or name[1:2] == ":"
 
 

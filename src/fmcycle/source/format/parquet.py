@@ -1,4 +1,4 @@
-"""Parquet, some rows of a row group at a time."""
+"""Read Parquet, some rows of a row group at a time."""
 
 import io
 from collections.abc import Iterator
@@ -13,15 +13,15 @@ from fmcycle.source.format.stream import FREE, LIMIT, RATIO, Damaged
 from fmcycle.source.row import Record
 from fmcycle.source.shape import Map, Plan, no_row, plan
 
-BATCH = 8192  # rows that are looked at together
-STEP = 16  # rows that are unpacked together: a dictionary of one long text can stand for all of them
+BATCH = 8192  # rows that are converted together
+STEP = 16  # rows that are decoded together; few, as one long text of a dictionary can stand for all of them
 BOMB = f"expands more than {RATIO} times: a decompression bomb?"
 
 
 def cuts(path: Path, size: int, bytes: int) -> list[tuple[int, int]]:
     """(begin, end) of pieces that are at least `bytes` long and begin with a row group.
 
-    One piece where the file says nothing sound of where its groups begin.
+    One piece if the offsets of the row groups in the metadata are invalid.
     """
     try:
         with pq.ParquetFile(path, memory_map=False, pre_buffer=False) as file:
@@ -38,21 +38,21 @@ def cuts(path: Path, size: int, bytes: int) -> list[tuple[int, int]]:
 
 
 def groups_of(metadata: pq.FileMetaData) -> list[pq.RowGroupMetaData]:
-    """What a file says of its row groups."""
+    """The metadata of each row group."""
     return [metadata.row_group(number) for number in range(metadata.num_row_groups)]
 
 
 def start_of(group: pq.RowGroupMetaData) -> int:
-    """The byte that a row group begins with."""
+    """The offset in bytes at which a row group begins."""
     columns = [group.column(number) for number in range(group.num_columns)]
     return min((column.dictionary_page_offset or column.data_page_offset for column in columns), default=0)
 
 
 def records(stream: BinaryIO, begin: int = 0, end: int | None = None, chosen: Map = ()) -> Iterator[list[Record] | pl.DataFrame]:
-    """The rows of the row groups that begin between two bytes of a file: documents as columns where these are strings, others one by one.
+    """The rows of the row groups that begin between two bytes of a file: documents of strings as frames, all others as records.
 
-    `place` is the row's number in the file. Of documents, columns that no table has stand for themselves without their values.
-    The rows of the feedback record are none: its lessons stand beside it.
+    `place` is the row's number in the file. Unread columns of documents are present, but without their values.
+    The feedback record (with `answer_id`) gives no rows: the training rows made from it are files of their own beside it.
     """
     size = stream.seek(0, io.SEEK_END)
     try:
@@ -65,7 +65,7 @@ def records(stream: BinaryIO, begin: int = 0, end: int | None = None, chosen: Ma
     known = plan(tuple(columns), chosen)
     names = [*known.names] if known.table in ("documents", None) else columns
     if known.table is None:
-        names = columns[:1]  # to tell how many rows are none of ours
+        names = columns[:1]  # one column is enough to count the refused rows
     groups = groups_of(file.metadata)
     within = list(range(len(groups)))
     if end is not None:
@@ -81,7 +81,7 @@ def records(stream: BinaryIO, begin: int = 0, end: int | None = None, chosen: Ma
 
 
 def rows_of(batch: pa.RecordBatch, place: int, known: Plan, columns: list[str]) -> list[Record] | pl.DataFrame:
-    """A batch as columns where it is documents and all strings, else row by row; `columns` are all of the file."""
+    """A batch as a frame if it is documents of strings, else as records; `columns` are all columns of the file."""
     if known.table is None:
         return [(place + row, place + row + 1, no_row(columns)) for row in range(batch.num_rows)]
     if known.table == "documents" and plain(batch):
@@ -90,10 +90,10 @@ def rows_of(batch: pa.RecordBatch, place: int, known: Plan, columns: list[str]) 
 
 
 def unpacked(file: pq.ParquetFile, number: int, names: list[str], size: int) -> Iterator[pa.RecordBatch]:
-    """The rows of a row group, about 32 MB or 8192 rows together. Raises Damaged where they are far more bytes than the group has.
+    """The rows of a row group, about 32 MB or 8192 rows together. Raises Damaged if they have far more bytes than the group.
 
-    What a group says of its size is what its pages unpack to: a value that stands there once and is meant a million times is seen only
-    in the rows. `size`: of the file, in bytes.
+    The size that a group declares is that of its decompressed pages; a dictionary's value that a million rows share shows only in the
+    decoded rows. `size`: of the file, in bytes.
     """
     group = file.metadata.row_group(number)
     chunks = [group.column(place) for place in range(group.num_columns)]
@@ -117,17 +117,17 @@ def unpacked(file: pq.ParquetFile, number: int, names: list[str], size: int) -> 
 
 
 def plain(batch: pa.RecordBatch) -> bool:
-    """Are these strings all over, in valid UTF-8?"""
+    """True if all columns are strings in valid UTF-8."""
     return all(map(is_text, batch.schema.types)) and valid(batch)
 
 
 def is_text(kind: pa.DataType) -> bool:
-    """A string, or a column of nothing but nulls."""
+    """True for a column of strings, or of nulls only."""
     return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind)
 
 
 def framed(batch: pa.RecordBatch, place: int, unread: tuple[str, ...]) -> pl.DataFrame:
-    """A batch of documents as a frame with `place` and `line`, and the names of what was not read."""
+    """A batch of documents as a frame with `place` and `line`, and an empty column for each unread one."""
     frame = pl.DataFrame(pl.from_arrow(batch)).cast({pl.Null: pl.String})
     number = pl.int_range(place, place + batch.num_rows, dtype=pl.UInt64, eager=True)
     nothing = (pl.lit(None, pl.String).alias(name) for name in unread)
@@ -135,7 +135,7 @@ def framed(batch: pa.RecordBatch, place: int, unread: tuple[str, ...]) -> pl.Dat
 
 
 def listed(batch: pa.RecordBatch, place: int, unread: tuple[str, ...]) -> list[Record]:
-    """A batch as records, with the names of what was not read; a string that is no UTF-8 is bytes."""
+    """A batch as records, with null for each unread column; the strings of a column that is not all UTF-8 become bytes."""
     arrays = [
         array.cast(pa.binary() if pa.types.is_string(array.type) else pa.large_binary())
         if is_text(array.type) and not pa.types.is_null(array.type) and not valid(array)
@@ -148,7 +148,7 @@ def listed(batch: pa.RecordBatch, place: int, unread: tuple[str, ...]) -> list[R
 
 
 def valid(data: pa.RecordBatch | pa.Array) -> bool:
-    """Is every string in it UTF-8?"""
+    """True if every string is valid UTF-8."""
     try:
         data.validate(full=True)
     except pa.ArrowInvalid:

@@ -1,4 +1,4 @@
-"""Files as streams of bytes with bounds: a file that changes, an archive that explodes or an endless line ends in one sentence."""
+"""Bounded streams of bytes: a file that changes, a decompression bomb or an endless line raises Damaged."""
 
 import bz2
 import gzip
@@ -11,22 +11,22 @@ from typing import BinaryIO, cast
 import zstandard
 
 CHUNK = 8 << 20  # bytes read at a time
-LIMIT = 32 << 20  # bytes of a line, a document, a picture; the largest book of Project Gutenberg's common ones has 6 MB
+LIMIT = 32 << 20  # bytes of a line, a document, an image; the largest book of Project Gutenberg's common ones has 6 MB
 RATIO = 200  # text compresses 3 to 20 times, logs of one line up to 100
 FREE = 64 << 20  # bytes that a file may expand to whatever its ratio
 PACKED = (".gz", ".zst", ".bz2")
 
 
 class Damaged(ValueError):
-    """Why the rest of a file is not read: one row of the quarantine."""
+    """The reason why the rest of a file cannot be read, which becomes one row of the quarantine."""
 
 
 class Watched(io.RawIOBase):
-    """A file's bytes, as long as the file has the `size` and time of change that it was planned with."""
+    """A file's bytes; raises Damaged as soon as its size or mtime (ns) differs from `size` and `changed`."""
 
     def __init__(self, path: Path, size: int, changed: int):
         if path.exists() and not path.is_file():
-            raise Damaged("no ordinary file")
+            raise Damaged("not a regular file")
         self.file = open(path, "rb", buffering=0)  # noqa: SIM115  closed in close()
         self.known = (size, changed)
         self.check()
@@ -35,7 +35,7 @@ class Watched(io.RawIOBase):
         """Raises Damaged when somebody wrote into the file."""
         state = os.fstat(self.file.fileno())
         if (state.st_size, state.st_mtime_ns) != self.known:
-            raise Damaged("changed while it was read: what was not read before is left out")
+            raise Damaged("changed while it was read: the rest is left out")
 
     def readinto(self, buffer) -> int:
         count = self.file.readinto(buffer)
@@ -65,7 +65,7 @@ class Watched(io.RawIOBase):
 
 
 class Expanded(io.RawIOBase):
-    """The unpacked bytes of a compressed file; Damaged where there are far more of them than a text would have."""
+    """The decompressed bytes of a file; raises Damaged if there are far more of them than text expands to."""
 
     def __init__(self, packed: BinaryIO, suffix: str):
         self.packed, self.count = packed, 0
@@ -91,13 +91,13 @@ class Expanded(io.RawIOBase):
 
 
 def unpacked(stream: BinaryIO, name: str) -> BinaryIO:
-    """`stream` itself, or what it unpacks to where `name` ends in .gz, .zst or .bz2."""
+    """`stream`, decompressed if `name` ends in .gz, .zst or .bz2."""
     suffix = Path(name).suffix.lower()
     return io.BufferedReader(Expanded(stream, suffix), 1 << 20) if suffix in PACKED else stream  # type: ignore[type-var,return-value]
 
 
 def read_whole(stream: BinaryIO) -> bytes:
-    """Everything, up to LIMIT. Raises Damaged beyond it."""
+    """Read the whole stream. Raises Damaged if it is longer than LIMIT."""
     content = b""
     while len(content) <= LIMIT and (piece := stream.read(LIMIT + 1 - len(content))):
         content += piece
@@ -107,7 +107,7 @@ def read_whole(stream: BinaryIO) -> bytes:
 
 
 def blocks(stream: BinaryIO, offset: int = 0, end: int | None = None) -> Iterator[tuple[int, bytes | None]]:
-    """(offset, whole lines) from where `stream` stands, which is `offset`, up to `end`; (offset, None) for a line longer than LIMIT.
+    """(offset, whole lines) of a stream that stands at `offset`, up to `end`; (offset, None) for a line longer than LIMIT.
 
     The last line needs no line end. Memory: one block and the longest line.
     """

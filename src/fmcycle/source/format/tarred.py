@@ -1,4 +1,4 @@
-"""A tar archive of somebody's files, packed or not, read member by member: no member is written to the disk."""
+"""Read a tar archive, compressed or not, member by member, without unpacking members to the disk."""
 
 import io
 import posixpath
@@ -17,15 +17,15 @@ SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.zst", ".tar.bz2")
 
 
 def is_tar(name: str) -> bool:
-    """Is this a tar archive by its name?"""
+    """True for a tar archive, by its name."""
     return name.lower().endswith(SUFFIXES)
 
 
 class Tarred:
-    """As `Packed`: `names` are the members that may be read, `refused` [(name, reason)] the others; "" is the archive's own end.
+    """Like `Packed`: `names` are the members that may be read, `refused` [(name, reason)] the others; "" is the archive's own end.
 
-    A packed archive is unpacked into a file without a name first, as its members are read in the order of their names; Damaged where it
-    is a bomb.
+    A compressed archive is first decompressed into a temporary file, because its members are read in the order of their names.
+    Raises Damaged for a decompression bomb.
     """
 
     def __init__(self, stream: BinaryIO, name: str):
@@ -49,7 +49,7 @@ class Tarred:
             self.refused.append(("", f"{error or 'damaged'}: what comes after it is left out"))
         else:
             stream.seek(self.tar.offset)
-            if stream.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):  # a broken header is an end to tarfile, as none at all is
+            if stream.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):  # tarfile takes a broken header for the end, like a missing one
                 self.refused.append(("", "damaged or cut short: what comes after the last member read is left out"))
         self.names = sorted(self.members)
 
@@ -58,12 +58,12 @@ class Tarred:
         return cast(BinaryIO, self.tar.extractfile(self.members[name]))
 
     def size(self, names: Iterable[str]) -> int:
-        """Bytes of members together."""
+        """Bytes of members, in total."""
         return sum(self.members[name].size for name in names)
 
 
 def wrong(member: tarfile.TarInfo, size: int) -> str | None:
-    """Why a member of an archive of `size` bytes is not read, or None. A sparse file of no bytes may say that it has a terabyte of them."""
+    """Why a member of an archive of `size` bytes is not read, or None. A sparse file without bytes may claim a terabyte."""
     if leads_out(member.name):
         return "a name that leads out of the archive"
     if member.issym() or member.islnk():
@@ -72,4 +72,4 @@ def wrong(member: tarfile.TarInfo, size: int) -> str | None:
         return "a sparse file"
     if member.isfile():
         return "cut short" if member.offset_data + member.size > size else None
-    return None if member.isdir() else "no ordinary file"
+    return None if member.isdir() else "not a regular file"

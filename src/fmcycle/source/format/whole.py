@@ -1,4 +1,4 @@
-"""Files that are one document each: text, Markdown, HTML, source code."""
+"""Read files that are one document each: text, Markdown, HTML, source code."""
 
 import codecs
 import re
@@ -27,7 +27,7 @@ SUFFIXES = {*TYPES, *LANGUAGES}
 
 
 def records(stream: BinaryIO, name: str) -> list[Record]:
-    """One document; a page that is no UTF-8 is read in the encoding that it declares. The domain of code is its language."""
+    """A file as one document; HTML that is not UTF-8 is read in the encoding that it declares. The domain of code is its language."""
     suffix = PurePosixPath(name).suffix.lower()
     content = read_whole(stream)
     row: dict = {"type": TYPES.get(suffix, "code")}
@@ -40,7 +40,7 @@ def records(stream: BinaryIO, name: str) -> list[Record]:
 
 
 def declared(content: bytes) -> str | bytes:
-    """A page in the encoding that it declares; the bytes where it declares none that is known, or a wrong one."""
+    """HTML in the encoding that it declares; its bytes if it declares none, an unknown one or a wrong one."""
     found = DECLARED.search(content[:4096])
     try:
         return content.decode(codecs.lookup(found[1].decode()).name) if found else content
