@@ -1,4 +1,4 @@
-"""Who is spoken of, and with what: a profile of groups and of the words beside them. Nothing is dropped."""
+"""Representation: how often texts name groups of people, and beside which attributes. Nothing is dropped."""
 
 from dataclasses import dataclass, field
 
@@ -6,7 +6,7 @@ import polars as pl
 
 from fmcycle.curation.word import SENTENCE
 
-# English, as an example of the form; name your own groups, in your own language, by config.
+# English examples; name your own groups, in your own language, in the config.
 GROUPS = {
     "women": ["she", "her", "hers", "woman", "women", "girl", "girls", "mother", "daughter", "wife", "sister"],
     "men": ["he", "him", "his", "man", "men", "boy", "boys", "father", "son", "husband", "brother"],
@@ -20,11 +20,11 @@ VERDICT = {"row": pl.UInt64, "reason": pl.String, "rule": pl.String, "value": pl
 
 @dataclass(frozen=True)
 class Representation:
-    """A corpus step that only finds: how often each group is named, and its share beside each attribute, against a target.
+    """Corpus step that only reports: how often each group is named, and its share beside each attribute, against a target.
 
-    groups, attributes: words by name, whole and in any case. A group is beside an attribute where a sentence has words of both; its share
-    there is of all such (group, sentence) pairs. target: a share for each group (without one: the group's share in the whole corpus, so
-    that the gap tells what the attribute adds). Source: after Bordia and Bowman, Gender Bias in Word-Level Language Models (2019).
+    groups, attributes: whole words by name, in any case. A group is beside an attribute if a sentence has words of both; its share there is
+    of all such (group, sentence) pairs. target: a share for each group (default: the group's share in the whole corpus, so that the gap
+    is what the attribute adds). Source: after Bordia and Bowman, Gender Bias in Word-Level Language Models (2019).
     """
 
     groups: dict[str, list[str]] = field(default_factory=lambda: GROUPS)
@@ -32,7 +32,7 @@ class Representation:
     target: dict[str, float] = field(default_factory=dict)
 
     def sketch(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """For each document: sentences by group and attribute ("" for any)."""
+        """The number of sentences of each document by group and attribute ("" for any)."""
         sentences = frame.select("row", sentence=pl.col("text").str.to_lowercase().str.extract_all(rf"(?m){SENTENCE}")).explode("sentence")
         named = [self.has(words).alias(f"group:{name}") for name, words in sorted(self.groups.items())]
         found = sentences.with_columns(named).filter(pl.any_horizontal(pl.col("^group:.*$"))) if named else sentences.clear()
@@ -49,23 +49,23 @@ class Representation:
         return summed.select("row", part=pl.lit(0, pl.UInt32), group="group", attribute="attribute", count="count")
 
     def has(self, words: list[str]) -> pl.Expr:
-        """Has a sentence one of the words?"""
+        """True if a sentence has one of the words."""
         return pl.col("sentence").str.contains(rf"\b(?:{'|'.join(map(escaped, words))})\b").fill_null(False)
 
     def together(self, group: str, attribute: str) -> pl.Expr:
-        """Does a sentence name the group, and the attribute where one is asked for?"""
+        """True if a sentence names the group and, unless it is "", the attribute."""
         named = pl.col(f"group:{group}")
         return named & pl.col(f"beside:{attribute}") if attribute else named
 
     def settle(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """Sentences and documents by group and attribute."""
+        """The number of sentences and documents by group and attribute."""
         sums = frame.group_by("group", "attribute").agg(
             pl.col("row").min(), pl.col("count").cast(pl.UInt64).sum().alias("sentences"), pl.col("row").n_unique().alias("documents")
         )
         return sums.select("row", "group", "attribute", "sentences", "documents").sort("group", "attribute")
 
     def verdicts(self, settled: pl.DataFrame, fetch) -> pl.DataFrame:
-        """None: a skewed corpus is no fault of one document."""
+        """An empty frame: a skewed corpus is not the fault of one document."""
         return pl.DataFrame(schema=VERDICT)
 
     def findings(self, settled: pl.DataFrame) -> dict:
@@ -88,12 +88,12 @@ class Representation:
 
 
 def escaped(word: str) -> str:
-    """A word as a pattern, in lower case."""
+    """A word in lower case as a regular expression."""
     return "".join(f"\\{sign}" if not sign.isalnum() and not sign.isspace() else sign for sign in word.lower())
 
 
 def measured(sentences: int, total: int, target: float) -> dict:
-    """A share with its gap to the target; no gap where there is nothing to share."""
+    """A share with its gap to the target; both are None if `total` is 0."""
     share = sentences / total if total else None
     gap = None if share is None else round(share - target, 4)
     return {"sentences": sentences, "share": None if share is None else round(share, 4), "target": round(target, 4), "gap": gap}

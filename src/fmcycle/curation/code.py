@@ -1,4 +1,4 @@
-"""Code that its own language can read."""
+"""Filter code by whether it parses."""
 
 import ast
 import json
@@ -9,16 +9,16 @@ from collections.abc import Callable
 import polars as pl
 import yaml
 
-SUFFIX = r"(?i)\.([a-z0-9]+)(?:[#~].*)?$"  # of a file's name, before "#12" (a row) or "~2" (a copy)
+SUFFIX = r"(?i)\.([a-z0-9]+)(?:[#~].*)?$"  # a file's suffix, before "#12" (a row) or "~2" (a copy)
 HELD = r"(?i)\.json(?:\.[a-z0-9]+)?#\d+"  # a row of a table: the suffix is the table's
-DOMAINS = {"python": "py", "json": "json", "toml": "toml", "yaml": "yaml"}  # as source/whole.py and data sets of code name them
+DOMAINS = {"python": "py", "json": "json", "toml": "toml", "yaml": "yaml"}  # names in source/format/whole.py and in data sets of code
 
 
 def syntax(frame: pl.DataFrame) -> pl.DataFrame:
-    """Drop rows of type code that do not parse: Python, JSON, TOML, YAML; `value` says where and why.
+    """Drop rows of type code that do not parse as Python, JSON, TOML or YAML; `value` is the place and the reason.
 
-    The language is told by the suffix in `id`, else by `domain`; "a.json#3", a row of a file, says nothing of the text in it.
-    Code in other languages stays, counted as unchecked. Python is the running interpreter's: Python 2 does not parse.
+    The language is that of the suffix in `id`, else `domain`; the suffix in "a.json#3" is that of the file, not of the text in its row.
+    Code in other languages stays and is counted as unchecked. Python is parsed by the running interpreter: Python 2 does not parse.
     """
     if "type" not in frame.columns or not (frame["type"] == "code").any():
         return frame
@@ -42,10 +42,10 @@ def syntax(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def fault(text: str, parse: Callable[[str], object]) -> str | None:
-    """Where and why `parse` refuses `text`; None where it does not."""
+    """Where and why `parse` refuses `text`; None if it parses."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # an escape that Python will refuse one day
+            warnings.simplefilter("ignore")  # deprecated escapes
             parse(text)
     except SyntaxError as error:
         return f"line {error.lineno or 1}: {error.msg}"
@@ -55,7 +55,7 @@ def fault(text: str, parse: Callable[[str], object]) -> str | None:
 
 
 def events(text: str) -> None:
-    """Read YAML without making anything of it."""
+    """Parse YAML without constructing objects."""
     for _ in yaml.parse(text, Loader=yaml.CSafeLoader):
         pass
 

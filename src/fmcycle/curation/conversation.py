@@ -1,4 +1,4 @@
-"""Steps for texts, applied to conversations: to each turn what they change, to the whole what they drop."""
+"""Apply steps for texts to conversations: they change each turn, and drop whole conversations."""
 
 from collections.abc import Callable
 
@@ -7,7 +7,7 @@ import polars as pl
 from fmcycle.curation.corpus_step import VERDICT, plain
 
 Step = Callable[[pl.DataFrame], pl.DataFrame]
-ABOUT = ("licence", "source", "type", "language")  # of a row, which a step may ask for
+ABOUT = ("licence", "source", "type", "language")  # columns of a row that a step may read
 
 
 def rewrite(frame: pl.DataFrame, column: str, steps: list[Step]) -> pl.DataFrame:
@@ -28,7 +28,7 @@ def rewrite(frame: pl.DataFrame, column: str, steps: list[Step]) -> pl.DataFrame
 
 
 def dropped(shown: pl.DataFrame, steps: list[Step]) -> pl.DataFrame:
-    """The rows of `shown`, whole conversations as `text`, that one of the steps drops, with its verdict; none where no step ever does."""
+    """The rows of `shown` (`text`: a whole conversation) that one of the steps drops, with its verdict."""
     found = [shown.clear().with_columns(pl.lit(None, pl.String).alias(name) for name in VERDICT)]
     first, drops = shown.head(1), False
     for step in steps:
@@ -44,7 +44,7 @@ def dropped(shown: pl.DataFrame, steps: list[Step]) -> pl.DataFrame:
 
 
 def asked(frame: pl.DataFrame) -> pl.DataFrame:
-    """`prompt` and `answer` of each row: the turns before the last one and the last, a preference's prompt and what was chosen."""
+    """`prompt` and `answer` of each row: the turns before the last and the last one; of preferences the prompt and the chosen answer."""
     if "messages" in frame.columns:
         turns = pl.col("messages").list.eval(pl.element().struct.field("content"))
         return frame.select(prompt=turns.list.head(turns.list.len() - 1).list.join("\n"), answer=turns.list.last())

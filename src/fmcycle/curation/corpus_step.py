@@ -1,4 +1,4 @@
-"""Steps that look at the whole corpus: a sketch of each shard, the sketches settled part by part, then a verdict for single rows."""
+"""Steps that need the whole corpus: sketch each shard, settle the sketches part by part, then decide on single rows."""
 
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -6,51 +6,51 @@ from typing import Any, Protocol
 import polars as pl
 
 VERDICT = ("reason", "rule", "value")
-ASKED = ("row", "id", "text", "type", "label")  # of the documents that a step fetches; a table in memory may lack the last two
+ASKED = ("row", "id", "text", "type", "label")  # columns of fetched documents; a table in memory may lack the last two
 Fetch = Callable[[pl.Series], pl.DataFrame]
 
 
 class Step(Protocol):
-    """A corpus step: a frozen dataclass that can be pickled. What it finds depends on the rows and never on how they were cut.
+    """A corpus step: a frozen dataclass that can be pickled. Its result depends on the rows, never on how they are cut into shards.
 
-    `row` (UInt64) numbers the documents in the order of the input. Three methods more may be there:
-    `narrow(settled) -> settled`, of all settled lines of some rows what `verdicts` needs, where that is less: those of all rows are then
-    never in memory at once; `apply(frame, found) -> frame` in place of `join`, for a step that rewrites or adds columns (found: the
-    verdicts on these rows); `findings(settled) -> dict`, plain data for the profile.
+    `row` (UInt64) numbers the documents in the order of the input. Three more methods are optional:
+    `narrow(settled) -> settled` reduces the settled lines of some rows to those that `verdicts` needs, so that the lines of all rows are
+    never in memory at once; `apply(frame, found) -> frame` replaces `join` for a step that rewrites or adds columns (found: the verdicts
+    on these rows); `findings(settled) -> dict` returns plain data for the profile.
     """
 
     def sketch(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """Of a shard: `row`, `part` (UInt32, by content alone) and the step's own columns, several lines a document or none."""
+        """Sketch a shard: `row`, `part` (UInt32, by content alone) and the step's own columns; any number of lines a document."""
         ...
 
     def settle(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """Of all lines of one part, sorted by `row` (lines of one row as `sketch` had them): a smaller frame with `row`."""
+        """Reduce all lines of one part, sorted by `row` (lines of one row in the order of `sketch`), to a smaller frame with `row`."""
         ...
 
     def verdicts(self, settled: pl.DataFrame, fetch: Fetch) -> pl.DataFrame:
-        """Of all settled parts, sorted by `row`: `row`, `reason`, `rule`, `value`, one line for each document to drop.
+        """Decide from all settled parts, sorted by `row`: `row`, `reason`, `rule`, `value`, one line for each document to drop.
 
-        Instead of `value` it may give `original` (UInt64), a row: its id becomes the value.
-        fetch: (rows) -> frame of ASKED, sorted by row; ask for some thousands at a time.
+        Instead of `value` it may return `original` (UInt64), a row whose id becomes the value.
+        fetch: (rows) -> frame of ASKED, sorted by row; call it for some thousands of rows at a time.
         """
         ...
 
 
 def is_corpus(step) -> bool:
-    """Does `step` look at the whole corpus (or row by row, as a function of a frame does)?"""
+    """True if `step` needs the whole corpus; a function of a frame works row by row."""
     return hasattr(step, "sketch")
 
 
 def whole(step, frame: pl.DataFrame) -> pl.DataFrame:
-    """`step` over a corpus in memory: `frame` with `reason`, `rule`, `value`, or as the step's own apply leaves it.
+    """Run `step` over a corpus in memory: `frame` with `reason`, `rule`, `value`, or the result of the step's own apply.
 
-    A frame without `row` is taken in its order.
+    The rows of a frame without `row` are numbered in their order.
     """
     return judged(step, frame)[0]
 
 
 def judged(step, frame: pl.DataFrame) -> tuple[pl.DataFrame, dict]:
-    """(what `whole` returns, the step's findings)."""
+    """(the result of `whole`, the step's findings)."""
     numbered = frame if "row" in frame.columns else frame.with_row_index("row").with_columns(pl.col("row").cast(pl.UInt64))
 
     def fetch(rows: pl.Series) -> pl.DataFrame:
@@ -72,7 +72,7 @@ def gathered(settled: list[pl.DataFrame]) -> pl.DataFrame:
 
 
 def named(found: pl.DataFrame, fetch: Fetch) -> pl.DataFrame:
-    """Verdicts sorted by row; where they name an `original`, its id is their `value`."""
+    """Verdicts sorted by row; if they have an `original`, its id becomes the `value`."""
     if "original" in found.columns:
         ids = fetch(found["original"].drop_nulls().unique().sort()).select(original="row", value="id")
         found = found.join(ids, on="original", how="left", maintain_order="left").drop("original")
@@ -80,7 +80,7 @@ def named(found: pl.DataFrame, fetch: Fetch) -> pl.DataFrame:
 
 
 def plain(frame: pl.DataFrame) -> pl.DataFrame:
-    """A step's result without its verdict and what it counted, for the next step."""
+    """A step's result without its verdict and counts, for the next step."""
     return frame.select(pl.exclude(*VERDICT, "^count:.*$"))
 
 
@@ -90,5 +90,5 @@ def apply(step: Any, frame: pl.DataFrame, found: pl.DataFrame) -> pl.DataFrame:
 
 
 def join(frame: pl.DataFrame, found: pl.DataFrame) -> pl.DataFrame:
-    """`frame` with the verdict of each row; null where there is none. The order stays."""
+    """`frame` in its order with the verdict of each row, null for rows without one."""
     return frame.join(found.select("row", *VERDICT), on="row", how="left", maintain_order="left")

@@ -1,4 +1,4 @@
-"""The documents of any size through the steps of a curation: passes over shards, and between two passes what a corpus step settles."""
+"""Run the steps of a curation over documents of any size: passes over shards, and between two passes the verdicts of a corpus step."""
 
 import functools
 import json
@@ -22,12 +22,12 @@ from fmcycle.errors import InputError
 from fmcycle.source import reader
 from fmcycle.tables import schema
 
-NARROWED = 1 << 12  # documents of which all settled lines are in memory at a time
+NARROWED = 1 << 12  # documents whose settled lines are in memory at the same time
 
 
 def walk(work: Work, units: list[reader.Unit], executor, max_bad_rows: int | None) -> tuple[list[dict], dict]:
-    """(figures of every shard after the last pass, findings of corpus steps by name). What an earlier, killed walk finished is not done
-    again. Raises InputError when more than `max_bad_rows` rows can't be read."""
+    """(figures of every shard after the last pass, findings of corpus steps by name). A killed run resumes with its finished shards.
+    Raises InputError if more than `max_bad_rows` rows can't be read."""
     same_plan(work, units)
     steps = shard_pass.cut(work.steps)
     shards = begin(work, steps[0], units, executor, max_bad_rows)
@@ -47,24 +47,24 @@ def walk(work: Work, units: list[reader.Unit], executor, max_bad_rows: int | Non
 
 
 def given(shards: list[dict]) -> frozenset[str]:
-    """The tables whose rows came with a split of their own. Raises InputError where some of a table's did and others did not."""
+    """The tables whose rows declare a split. Raises InputError if only some rows of a table declare one."""
     found = set()
     for kind in schema.READ:
         splits = sum((Counter(about["splits"].get(kind, {})) for about in shards), Counter())
-        if not {*splits} - {"", "train"}:  # a folder of nothing but train is cut as any other
+        if not {*splits} - {"", "train"}:  # if all rows declare train, fmcycle splits them itself
             continue
         if splits[""]:
             own = ", ".join(f"{rows:,} {name}" for name, rows in sorted(splits.items()) if name)
             raise InputError(
-                f"{kind}: {own} by a split that they came with (a column `split`, a file's name), and {splits['']:,} rows without one: "
-                "what is tested could be trained on. Give all of them one, or cut all anew with source.split=ours"
+                f"{kind}: {own} by a declared split (a column `split`, a file's name), and {splits['']:,} rows without one: "
+                "test rows could be trained on. Declare a split for all rows, or split all of them anew with source.split=ours"
             )
         found.add(kind)
     return frozenset(found)
 
 
 def same_plan(work: Work, units: list[reader.Unit]) -> None:
-    """Start anew where the shards in the folder were cut otherwise."""
+    """Delete the folder's shards if they were made of other units or steps."""
     plan = {"units": artifact.digest_of([repr(unit) for unit in units]), "steps": [*work.steps]}
     file = work.folder / "plan.json"
     if not file.is_file() or json.loads(file.read_text()) != plan:
@@ -85,13 +85,13 @@ def begin(work: Work, step: Pass, units: list[reader.Unit], executor, max_bad_ro
             atomic.write_text(file, "".join(quarantine(work, shards)))
             raise InputError(
                 f"more rows than max_bad_rows={max_bad_rows} can't be read, {bad} so far: {file} names file, line and reason of each; "
-                "correct them, or allow more"
+                "correct them, or raise max_bad_rows"
             )
     return shards
 
 
 def together(units: list[reader.Unit], bytes: int) -> Iterator[list[reader.Unit]]:
-    """Units in groups of about so many bytes: many small files are no many shards."""
+    """Group units to at least `bytes`, so that many small files do not make many shards."""
     held, size = [], 0
     for unit in units:
         held.append(unit)
@@ -111,12 +111,12 @@ def quarantine(work: Work, shards: list[dict]) -> Iterator[str]:
 
 
 def onward(work: Work, step: Pass, shards: list[dict], executor) -> list[dict]:
-    """A later pass over all shards."""
+    """A later pass over all shards; the new figures of each."""
     return list(ran(work, functools.partial(shard_pass.again, work, step), shards, lambda about: about["name"], step, executor))
 
 
 def ran(work: Work, function: Callable, items: list, name: Callable, step: Pass, executor) -> Iterator:
-    """function(item) of every item, in order; of those that are done already, what they left in NAME.json."""
+    """function(item) of every item, in order; the result of an item that is already done is read from its NAME.json."""
     files = [work.folder / str(step.number) / f"{name(item)}.json" for item in items]
     done = [file.is_file() for file in files]
     fresh = executor.map(function, [item for item, known in zip(items, done, strict=True) if not known])
@@ -135,13 +135,13 @@ def ran(work: Work, function: Callable, items: list, name: Callable, step: Pass,
 
 
 def bar() -> Progress:
-    """Shards done, documents, MB/s and the time that is left, on stderr."""
+    """A progress bar on stderr: shards done, documents, MB/s and the remaining time."""
     columns = (TextColumn("{task.description}"), BarColumn(20), MofNCompleteColumn(), TextColumn("{task.fields[speed]}"))
     return Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True))
 
 
 def settled(work: Work, step, shards: list[dict], sketches: tuple[int, str], folder: Path, executor) -> pl.DataFrame:
-    """What a corpus step settles of all parts, from the sketches that all shards have."""
+    """Settle all parts of a corpus step, from the sketches of all shards."""
     files = [work.file(sketches[0], about["name"], sketches[1]) for about in shards]
     parts = range(step.parts) if sketches[1] == "ids" else sorted({part for about in shards for part in about["parts"]}) or [0]
     found = list(executor.map(functools.partial(shard_pass.settle, step, files, folder), parts))
@@ -151,7 +151,7 @@ def settled(work: Work, step, shards: list[dict], sketches: tuple[int, str], fol
 
 
 def ranges(shards: list[dict]) -> Iterator[tuple[int, int]]:
-    """(first, last) row of the documents of some shards that follow each other; one range at least."""
+    """(first, last) row of the documents in groups of consecutive shards; at least one range."""
     full = [about for about in shards if about["low"] <= about["high"]] or shards[:1]
     begin = held = 0
     for place, about in enumerate(full, 1):
@@ -162,7 +162,7 @@ def ranges(shards: list[dict]) -> Iterator[tuple[int, int]]:
 
 
 def decide(work: Work, step: Pass, shards: list[dict], executor) -> dict:
-    """Write the verdicts of the corpus step between two passes; its findings."""
+    """Write the verdicts of the corpus step between two passes; returns its findings."""
     file, told = work.folder / f"verdicts-{step.number}", work.folder / f"findings-{step.number}.json"
     if not told.is_file():
         judge = work.steps[step.settled]
@@ -174,7 +174,7 @@ def decide(work: Work, step: Pass, shards: list[dict], executor) -> dict:
 
 
 def fetcher(work: Work, number: int, shards: list[dict]) -> corpus_step.Fetch:
-    """fetch(rows) -> documents as pass `number` left them, sorted by row."""
+    """fetch(rows) -> documents after pass `number`, sorted by row."""
     full = [about for about in shards if about["low"] <= about["high"]]
     lows = [about["low"] for about in full]
 
@@ -187,7 +187,7 @@ def fetcher(work: Work, number: int, shards: list[dict]) -> corpus_step.Fetch:
             near = pl.col("row").is_between(some[0], some[-1]) & pl.col("row").is_in(pl.Series(some, dtype=pl.UInt64).implode())
             file = work.file(number, full[place]["name"], "kept")
             part = pl.scan_parquet(file, glob=False).filter(near).select(corpus_step.ASKED).collect()
-            # copied: a filtered column would hold the text of the whole shard
+            # copied, because a filtered column keeps the text of the whole shard in memory
             part = pl.DataFrame(part.to_dict(as_series=False), schema=part.schema)
             found.append(shard_pass.renamed(work, part, full[place]) if number == 0 else part)
         return pl.concat(found)

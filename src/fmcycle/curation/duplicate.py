@@ -1,4 +1,4 @@
-"""Copies: of the same text, paragraph or line only the first stays. Rows are taken in the order of the input."""
+"""Exact duplicates: of equal texts, paragraphs or lines only the first in the order of the input stays."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -9,7 +9,7 @@ from fmcycle.curation.corpus_step import VERDICT, Fetch, whole
 from fmcycle.ranges import PositiveInt
 
 PARTS = 16
-WHOLE = ["code", "table"]  # types of rows of which no part makes sense alone
+WHOLE = ["code", "table"]  # types of rows whose parts make no sense alone
 CLASH = "rows of one text with several labels"
 GAP = {"paragraph": "\n\n", "line": "\n"}
 
@@ -18,14 +18,14 @@ GAP = {"paragraph": "\n\n", "line": "\n"}
 class Exact:
     """Corpus step: drop each text that equals an earlier one of the same label; `value` is the id of the one that stays.
 
-    fold: whether case and blanks make no difference; in rows of type code and table they always do. One text with several labels stays
-    as often, and is told among the findings.
+    fold: ignore case and blanks, but never in rows of type code and table. A text with several labels stays once for each label, and the
+    findings count its rows.
     """
 
     fold: bool = True
 
     def sketch(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """128 bits of each text, and its label."""
+        """A hash of 128 bits of each text, and its label."""
         text = normal(pl.col("text")) if self.fold else pl.col("text")
         if self.fold and "type" in frame.columns:
             text = pl.when(pl.col("type").is_in(WHOLE)).then(pl.col("text")).otherwise(text)
@@ -33,30 +33,30 @@ class Exact:
         return frame.select("row", *keys(text), label.alias("label"))
 
     def settle(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """The rows that are copies, and the row of which; of a text with several labels all rows."""
+        """Each copy with the row of its original; of a text with several labels all rows."""
         first = pl.col("row").first().over("key", "more", "label")
         labels = pl.col("label").filter(pl.col("label") != "").n_unique().over("key", "more")
         found = frame.select("row", original=first, clash=labels > 1)
         return found.filter((pl.col("row") != pl.col("original")) | pl.col("clash"))
 
     def verdicts(self, settled: pl.DataFrame, fetch: Fetch) -> pl.DataFrame:
-        """All copies go."""
+        """Drop all copies."""
         copies = settled.filter(pl.col("row") != pl.col("original")).drop("clash")
         return copies.with_columns(reason=pl.lit("exact duplicate"), rule=pl.lit("same text"))
 
     def findings(self, settled: pl.DataFrame) -> dict:
-        """How many rows are of one text with several labels."""
+        """The number of rows whose text has several labels."""
         clashes = int(settled["clash"].sum())
         return {CLASH: clashes} if clashes else {}
 
 
 @dataclass(frozen=True)
 class Repeated:
-    """Corpus step: take out of a text each paragraph (or line) that an earlier document has too, but for case and blanks.
+    """Corpus step: remove from a text each paragraph (or line) that an earlier document has too; case and blanks are ignored.
 
-    unit: a paragraph ends with an empty line. min_length: characters of the shortest that is judged: dialogue and headings repeat rightly.
-    most: in how many documents a unit may stand and stay in all. What one document repeats in itself (a refrain) stays.
-    Rows of type code and table are left whole: a function without its body is none. A document of which nothing would stay is dropped.
+    unit: a paragraph ends with an empty line. min_length: characters of the shortest unit that is removed, as dialogue and headings
+    rightly repeat. most: a unit in at most so many documents stays in all of them. A unit that only one document repeats (a refrain) stays.
+    Rows of type code and table stay whole, as their parts make no sense alone. A document that would be left empty is dropped.
     Source: Wenzek et al., CCNet (2020), section 3.1, per paragraph.
     """
 
@@ -65,24 +65,24 @@ class Repeated:
     most: PositiveInt = 1
 
     def sketch(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """One line a unit: its place in the text, and 128 bits of it."""
+        """One line a unit: its place in the text, and a hash of 128 bits."""
         prose = frame.filter(~pl.col("type").fill_null("text").is_in(WHOLE)) if "type" in frame.columns else frame
         units = prose.select("row", text=pl.col("text").str.split(GAP[self.unit])).explode("text")
         units = units.with_columns(place=pl.int_range(pl.len(), dtype=pl.UInt32).over("row"), text=normal(pl.col("text")))
         return units.filter(pl.col("text").str.len_chars() >= self.min_length).select("row", *keys(pl.col("text")), "place")
 
     def settle(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """The places of the units that an earlier document has."""
+        """The places of the units that are also in an earlier document."""
         documents = pl.col("row").n_unique().over("key", "more")
         first = pl.col("row").first().over("key", "more")
         return frame.filter(documents > self.most, pl.col("row") != first).select("row", "place")
 
     def verdicts(self, settled: pl.DataFrame, fetch: Fetch) -> pl.DataFrame:
-        """What `apply` takes out of each row."""
+        """The places of the units that `apply` removes from each row."""
         return settled.group_by("row", maintain_order=True).agg("place")
 
     def apply(self, frame: pl.DataFrame, found: pl.DataFrame) -> pl.DataFrame:
-        """Take them out; a text without them that has nothing left is dropped as it was."""
+        """Remove them; a text that would be left empty is dropped, with its text unchanged."""
         gap, empty = GAP[self.unit], pl.col("left") == ""
         touched = frame.select("row", "text").join(found.select("row", "place"), on="row").with_columns(pl.col("text").str.split(gap))
         left = [
@@ -101,21 +101,21 @@ class Repeated:
 
 
 def exact(frame: pl.DataFrame, *, fold: bool = True) -> pl.DataFrame:
-    """`Exact` over a table in memory."""
+    """Run `Exact` over a table in memory."""
     return whole(Exact(fold), frame)
 
 
 def normal(text: pl.Expr) -> pl.Expr:
-    """A text by which copies are told: in small letters, with single blanks."""
-    return text.str.to_lowercase().str.replace_all(r"\s\s+|[^\S ]", " ").str.strip_chars()  # a single blank is no match, but for speed
+    """A text in the form by which copies are compared: lower case, single blanks."""
+    return text.str.to_lowercase().str.replace_all(r"\s\s+|[^\S ]", " ").str.strip_chars()  # for speed the pattern skips single blanks
 
 
 def keys(text: pl.Expr) -> tuple[pl.Expr, pl.Expr, pl.Expr]:
-    """(part, key, more): 128 bits of a text, so that none of 10^12 texts is taken for another."""
+    """(part, key, more): a hash of 128 bits, so that 10^12 texts have no collision."""
     return (text.hash(0) % PARTS).cast(pl.UInt32).alias("part"), text.hash(0).alias("key"), text.hash(1).alias("more")
 
 
 def drop(frame: pl.DataFrame, dropped: pl.Series, reason: str, rule: str, value: pl.Series) -> pl.DataFrame:
-    """Set `reason`, `rule`, `value` in the rows of `dropped`, null elsewhere."""
+    """Set `reason`, `rule`, `value` in the rows where `dropped` is true, and null in all others."""
     columns: dict[str, pl.Expr | pl.Series] = {"reason": pl.lit(reason), "rule": pl.lit(rule), "value": pl.Series(value)}
     return frame.with_columns(pl.when(pl.Series(dropped)).then(content).otherwise(None).alias(name) for name, content in columns.items())

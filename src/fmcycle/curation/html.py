@@ -1,10 +1,10 @@
-"""Web pages: the text that they are about, without menus, banners and scripts."""
+"""Extract the main text of web pages, without menus, banners and scripts."""
 
 import polars as pl
 
 
 def main_text(frame: pl.DataFrame, *, tables: bool = True, comments: bool = False) -> pl.DataFrame:
-    """Put the main text of each row of type html in the place of its markup; its type is then text. Pages without any are dropped.
+    """Replace the markup of each row of type html by its main text; its type becomes text. Pages without a main text are dropped.
 
     Source: Barbaresi, Trafilatura (2021). On 24 pages it kept what resiliparse lost (lists) and left out what resiliparse kept (menus
     in tables, help overlays), at 1.8 against 15 MB per CPU second.
@@ -27,7 +27,7 @@ def main_text(frame: pl.DataFrame, *, tables: bool = True, comments: bool = Fals
 
 
 def of_page(page: str, tables: bool, comments: bool) -> str:
-    """The main text of one page; "" where there is none."""
+    """The main text of one page; "" if it has none."""
     import trafilatura
 
     return trafilatura.extract(page, fast=True, include_tables=tables, include_comments=comments) or ""

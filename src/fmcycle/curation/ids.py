@@ -1,4 +1,4 @@
-"""Every id once: a later document with an id that is taken gets "~2", "~3" behind it."""
+"""Make ids unique: a later document with the same id gets the suffix "~2", "~3"."""
 
 from dataclasses import dataclass
 
@@ -8,23 +8,23 @@ from fmcycle.ranges import PositiveInt
 
 
 def stem(name: pl.Expr) -> pl.Expr:
-    """An id without the numbers behind it: ids that may get each other's names have the same."""
+    """An id without such suffixes: ids that could collide after renaming have the same stem."""
     return name.str.replace(r"(~\d+)+$", "")
 
 
 @dataclass(frozen=True)
 class Unique:
-    """Corpus step: `id` of the first document stays, the others take the next number that no document has."""
+    """Corpus step: the first document keeps its `id`, the others get the next number that no document has."""
 
     parts: PositiveInt = 16
 
     def sketch(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """The ids; those that differ by such numbers only are in one part."""
+        """The ids; all ids of one stem are in the same part."""
         base = stem(pl.col("id"))
         return frame.select("row", part=(base.hash(0) % self.parts).cast(pl.UInt32), stem=base, id="id")
 
     def settle(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """`row` and its new `id`, of those that get one."""
+        """`row` and new `id` of the documents that are renamed."""
         again = frame.filter(pl.col("id").is_duplicated())["stem"].unique()
         rows, ids = [], []
         for group in frame.filter(pl.col("stem").is_in(again.implode())).partition_by("stem"):
@@ -41,9 +41,9 @@ class Unique:
         return pl.DataFrame({"row": rows, "id": ids}, schema={"row": frame.schema["row"], "id": pl.String})
 
     def verdicts(self, settled: pl.DataFrame, fetch) -> pl.DataFrame:
-        """As settled."""
+        """The settled rows."""
         return settled
 
     def apply(self, frame: pl.DataFrame, found: pl.DataFrame) -> pl.DataFrame:
-        """Put the new ids in."""
+        """Set the new ids."""
         return frame.update(found.select("row", "id"), on="row", how="left") if found.height else frame

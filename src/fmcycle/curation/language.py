@@ -1,4 +1,4 @@
-"""Which language a text is in."""
+"""Identify the language of texts."""
 
 import functools
 import itertools
@@ -12,16 +12,16 @@ import polars as pl
 from fmcycle.ranges import Fraction, PositiveInt
 
 UNKNOWN, NONE = "und", "zxx"  # ISO 639: undetermined; no linguistic content
-DOUBT, SURE = 0.5, 0.9  # where the first look is less sure, a second one counts that is as sure
-TOGETHER, LETTERS = 1 << 10, 1 << 21  # texts, and bytes of them: with more their n-grams leave the processor's cache
+DOUBT, SURE = 0.5, 0.9  # a first result below DOUBT is replaced by a second one of at least SURE
+TOGETHER, LETTERS = 1 << 10, 1 << 21  # texts of a batch, and their bytes: the n-grams of more don't fit into the processor's cache
 
 
 def identify(frame: pl.DataFrame, *, characters: PositiveInt = 500, min_confidence: Fraction = 0.5) -> pl.DataFrame:
-    """Add `language` (ISO 639-1, or 639-3 where there is none) and `language_confidence`, from `characters` of the middle of each text.
+    """Add `language` (ISO 639-1, or 639-3 if that has no code) and `language_confidence`, from `characters` of the middle of each text.
 
-    Less sure than `min_confidence` is "und". Where the middle says little (a table, capitals), only the letters of four times as much are
-    looked at, small ones. Rows of type code are "zxx": no language that people speak. The model knows 140 languages and takes any other for
-    one of them, now and then with confidence. Source: Lui and Baldwin, langid.py (2012), as py3langid trained it.
+    A text below `min_confidence` gets "und". If the middle is not enough (a table, capitals), the letters of four times as much text are
+    classified in lower case. Rows of type code get "zxx", no linguistic content. The model knows 140 languages and takes any other for
+    one of them, sometimes with high confidence. Source: Lui and Baldwin, langid.py (2012), trained by py3langid.
     """
     samples = frame.select(middle(pl.col("text"), characters))["text"]
     spoken = (frame["type"] != "code").fill_null(True) if "type" in frame.columns else pl.repeat(True, frame.height, eager=True)
@@ -47,9 +47,9 @@ def middle(text: pl.Expr, characters: int) -> pl.Expr:
 
 
 def keep(frame: pl.DataFrame, *, languages: list[str], min_confidence: Fraction = 0.65) -> pl.DataFrame:
-    """Drop texts that are in none of `languages`, or not surely; rows of type code stay. Texts without `language` are identified first.
+    """Drop texts in other languages than `languages`, or below `min_confidence`; rows of type code stay. Adds a missing `language` first.
 
-    The bound is FineWeb's: Penedo et al., The FineWeb Datasets (2024), section 3.1.
+    The default of `min_confidence` is FineWeb's: Penedo et al., The FineWeb Datasets (2024), section 3.1.
     """
     if "language" not in frame.columns:
         frame = identify(frame, min_confidence=0.0)
@@ -68,13 +68,13 @@ def keep(frame: pl.DataFrame, *, languages: list[str], min_confidence: Fraction 
 
 
 def classify(texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    """(labels, confidences) of texts: those of py3langid's `classify`, but each step of its automaton is taken by all texts at once."""
+    """(labels, confidences) of texts, equal to py3langid's `classify`, but all texts take each step of its automaton at once."""
     known = model()
     folded = [unicodedata.normalize("NFC", text.lower() if text.isupper() else text) for text in texts]
     encoded = [text.encode("utf8", errors="surrogatepass") for text in folded]
     size = np.fromiter(map(len, encoded), np.intp, len(texts))
     scores = np.zeros((len(texts), len(known.label)), np.float32)
-    left = np.argsort(-size, kind="stable")[: np.count_nonzero(size)]  # of nothing no language is likelier
+    left = np.argsort(-size, kind="stable")[: np.count_nonzero(size)]  # an empty text keeps equal scores
     while len(left):
         some, left = np.split(left, [max(1, min(TOGETHER, LETTERS // size[left[0]]))])
         for text, feature, count in ngrams([encoded[place] for place in some], size[some]):

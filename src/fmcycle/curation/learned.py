@@ -1,4 +1,4 @@
-"""Quality as examples show it."""
+"""Quality score of a classifier trained on examples."""
 
 import polars as pl
 
@@ -19,8 +19,8 @@ def quality(
 ) -> pl.DataFrame:
     """Add `quality`, how much the first `characters` of a text are like the `good` rather than the `bad` examples; drop below `threshold`.
 
-    good, bad: files and folders as `linear.examples` reads them. The score is a function of the examples, the seed and the text. In the way
-    of the classifiers of GPT-3 (Brown et al., 2020, appendix A) and DCLM (Li et al., 2024).
+    good, bad: files and folders that `linear.examples` reads. The score is a function of the examples, the seed and the text. Method: the
+    quality classifiers of GPT-3 (Brown et al., 2020, appendix A) and DCLM (Li et al., 2024).
     """
     model = linear.trained(good, bad, buckets=buckets, ngram=ngram, characters=characters, seed=seed)
     frame = frame.with_columns(quality=pl.Series(model.score(frame["text"]), dtype=pl.Float64).round(4))

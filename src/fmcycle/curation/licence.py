@@ -1,4 +1,4 @@
-"""Documents whose licence may not enter."""
+"""Filter documents by licence."""
 
 import polars as pl
 
@@ -6,7 +6,7 @@ from fmcycle.licence.policy import UNKNOWN, Policy
 
 
 def policy(frame: pl.DataFrame, *, allow: list[str]) -> pl.DataFrame:
-    """Drop each text whose `licence` (an SPDX expression) is in none of the families nor names of `allow`; `value` is that licence."""
+    """Drop each text whose `licence` (an SPDX expression) `allow`, a list of families and names, doesn't permit; `value` is the licence."""
     judge = Policy(allow)
     licences = frame["licence"].fill_null(UNKNOWN).unique()
     wrong = [name for name in licences if not judge.permits(name)]

@@ -1,4 +1,4 @@
-"""A linear model on hashed n-grams of words (and letters), trained on two heaps of examples: a score at the speed of counting them."""
+"""A linear classifier on hashed n-grams of words (and letters), trained on two sets of examples."""
 
 import csv
 import functools
@@ -16,13 +16,13 @@ from fmcycle.errors import InputError
 
 TOKEN = rf"{UNSPACED}\p{{M}}*|[[\p{{L}}\p{{M}}\p{{N}}]--{UNSPACED}]+|[^\s\p{{L}}\p{{N}}]"
 ROUNDS, RATE, DECAY = 150, 0.5, 0.03
-MIX = np.uint64(0x9E3779B97F4A7C15)  # odd: multiplying by it loses nothing
+MIX = np.uint64(0x9E3779B97F4A7C15)  # odd, so that multiplying by it can be inverted
 
 
 @dataclass(frozen=True)
 class Linear:
-    """`weights` by hashed n-gram (float64, a power of two of them), `bias`; n-grams up to `ngram` words, and of 2 to `letters` letters,
-    hashed with `seed`."""
+    """`weights` by hashed n-gram (float64, their number a power of two) and `bias`, for n-grams of up to `ngram` words and of 2 to
+    `letters` letters, hashed with `seed`."""
 
     weights: np.ndarray
     bias: float
@@ -32,7 +32,7 @@ class Linear:
     letters: int = 0
 
     def score(self, texts: pl.Series) -> np.ndarray:
-        """How much each text is like the first heap, in [0, 1]; 0.5 for a text without words."""
+        """The probability that each text belongs to the first set, in [0, 1]; 0.5 for a text without words."""
         features, place, value = features_of(texts, len(self.weights), self.ngram, self.characters, self.seed, self.letters)
         return sigmoid(
             np.bincount(place, self.weights[features] * value, len(texts)) + self.bias * (np.bincount(place, minlength=len(texts)) > 0)
@@ -47,9 +47,9 @@ def sigmoid(values: np.ndarray) -> np.ndarray:
 def features_of(
     texts: pl.Series, buckets: int, ngram: int, characters: int, seed: int, letters: int = 0
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(bucket, text, value) of every n-gram in the first `characters` of each text; values make a text's vector about one long.
+    """(bucket, text, value) of every n-gram in the first `characters` of each text; the values give a text's vector about length 1.
 
-    With letters, as much as the words count the n-grams of 2 to `letters` letters in them, which a misspelled word shares with the word.
+    With `letters`, n-grams of 2 to `letters` letters, which a misspelled word shares with the correct one, have the same total weight.
     """
     words = texts.str.slice(0, characters).str.to_lowercase().str.extract_all(TOKEN)
     found = [hashed(words, range(1, ngram + 1), buckets, seed)]
@@ -61,7 +61,7 @@ def features_of(
 
 
 def hashed(tokens: pl.Series, sizes: range, buckets: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """(bucket, text) of every run of so many of each text's tokens."""
+    """(bucket, text) of every n-gram of each text's tokens, for each n in `sizes`."""
     counts = tokens.list.len().fill_null(0).to_numpy().astype(np.int64)
     hashes = tokens.explode(empty_as_null=False, keep_nulls=False).hash(seed).to_numpy()
     place = np.repeat(np.arange(len(counts)), counts)
@@ -75,7 +75,7 @@ def hashed(tokens: pl.Series, sizes: range, buckets: int, seed: int) -> tuple[np
 
 
 def grams(hashes: np.ndarray, n: int) -> np.ndarray:
-    """One hash for each run of n words."""
+    """One hash for each n-gram."""
     count = max(0, len(hashes) - n + 1)
     mixed = hashes[:count].copy()
     for shift in range(1, n):
@@ -85,7 +85,7 @@ def grams(hashes: np.ndarray, n: int) -> np.ndarray:
 
 
 def train(first: list[str], second: list[str], *, buckets: int, ngram: int, characters: int, seed: int, letters: int = 0) -> Linear:
-    """The model that tells `first` from `second`: logistic regression, both heaps of the same weight, full batches, so that the same
+    """Logistic regression that separates `first` from `second`, both with the same total weight, in full batches, so that the same
     examples and seed give the same model."""
     texts, labels = pl.Series([*first, *second], dtype=pl.String), np.repeat([1.0, 0.0], [len(first), len(second)])
     share = np.where(labels == 1, 0.5 / len(first), 0.5 / len(second))
@@ -105,7 +105,7 @@ def train(first: list[str], second: list[str], *, buckets: int, ngram: int, char
 
 
 def trained(first: list, second: list, *, buckets: int, ngram: int, characters: int, seed: int, letters: int = 0) -> Linear:
-    """`train` on examples named as `examples` reads them, once a process. Raises InputError where a heap is empty."""
+    """`train` on the texts that `examples` reads, once a process. Raises InputError if a set is empty."""
     return _trained(json.dumps([first, second]), buckets, ngram, characters, seed, letters)
 
 

@@ -1,4 +1,4 @@
-"""Pictures and sound: what can't be decoded goes, and what is there twice."""
+"""Drop images and audio that can't be decoded, and exact duplicates."""
 
 import hashlib
 from collections.abc import Callable
@@ -13,10 +13,10 @@ UNREADABLE = "can't be decoded"
 
 
 def sketch(frame: pl.DataFrame, steps: list[Callable]) -> pl.DataFrame:
-    """Rows with `media` and `text`, some at a time: the text as it is kept, `media` a digest of the bytes, `value` why they do not decode.
+    """Sketch some rows with `media` and `text`: the curated text, a digest of the bytes as `media`, and why they don't decode as `value`.
 
-    steps: those that change the texts of conversations; an empty caption stays empty. Bytes are read to their end; what claims to be
-    beyond what is ever decoded (`fmcycle.processor.media`) is not begun.
+    steps: those that change the texts of conversations; an empty caption stays empty. Bytes are decoded to their end, unless they declare
+    a size beyond the limits of `fmcycle.processor.media`.
     """
     digests = [hashlib.sha256(content).digest() for content in frame["media"]]
     told = frame.with_columns(pl.col("text").fill_null(""), value=pl.Series(list(map(wrong, frame["media"])), dtype=pl.String))
@@ -24,10 +24,10 @@ def sketch(frame: pl.DataFrame, steps: list[Callable]) -> pl.DataFrame:
 
 
 def judge(frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """(rows that stay, rows that go with `reason`, `rule` and `value`) of all sketches with `id`, `label` and `group`, in their order.
+    """(kept rows, dropped rows with `reason`, `rule` and `value`) of all sketches with `id`, `label` and `group`, in their order.
 
-    A row goes where its bytes do not decode, or where they, caption and label are those of an earlier row. One picture with several
-    captions stays as often, and its rows get one group: a split never parts them.
+    A row is dropped if its bytes do not decode, or if an earlier row has the same bytes, caption and label. An image with several
+    captions stays once for each, and its rows get one group, so that all are in the same split.
     """
     bad = frame.filter(pl.col("value").is_not_null()).with_columns(reason=pl.lit(UNREADABLE), rule=pl.lit("picture or sound"))
     fair = frame.filter(pl.col("value").is_null()).with_columns(value=pl.col("id").first().over(SAME))
@@ -38,7 +38,7 @@ def judge(frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
 
 
 def wrong(content: bytes) -> str | None:
-    """Why `content` is no picture and no sound that can be read to its end; None where it is."""
+    """Why `content` can't be decoded to its end as an image or audio; None if it can."""
     try:
         if content[:4] == b"RIFF" and content[8:12] == b"WAVE":
             media.sound(content)
@@ -50,7 +50,7 @@ def wrong(content: bytes) -> str | None:
 
 
 def together(frame: pl.DataFrame) -> pl.DataFrame:
-    """The rows, where groups that have a picture or sound in common are one: the first of them by name."""
+    """The rows, with groups that share an image or audio merged into the first of them by name."""
     shared = frame.group_by("media").agg(pl.col("group").unique().sort()).filter(pl.col("group").list.len() > 1)
     above: dict[str, str] = {}
 

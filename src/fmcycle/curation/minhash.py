@@ -1,4 +1,4 @@
-"""Near copies: documents whose n-grams overlap, and documents that another one holds."""
+"""Near duplicates: documents whose n-grams overlap, and documents that another document contains."""
 
 from dataclasses import dataclass
 
@@ -9,21 +9,21 @@ from fmcycle.curation.corpus_step import Fetch
 from fmcycle.curation.shingle import Hashes, grams, jaccard, mix, pieces, smallest, words
 from fmcycle.ranges import Fraction, NonNegativeInt, PositiveInt
 
-SAMPLE = 2048  # n-grams of a text that overlaps are counted on: all of a shorter text; of a longer one a deviation of 0.009 at 0.8
-FETCHED = 4096  # documents asked for at a time
+SAMPLE = 2048  # n-grams of a text that are compared; for longer texts the overlap has a standard deviation of 0.009 at 0.8
+FETCHED = 4096  # documents fetched at a time
 JOINED = 1 << 17  # lines of a part that are joined at a time
-SIGN = r"\d\s*[-+*/%^<>=≤≥≠×÷·:&|~−]+"  # behind a number; before another one it is an operator
+SIGN = r"\d\s*[-+*/%^<>=≤≥≠×÷·:&|~−]+"  # signs after a number; between two numbers they are an operator
 Sense = tuple[str, int]
 PAIR = ("row", "size", "original", "longer")
-COMPARED = 1 << 14  # documents whose n-grams are in memory with those of their candidates; a slice reads most of the corpus again
+COMPARED = 1 << 14  # documents in memory together, with their candidates; each slice of them reads most of the corpus again
 
 
 @dataclass(frozen=True)
 class MinHash:
-    """Drop each document whose word n-grams overlap an earlier kept one's by `threshold` (Jaccard); `value` is that one's id.
+    """Drop each document whose word n-grams overlap an earlier kept one's by `threshold` (Jaccard); `value` is the id of the kept one.
 
     Candidates share one of `bands` slices of `rows` minima, so that a pair with overlap s is one with chance 1 - (1 - s^rows)^bands:
-    0.99 at 0.8 as it stands. Then their n-grams are compared. What goes is near to what stays, never only near to what went.
+    0.99 at 0.8 with the defaults. Then their n-grams are compared. A document is dropped only for one that stays itself.
     Source: Broder (1997), On the resemblance and containment of documents; bands: Leskovec et al., Mining of Massive Datasets, 3.4.
     """
 
@@ -57,7 +57,7 @@ class MinHash:
         )
 
     def settle(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """Pairs (row, earlier row) of one key that may be near: each with the first of its key and with the one before it."""
+        """Candidate pairs (row, earlier row) of one key: each row with the first of its key and with the one before it."""
         same = frame.filter(pl.col("key").is_duplicated())
         this = pl.col("row", "bits", "more")
         pairs = [
@@ -66,18 +66,18 @@ class MinHash:
         ]
         count = min(self.bands * self.rows, 128)
         differ = sum((pl.col(name) ^ pl.col(f"other_{name}")).bitwise_count_ones().cast(pl.Int64) for name in ("bits", "more"))
-        # of minima that are not the same, half have the same bit; four deviations below the threshold
+        # half of the different minima have the same bit; allow four standard deviations below the threshold
         allowed = (1 - self.threshold) / 2
         allowed = count * allowed + 4 * (count * allowed * (1 - allowed)) ** 0.5
         pairs = [pair.filter(pl.col("other_row") < pl.col("row"), differ <= allowed) for pair in pairs]
         return pl.concat(pairs).select("row", original="other_row").unique(maintain_order=True)
 
     def narrow(self, settled: pl.DataFrame) -> pl.DataFrame:
-        """Each pair once: near copies share most of the bands."""
+        """Each pair once, as near duplicates share most bands."""
         return settled.unique()
 
     def verdicts(self, settled: pl.DataFrame, fetch: Fetch) -> pl.DataFrame:
-        """The first kept one of each row's candidates that is near; a candidate that went stands for what it went for."""
+        """Drop each row for its first kept candidate that is near; a dropped candidate is replaced by the one it was dropped for."""
         pairs = settled.sort("row", "original")
         went: dict[int, int] = {}
         for part in pairs.group_by("row", maintain_order=True).agg("original").iter_slices(COMPARED):
@@ -95,12 +95,12 @@ class MinHash:
 
 @dataclass(frozen=True)
 class Contained:
-    """Drop each document of whose word n-grams a longer kept one holds `threshold`; `value` is that one's id. Of equals the first stays.
+    """Drop each document if a longer kept one contains the share `threshold` of its word n-grams; `value` is the id of the kept one.
 
-    A chapter beside its book, a letter beside the reply that quotes it: their overlap is small, however much is repeated. Candidates
-    share sampled n-grams, those with the smallest hashes, one of `every`, of which the shorter one asks for `asked`; then all n-grams of
-    the shorter one (of a long one SAMPLE) are looked up in the longer. A text of fewer than `min_words` is left alone: a sentence is no
-    copy of the page that has it too. An n-gram sampled in more than `common` documents makes no candidates.
+    The Jaccard overlap of a chapter and its book, or of a letter and the reply that quotes it, is small. Candidates share sampled n-grams,
+    the one in `every` with the smallest hashes, of which the shorter text looks up `asked`; then the n-grams of the shorter text (SAMPLE
+    of a long one) are looked up in the longer. Of equal texts the first stays. Texts of fewer than `min_words` stay: a sentence is not a
+    copy of a page that has it too. An n-gram sampled in more than `common` documents makes no candidates.
     Source: Broder (1997), containment; a share of all hashes as in Irber et al. (2022), Lightweight compositional analysis.
     """
 
@@ -113,7 +113,7 @@ class Contained:
     parts: PositiveInt = 64
 
     def sketch(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """One line a sampled n-gram: `key`; `size`: how many n-grams of the document are sampled; `asks`: is it one to ask others for."""
+        """One line a sampled n-gram: `key`; `size`: number of the document's sampled n-grams; `asks`: whether to look it up in others."""
         found = [self._lines(piece) for piece in pieces(frame)]
         return pl.concat(found) if found else self._lines(frame)
 
@@ -132,7 +132,7 @@ class Contained:
         )
 
     def settle(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """(row, size, original, longer, shared): how many of the n-grams that a shorter text asks for a longer one has."""
+        """(row, size, original, longer, shared): how many of the n-grams that a shorter text looks up are in a longer one."""
         same = frame.filter(pl.len().over("key").is_between(2, self.common)).drop("part")
         found = [self._pairs(same.clear())]
         slices = 1 + same.height // JOINED
@@ -142,20 +142,20 @@ class Contained:
 
     def _pairs(self, same: pl.DataFrame) -> pl.DataFrame:
         pairs = same.filter("asks").drop("asks").join(same.select("key", original="row", longer="size"), on="key")
-        # of equal ones the later counts as shorter
+        # of two texts of equal size the later counts as shorter
         later = (pl.col("size") == pl.col("longer")) & (pl.col("row") > pl.col("original"))
         pairs = pairs.filter((pl.col("size") < pl.col("longer")) | later)
         return pairs.group_by(PAIR).agg(shared=pl.len().cast(pl.UInt32))
 
     def narrow(self, settled: pl.DataFrame) -> pl.DataFrame:
-        """The pairs that share enough of what was asked for; most share a phrase."""
+        """The pairs that share enough of the n-grams looked up; most pairs share only a phrase."""
         pairs = settled.group_by(PAIR).agg(pl.col("shared").sum().cast(pl.Int64))
         asked = pl.min_horizontal("size", self.asked)
         deviation = (asked * self.threshold * (1 - self.threshold)).sqrt()
         return pairs.filter(pl.col("shared") >= asked * self.threshold - 4 * deviation)
 
     def verdicts(self, settled: pl.DataFrame, fetch: Fetch) -> pl.DataFrame:
-        """The longest documents first: each goes where a kept one holds enough of it."""
+        """From the longest document down, drop each that a kept one contains."""
         pairs = settled.drop("shared")
         near = pairs.join(self._held(pairs.sort("original", "row"), fetch), on=["row", "original"])
         went: dict[int, int] = {}
@@ -166,7 +166,7 @@ class Contained:
         return dropped(went, "held by another document", f"share of its {self.ngram}-grams >= {self.threshold}")
 
     def _held(self, pairs: pl.DataFrame, fetch: Fetch) -> pl.DataFrame:
-        """The pairs whose longer text really has enough of the shorter one."""
+        """The pairs whose longer text contains enough of all n-grams of the shorter one."""
         sample, sense = samples(pairs["row"], fetch, self.ngram)
         found = []
         for part in pairs.select(pl.col("original").unique(maintain_order=True)).iter_slices(FETCHED):
@@ -196,12 +196,12 @@ def signature(found: Hashes, permutations: int, seed: int) -> np.ndarray:
 
 
 def within(values: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Which of `values` stand in `other`, which is sorted and not empty."""
+    """Which of `values` are in `other`, which is sorted and not empty."""
     return other[np.minimum(np.searchsorted(other, values), len(other) - 1)] == values
 
 
 def samples(rows: pl.Series, fetch: Fetch, ngram: int) -> tuple[dict[int, np.ndarray], dict[int, Sense]]:
-    """(the n-grams of these documents, of long ones a sample; what else they say)."""
+    """(n-grams by document, a sample of long ones; label and signs by document)."""
     found: dict[int, np.ndarray] = {}
     sense: dict[int, Sense] = {}
     for part in pl.DataFrame({"row": rows.unique().sort()}).iter_slices(FETCHED):
@@ -212,7 +212,7 @@ def samples(rows: pl.Series, fetch: Fetch, ngram: int) -> tuple[dict[int, np.nda
 
 
 def senses(frame: pl.DataFrame) -> list[Sense]:
-    """(label, 64 bits of the signs) of each text: of code all that is no blank, of prose what stands between two numbers."""
+    """(label, hash of 64 bits of the signs) of each text: in code all but blanks, in prose what is between two numbers."""
     code = pl.col("type").is_in(["code"]) if "type" in frame.columns else pl.lit(False)
     label = pl.col("label").fill_null("") if "label" in frame.columns else pl.lit("")
     between = pl.col("text").str.extract_all(rf"{SIGN}\s*\d").list.join(" ").str.replace_all(r"[\s\d]+", " ")
@@ -221,19 +221,19 @@ def senses(frame: pl.DataFrame) -> list[Sense]:
 
 
 def alike(one: np.ndarray, other: np.ndarray, sense: Sense, sense_of_other: Sense) -> bool:
-    """Are two overlapping texts copies: of no two labels, and if their words are the same, with the same signs among them?"""
+    """True if two overlapping texts are copies: their labels don't differ, and if their words are equal, their signs are too."""
     if sense[0] and sense_of_other[0] and sense[0] != sense_of_other[0]:
         return False
     return sense[1] == sense_of_other[1] or not np.array_equal(one, other)
 
 
 def compared(texts: pl.Series, ngram: int, limit: int | None = None) -> list[np.ndarray]:
-    """The distinct n-grams of each text, uint32, sorted, the smallest `limit`: half the bits, as many of them may be in memory."""
+    """The distinct n-grams of each text, uint32, sorted, the smallest `limit`; half of the hash's bits, to save memory."""
     found = grams(words(texts), ngram)
     return smallest(Hashes((found.value >> np.uint64(32)).astype(np.uint32), found.start), limit)
 
 
 def dropped(went: dict[int, int], reason: str, rule: str) -> pl.DataFrame:
-    """Verdicts of {row: the row that stays for it}."""
+    """Verdicts from {dropped row: the row that stays for it}."""
     frame = pl.DataFrame({"row": list(went), "original": list(went.values())}, schema={"row": pl.UInt64, "original": pl.UInt64})
     return frame.select("row", "original", reason=pl.lit(reason), rule=pl.lit(rule))

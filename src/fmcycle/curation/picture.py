@@ -1,9 +1,9 @@
-"""The way of the text through the steps as one SVG: bands as thick as the bytes in them, and what each step drops branches off below."""
+"""An SVG of the text that passes through the steps: bands as thick as their bytes, with a branch below for what each step drops."""
 
 from html import escape
 
-TALL, GAP, WIDE = 150, 70, 104  # of the thickest band, of the branch below it, of a step; in units of the picture
-TOP, EDGE = 40, 80  # above the bands; before the first step and behind the last, where the sizes stand
+TALL, GAP, WIDE = 150, 70, 104  # height of the thickest band and of the branch below it, width of a step, in units of the image
+TOP, EDGE = 40, 80  # space above the bands, and for the sizes before the first step and behind the last
 NAME = 14  # characters of a name
 
 
@@ -41,14 +41,14 @@ def flow(steps: list[dict]) -> str:
 
 
 def band(left: float, right: float, before: float, after: float) -> str:
-    """What goes on, from one thickness to another."""
+    """The text that stays, from one thickness to another."""
     middle, low, end = (left + right) / 2, TOP + max(before, 1.0), TOP + max(after, 1.0)
     curve = f"C{middle:.1f} {end:.1f} {middle:.1f} {low:.1f} {left:.1f} {low:.1f}"
     return f'<path class="band" d="M{left:.1f} {TOP}H{right:.1f}V{end:.1f}{curve}Z"/>'
 
 
 def branch(left: float, above: float, thick: float) -> str:
-    """What is dropped, from below the band down to its label."""
+    """The text that is dropped, from below the band down to its label."""
     start, foot = TOP + above, TOP + TALL + GAP
     inner, outer = left + 20, left + 20 + min(thick, WIDE - 40)
     return (
@@ -63,7 +63,7 @@ def label(x: float, y: float, text: str, kind: str = "") -> str:
 
 
 def size(bytes: float) -> str:
-    """Bytes for people."""
+    """Bytes as text with a unit."""
     for unit, bound in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if bytes >= bound:
             return f"{bytes / bound:,.1f}\u00a0{unit}"

@@ -1,4 +1,4 @@
-"""Personal data and secrets out of a text: masked, put under a pseudonym, or dropped with their document."""
+"""Remove personal data and secrets from texts: mask them, replace them by pseudonyms, or drop the document."""
 
 import hmac
 import itertools
@@ -28,10 +28,10 @@ def mask(
     ip: Literal["mask", "hash", "drop", "keep"] = "mask",
     secret: ExistingPath | None = None,
 ) -> pl.DataFrame:
-    """Treat each kind as it says: `mask` writes <email>, `hash` <email:1f0a...>, `drop` drops the document, `keep` leaves all as it is.
+    """Treat each kind by its action: `mask` writes <email>, `hash` <email:1f0a...>, `drop` drops the document, `keep` changes nothing.
 
-    hash: the same address has the same pseudonym, which nobody finds who has not `secret`, a file of 16 bytes or more; another secret
-    needs another file name, for the content is not part of any identity. Counts stand in `count:KIND`. A masked text masks to itself.
+    hash: equal addresses get equal pseudonyms, which can't be computed without `secret`, a file of 16 bytes or more; another secret needs
+    another file name, as the file's content is not part of any digest. `count:KIND` is the number of spans. Masking twice changes nothing.
     """
     actions: dict[str, str] = {"key": key, "email": email, "iban": iban, "card": card, "national_id": national_id, "phone": phone, "ip": ip}
     actions = {kind: action for kind, action in actions.items() if action != "keep"}
@@ -48,7 +48,7 @@ def mask(
 
 
 class Writer:
-    """(kind, span) -> what stands in its place; `counts`: {kind: spans of each text}."""
+    """(kind, span) -> the replacement of the span; `counts`: {kind: number of spans of each text}."""
 
     def __init__(self, actions: dict[str, str], secret: bytes):
         self.actions, self.secret = actions, secret
@@ -63,21 +63,21 @@ class Writer:
         return f"<{kind}:{hmac.digest(self.secret, plain.encode(), 'sha256').hex()[:12]}>"
 
     def next(self) -> None:
-        """The text is done."""
+        """End a text: store its counts."""
         for kind, counts in self.counts.items():
             counts.append(self.current[kind])
         self.current.clear()
 
 
 def _put(frame: pl.DataFrame, places: pl.Series, found: pl.DataFrame) -> pl.DataFrame:
-    """`frame` with the columns of `found` in the rows `places`; elsewhere the text is as it was, and a count is 0."""
+    """`frame` with the columns of `found` in the rows `places`; other rows keep their text and get the count 0."""
     columns = [pl.zeros(frame.height, dtype=pl.UInt32, eager=True).scatter(places, found[name]).alias(name) for name in found.columns[:-1]]
     whole = frame["text"] if places.is_empty() else frame["text"].scatter(places, found["text"])
     return frame.with_columns(*columns, whole.alias("text"))
 
 
 def _drop(frame: pl.DataFrame, actions: dict[str, str]) -> pl.DataFrame:
-    """Set reason, rule and value where a kind that is to be dropped was found; no columns where no kind is."""
+    """Set reason, rule and value of documents with a kind whose action is drop; add no columns if no kind has that action."""
     kinds = [kind for kind, action in actions.items() if action == "drop"]
     if not kinds:
         return frame
@@ -90,10 +90,10 @@ def _drop(frame: pl.DataFrame, actions: dict[str, str]) -> pl.DataFrame:
 
 
 def _secret(file: str | None) -> bytes:
-    """The key of the pseudonyms. Raises InputError where there is no file, or one that is too short."""
+    """The key of the pseudonyms. Raises InputError if there is no file, or it is too short."""
     if file is None or not Path(file).is_file():
         raise InputError(
-            f"privacy: `hash` needs secret=FILE, and {file} is none; `head -c 32 /dev/urandom > FILE` makes one, which git ignores"
+            f"privacy: `hash` needs secret=FILE, and {file} is not a file; make one with `head -c 32 /dev/urandom > FILE`, outside of git"
         )
     content = Path(file).read_bytes()
     if len(content) < SHORT:

@@ -1,6 +1,6 @@
-"""What curation kept and dropped, in figures and examples: the same rows give the same profile, however they were cut.
+"""The profile of a curation: figures and examples of kept and dropped rows, the same however the rows are cut into shards.
 
-Sums are plain data (JSON): `of_shard` and `of_table` make them of a few rows, `merge` adds them in any order, `finish` makes the profile.
+Sums are plain data (JSON): `of_shard` and `of_table` make them of some rows, `merge` adds them in any order, `finish` makes the profile.
 """
 
 import hashlib
@@ -17,8 +17,8 @@ FINDINGS = 20  # quarantined rows that are shown
 
 
 def of_shard(step: str, before: pl.DataFrame, after: pl.DataFrame) -> dict:
-    """The sums of one step over some documents. after: the same rows in the same order, as the step left them: `text`, and where it judges
-    or counts, `reason`, `rule`, `value` and `count:NAME` columns."""
+    """The sums of one step over some documents. after: the step's result for the same rows in the same order: `text`, and if the step
+    drops or counts, `reason`, `rule`, `value` and `count:NAME` columns."""
     gone = after["reason"].is_not_null() if "reason" in after.columns else pl.repeat(False, after.height, eager=True)
     dropped = after.filter(gone)
     sums = {
@@ -35,7 +35,7 @@ def of_shard(step: str, before: pl.DataFrame, after: pl.DataFrame) -> dict:
 
 
 def of_dropped(step: str, dropped: pl.DataFrame) -> dict:
-    """The sums of rows with `reason` and `rule` that `step` dropped, of whatever table."""
+    """The sums of rows of any table with `reason` and `rule` that `step` dropped."""
     keys = ["domain", "reason", "rule"]
     found: dict = {}
     if dropped.is_empty():
@@ -61,7 +61,7 @@ def of_table(name: str, frame: pl.DataFrame) -> dict:
 
 
 def merge(parts: Iterable[dict]) -> dict:
-    """One sum of many: numbers add, and of the examples of a kind those with the smallest digests stay. Order and cut do not matter."""
+    """Merge sums: numbers add, and of a kind's examples those with the smallest digests stay. Order and shards make no difference."""
     whole: dict = {}
     for part in parts:
         _add(whole, part)
@@ -125,9 +125,9 @@ def finish(sums: dict, *, steps: Iterable[str], read: int, quarantine: list[dict
 
 
 def clusters(dropped: pl.DataFrame, ids: Iterable[pl.Series]) -> dict[str, dict]:
-    """{step: its clusters} of the steps whose `value` is the id of what stayed instead. dropped: step, value; ids: of all documents.
+    """{step: its clusters} of the steps whose `value` is the id of the document that stayed. dropped: step, value; ids: all documents' ids.
 
-    A cluster is a document and all that were dropped for it by one step.
+    A cluster is a document and all documents that one step dropped for it.
     """
     grouped = dropped.drop_nulls().group_by("step", "value").len("copies")
     values = grouped["value"].unique().implode()
@@ -147,7 +147,7 @@ def _shares(sums: dict) -> list[dict]:
 
 
 def _shown(entry: dict) -> dict:
-    """An example as people see it: what a step dropped before the personal data went is shown without it, too."""
+    """An example with its personal data masked, because a step may drop a row before a later step masks it."""
     masked = detect.replace(entry["text"], detect.RULES, lambda kind, span: f"<{kind}>")
     return {name: value for name, value in entry.items() if name != "order"} | {"text": masked}
 
@@ -158,7 +158,7 @@ def size(frame: pl.DataFrame) -> int:
 
 
 def megabytes(bytes: int) -> float:
-    """To a thousandth."""
+    """Bytes in MB, rounded to a thousandth."""
     return round(bytes / 1e6, 3)
 
 
@@ -168,14 +168,14 @@ def counts(frame: pl.DataFrame, column: str) -> dict[str, int]:
 
 
 def shares(frame: pl.DataFrame, column: str) -> dict[str, dict[str, int]]:
-    """{value: rows and bytes of text}; "" where it is missing."""
+    """{value: rows and bytes of text}; a missing value counts as ""."""
     bytes = pl.col("text").str.len_bytes().cast(pl.Int64).sum()
     grouped = frame.group_by(pl.col(column).fill_null("")).agg(pl.len().alias("rows"), bytes.alias("bytes")).sort(column)
     return {name: {"rows": rows, "bytes": total} for name, rows, total in grouped.iter_rows()}
 
 
 def score(name: str) -> pl.Expr:
-    """The bin of a score, 0 to 1 in steps of 0.05, as a string; what lies outside is in the outermost ones, what is missing in none."""
+    """The bin of a score, 0 to 1 in steps of 0.05, as a string. Scores outside are in the outermost bins, missing ones in none."""
     low = (pl.col(name).fill_nan(None).drop_nulls().clip(0, 0.999) * 20).floor() / 20
     return low.round(2).cast(pl.String).alias(name)
 

@@ -1,4 +1,4 @@
-"""The profile as one HTML page: no script, nothing loaded from elsewhere."""
+"""Render the profile as one HTML page without scripts and external resources."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -58,7 +58,7 @@ def bar(value: float, most: float, kind: str = "") -> Bar:
 
 
 def bars(entries: list[dict], measure: str = "rows", unit: str = "rows", shown: int = SHOWN) -> list[Table]:
-    """A table of names with rows, the measure and its bar; none without entries. Of many names the largest, and one line for the rest."""
+    """A table of names with rows, the measure and its bar, if there are entries. The largest `shown` names, one line for the rest."""
     if not entries:
         return []
     if len(entries) > shown:
@@ -72,7 +72,7 @@ def bars(entries: list[dict], measure: str = "rows", unit: str = "rows", shown: 
 
 
 def licences(entries: list[dict]) -> list[Table]:
-    """As bars, with the family of each licence."""
+    """Bars by licence, each with its family."""
     return bars([entry | {"name": f"{entry['name']} ({family(entry['name'])})"} for entry in entries], "megabytes", "MB")
 
 
@@ -82,12 +82,12 @@ def scores(bins: list[dict]) -> list[Table]:
 
 
 def counted(found: dict[str, int]) -> list[Table]:
-    """What a step counted in the texts."""
+    """A step's counts as bars."""
     return bars([{"name": name, "rows": count} for name, count in found.items()], unit="count")
 
 
 def findings(found: Any, title: str = "") -> list[Table]:
-    """Plain data of a step: figures as bars, records (also by name) as a table, and what is nested under a title of its own."""
+    """Plain data of a step: figures as bars, records (also by name) as a table, nested data under a title of its own."""
     if isinstance(found, dict) and found and all(isinstance(entry, dict) and figures_of(entry) == entry for entry in found.values()):
         found = [{"": name, **entry} for name, entry in found.items()]
     if isinstance(found, list) and found and all(isinstance(entry, dict) for entry in found):
@@ -109,7 +109,7 @@ def figures_of(found: dict) -> dict:
 
 
 def plain(value):
-    """A cell."""
+    """A value in the form of a cell."""
     return round(value, 4) if isinstance(value, float) else value if isinstance(value, int | str) else str(value)
 
 
@@ -125,7 +125,7 @@ def tables(found: dict[str, dict[str, int]]) -> list[Table]:
 
 
 def flow(steps: list[dict]) -> list[Table]:
-    """What each step found, dropped and changed."""
+    """The number of documents that entered each step, were dropped and changed, and its output."""
     most = max((step["bytes_before"] for step in steps), default=0)
     rows = [
         [s["step"], s["before"], s["dropped"], s["changed"], s["after"], picture.size(s["bytes_after"]), bar(s["bytes_after"], most)]

@@ -1,7 +1,7 @@
-"""Which texts read like language: published rules on counts, each a Polars expression. Words, lines and sentences as `word` has them.
+"""Published quality rules on counts (Gopher, C4, FineWeb), as Polars expressions. `word` defines words, lines and sentences.
 
-A rule whose figure is not defined for a text (no words, no lines) does not drop it. They are rules for prose: rows whose `type` is code or
-table stay as they are.
+A rule whose figure is not defined for a text (no words, no lines) does not drop it. The rules are for prose: rows whose `type` is code or
+table stay unchanged.
 """
 
 import re
@@ -14,7 +14,7 @@ from fmcycle.curation.shingle import pieces
 from fmcycle.ranges import Fraction, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 STOP_WORDS = {"en": ["the", "be", "to", "of", "and", "that", "have", "with"]}
-LINE_END = word.END[:-1] + r"\p{Pi}\p{Pf}」』\"']$"  # with the closing quotation marks, which in German is English's opening one
+LINE_END = word.END[:-1] + r"\p{Pi}\p{Pf}」』\"']$"  # with closing quotation marks; German's is English's opening one
 CLOSING = r"[\s\p{Pe}\p{Pi}\p{Pf}\"']*"
 POLICIES = ["terms of use", "privacy policy", "cookie policy", "uses cookies", "use of cookies", "use cookies"]
 NO_PROSE = ["code", "table"]
@@ -41,10 +41,10 @@ def gopher(
 ) -> pl.DataFrame:
     """Drop by the document rules of Gopher; the first rule that a text breaks is its `rule`, the measured figure its `value`.
 
-    Words without a letter or digit are no words for the first four rules. The length of words is not asked of syllabic scripts, and has
-    `other_languages` times wider bounds for rows whose `language` has no stop words: its figures are for English. stop_words: by language;
-    asked of rows whose `language` has a list, and where there is no `language` (then the best list counts); "und" and "zxx" are what texts
-    in rare languages are called. any_case: false, as in datatrove, drops what is written in capitals.
+    The first four rules count only words with a letter or digit. The length of words is not checked in syllabic scripts, and has
+    `other_languages` times wider bounds for rows whose `language` has no stop words, as its bounds are for English. stop_words: by
+    language; checked in rows whose `language` has a list, and in rows without `language`, by the best list; "und" and "zxx" are the
+    labels of texts in rare languages. any_case: false, as in datatrove, drops texts in capitals.
     Source: Rae et al., Scaling Language Models: Gopher (2021), appendix A1.1.
     """
     text = pl.col("text")
@@ -81,8 +81,8 @@ def gopher(
 
 
 def counts(frame: pl.DataFrame) -> pl.DataFrame:
-    """Of each text: `lettered` words; `total`, with the runs of other signs; `words`, with those of such runs that have a digit, and
-    their `characters`."""
+    """Counts for each text: `lettered` words; `total`, which adds the runs of other signs; `words`, which adds only the runs with a digit,
+    and their `characters`."""
     found = [_counts(word.cut(piece["text"])) for piece in pieces(frame)]
     return pl.concat(found) if found else pl.DataFrame(schema=dict.fromkeys(("lettered", "total", "words", "characters"), pl.Int64))
 
@@ -90,7 +90,7 @@ def counts(frame: pl.DataFrame) -> pl.DataFrame:
 def _counts(found: word.Words) -> pl.DataFrame:
     lettered = (found.kind & word.LETTER) != 0
     runs = np.flatnonzero(~lettered)
-    after = (found.begin[runs[1:]] == found.end[runs[:-1]]) & (runs[1:] == runs[:-1] + 1)  # two such words without a blank are one run
+    after = (found.begin[runs[1:]] == found.end[runs[:-1]]) & (runs[1:] == runs[:-1] + 1)  # adjacent words without a letter are one run
     first = np.flatnonzero(np.concatenate([[True], ~after])) if len(runs) else runs
     number = np.zeros(len(lettered), bool)
     number[runs[first]] = (np.bitwise_or.reduceat(found.kind[runs], first) & word.NUMBER) != 0 if len(runs) else False
@@ -103,15 +103,15 @@ def _counts(found: word.Words) -> pl.DataFrame:
 
 
 def items(text: pl.Expr, bullets: str) -> pl.Expr:
-    """Number of lines that begin with one of `bullets`; two of them are a dash ("-- No, said he"), a rule or bold type."""
+    """Number of lines that begin with exactly one of `bullets`; two are a dash ("-- No, said he"), a rule or bold type."""
     sign = re.escape(bullets)
     begin = rf"[^\S\n]*[{sign}](?:[^{sign}\n]|(?m:$))"
     return text.str.count_matches("\n" + begin) + text.str.contains("^" + begin).cast(pl.UInt32)
 
 
 def stops(frame: pl.DataFrame, lists: dict[str, list[str]], enough: int, case: str) -> pl.Series:
-    """How many different stop words a text has, counted until there are `enough`: of its language's list; of the best list where no
-    language is named; else null."""
+    """Number of different stop words in a text, counted up to `enough`, from its language's list; from the best list if the row has no
+    language; null if its language has no list."""
     language = frame["language"].fill_null("") if "language" in frame.columns else pl.Series([""]).new_from_index(0, frame.height)
     unknown = (language == "").to_numpy()
     found = np.zeros(frame.height, np.int64)
@@ -139,9 +139,9 @@ def c4(
 ) -> pl.DataFrame:
     """Keep of `text` the lines that C4 keeps; drop a text with one of `document_words` in such a line, or too few sentences left.
 
-    A line stays that ends in one of `ends` but not in "...", has `min_line_words` words, none longer than `max_word_length`, and none of
-    `line_words`. ends: null is every script's end of a sentence or quotation (lines in Thai and Lao need none), [] asks for none.
-    Wikipedia's "[1]" and "[edit]" go. A text that is dropped stays as it was.
+    A line stays if it ends in one of `ends` but not in "...", has `min_line_words` words, none longer than `max_word_length`, and none of
+    `line_words`. ends: null is every script's end of a sentence or quotation (lines in Thai and Lao need none), [] is no condition.
+    Wikipedia's "[1]" and "[edit]" are removed. A dropped text is not changed.
     Source: Raffel et al., Exploring the Limits of Transfer Learning (2020), section 2.2, and its code in TensorFlow Datasets (c4_utils).
     """
     line = pl.col("line")
@@ -156,7 +156,7 @@ def c4(
         ended = ended if ends is None else pl.any_horizontal(line.str.ends_with(end) for end in ends)
         parts = parts.filter(ended & ~line.str.ends_with("..."))
     parts = marked(parts, suspects(frame, [*document_words, *line_words], remove_citations), document_words, line_words)
-    # a line has a sentence at least: they are counted only where that does not decide
+    # a line has at least one sentence: count sentences only if the number of lines does not decide
     parts = parts.with_columns(sentences=(line.str.strip_chars() != "").cast(pl.UInt32))
     few = pl.when(pl.col("sentences").sum().over("place") < min_sentences).then(line)
     parts = parts.with_columns(sentences=pl.coalesce(few.str.count_matches(word.SENTENCE), "sentences"))
@@ -186,12 +186,12 @@ def lines(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def uncited(text: pl.Expr) -> pl.Expr:
-    """Without Wikipedia's marks."""
+    """The text without Wikipedia's citation marks."""
     return pl.coalesce(pl.when(text.str.contains("[", literal=True)).then(text).str.replace_all(CITATION, ""), text)
 
 
 def suspects(frame: pl.DataFrame, names: list[str], remove_citations: bool) -> pl.Series:
-    """Which texts may have a line with one of `names`? To look through whole texts for single words is what goes fastest."""
+    """Which texts may have a line with one of `names`: whole texts are searched for one word at a time, the fastest way."""
     text = pl.col("text")
     low = frame.select((uncited(text) if remove_citations else text).str.to_lowercase())["text"]
     found = low.is_null()
@@ -201,7 +201,7 @@ def suspects(frame: pl.DataFrame, names: list[str], remove_citations: bool) -> p
 
 
 def marked(parts: pl.DataFrame, suspect: pl.Series, document_words: list[str], line_words: list[str]) -> pl.DataFrame:
-    """Add `wrong`, the first of `document_words` that a line has; leave out the lines that have none but one of `line_words`."""
+    """Add `wrong`, the first of `document_words` in a line; remove the lines without any that have one of `line_words`."""
     low = pl.col("low")
     parts = parts.with_row_index("number")
     some = parts.filter(suspect.gather(parts["place"])).select("number", low=pl.col("line").str.to_lowercase())
@@ -224,13 +224,12 @@ def fineweb(
     max_line_breaks: NonNegativeFloat = 0.3,
     closing_marks: bool = True,
 ) -> pl.DataFrame:
-    """Drop by FineWeb's own rules: shares of lines that end in a sentence's end, are short, are repeated; line breaks a word.
+    """Drop by FineWeb's own rules: shares of lines that end a sentence, are short, are repeated; line breaks per word.
 
-    short_line: in characters; a blank line is none. What ends a sentence is Unicode's, in any script; Thai and Lao write no such sign and
-    are not asked for it. closing_marks: a line of speech ends in its quotation mark; false, as in datatrove, takes it for one without an
-    end. A gap of several blank lines counts as one of them (datatrove counts each), since prose keeps two. Source: Penedo et al., The
-    FineWeb Datasets (2024), section 3.6 (the code released with it has 0.01 for the characters of repeated lines, and the rule on line
-    breaks).
+    short_line: in characters; blank lines are not counted. Unicode defines the ends of sentences in any script; Thai and Lao, which have
+    none, are not checked. closing_marks: a line may end in the quotation mark behind the end; false, as in datatrove, does not count such
+    a line. A gap of several blank lines counts as one (datatrove counts each), since prose keeps two. Source: Penedo et al., The FineWeb
+    Datasets (2024), section 3.6 (its released code has 0.01 for the characters of repeated lines, and the rule on line breaks).
     """
     text, line = pl.col("text"), pl.col("line")
     parts = lines(frame).filter(pl.col("words") > 0)
@@ -259,12 +258,12 @@ def fineweb(
 
 
 def prose(frame: pl.DataFrame) -> pl.Expr:
-    """Is a row something that these rules are made for?"""
+    """True for rows of prose, for which these rules are made."""
     return ~pl.col("type").fill_null("text").is_in(NO_PROSE) if "type" in frame.columns else pl.lit(True)
 
 
 def judge(frame: pl.DataFrame, rules: list[tuple[str, str, str, float]]) -> pl.DataFrame:
-    """Add `reason`, `rule`, `value` of the first rule (reason, column, "<" or ">", bound) that a row breaks; null where none."""
+    """Add `reason`, `rule`, `value` of the first rule (reason, column, "<" or ">", bound) that a row breaks; null if it breaks none."""
     reason, rule, value = (pl.lit(None, pl.String) for _ in range(3))
     for why, column, sign, bound in reversed(rules):
         figure = pl.col(column).cast(pl.Float64).fill_nan(None)

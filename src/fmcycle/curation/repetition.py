@@ -12,9 +12,9 @@ from fmcycle.ranges import Fraction, PositiveInt
 
 TOP = [0.20, 0.18, 0.16]
 DUPLICATE = [0.15, 0.14, 0.13, 0.12, 0.11, 0.10]
-CHARACTERS = 3  # of a script without blanks, for each word of an n-gram: a word has some two in Chinese, four in Thai
-SLOTS = 18  # bits of a table that n-grams are told apart by before they are sorted
-MIX = np.uint64(0x9E3779B97F4A7C15)  # odd: multiplying by it loses nothing
+CHARACTERS = 3  # in a script without blanks, for each word of an n-gram: a word has about two in Chinese, four in Thai
+SLOTS = 18  # bits of the hash table that counts pairs before n-grams are sorted
+MIX = np.uint64(0x9E3779B97F4A7C15)  # odd, so that multiplying by it can be inverted
 
 
 def gopher_repetition(
@@ -28,11 +28,11 @@ def gopher_repetition(
     max_duplicate_ngrams: list[Fraction] = DUPLICATE,
     min_top_count: PositiveInt = 3,
 ) -> pl.DataFrame:
-    """Drop by Gopher's rules on repetition; shares of lines and paragraphs seen before, and of characters in them and in n-grams.
+    """Drop by Gopher's rules on repetition: shares of duplicate lines and paragraphs, and of the characters in them and in n-grams.
 
-    max_top_ngrams: of the most frequent 2-, 3-, 4-gram ... of words, where it is there `min_top_count` times (1, as in datatrove, drops a
+    max_top_ngrams: for the most frequent 2-, 3-, 4-gram ... of words, if it occurs `min_top_count` times (1, as in datatrove, drops a
     sentence of twelve words for one long name in it, and 2 "the body is with the King, but the King is not with the body");
-    max_duplicate_ngrams: of all 5-, 6- ... 10-grams seen before, no character counted twice.
+    max_duplicate_ngrams: for all duplicate 5-, 6- ... 10-grams, no character counted twice.
     Source: Rae et al., Scaling Language Models: Gopher (2021), appendix A1.1, table A1.
     """
     text = pl.col("text")
@@ -55,7 +55,7 @@ def gopher_repetition(
 
 
 def repeated(frame: pl.DataFrame, parts: pl.Expr, name: str) -> list[pl.Series]:
-    """Of the parts (lists of strings) of each row: the share that was there before (`name`), and its characters (`name`_characters)."""
+    """For the parts (lists of strings) of each row: the share of duplicates (`name`), and their characters (`name`_characters)."""
     table = frame.select(place=pl.int_range(pl.len(), dtype=pl.UInt32), part=parts).explode("part")
     again = ~pl.struct("place", "part").is_first_distinct()
     counted = table.with_columns(again=again).group_by("place", maintain_order=True)
@@ -66,7 +66,7 @@ def repeated(frame: pl.DataFrame, parts: pl.Expr, name: str) -> list[pl.Series]:
 
 
 def ngrams(frame: pl.DataFrame, top: list[float], duplicate: list[float], often: int) -> list[pl.Series]:
-    """The shares of each row's top and duplicate n-grams; null where an upper bound shows that no threshold is near."""
+    """The shares of each row's top and duplicate n-grams; null if an upper bound is below every threshold."""
     names = [f"top_{n}_gram" for n in range(2, 2 + len(top))] + [f"duplicate_{n}_grams" for n in range(5, 5 + len(duplicate))]
     found = [shares(piece["text"], top, duplicate, often) for piece in pieces(frame)]
     columns = np.concatenate(found) if found else np.empty((0, len(names)))
@@ -74,10 +74,10 @@ def ngrams(frame: pl.DataFrame, top: list[float], duplicate: list[float], often:
 
 
 def shares(texts: pl.Series, top: list[float], duplicate: list[float], often: int) -> np.ndarray:
-    """(text, rule): the shares, NaN where none can be above its bound.
+    """Shares by (text, rule); NaN if no share of the text can exceed its bound.
 
-    A top n-gram has at most ceil(n / 2) times the characters of the top 2-gram, for each of its pairs is there as often, and blanks add at
-    most a third; duplicate n-grams lie inside the duplicate 5-grams.
+    A top n-gram has at most ceil(n / 2) times the characters of the top 2-gram, as each of its pairs occurs as often, and blanks add at
+    most a third; duplicate n-grams are inside the duplicate 5-grams.
     """
     found, size = word.cut(texts), texts.str.len_chars().to_numpy()
     text = np.repeat(np.arange(len(texts)), np.diff(found.start))
@@ -100,7 +100,7 @@ def shares(texts: pl.Series, top: list[float], duplicate: list[float], often: in
 
 
 def least(top: list[float], times: int, blanks: float) -> float:
-    """The share of a top 2-gram below which no top n-gram (of n * times words) is above its bound."""
+    """The share of a top 2-gram below which no top n-gram (of n * times words) exceeds its bound."""
     runs = [(n * times, bound) for n, bound in enumerate(top, 2)]
     return min([bound / (-(-n // 2) * blanks if n > 2 else 1) for n, bound in runs], default=np.inf)
 
@@ -109,26 +109,26 @@ def least(top: list[float], times: int, blanks: float) -> float:
 class Words:
     """The words of some texts, one after another."""
 
-    hashes: np.ndarray  # no two texts have one in common
+    hashes: np.ndarray  # mixed with the text's number, so that texts share none
     lengths: np.ndarray  # in characters
     text: np.ndarray
-    pairs: np.ndarray  # how often each word and the next one stand there; more where others share their slot
+    pairs: np.ndarray  # upper bound: how often each word and the next one occur, with all pairs of their slot
 
     @classmethod
     def of(cls, hashes: np.ndarray, lengths: np.ndarray, text: np.ndarray) -> "Words":
-        """With their pairs counted."""
+        """Build with the pairs counted."""
         pairs = np.zeros(len(hashes), np.int64)
         slot = ((hashes[:-1] * MIX + hashes[1:]) * MIX >> np.uint64(64 - SLOTS)).astype(np.int64)
         pairs[:-1] = np.bincount(slot, minlength=1 << SLOTS)[slot]
         return cls(hashes, lengths, text, pairs)
 
     def within(self, texts: np.ndarray) -> "Words":
-        """Those of `texts` (bool)."""
+        """The words of `texts` (bool)."""
         inside = texts[self.text]
         return Words(self.hashes[inside], self.lengths[inside], self.text[inside], self.pairs[inside])
 
     def in_pairs(self, texts: int, often: int) -> np.ndarray:
-        """An upper bound, for each text, of the characters of a 2-gram in all its places, of those that are there `often` times."""
+        """An upper bound, for each text, of the characters of all places of a 2-gram that occurs at least `often` times."""
         most = np.zeros(texts, np.int64)
         if len(self.text):
             behind = np.append(self.lengths[1:], 0)
@@ -137,7 +137,7 @@ class Words:
         return most
 
     def in_duplicates(self, n: int) -> np.ndarray:
-        """Which words stand in an n-gram that was there before?"""
+        """Which words are in a duplicate n-gram (bool)."""
         inside = np.zeros(len(self.hashes), bool)
         places, again, _ = self.runs(n, 2)
         for shift in range(n):
@@ -145,7 +145,7 @@ class Words:
         return inside
 
     def runs(self, n: int, often: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """(places of n-grams that may be there `often` times, sorted by n-gram and place; is it as the one before?; characters)."""
+        """(places of n-grams that may occur `often` times, sorted by n-gram and place; equal to the one before; characters)."""
         rare = np.concatenate([[0], np.cumsum(self.pairs < often)])
         count = max(0, len(self.text) - n + 1)
         places = np.flatnonzero((rare[n - 1 :][:count] == rare[:count]) & (self.text[:count] == self.text[n - 1 :]))
@@ -159,20 +159,20 @@ class Words:
         return places, again, ends[places + n] - ends[places]
 
     def top(self, n: int, texts: int, often: int, blank: int) -> np.ndarray:
-        """Characters of each text's most frequent n-gram (the first of them) in all its places; 0 where it has fewer than `often`.
+        """Characters of all places of each text's most frequent n-gram (the first of equals); 0 if it occurs fewer than `often` times.
 
         blank: characters between two words.
         """
         places, again, characters = self.runs(n, often)
         starts = np.flatnonzero(~again)
         first, counts = places[starts], np.diff(starts, append=len(places))
-        order = np.lexsort((-first, counts))  # so that of a text the last one is the most frequent, of equals the first
+        order = np.lexsort((-first, counts))  # a text's last entry is its most frequent n-gram, the first of equals
         found = np.zeros(texts, np.int64)
         found[self.text[first[order]]] = (counts * (counts >= often) * (characters[starts] + blank * (n - 1)))[order]
         return found
 
     def duplicate(self, n: int, texts: int) -> np.ndarray:
-        """Characters of each text in n-grams that were there before; after one of them counting goes on behind it."""
+        """Characters of each text in duplicate n-grams; after one of them the next is counted from its end."""
         places, again, characters = self.runs(n, 2)
         repeated = np.flatnonzero(again | np.append(again[1:], False))
         repeated = repeated[np.argsort(places[repeated])]
@@ -192,12 +192,12 @@ class Words:
 
 
 def in_order(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(places sorted by value and then by place, is the value that of the one before?)."""
+    """(places sorted by value and then by place, whether the value equals the one before)."""
     bits = np.uint64(max(1, len(values).bit_length()))
     packed = pl.Series(((values >> bits) << bits) | np.arange(len(values), dtype=np.uint64)).sort().to_numpy()
     order = (packed & ((np.uint64(1) << bits) - np.uint64(1))).astype(np.int64)
     same = values[order[1:]] == values[order[:-1]]
-    if not np.array_equal(packed[1:] >> bits == packed[:-1] >> bits, same):  # next to never: the lower bits count
+    if not np.array_equal(packed[1:] >> bits == packed[:-1] >> bits, same):  # very rare: values differ only in the lower bits
         order = np.argsort(values, kind="stable")
         same = values[order[1:]] == values[order[:-1]]
     return order, np.concatenate([[False], same])[: len(order)]

@@ -1,4 +1,4 @@
-"""Semantic duplicates: documents that say the same, by the cosine of their embeddings."""
+"""Semantic duplicates: documents with similar embeddings, by their cosine."""
 
 import functools
 from dataclasses import dataclass
@@ -11,17 +11,17 @@ from fmcycle.model.inputs import batched, placed
 from fmcycle.ranges import ExistingPath, Fraction, NonNegativeInt, PositiveInt
 
 BLOCK = 1024  # rows compared at a time
-LETTERS = 4  # of a token, about: pieces are cut by them
+LETTERS = 4  # characters of a token, about; sets the length of pieces
 
 
 @dataclass(frozen=True)
 class Semantic:
-    """Corpus step: drop each document whose embedding is within `threshold` (cosine) of an earlier kept one's; `value` is that one's id.
+    """Corpus step: drop each document whose embedding has a cosine of `threshold` to an earlier kept one's; `value` is the kept one's id.
 
-    model: the folder of a transformers encoder (a sentence encoder such as MiniLM); an embedding is the mean of its last hidden states over
-    `max_length` tokens, that of a longer text the mean over up to `windows` pieces between its begin and its end: issues of one newsletter
-    begin with the same page. All pairs are compared: with `bits` b only those that lie on the same side of b random planes in one
-    of `tables` such cuts, which costs 2^b / tables times less and misses some pairs.
+    model: the folder of a transformers encoder (a sentence encoder such as MiniLM). An embedding is the mean of its last hidden states over
+    `max_length` tokens; for a longer text the mean over up to `windows` pieces from its begin to its end, as issues of one newsletter begin
+    with the same page. All pairs are compared; with `bits` b only pairs on the same side of b random planes in one of `tables` sets of
+    planes, which costs 2^b / tables times less and misses some pairs.
     Source: Abbas et al., SemDeDup (2023), with random planes (Charikar, 2002) for clusters; Reimers and Gurevych (2019) for the mean.
     """
 
@@ -35,7 +35,7 @@ class Semantic:
     seed: NonNegativeInt = 0
 
     def sketch(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """One line a document and table: `part` tells the table and the side of each plane, `embedding` is of length 1."""
+        """One line a document and table: `part` encodes the table and the side of each plane, `embedding` has length 1."""
         found = embeddings(frame["text"].to_list(), self.model, self.max_length, self.windows, self.batch_size)
         planes = np.random.default_rng(self.seed).standard_normal((found.shape[1], self.tables * self.bits))
         side = (found @ planes > 0).reshape(len(found), self.tables, self.bits)
@@ -47,7 +47,7 @@ class Semantic:
         return pl.concat(lines)
 
     def settle(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """(row, original, cosine) of each row that is near an earlier one which has none itself, in this part."""
+        """(row, original, cosine) of each row that is near an earlier row of this part which is itself near none."""
         vectors, rows = frame["embedding"].to_numpy().astype(np.float32), frame["row"].to_numpy()
         kept, found = np.zeros(0, np.int64), []
         for begin in range(0, len(rows), BLOCK):
@@ -66,7 +66,7 @@ class Semantic:
         return pl.DataFrame(found, schema={"row": pl.UInt64, "original": pl.UInt64, "cosine": pl.Float64}, orient="row")
 
     def verdicts(self, settled: pl.DataFrame, fetch: Fetch) -> pl.DataFrame:
-        """Each goes for the first that stays: with several tables, one that is near only to what went stays."""
+        """Drop each row for the first kept one; with several tables, a row that is near only to dropped rows stays."""
         went: dict[int, int] = {}
         for row, original in settled.sort("row", "original").select("row", "original").iter_rows():
             if row not in went and original not in went:
@@ -76,7 +76,7 @@ class Semantic:
 
 
 def embeddings(texts: list[str], model: str, max_length: int, windows: int, batch_size: int) -> np.ndarray:
-    """float32 (texts, width), each of length 1, the mean over a text's pieces."""
+    """float32 (texts, width): the normalized mean over a text's pieces."""
     cut = [pieces(text, LETTERS * max_length, windows) for text in texts]
     place = np.repeat(np.arange(len(texts)), [len(each) for each in cut])
     own = of_pieces([piece for each in cut for piece in each], model, max_length, batch_size)
@@ -94,12 +94,12 @@ def pieces(text: str, size: int, windows: int) -> list[str]:
 
 
 def of_pieces(texts: list[str], model: str, max_length: int, batch_size: int) -> np.ndarray:
-    """As `embeddings`, of the first `max_length` tokens. It depends on the text alone: batches are padded, and padding is masked."""
+    """`embeddings` of the first `max_length` tokens. They depend on the text alone: batches are padded, and padding is masked."""
     import torch
 
     encoder, processor = load(model)
     found = np.zeros((len(texts), encoder.config.hidden_size), np.float32)
-    order = sorted(range(len(texts)), key=lambda place: len(texts[place]))  # like lengths together: little padding
+    order = sorted(range(len(texts)), key=lambda place: len(texts[place]))  # similar lengths together, for little padding
     for chosen in batched(order, batch_size):
         batch = processor([texts[place] for place in chosen], truncation=True, max_length=max_length, padding=True, return_tensors="pt")
         with torch.inference_mode():
@@ -107,7 +107,7 @@ def of_pieces(texts: list[str], model: str, max_length: int, batch_size: int) ->
             hidden = encoder(**read).last_hidden_state
         weight = read["attention_mask"].unsqueeze(-1).to(hidden.dtype)
         mean = (hidden * weight).sum(1) / weight.sum(1).clamp(min=1)
-        # what two batches differ in by rounding is rounded away
+        # rounded, because embeddings differ by rounding errors between batches
         found[chosen] = torch.nn.functional.normalize(mean.float(), dim=-1).cpu().numpy().round(5)
     return found
 

@@ -1,4 +1,4 @@
-"""What a worker does: with a unit of the input, with a shard of documents, with one part of a corpus step's sketches."""
+"""The work of one process: on a unit of the input, on a shard of documents, or on one part of a corpus step's sketches."""
 
 import functools
 import io
@@ -19,13 +19,13 @@ Step = Callable[[pl.DataFrame], pl.DataFrame]
 UNIQUE = ids.Unique()
 DROPPED = schema.READ["documents"] | {"row": pl.UInt64} | dict.fromkeys((*corpus_step.VERDICT, "step"), pl.String)
 HELD = ("instructions", "preferences", "prompts")  # tables that are sorted and compared in memory
-ROWS, LINES = 1024, 1 << 14  # of a row group: documents, of which one may be fetched by itself; lines of sketches and verdicts
+ROWS, LINES = 1024, 1 << 14  # size of a row group: of documents, which are fetched singly; of sketches and verdicts
 
 
 @dataclass(frozen=True)
 class Pass:
-    """What is done in one reading of the shards: the verdicts of the corpus step `settled`, the steps `mapped` row by row, and the sketch
-    for the corpus step `sketched`. The last pass also splits."""
+    """One pass over the shards: apply the verdicts of the corpus step `settled`, run the steps `mapped` row by row, and make the sketch for
+    the corpus step `sketched`. The last pass also splits."""
 
     number: int
     settled: str | None = None
@@ -51,18 +51,18 @@ def cut(steps: dict) -> list[Pass]:
 
 @dataclass(frozen=True)
 class Work:
-    """What every worker is told: the folder of the shards, the steps for documents by name, and how to split.
+    """The settings of every worker: the folder of the shards, the steps for documents by name, and how to split.
 
-    In the folder: K/SHARD.KIND, what pass K left of a shard, where kind is kept, dropped, sketch, sums (of the profile), or the name
-    of a table; its figures SHARD.json are written last. K/part-N, verdicts-K: what a corpus step found between the passes K - 1 and K;
+    Files in the folder: K/SHARD.KIND, the result of pass K for a shard; kinds are kept, dropped, sketch, sums (of the profile) and the
+    names of tables; its figures SHARD.json are written last. K/part-N, verdicts-K: a corpus step's result between the passes K - 1 and K;
     ids: the same for ids.
     """
 
     folder: Path
     steps: dict
     split: Step
-    bytes: int = 16 << 20  # text of a shard; nothing that comes out depends on it
-    given: frozenset[str] = frozenset()  # tables whose rows keep the split that they came with
+    bytes: int = 16 << 20  # text of a shard; no result depends on it
+    given: frozenset[str] = frozenset()  # tables whose rows keep the split that they declare
 
     def divided(self, kind: str, frame: pl.DataFrame) -> pl.DataFrame:
         """Rows of a table with their split as the last column."""
@@ -78,14 +78,14 @@ class Work:
 
 
 def save(frame: pl.DataFrame, path: Path, group: int) -> None:
-    """Durably, and fast to read again; `group`: rows that are read together."""
+    """Write a frame durably and in a form that is fast to read; `group`: rows that are read together."""
     buffer = io.BytesIO()
     frame.write_parquet(buffer, compression="lz4", row_group_size=group)
     atomic.write_bytes(path, buffer.getvalue())
 
 
 def first(work: Work, step: Pass, item: tuple[str, list[reader.Unit]]) -> list[dict]:
-    """The first pass over some units of the input: the figures of the shards that they make, in order."""
+    """The first pass over some units of the input: writes their shards, and returns the figures of these in order."""
     label, units = item
     figures = []
     for place, reads in enumerate(portions(reader.frames(*units), work.bytes)):
@@ -110,7 +110,7 @@ def first(work: Work, step: Pass, item: tuple[str, list[reader.Unit]]) -> list[d
 
 
 def portions(reads: Iterable[reader.Read], bytes: int) -> Iterator[list[reader.Read]]:
-    """What was read, put together until it has so many bytes of text."""
+    """Group what was read into portions of at least `bytes`."""
     held, size = [], 0
     for read in reads:
         held.append(read)
@@ -123,12 +123,12 @@ def portions(reads: Iterable[reader.Read], bytes: int) -> Iterator[list[reader.R
 
 
 def numbered(kind: str) -> pl.DataFrame:
-    """No row of a table, as the reader has it."""
+    """An empty frame with the columns of a table as the reader returns it."""
     return pl.DataFrame(schema=schema.READ[kind] | {"row": pl.UInt64})
 
 
 def again(work: Work, step: Pass, about: dict) -> dict:
-    """A later pass over one shard, of which `about` are the figures of the pass before; the new figures."""
+    """A later pass over one shard; returns its new figures. about: its figures after the pass before."""
     frame = pl.read_parquet(work.file(step.number - 1, about["name"], "kept"))
     if step.number == 1:
         frame = renamed(work, frame, about)
@@ -136,7 +136,7 @@ def again(work: Work, step: Pass, about: dict) -> dict:
 
 
 def advance(work: Work, step: Pass, about: dict, frame: pl.DataFrame) -> dict:
-    """Run the steps of one pass over a shard and keep what comes out; its figures."""
+    """Run the steps of one pass over a shard and save the result; returns its figures."""
     name = about["name"]
     frame, dropped, sums = stepped(work, step, about, frame)
     figures = about | {"rows": frame.height, "parts": []}
@@ -166,7 +166,7 @@ def stepped(work: Work, step: Pass, about: dict, frame: pl.DataFrame) -> tuple[p
     for name, function in steps.items():
         after = function(frame)
         if not after["row"].equals(frame["row"]):
-            raise ValueError(f"curation.{name}: a step returns the rows that it got, in their order, and drops one by a `reason`")
+            raise ValueError(f"curation.{name}: a step returns the rows that it got, in their order, and sets `reason` to drop one")
         if "reason" not in after.columns:
             after = after.with_columns(pl.lit(None, pl.String).alias(column) for column in corpus_step.VERDICT)
         sums.append(profile.of_shard(name, frame, after))
@@ -177,7 +177,7 @@ def stepped(work: Work, step: Pass, about: dict, frame: pl.DataFrame) -> tuple[p
 
 
 def parted(after: pl.DataFrame, name: str) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """(kept, dropped) of what the step `name` returned."""
+    """Split the result of the step `name` into (kept, dropped)."""
     lost = after.filter(pl.col("reason").is_not_null()).with_columns(step=pl.lit(name))
     return corpus_step.plain(after.filter(pl.col("reason").is_null())), lost.select(
         pl.col(column).cast(kind) for column, kind in DROPPED.items()
@@ -191,17 +191,17 @@ def shown(dropped: pl.DataFrame) -> dict:
 
 
 def verdicts(work: Work, file: str, about: dict) -> pl.DataFrame:
-    """What stands in a file of verdicts about the rows of one shard."""
+    """The verdicts on the rows of one shard, from a file of verdicts."""
     return pl.scan_parquet(work.folder / file, glob=False).filter(pl.col("row").is_between(about["low"], about["high"])).collect()
 
 
 def renamed(work: Work, frame: pl.DataFrame, about: dict) -> pl.DataFrame:
-    """Rows of a shard with the ids that came out unique."""
+    """The rows of a shard with their unique ids."""
     return UNIQUE.apply(frame, verdicts(work, "ids", about))
 
 
 def settle(step, files: list[Path], folder: Path, part: int) -> Path:
-    """Settle one part of a corpus step from the sketches of all shards; the file of what came out."""
+    """Settle one part of a corpus step from the sketches of all shards; returns the file with the result."""
     file = folder / f"part-{part:05d}"
     if not file.is_file():
         lines = pl.scan_parquet(files, glob=False).filter(pl.col("part") == part).collect().sort("row", maintain_order=True)
@@ -210,7 +210,7 @@ def settle(step, files: list[Path], folder: Path, part: int) -> Path:
 
 
 def narrow(step, files: list[Path], folder: Path, rows: tuple[int, int]) -> Path:
-    """Narrow the settled lines of all parts on some rows; the file of what came out."""
+    """Narrow the settled lines of all parts on some rows; returns the file with the result."""
     file = folder / f"rows-{rows[0]:020d}"
     if not file.is_file():
         lines = pl.scan_parquet(files, glob=False).filter(pl.col("row").is_between(*rows)).collect()

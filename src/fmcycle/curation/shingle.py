@@ -1,4 +1,4 @@
-"""Texts as hashed words and word n-grams: what copies, contamination and triggers are looked for by.
+"""Hash texts into words and word n-grams, by which near duplicates and contamination are found.
 
 A hash is a function of the word alone, the same on every machine and in every version of the libraries under it.
 """
@@ -9,9 +9,9 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-# Scripts that are written without blanks: each character is a word
+# Scripts without blanks between words: each character counts as a word
 UNSPACED = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]"
-LONGEST = 1 << 16  # bytes of a word that are hashed: what is longer is no word, and is told by its beginning and its length
+LONGEST = 1 << 16  # bytes of a word that are hashed: a longer one is not a word, and is hashed by its beginning and its length
 
 _random = np.random.default_rng(20_240_229)
 _PLACE = _random.integers(0, 2**64, 64, dtype=np.uint64) | np.uint64(1)
@@ -30,22 +30,22 @@ class Hashes(NamedTuple):
 
 
 def words(texts: pl.Series) -> Hashes:
-    """The words of each text, in their order: runs of letters, marks and digits, small and capital alike."""
+    """The words of each text, in their order: runs of letters, marks and digits, in lower case."""
     joined, size = _spaced(texts)
     letters = np.frombuffer(joined, np.uint8)
     # small letters, digits, and all beyond ASCII: differences of bytes wrap round, so that one comparison is a range
     inside = (letters - np.uint8(97) < 26) | (letters - np.uint8(48) < 10) | (letters >= 128)
-    edges = np.flatnonzero(inside[1:] != inside[:-1]) + 1  # begins and ends in turn: a blank is the first and last of all
+    edges = np.flatnonzero(inside[1:] != inside[:-1]) + 1  # begins and ends in turn, as the first and last byte is a line end
     begin = edges[::2]
     start = np.searchsorted(begin, np.concatenate([[0], np.cumsum(size)]) + 1)
     return Hashes(mix(hashed(joined, begin, edges[1::2])), start)
 
 
 def _spaced(texts: pl.Series) -> tuple[bytes, np.ndarray]:
-    """(all texts in small letters, a line end before and behind each; bytes of each with the one behind it)."""
+    """(all texts in lower case, a line end before and behind each; bytes of each with the line end behind it)."""
     text = texts.str.to_lowercase()
     other = (text.str.len_bytes() != text.str.len_chars()).arg_true()
-    if len(other):  # only those: patterns are what costs here
+    if len(other):  # only non-ASCII texts, because regular expressions are slow
         place = np.arange(len(text))
         place[other] = len(text) + np.arange(len(other))
         apart = text.gather(other).str.replace_all(r"[^\p{L}\p{M}\p{N}]+", " ").str.replace_all(UNSPACED, " $0 ")
@@ -55,8 +55,8 @@ def _spaced(texts: pl.Series) -> tuple[bytes, np.ndarray]:
 
 
 def hashed(joined: bytes, begin: np.ndarray, end: np.ndarray) -> np.ndarray:
-    """Hashes of the words joined[begin:end], to `mix`: eight bytes at a time, of the long ones only where there are more."""
-    eight = np.ndarray((len(joined) + 1,), "<u8", joined + bytes(8), strides=(1,))  # what begins at each byte
+    """Hashes of the words joined[begin:end], eight bytes at a time; `mix` must finish them."""
+    eight = np.ndarray((len(joined) + 1,), "<u8", joined + bytes(8), strides=(1,))  # the eight bytes from each byte on
     length = end - begin
     value = length.astype(np.uint64) * _PLACE[63]
     for done in range(0, min(int(length.max(initial=0)), LONGEST), 8):
@@ -78,7 +78,7 @@ def mix(value: np.ndarray) -> np.ndarray:
 
 
 def grams(found: Hashes, n: int) -> Hashes:
-    """The n-grams of the words of each text, in their order, repeated ones too. A text of fewer words is one n-gram; of none, none."""
+    """The word n-grams of each text in their order, with repeats. A text of fewer words is one n-gram, one without words none."""
     word, start = found
     count = np.diff(start)
     padded = np.concatenate([word, np.zeros(n, np.uint64)])
@@ -105,13 +105,13 @@ def smallest(found: Hashes, limit: int | None = None) -> list[np.ndarray]:
 
 
 def jaccard(one: np.ndarray, other: np.ndarray, limit: int | None = None) -> float:
-    """Overlap of two texts' `smallest`, common over all: exact where both are whole, else by the `limit` smallest of both together."""
+    """Jaccard overlap of two texts' `smallest`: exact if both are whole, else estimated by the `limit` smallest of both together."""
     union = np.union1d(one, other)[:limit]
     return float(np.isin(union, np.intersect1d(one, other, assume_unique=True), assume_unique=True).mean()) if len(union) else 0.0
 
 
 def pieces(frame: pl.DataFrame, size: int = 1 << 19) -> Iterator[pl.DataFrame]:
-    """Slices of about `size` bytes of `text`: what is made of one stays in the processor's cache."""
+    """Slices of about `size` bytes of `text`, so that the arrays made of one stay in the processor's cache."""
     ends = frame["text"].str.len_bytes().cum_sum().to_numpy()
     low = 0
     while low < frame.height:

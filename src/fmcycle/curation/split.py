@@ -1,4 +1,4 @@
-"""Train, validation and test: by a digest of the group's name and by nothing else."""
+"""Split into train, validation and test by a digest of the group's name alone."""
 
 import hashlib
 
@@ -8,8 +8,8 @@ from fmcycle.ranges import Fraction
 
 
 def by_group(frame: pl.DataFrame, *, validation: Fraction = 0.05, test: Fraction = 0.05) -> pl.DataFrame:
-    """Add `split`, or keep the one that is there. All rows of a group are together; a group's split does not change when other groups
-    come or go."""
+    """Add `split`, or keep a row's own one. All rows of a group get the same split, which does not change when other groups are added or
+    removed."""
     if validation + test > 1:
         raise ValueError(f"validation {validation} and test {test} are more than everything")
     groups = frame["group"].unique()
@@ -21,6 +21,6 @@ def by_group(frame: pl.DataFrame, *, validation: Fraction = 0.05, test: Fraction
 
 
 def split_of(group: str, validation: float, test: float) -> str:
-    """The split of one group: where the first eight bytes of its sha256 fall in [0, 1)."""
+    """The split of one group, by the first eight bytes of its sha256 as a number in [0, 1)."""
     place = int.from_bytes(hashlib.sha256(group.encode()).digest()[:8], "big") / 2**64
     return "test" if place < test else "validation" if place < test + validation else "train"

@@ -1,10 +1,10 @@
-"""The form of a text: one Unicode form, one kind of line end, no invisible characters."""
+"""Normalize texts: one Unicode form, one kind of line end, no invisible characters."""
 
 import polars as pl
 
 INVISIBLE = "[\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff\u00ad\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"
 
-# They part and join letters of Persian, Hindi, Malayalam and many more, and emoji; elsewhere they are only invisible
+# Joiners part and join letters in Persian, Hindi, Malayalam and others, and emoji; between other characters they have no meaning
 JOINER = "[\u200c\u200d]"
 NO_JOINING = r"[\s\x00-\x7f\p{Latin}\p{Greek}\p{Cyrillic}\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}]"
 
@@ -13,12 +13,12 @@ KEPT = ("code", "table", "markdown")  # types of rows in which blanks mean somet
 
 
 def normalize(frame: pl.DataFrame) -> pl.DataFrame:
-    """`text` in Unicode form C, with "\\n" line ends, without invisible and control characters and empty lines at its ends; in prose also
-    without blanks that end a line and gaps of more than two empty lines. Rows of type code, table and markdown, and conversations, which
-    have no type, keep these, and all keep the blanks before their first word.
+    """Normalize `text`: Unicode form C, "\\n" line ends, no invisible or control characters, no empty lines at its ends; in prose also no
+    blanks at the end of a line and no gaps of more than two empty lines. Rows of type code, table and markdown, and conversations, which
+    have no type, keep these blanks and gaps; all rows keep the blanks before their first word.
 
-    Characters keep their meaning: form KC would make 2⁵ into 25, and Persian without its joiners is misspelt. A normalised text
-    normalises to itself.
+    Characters keep their meaning: form KC would turn 2⁵ into 25, and Persian without its joiners is misspelt. Normalizing twice changes
+    nothing more.
     """
     plain = pl.col("text").str.replace_all("\r\n?|\u2028|\u2029|\u0085", "\n").str.replace_all(INVISIBLE, "").str.normalize("NFC")
     frame = frame.with_columns(text=plain)

@@ -1,4 +1,4 @@
-"""Toxic and unsafe content: by words, by a classifier trained on examples, or by a model. Each measures how much of a text is."""
+"""Toxic and unsafe content, found by words, by a classifier trained on examples, or by a model; each measures a share of the text."""
 
 import functools
 from collections.abc import Callable
@@ -10,8 +10,8 @@ from fmcycle.curation import linear, word
 from fmcycle.model.inputs import batched, placed
 from fmcycle.ranges import ExistingPath, Fraction, NonNegativeInt, PositiveInt
 
-LETTERS = 4  # h4te, hte and "h a t e" still share some with "hate"
-# Short on purpose: words and phrases that are hardly ever meant otherwise. English; other languages by config.
+LETTERS = 4  # n-grams of letters: h4te, hte and "h a t e" still share some with "hate"
+# Only words and phrases that hardly ever have another meaning. English; add other languages in the config.
 TERMS = {
     "en": {
         "profanity": [
@@ -46,7 +46,7 @@ TERMS = {
             "towelheads?",
         ],
         "threat": [
-            "(?:go|go and|just|please|should) (?:kill|hang|shoot) yourself",  # rope enough to hang yourself, to shoot yourself in the foot
+            "(?:go|go and|just|please|should) (?:kill|hang|shoot) yourself",  # not "rope enough to hang yourself"
             "i(?:'ll| will| am going to|'m going to) (?:kill|rape|murder|shoot|stab) (?:you|her|him|them)",
             "(?:deserves?|ought|need) to (?:die|be shot|be killed|be hanged|be raped)",
             "should (?:all )?be (?:shot|killed|exterminated|gassed|hanged)",
@@ -58,11 +58,11 @@ TERMS = {
 def lexicon(
     frame: pl.DataFrame, *, max_share: Fraction = 0.01, min_count: PositiveInt = 2, terms: dict[str, dict[str, list[str]]] = TERMS
 ) -> pl.DataFrame:
-    """Drop texts of which more than `max_share` of the words are of `terms`, `min_count` at least; `value`: the main category, the share.
+    """Drop texts if more than `max_share` of their words, and at least `min_count`, are `terms`; `value`: the main category, the share.
 
-    terms: by language, by category, as patterns of whole words, in any case. A row whose `language` is another is not judged by them; one
-    whose language is not known by all. A novel with an oath in a chapter stays, so does one oath of joy; a text that is little else goes.
-    Words that also stand for something else are left out: "xxx" is what a removed name looks like.
+    terms: patterns of whole words by language and category, in any case. A row is checked against the terms of its `language`, against all
+    if its language is unknown. A novel with an oath in a chapter stays, as does a text with one; a text with little else is dropped.
+    Ambiguous words are not in the list: "xxx" is also how removed names look.
     """
     named = {
         f"{category} ({language})": (language, f"(?:{'|'.join(names)})")
@@ -71,7 +71,7 @@ def lexicon(
     }
     text = pl.col("text")
     hints = [text.str.contains(f"(?i){pattern}").fill_null(False) for _, pattern in named.values()]
-    places = frame.select(pl.any_horizontal(hints or pl.lit(False)).arg_true()).to_series()  # few texts are read closely
+    places = frame.select(pl.any_horizontal(hints or pl.lit(False)).arg_true()).to_series()  # only texts with a match are counted
     known = pl.col("language").fill_null("und") if "language" in frame.columns else pl.lit("und")
     counts: dict[str, pl.Expr] = {"none": pl.lit(0, pl.UInt32)}
     for name, (language, pattern) in named.items():
@@ -103,7 +103,7 @@ def classifier(
 ) -> pl.DataFrame:
     """Add `toxicity`, the share of a text's characters in lines that score above `threshold`; drop above `max_share`.
 
-    toxic, safe: examples as `linear.examples` reads them, the model as in `learned.quality`. It knows what they show and no more.
+    toxic, safe: examples that `linear.examples` reads; the model is that of `learned.quality` and knows only what the examples show.
     """
     trained = linear.trained(toxic, safe, buckets=buckets, ngram=ngram, characters=2000, seed=seed, letters=LETTERS)
     return by_lines(frame, trained.score, threshold, max_share)
@@ -118,7 +118,7 @@ def model(
     max_share: Fraction = 0.2,
     batch: PositiveInt = 32,
 ) -> pl.DataFrame:
-    """As `classifier`, by a transformers sequence classifier in `folder`: the probability of its `label`."""
+    """Like `classifier`, with a transformers sequence classifier in `folder`: the score is the probability of its `label`."""
     return by_lines(frame, functools.partial(probability, folder=folder, label=label, batch=batch), threshold, max_share)
 
 
@@ -140,13 +140,13 @@ def by_lines(frame: pl.DataFrame, score: Callable[[pl.Series], np.ndarray], thre
 
 
 def probability(lines: pl.Series, *, folder: str, label: str, batch: int) -> np.ndarray:
-    """The probability of `label` for each line, cut to what the model reads at once."""
+    """The probability of `label` for each line, truncated to 256 tokens."""
     import torch
 
     tokenizer, network = loaded(folder)
     names = {str(name).lower(): place for place, name in network.config.id2label.items()}
     if label.lower() not in names:
-        raise ValueError(f"{folder}: no label {label!r}; it has {', '.join(map(repr, sorted(names)))}")
+        raise ValueError(f"{folder}: no label {label!r}; choose one of {', '.join(map(repr, sorted(names)))}")
     found = []
     for part in batched(lines, batch):
         read = tokenizer(part.to_list(), truncation=True, max_length=256, padding=True, return_tensors="pt")
@@ -158,7 +158,7 @@ def probability(lines: pl.Series, *, folder: str, label: str, batch: int) -> np.
 
 @functools.cache
 def loaded(folder: str):
-    """(tokenizer, model) of a folder, once a process; nothing is looked up elsewhere."""
+    """(tokenizer, model) of a folder, loaded once a process, from local files only."""
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     kind = {"local_files_only": True, "trust_remote_code": False}
