@@ -1,4 +1,4 @@
-"""Which numbers pass their own check: cards, bank accounts, national identity numbers."""
+"""Check digits and forms of numbers: cards, bank accounts, national identity numbers."""
 
 import re
 from datetime import date
@@ -25,7 +25,7 @@ def digits(text: str) -> list[int]:
     return [int(character) for character in text if "0" <= character <= "9"]
 
 
-# Issuer's beginning and the lengths of its cards. Source: ISO/IEC 7812-1 and the schemes' published ranges.
+# Issuers' prefixes and the lengths of their cards. Source: ISO/IEC 7812-1 and the schemes' published ranges.
 CARD = re.compile(
     r"4(?:\d{12}|\d{15}|\d{18})|(?:5[1-5]\d\d|2(?:22[1-9]|2[3-9]\d|[3-6]\d\d|7[01]\d|720))\d{12}"
     r"|3[47]\d{13}|3(?:0[0-5]|[68]\d)\d{11}|35(?:2[89]|[3-8]\d)\d{12,15}|(?:60|62|64|65|81|82)\d{14,17}|(?:50|5[6-9]|6[37])\d{14,17}|220[0-4]\d{12,15}"
@@ -33,19 +33,19 @@ CARD = re.compile(
 
 
 def card(number: str) -> bool:
-    """Has a number an issuer's beginning, the length of its cards, and the check digit?"""
+    """True if a card number has an issuer's prefix, the length of its cards, and a correct check digit."""
     return CARD.fullmatch("".join(map(str, digits(number)))) is not None and luhn(number)
 
 
 def luhn(number: str) -> bool:
-    """Does the last digit of a card number check the others? One digit repeated is no card. Source: ISO/IEC 7812-1."""
+    """True if the last digit is the Luhn check digit of the others, and not all digits are the same. Source: ISO/IEC 7812-1."""
     numbers = digits(number)[::-1]
     total = sum(numbers[::2]) + sum(sum(divmod(2 * digit, 10)) for digit in numbers[1::2])
     return total % 10 == 0 and len(set(numbers)) > 1
 
 
 def iban(number: str) -> bool:
-    """Has an account number its country's length, and the rest 1 modulo 97? Source: ISO 13616, ISO/IEC 7064."""
+    """True if an account number has its country's length, and is 1 modulo 97. Source: ISO 13616, ISO/IEC 7064."""
     plain = number.replace(" ", "")
     if IBAN.get(plain[:2]) != len(plain):
         return False
@@ -53,7 +53,7 @@ def iban(number: str) -> bool:
 
 
 def ssn(number: str) -> bool:
-    """Was a US social security number of these parts ever given out? It has no check digit; the two used in advertisements are nobody's."""
+    """True if a US social security number can have been issued. It has no check digit; two that advertisements used are nobody's."""
     area, group, serial = number.split("-")
     return (
         area not in ("000", "666") and area < "900" and group != "00" and serial != "0000" and number not in ("078-05-1120", "219-09-9999")
@@ -61,12 +61,12 @@ def ssn(number: str) -> bool:
 
 
 def nino(number: str) -> bool:
-    """Has a UK National Insurance number a prefix that is given out? Source: HMRC, NIM39110."""
+    """True if a UK National Insurance number has a prefix that is issued. Source: HMRC, NIM39110."""
     return number[:2] not in ("BG", "GB", "NK", "KN", "TN", "NT", "ZZ")
 
 
 def steuer_id(number: str) -> bool:
-    """German tax identifier: of the first ten digits one stands twice or thrice, and the last checks them (ISO/IEC 7064, MOD 11,10)."""
+    """German tax identifier: of the first ten digits one occurs twice or thrice; the last is a check digit (ISO/IEC 7064, MOD 11,10)."""
     numbers = digits(number)
     often = sorted(numbers[:10].count(digit) for digit in set(numbers[:10]))
     product = 10
@@ -76,20 +76,20 @@ def steuer_id(number: str) -> bool:
 
 
 def insee(number: str) -> bool:
-    """French number of registration: the last two digits are 97 less the rest modulo 97; Corsica is 2A (19) and 2B (18)."""
+    """French number of registration: the last two digits are 97 minus the others modulo 97; Corsica is 2A (19) and 2B (18)."""
     plain = number.replace(" ", "").replace("2A", "19").replace("2B", "18")
     return len(plain) == 15 and 97 - int(plain[:13]) % 97 == int(plain[13:])
 
 
 def dni(number: str) -> bool:
-    """Spanish identity number, of residents (X, Y, Z for 0, 1, 2) too: the letter is the number modulo 23."""
+    """Spanish identity number, also of residents (X, Y, Z for 0, 1, 2): the letter encodes the number modulo 23."""
     plain = number.replace("-", "")
     value = int(plain[:-1].replace("X", "0").replace("Y", "1").replace("Z", "2"))
     return "TRWAGMYFPDXBNJZSQVHLCKE"[value % 23] == plain[-1]
 
 
 def codice_fiscale(number: str) -> bool:
-    """Italian tax code: the last letter checks the others. Source: D.M. 23 December 1976."""
+    """Italian tax code: the last letter is a check letter. Source: D.M. 23 December 1976."""
     even = sum(int(character, 36) - 10 if character.isalpha() else int(character) for character in number[1:15:2])
     return chr(65 + (even + sum(ODD[character] for character in number[:15:2])) % 26) == number[15]
 
@@ -105,7 +105,7 @@ def cpf(number: str) -> bool:
 
 
 def resident(number: str) -> bool:
-    """Chinese resident identity number: a date of birth inside, and a check digit modulo 11-2 (GB 11643, ISO/IEC 7064)."""
+    """Chinese resident identity number: contains a date of birth; check digit modulo 11-2 (GB 11643, ISO/IEC 7064)."""
     try:
         date(int(number[6:10]), int(number[10:12]), int(number[12:14]))
     except ValueError:

@@ -1,6 +1,6 @@
-"""Personal data and secrets in a text: where they stand, and of which kind. Curation and the guard of the served model ask the same list.
+"""Find personal data and secrets in texts, by kind. Curation and the guardrail of the served model use the same rules.
 
-Left out: names, postal addresses, dates of birth, and whatever is written in words ("jo at example dot org").
+Not found: names, postal addresses, dates of birth, and anything written in words ("jo at example dot org").
 """
 
 import ipaddress
@@ -15,14 +15,14 @@ from typing import Literal
 from fmcycle.pii import checksum, national_id, phone
 
 Kind = Literal["key", "email", "iban", "card", "national_id", "phone", "ip"]
-BEFORE, BEHIND = 170, 400  # characters that an address can have on either side of its `around`
+BEFORE, BEHIND = 170, 400  # longest parts of a match before and behind its `around`
 
 
 @dataclass(frozen=True)
 class Rule:
-    """pattern: of which the group `value`, or else all, is the span; bounded, so that a hostile text costs linear time. hint: the same or
-    more in RE2's syntax, by which most texts are seen to have none. check: whether a match is one. around: what every match has, so
-    that only its surroundings are searched."""
+    """pattern: the group `value` or `named` is the span, else the whole match; bounded, so that a hostile text costs linear time. hint: an
+    RE2 pattern that matches at least as much, and rules out most texts. check: whether a match counts. around: a string in every match,
+    so that only its surroundings are searched."""
 
     pattern: re.Pattern
     hint: str
@@ -31,11 +31,11 @@ class Rule:
 
     @property
     def inner(self) -> list[str]:
-        """The groups that may be the span."""
+        """The groups of the pattern that may be the span."""
         return [name for name in ("value", "named") if name in self.pattern.groupindex]
 
     def spans(self, text: str) -> Iterator[re.Match]:
-        """What is one, from left to right."""
+        """The matches that pass the check, from left to right."""
         matches = self._around(text) if self.around else self.pattern.finditer(text)
         return (match for match in matches if self.check(match))
 
@@ -49,23 +49,23 @@ class Rule:
 
 
 def entropy(text: str) -> float:
-    """Bits a character, by the characters' own frequencies."""
+    """Entropy in bits a character, by the frequencies of the text's characters."""
     return -sum(count / len(text) * math.log2(count / len(text)) for count in Counter(text).values())
 
 
 def assigned(match: re.Match) -> bool:
-    """Is what stands behind `password:` or `api_key=` a secret: with a digit in it, and for keys as mixed as chance makes it?"""
+    """True if the value behind `password:` or `api_key=` is a secret: it has a digit and, for keys, the entropy of random characters."""
     value, name = match["value"], match["name"].lower()
-    counted = value.isdigit() and '"' in match["mark"] and '"' not in match["open"]  # {"password": 30275}: a vocabulary
+    counted = value.isdigit() and '"' in match["mark"] and '"' not in match["open"]  # {"password": 30275}: an entry of a vocabulary
     if not any(character.isdigit() for character in value) or "://" in value or counted:
         return False
     if match.string[match.end() : match.end() + 1] in ("(", "[") or re.fullmatch(r"[a-z_]\w*(?:\.[A-Za-z_]\w*)+", value):
-        return False  # a call, an attribute: what stands in code for the secret
+        return False  # a call or an attribute: code that refers to the secret
     return name.startswith(("pass", "pwd")) or (len(value) >= 16 and entropy(value) > 3.2)
 
 
 def mixed(value: str) -> int:
-    """Characters of the pieces of `value` that no name has: digits among letters, or eight digits and more."""
+    """Number of characters in pieces of `value` that names don't have: digits among letters, or eight and more digits."""
     pieces = re.split(r"[^A-Za-z0-9]+", value)
     return sum(
         len(piece)
@@ -75,7 +75,7 @@ def mixed(value: str) -> int:
 
 
 def token(match: re.Match) -> bool:
-    """Is it a key and no name: what begins as several do, `sk-` or `ASIA`, has the mixture of one?"""
+    """True for a key, not a name: after an ambiguous prefix such as `sk-` or `ASIA` there must be letters and digits mixed."""
     span = match[0]
     if span[:3] in ("sk-", "sk_", "pk-", "pk_", "rk-", "rk_"):
         return mixed(span[3:]) >= 16 or max(map(len, re.split("[-_]", span))) >= 20
@@ -83,10 +83,10 @@ def token(match: re.Match) -> bool:
 
 
 def random(match: re.Match) -> bool:
-    """Does a long run look drawn by chance: a piece of it between `-` and `_` with three classes of characters that change often?
+    """True if a long run looks random: its longest piece between `-` and `_` has three classes of characters that change often.
 
-    Hex digests are sums, not secrets (behind a name, the number of a mail or a job); names change class seldom; what fills a line, or parts
-    a mail, is coded content or its boundary.
+    Hex digests are checksums, not secrets (behind a name, the number of a mail or a job); names rarely change class; a run that fills a
+    line, or is a mail's boundary, is encoded content.
     """
     if re.fullmatch(r"[A-Za-z]{0,16}(?:[0-9A-F]{20,}|[0-9a-f]{20,})", match[0]):
         return False
@@ -95,7 +95,7 @@ def random(match: re.Match) -> bool:
     counted = Counter(classes)
     changes = sum(one != other for one, other in itertools.pairwise(classes))
     if len(run) < 20 or min(counted["0"], counted["a"], counted["A"]) < 2 or changes < 0.45 * len(run) or entropy(run) < 3.8:
-        return False  # of characters drawn from 62, 0.62 differ in class from the one before
+        return False  # of random characters out of 62, 0.62 differ in class from the one before
     line = match.string[match.string.rfind("\n", 0, match.start()) + 1 : match.start()]
     alone = not line.strip("> \t-=") and match.string[match.end() : match.end() + 1] in ("", "\n", "\r")
     told = re.search(r"boundary=|thread-index: |sha-?\d|md5|hash|digest|checksum", line[-200:] + match[0][:8], re.I)
@@ -103,16 +103,16 @@ def random(match: re.Match) -> bool:
 
 
 def public_ip(match: re.Match) -> bool:
-    """Is it an address of somebody: not private, local or reserved, no network, no version or section number?"""
+    """True for a public address of a host: not private, local or reserved, not a network, version or section number."""
     try:
         address = ipaddress.ip_address(match[0])
     except ValueError:
         return False
     if address.version == 6:
-        return address.is_global and int(address) >> 125 == 1  # 2000::/3, all that is given out
+        return address.is_global and int(address) >> 125 == 1  # 2000::/3, the range that is assigned
     before = match.string[max(0, match.start() - 16) : match.start()]
     version = re.search(r"(?i)(?:\bv|version|ver\.?|release|rev\.?|build|[a-z]/)[ :]*$", before)
-    host = before.endswith(("[", "://"))  # where a mail was received from, or a page
+    host = before.endswith(("[", "://"))  # the sender of a mail, or a URL
     plain = max(address.packed) < 64 or address.packed[3] in (0, 255)
     return address.is_global and not version and (host or not plain) and 0 < address.packed[0] < 224
 
@@ -124,16 +124,16 @@ TOKEN = (
     r"|eyJ[A-Za-z0-9_-]{10,999}(?:\.[A-Za-z0-9_-]{5,999}){2}"
 )
 NAMES = r"passw(?:or)?d|passwort|passphrase|pwd|secret|token|api[_-]?key|access[_-]?key|auth[_-]?key|credential"
-ACCOUNT = "|".join(  # an account number ends where its country's does, whatever word follows
+ACCOUNT = "|".join(  # an account number has its country's length, whatever word follows
     rf"(?:{'|'.join(sorted(country for country, own in checksum.IBAN.items() if own == length))})\d\d"
     rf"(?: ?[A-Z0-9]{{4}}){{{(length - 4) // 4}}}" + (rf" ?[A-Z0-9]{{{length % 4}}}" if length % 4 else "")
     for length in sorted(set(checksum.IBAN.values()))
 )
-CARD = r"\d{4}([ -])\d{4}\1\d{4}\1\d{1,7}|\d{4}([ -])\d{6}\2\d{4,5}|\d{13,19}"  # in one run or their own groups
-BOUNCE = r"[\w.+%-]{0,60}[-+][\w.%]{1,40}=(?=[\w-]{1,63}\.[\w.-]{2,63}@)"  # list-jo=example.org@host: whom a list writes to
+CARD = r"\d{4}([ -])\d{4}\1\d{4}\1\d{1,7}|\d{4}([ -])\d{6}\2\d{4,5}|\d{13,19}"  # in one run or in groups
+BOUNCE = r"[\w.+%-]{0,60}[-+][\w.%]{1,40}=(?=[\w-]{1,63}\.[\w.-]{2,63}@)"  # list-jo=example.org@host: a mailing list's bounce address
 PEM = "[A-Z ]{0,30}PRIVATE KEY-----"
 RULES: dict[str, Rule] = {
-    "pem": Rule(  # without an end, as far as it looks like one: what follows is not lost
+    "pem": Rule(  # a key without its end line ends with the last base64 character, so that no other text is lost
         re.compile(rf"-----BEGIN {PEM}(?:[\s\S]{{0,8000}}?-----END {PEM}|[A-Za-z0-9+/=\s]{{0,8000}})"), "PRIVATE KEY-----"
     ),
     "token": Rule(re.compile(rf"(?<![A-Za-z0-9])(?:{TOKEN})(?![A-Za-z0-9])"), TOKEN, token),
@@ -188,7 +188,7 @@ def rules(kind: str) -> Iterable[str]:
 
 
 def replace(text: str, names: Iterable[str], write: Callable[[str, str], str]) -> str:
-    """`text` with write(kind, span) in the place of every span that the rules `names` find, rule by rule."""
+    """Replace every span that the rules `names` find, rule by rule, by write(kind, span)."""
     plain = not DIGITS.search(text)
     for name in names:
         if plain and name in NUMBERS:

@@ -1,6 +1,6 @@
-"""National identity numbers: their forms by country, and the check that tells one from other digits.
+"""National identity numbers: their forms by country, and the checks that tell them from other digits.
 
-Numbers that are plain digits are taken only where a word in front of them says what they are. Sources: the authorities' own descriptions.
+Plain digits count only if a word in front of them names the number. Sources: the authorities' own descriptions.
 """
 
 import re
@@ -15,7 +15,7 @@ VERHOEFF = [1, 5, 7, 6, 2, 8, 3, 0, 9, 4]
 
 
 def is_date(year: int, month: str, day: str) -> bool:
-    """Is there such a day?"""
+    """True if the date exists."""
     try:
         date(year, int(month), int(day))
     except ValueError:
@@ -24,46 +24,46 @@ def is_date(year: int, month: str, day: str) -> bool:
 
 
 def born(number: str) -> bool:
-    """Does it begin with a day of birth, YYMMDD, in this century or the last?"""
+    """True if a number begins with a date of birth, YYMMDD, in this century or the last."""
     return any(is_date(century + int(number[:2]), number[2:4], number[4:6]) for century in (1900, 2000))
 
 
 def weighted(number: str, weights: list[int]) -> int:
-    """Sum of the digits by their weights."""
+    """Weighted sum of the digits."""
     return sum(digit * weight for digit, weight in zip(digits(number), weights, strict=False))
 
 
 def personnummer(number: str) -> bool:
-    """Swedish: a day of birth, and Luhn's check."""
+    """Swedish: a date of birth, and a Luhn check digit."""
     return born(number) and checksum.luhn(number)
 
 
 def hetu(number: str) -> bool:
-    """Finnish: a day of birth, DDMMYY, and the rest modulo 31 as a letter."""
+    """Finnish: a date of birth, DDMMYY, and the number modulo 31 as a check character."""
     day = any(is_date(century + int(number[4:6]), number[2:4], number[:2]) for century in (1800, 1900, 2000))
     return day and "0123456789ABCDEFHJKLMNPRSTUVWXY"[int(number[:6] + number[7:10]) % 31] == number[10]
 
 
 def rijksregister(number: str) -> bool:
-    """Belgian: 97 less the first nine digits modulo 97, with a 2 before them for who was born after 1999."""
+    """Belgian: the last two digits are 97 minus the first nine modulo 97, with a 2 before these for people born after 1999."""
     plain = "".join(map(str, digits(number)))
     return any(97 - int(century + plain[:9]) % 97 == int(plain[9:]) for century in ("", "2"))
 
 
 def ahv(number: str) -> bool:
-    """Swiss: 756 and the check digit of EAN-13."""
+    """Swiss: an EAN-13 check digit; the form has the prefix 756."""
     return weighted(number, [1, 3] * 6 + [1]) % 10 == 0
 
 
 def curp(number: str) -> bool:
-    """Mexican: the last digit checks the others, by their place in the alphabet with Ñ."""
+    """Mexican: a date of birth, and a check digit by the characters' places in the alphabet with Ñ."""
     return born(number[4:10]) and (10 - sum(CURP.index(sign) * (18 - place) for place, sign in enumerate(number[:17])) % 10) % 10 == int(
         number[17]
     )
 
 
 def rut(number: str) -> bool:
-    """Chilean: the last sign is 11 less the weighted sum modulo 11, K for 10."""
+    """Chilean: the last character is 11 minus the weighted sum modulo 11, K for 10."""
     plain = digits(number.split("-")[0])[::-1]
     return "0K987654321"[sum(digit * (2 + place % 6) for place, digit in enumerate(plain)) % 11] == number[-1].upper()
 
@@ -75,7 +75,7 @@ def kimlik(number: str) -> bool:
 
 
 def aadhaar(number: str) -> bool:
-    """Indian: Verhoeff's check, a product in the dihedral group of ten."""
+    """Indian: Verhoeff's check digit, a product in the dihedral group of order ten."""
     state = 0
     for place, digit in enumerate(reversed(digits(number))):
         for _ in range(place % 8):
@@ -86,18 +86,18 @@ def aadhaar(number: str) -> bool:
 
 
 def eleven(weights: list[int]) -> Callable[[str], bool]:
-    """A check by which the weighted sum is a multiple of eleven."""
+    """A check that the weighted sum is a multiple of eleven."""
     return lambda number: weighted(number, weights) % 11 == 0
 
 
 def pesel(number: str) -> bool:
-    """Polish: the month of birth tells the century too; the weighted sum ends in 0."""
+    """Polish: a date of birth, whose month also encodes the century; the weighted sum ends in 0."""
     month = int(number[2:4]) % 20
     return is_date(2000 + int(number[:2]), f"{month}", number[4:6]) and weighted(number, [1, 3, 7, 9] * 2 + [1, 3, 1]) % 10 == 0
 
 
 def cpr(number: str) -> bool:
-    """Danish: a day of birth, DDMMYY; the last digit checks nothing since 2007."""
+    """Danish: a date of birth, DDMMYY; since 2007 the last digit is no longer a check digit."""
     return is_date(2000 + int(number[4:6]), number[2:4], number[:2])
 
 
@@ -107,13 +107,13 @@ def foedselsnummer(number: str) -> bool:
 
 
 def ssn(number: str) -> bool:
-    """A US social security number in any writing."""
+    """A US social security number, with or without separators."""
     plain = "".join(map(str, digits(number)))
     return checksum.ssn(f"{plain[:3]}-{plain[3:5]}-{plain[5:]}")
 
 
 def south_african(number: str) -> bool:
-    """A day of birth, and Luhn's check."""
+    """South African: a date of birth, and a Luhn check digit."""
     return born(number) and checksum.luhn(number)
 
 
@@ -129,12 +129,12 @@ FORMS: dict[str, tuple[str, Callable[[str], bool]]] = {
     "fi": (r"\d{6}[-+A]\d{3}[0-9A-FHJ-NPR-Y]", hetu),
     "be": (r"\d\d\.\d\d\.\d\d-\d{3}\.\d\d", rijksregister),
     "ch": (r"756\.\d{4}\.\d{4}\.\d\d", ahv),
-    "kr": (r"\d{6}-[1-8]\d{6}", born),  # its last digit checks nothing since 2020
+    "kr": (r"\d{6}-[1-8]\d{6}", born),  # since 2020 its last digit is no longer a check digit
     "mx": (r"[A-Z]{4}\d{6}[HM][A-Z]{5}[A-Z\d]\d", curp),
     "cl": (r"[1-9]\d?\.\d{3}\.\d{3}-[\dkK]", rut),
 }
 CARD = "(?:[Nn]ational ID|[Ii]dentity|ID)(?: [Cc]ard)? [Nn](?:umber|o|r)"
-NAMED: list[tuple[str, str, Callable[[str], bool]]] = [  # digits that are one where these words stand before them
+NAMED: list[tuple[str, str, Callable[[str], bool]]] = [  # digits that count only behind one of these words
     (r"IdNr|Steuer-ID|[Ss]teueridentifikationsnummer", r"\d{2} ?\d{3} ?\d{3} ?\d{3}", checksum.steuer_id),
     ("SSN|ssn|[Ss]ocial [Ss]ecurity", r"\d{3}[ -]?\d{2}[ -]?\d{4}", ssn),
     ("NHS", r"\d{3}[ -]?\d{3}[ -]?\d{4}", eleven([10, 9, 8, 7, 6, 5, 4, 3, 2, 1])),
@@ -155,7 +155,7 @@ PATTERN = re.compile(
     rf"(?<![\w.-])(?<!\) )(?:{'|'.join(f'(?P<{country}>{form})' for country, (form, _) in FORMS.items())})(?![\w-]|\.\d)"
     rf"|(?<![^\W_])(?P<word>{WORDS}){NUMBER}(?P<named>[A-Z]{{0,2}}\d(?:[ .-]?\d){{5,12}})(?![\w-])"
 )
-HINT = (  # the same or more, in RE2's syntax
+HINT = (  # an RE2 pattern that matches at least as much
     r"[0-9]{3}-[0-9]{2}-[0-9]{4}|[A-Z]{2} ?[0-9]{2} ?[0-9]{2} ?[0-9]{2} ?[A-D]|[A-Z]{6}[0-9]{2}[A-Z][0-9]{2}[A-Z]"
     r"|[0-9]{3}\.[0-9]{3}\.[0-9]{3}-[0-9]|[1-8][0-9]{16}|[12] ?[0-9]{2} ?[01][0-9] ?[0-9][0-9AB] ?[0-9]{3} ?[0-9]{3} ?[0-9]{2}"
     r"|(?:[0-9]{8}|[XYZ]-?[0-9]{7})-?[A-Z]|[0-9]{6}[-+A][0-9]{3}|[0-9]{2}\.[0-9]{2}\.[0-9]{2}-[0-9]{3}|756\.[0-9]{4}\."
@@ -164,7 +164,7 @@ HINT = (  # the same or more, in RE2's syntax
 
 
 def is_national(match: re.Match) -> bool:
-    """By the check of the country whose form it has, or that the words name."""
+    """True if a match passes the check of the country whose form it has, or which the word in front names."""
     if not match["word"]:
         country = match.lastgroup or ""
         return FORMS[country][1](match[country])

@@ -1,17 +1,17 @@
-"""Parquet files of any size, written piece by piece, whose bytes depend on the rows alone."""
+"""Write Parquet files of any size frame by frame; their bytes depend on the rows alone."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import polars as pl
 
-BYTES, ROWS = 32 << 20, 1 << 16  # a row group is full with so much text and media, or so many rows
+BYTES, ROWS = 32 << 20, 1 << 16  # a row group is full at this size of text and media, or this number of rows
 
 
 def write(frames: Iterable[pl.DataFrame], path: Path) -> int:
-    """Write frames of the same columns, in their order; returns the rows. There is one frame at least, maybe an empty one.
+    """Write at least one frame, all with the same columns, in their order; returns the number of rows.
 
-    Row groups end where a fixed size is reached, never where a frame does; beside them one frame is in memory.
+    A row group ends at a fixed size, whatever the frames' sizes; one group and one frame are in memory.
     """
     import pyarrow.parquet as parquet
 
@@ -31,7 +31,7 @@ def write(frames: Iterable[pl.DataFrame], path: Path) -> int:
 
 
 def groups(frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
-    """The same rows, cut anew; a single empty frame where there are none."""
+    """The same rows, cut into row groups; a single empty frame if there are no rows."""
     held: list[pl.DataFrame] = []
     rows = size = 0
     nothing = None

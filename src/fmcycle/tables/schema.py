@@ -23,20 +23,20 @@ SCHEMA: dict[str, dict[str, pl.DataType | type[pl.DataType]]] = {
         "time": TEXT, "origin": TEXT, "label": TEXT,
     },
 }  # fmt: skip
-READ: dict[str, dict[str, pl.DataType | type[pl.DataType]]] = {  # what is read of a row, and kept until the tables are split
+READ: dict[str, dict[str, pl.DataType | type[pl.DataType]]] = {  # columns that are read, and kept until the tables are split
     name: columns | ({"masked": pl.List(pl.Int64)} if name == "instructions" else {}) | {"split": TEXT} for name, columns in SCHEMA.items()
-}  # masked: the places of answers that nothing is learnt from; split: the one that the row came with, or ""
+}  # masked: indices of the answers that are not trained on; split: the one that the row declares, or ""
 ORIGINS = ("public", "proprietary", "synthetic", "unknown")
-DEFAULT = {"domain": "unknown", "task": "unknown", "document": "", "time": "", "type": "text", "label": ""}  # where a row says nothing
+DEFAULT = {"domain": "unknown", "task": "unknown", "document": "", "time": "", "type": "text", "label": ""}  # values of missing columns
 
 
 def ask(question: str, answer: str) -> list[dict[str, str]]:
-    """One question and its answer as messages."""
+    """A question and its answer as messages."""
     return [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
 
 
 def write_parquet(frame: pl.DataFrame, path: Path) -> None:
-    """Write `frame` so that the same rows give the same bytes: one chunk, one compression, no statistics of the machine."""
+    """Write `frame` so that the same rows give the same bytes: one chunk, a fixed compression and size of row groups."""
     path.parent.mkdir(parents=True, exist_ok=True)
     frame.rechunk().write_parquet(path, compression="zstd", compression_level=6, row_group_size=1 << 18)
 
@@ -46,7 +46,7 @@ def write(
 ) -> dict[str, int]:
     """Write each table of rows as `<table>.parquet`, sorted by id. Returns the row counts.
 
-    Rows without source, licence, origin or time get these. Raises ValueError where two rows of a table share an id: a reader's mistake.
+    `source`, `licence`, `origin` and `time` are the defaults of rows without them. Raises ValueError if two rows of a table share an id.
     """
     counts = {}
     for name, rows in tables.items():
