@@ -123,7 +123,7 @@ def test_what_sees_begins_with_the_weights_of_both_parts(folder, monkeypatch):
 
 
 BAD = {
-    "no picture": ("clip_emoji", png, COLOURS, {"media": None}, r"row 3 of train \(r3\): no picture in it"),
+    "no picture": ("clip_emoji", png, COLOURS, {"media": None}, r"row 3 of train \(r3\): no image in it"),
     "a picture cut short": ("clip_emoji", png, COLOURS, {"media": png(0)[:90]}, r"row 3 of train \(r3\): a damaged picture"),
     "a sound cut short": ("hear_spoken", wav, WORDS, {"media": wav(0)[:90]}, r"row 3 of train \(r3\): a WAV file that is cut short"),
     "a picture for a sound": ("whisper_spoken", wav, WORDS, {"media": png(0)}, r"row 3 of train \(r3\): no WAV file"),
@@ -142,7 +142,7 @@ def test_a_row_that_cannot_be_used_is_named_before_the_first_step(kind, folder, 
 @pytest.mark.parametrize("choice", [["processor=bpe", "model=llama_tiny"], ["model=llama_tiny"]])
 def test_a_model_of_text_is_given_no_pictures(choice, folder, monkeypatch):
     monkeypatch.chdir(folder)
-    with pytest.raises(InputError, match=r"the processor has no part for pictures|the rows hold pixel_values"):
+    with pytest.raises(InputError, match=r"the processor has no image processor|the rows hold pixel_values"):
         perform(compose(["experiment=clip_emoji", *FEW, PICTURES, *choice]))
 
 

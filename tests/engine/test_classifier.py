@@ -54,5 +54,5 @@ def test_what_it_does_not_read_is_refused(engine):
         engine("audio_classifier").classify(["text"])
     with pytest.raises(InputError, match="no WAV"):
         engine("audio_classifier").classify([families.PNG])
-    with pytest.raises(InputError, match="no picture"):
+    with pytest.raises(InputError, match="not a readable image"):
         engine("image_classifier").classify([families.WAV])

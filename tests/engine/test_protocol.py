@@ -120,12 +120,12 @@ def test_a_request_that_can_not_be_read_fails_alone(engine):
 
     async def main():
         handle = await one.submit(good)
-        with pytest.raises(InputError, match="no picture"):
+        with pytest.raises(InputError, match="not a readable image"):
             await one.submit(bad)
         return [token async for token in one.stream(handle)]
 
     assert asyncio.run(main()) == plain(one, good)
-    with pytest.raises(InputError, match="no picture"):
+    with pytest.raises(InputError, match="not a readable image"):
         generate(one, [good, bad])
 
 

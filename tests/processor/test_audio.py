@@ -38,7 +38,7 @@ def test_a_transcript_ends_with_the_end_of_text(processor):
 
 
 def test_a_sound_that_would_be_cut_and_bytes_that_are_none_are_refused(processor):
-    with pytest.raises(ValueError, match=r"1\.50 s, the processor hears 1\.00 s: raise processor\.seconds"):
+    with pytest.raises(ValueError, match=r"1\.50 s, but the processor takes 1\.00 s: raise processor\.seconds"):
         features(tone(500, seconds=1.5), processor)
     with pytest.raises(ValueError, match="cut short"):
         features({"media": tone(500)["media"][:300]}, processor)

@@ -41,12 +41,12 @@ def test_levels_are_the_digits_own_in_raster_order():
 def test_what_is_no_picture_says_so():
     for row, message in (
         ({"media": DIGIT["media"][:60]}, "damaged"),
-        ({"text": "no bytes"}, "no column media"),
-        ({"media": b"x"}, "no picture"),
+        ({"text": "no bytes"}, "column media is missing"),
+        ({"media": b"x"}, "not a readable image"),
     ):
         with pytest.raises(ValueError, match=message):
             pixels(row, image([], size=8))
-    with pytest.raises(ValueError, match="no part for pictures"):
+    with pytest.raises(ValueError, match="no image processor"):
         pixels(DIGIT, bpe(TEXTS, vocab_size=300))
     with pytest.raises(ValueError, match="no tokenizer"):
         caption(DIGIT, image([], size=8))

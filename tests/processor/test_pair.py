@@ -40,9 +40,9 @@ def test_a_document_is_cut_where_asked_and_left_out_where_empty(processor):
 
 
 def test_a_row_of_another_table_is_refused(processor):
-    with pytest.raises(ValueError, match="needs messages"):
+    with pytest.raises(ValueError, match="do not end with the assistant's"):
         seq2seq({"text": "a document"}, processor)
     with pytest.raises(ValueError, match="no column text"):
         document(ROW, processor)
-    with pytest.raises(ValueError, match="no tokenizer"):
+    with pytest.raises(ValueError, match="needs a tokenizer"):
         seq2seq(ROW, image([]))

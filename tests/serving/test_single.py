@@ -156,7 +156,7 @@ BAD = {
     "text to a picture classifier": ("image_classifier", "/classify", {"input": "x"}, "classifies pictures only"),
     "picture to a text classifier": ("text_classifier", "/classify", {"input": given(families.PNG, "image/png")}, "texts only"),
     "cut picture": ("image_classifier", "/classify", {"input": given(CUT, "image/png")}, "damaged picture"),
-    "no picture": ("image_classifier", "/classify", {"input": given(b"text", "image/png")}, "no picture"),
+    "no picture": ("image_classifier", "/classify", {"input": given(b"text", "image/png")}, "not a readable image"),
     "no base64": ("image_classifier", "/classify", {"input": {"media_type": "image/png", "data": "???"}}, "base64"),
     "cut sound": ("audio_classifier", "/classify", {"input": given(families.WAV[:-40], "audio/wav")}, "cut short"),
     "no sound": ("audio_classifier", "/classify", {"input": given(families.PNG, "audio/wav")}, "no WAV"),

@@ -113,7 +113,7 @@ def test_the_saved_adapter_on_the_base_equals_the_model_and_has_the_same_bytes_t
 def test_freeze_trains_what_it_names(material):
     model = freeze(base(material), train=["norm"])
     assert all(("norm" in name) == p.requires_grad for name, p in model.named_parameters())
-    with pytest.raises(InputError, match="finds no weight"):
+    with pytest.raises(InputError, match="matches no weight"):
         freeze(base(material), train=["nrom"])
 
 

@@ -1,4 +1,4 @@
-"""Sound as numbers: feature extractors, and the formats of rows with `media` that hold a WAV file."""
+"""Audio as numbers: feature extractors, and the formats of rows whose `media` is a WAV file."""
 
 import numpy as np
 
@@ -8,13 +8,13 @@ from fmcycle.processor.components import feature_extractor_of, tokenizer_of
 from fmcycle.processor.text import said
 from fmcycle.ranges import PositiveInt
 
-RATE, WINDOW, HOP = 16000, 400, 160  # AST's, in samples: frames of 25 ms, one every 10 ms
+RATE, WINDOW, HOP = 16000, 400, 160  # of AST, in samples: frames of 25 ms, one every 10 ms
 
 
 def spectrogram(texts, *, mels: PositiveInt = 64, frames: PositiveInt = 128):
-    """A feature extractor of log-mel spectrograms at 16 kHz, a frame every 10 ms, as AST has it. Texts play no part.
+    """Return AST's feature extractor: log-mel spectrograms at 16 kHz, a frame every 10 ms. `texts` are not used.
 
-    Values are scaled by AST's own mean and deviation (AudioSet's). Source: Gong et al., AST (2021).
+    It scales values by the mean and deviation of AudioSet. Source: Gong et al., AST (2021).
     """
     from transformers import ASTFeatureExtractor
 
@@ -22,7 +22,7 @@ def spectrogram(texts, *, mels: PositiveInt = 64, frames: PositiveInt = 128):
 
 
 def longest(extractor) -> int | None:
-    """How many samples an extractor hears, all beyond is cut off in silence; None where it says nothing of it."""
+    """Return the number of samples after which an extractor silently truncates; None if it states none."""
     if hasattr(extractor, "n_samples"):
         return extractor.n_samples
     frames = getattr(extractor, "max_length", None)
@@ -30,39 +30,39 @@ def longest(extractor) -> int | None:
 
 
 def features(row: dict, processor) -> dict:
-    """A row with `media`, a WAV file, as {"input_features": (mels, frames)} (Whisper) or {"input_values": (frames, mels)} (AST), float32.
+    """Return the WAV file in `media` as {"input_features": (mels, frames)} (Whisper) or {"input_values": (frames, mels)} (AST), float32.
 
-    Sound of another rate is resampled, of several channels averaged. Raises ValueError for bytes that are no WAV file, and for a sound
-    that is longer than the extractor hears: a cut one would not say what its text or label says.
+    It resamples other rates and averages channels. Raises ValueError for bytes that are no WAV file, and for audio longer than the
+    extractor takes: truncated audio would not match its text or label.
     """
     extractor = feature_extractor_of(processor)
     if extractor is None:
-        raise ValueError("a sound, and the processor has no part for sound: choose processor=spectrogram or processor=whisper")
+        raise ValueError("has audio, but the processor has no feature extractor: choose processor=spectrogram or processor=whisper")
     if not isinstance(row.get("media"), bytes):
-        raise ValueError("no sound in it: it has no column media; data.path must be a table of examples")
+        raise ValueError("no audio in it: its column media is missing or empty; data.path must be a table of examples")
     rate = extractor.sampling_rate
     samples, _ = media.sound(row["media"], rate)
     if (limit := longest(extractor)) and len(samples) > limit:
-        heard = f"the processor hears {limit / rate:.2f} s: raise processor.seconds, or processor.frames"
-        raise ValueError(f"a sound of {len(samples) / rate:.2f} s, {heard}")
-    samples = np.pad(samples, (0, max(0, WINDOW - len(samples))))  # one frame at least
+        heard = f"but the processor takes {limit / rate:.2f} s: raise processor.seconds, or processor.frames"
+        raise ValueError(f"audio of {len(samples) / rate:.2f} s, {heard}")
+    samples = np.pad(samples, (0, max(0, WINDOW - len(samples))))  # at least one frame
     name = extractor.model_input_names[0]
     values = extractor(samples, sampling_rate=rate, return_tensors="np")[name][0]
     return {name: np.asarray(values, dtype=np.float32)}
 
 
 def transcript(row: dict, processor) -> dict | None:
-    """A sound and what is said in it: `features` and {"decoder_labels"}, ending with the end of text; None for one without a text."""
+    """Return `features` and {"decoder_labels"} of the transcript, which ends with the end of text; None for a row without text."""
     text, tokenizer = said(row, None), tokenizer_of(processor)
     if not text:
         return None
     if tokenizer is None:
-        raise ValueError("a transcript, and the processor has no tokenizer: choose processor=whisper")
+        raise ValueError("has a transcript, but the processor has no tokenizer: choose processor=whisper")
     return {**features(row, processor), "decoder_labels": [*plain_ids(processor, text), tokenizer.eos_token_id]}
 
 
 def example() -> dict:
-    """A tone of a tenth of a second with what is said in it, and a processor of speech."""
+    """Return a tone of a tenth of a second with a transcript, and a speech processor."""
     from fmcycle.config.example import processor
     from fmcycle.processor.multimodal import whisper
 

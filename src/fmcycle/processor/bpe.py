@@ -1,4 +1,4 @@
-"""A byte-level BPE tokenizer with the special tokens and the chat template of the project."""
+"""Byte-level BPE tokenizer with the project's special tokens and chat template."""
 
 from collections.abc import Iterable
 
@@ -14,8 +14,8 @@ from fmcycle.ranges import PositiveInt
 END_OF_TEXT = "<|endoftext|>"  # ends every document of pretraining, so it also begins the next one
 SPECIAL = (END_OF_TEXT, "<|pad|>", "<|system|>", "<|user|>", "<|assistant|>", "<|end|>")
 
-# Words with their leading space or sign, cut at the humps of CamelCase, with the marks that other scripts write over letters; numbers in
-# threes, punctuation, white space: the published pattern of GPT-4o (tiktoken, o200k_base), which fast libraries know by its exact letters
+# Words with their leading space or sign, split inside CamelCase, with combining marks of other scripts; numbers in threes, punctuation,
+# white space: the published pattern of GPT-4o (tiktoken, o200k_base); fast libraries recognise this exact string
 _SIGN, _UPPER, _LOWER = r"[^\r\n\p{L}\p{N}]?", r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
 _SHORT = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
 PATTERN = "|".join(
@@ -37,22 +37,18 @@ CHAT_TEMPLATE = (
 
 
 def bpe(texts: Iterable[str], *, vocab_size: PositiveInt = 8192, min_frequency: PositiveInt = 2) -> PreTrainedTokenizerFast:
-    """Train byte-level BPE on `texts`; the same texts in any order of equal content give the same tokenizer.
+    """Train byte-level BPE on `texts` and return the tokenizer, which does not depend on their order.
 
-    Raises InputError where `vocab_size` can't hold the 256 bytes and the special tokens, or where there is no text.
+    Raises InputError if `vocab_size` can't hold the 256 bytes and the special tokens, or if there is no text.
     Source: Sennrich et al. (2016), over bytes as in Radford et al. (2019).
     """
     if vocab_size < 256 + len(SPECIAL):
-        raise InputError(
-            f"processor.vocab_size {vocab_size} is below the {256 + len(SPECIAL)} that bytes and special tokens take: raise it"
-        )
+        raise InputError(f"processor.vocab_size {vocab_size} is below the {256 + len(SPECIAL)} bytes and special tokens: raise it")
     texts = pl.Series("text", texts if isinstance(texts, pl.Series) else list(texts), dtype=pl.String)
     words = bpe_trainer.word_counts(texts, PATTERN)
     tokenizer = by_library(texts, vocab_size, min_frequency) if words is None else by_counts(words, vocab_size, min_frequency)
     if tokenizer.get_vocab_size() <= 256 + len(SPECIAL):
-        raise InputError(
-            "the train split of inputs.documents has no text to learn a vocabulary from; look at its `text` and `split` columns"
-        )
+        raise InputError("the train split of inputs.documents has no text to learn a vocabulary from; check its columns `text` and `split`")
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         bos_token=END_OF_TEXT,
@@ -65,7 +61,7 @@ def bpe(texts: Iterable[str], *, vocab_size: PositiveInt = 8192, min_frequency: 
 
 
 def untrained(model: models.BPE) -> Tokenizer:
-    """A tokenizer over bytes with the pattern and the special tokens."""
+    """Return a tokenizer of `model` over bytes, with PATTERN as its pre-tokenizer."""
     tokenizer = Tokenizer(model)
     split = pre_tokenizers.Split(Regex(PATTERN), behavior="isolated")
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([split, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
@@ -74,7 +70,7 @@ def untrained(model: models.BPE) -> Tokenizer:
 
 
 def by_counts(words: pl.DataFrame, vocab_size: int, min_frequency: int) -> Tokenizer:
-    """Trained on (word, count): the tokenizer that `by_library` gives for the texts of these words."""
+    """Return the tokenizer trained on (word, count), equal to that of `by_library` on the texts."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     letter = letters()
     first = np.array([len(SPECIAL) + alphabet.index(letter[byte]) for byte in range(256)])
@@ -93,14 +89,14 @@ def by_counts(words: pl.DataFrame, vocab_size: int, min_frequency: int) -> Token
 
 
 def letters() -> list[str]:
-    """The letter by which the library writes each byte: itself where it is printable, else the next from 256 on (Radford et al., 2019)."""
+    """Return the character that stands for each byte: itself if printable, else the next from 256 on (Radford et al., 2019)."""
     plain = [*range(33, 127), *range(161, 173), *range(174, 256)]
     other = iter(range(256, 512))
     return [chr(byte if byte in plain else next(other)) for byte in range(256)]
 
 
 def by_library(texts: Iterable[str], vocab_size: int, min_frequency: int) -> Tokenizer:
-    """Trained by the tokenizers library: the reference, and for texts with the letter that `train` marks with."""
+    """Return the tokenizer trained by the tokenizers library: the reference, and for texts that contain bpe_trainer.MARK."""
     tokenizer = untrained(models.BPE())
     trainer = trainers.BpeTrainer(
         vocab_size=vocab_size,

@@ -1,4 +1,4 @@
-"""Byte-level BPE merges by arrays: the merges of the tokenizers library, some times faster."""
+"""BPE training on arrays: the same merges as the tokenizers library, several times faster."""
 
 import heapq
 from collections import defaultdict
@@ -6,16 +6,16 @@ from collections import defaultdict
 import numpy as np
 import polars as pl
 
-MARK = "\uffff"  # stands in no text: where white space ends that the next word begins with
+MARK = "\uffff"  # noncharacter, set before the white space that belongs to the next word
 BATCH = 2000
-FEW = 40  # places up to which a pair is merged at one after another: for those few numpy's calls cost more than their work
-PAIR, EVENT = (1 << 64) - 1, 32  # bits of a pair of ids, and how many a merge's number has
+FEW = 40  # up to so many places a Python loop is faster than numpy calls
+PAIR, EVENT = (1 << 64) - 1, 32  # mask of a pair of ids; bits of an event number
 
 
 def word_counts(texts: pl.Series, pattern: str) -> pl.DataFrame | None:
-    """(word, count) of all that `pattern` cuts `texts` into; None where a text holds MARK.
+    """Return (word, count) of the words that `pattern` splits `texts` into; None if a text contains MARK.
 
-    The pattern ends with `\\s+(?!\\S)|\\s+`. Polars' patterns don't look ahead: instead of it a mark is set before the last blank of a run.
+    The pattern ends with `\\s+(?!\\S)|\\s+`. Polars has no look-ahead: instead it sets MARK before the last blank of a run.
     """
     pattern = pattern.removesuffix(r"|\s+(?!\S)|\s+")
     for other in (r"[^\r\n\p{L}\p{N}", r"[^\s\p{L}\p{N}"):
@@ -36,10 +36,10 @@ def word_counts(texts: pl.Series, pattern: str) -> pl.DataFrame | None:
 
 
 def merges(words: list[bytes], counts: np.ndarray, first: np.ndarray, size: int, min_frequency: int) -> list[tuple[int, int]]:
-    """Pairs of ids in the order in which they are merged, until `size` ids are there.
+    """Return the merged pairs of ids in order, until there are `size` ids.
 
-    first: the id of each byte. The pair that stands most often goes first, of equals the one of smaller ids; a merge that spells a token
-    that is there gives that token's id. Source: Sennrich et al. (2016), algorithm 1; the order is that of tokenizers' BpeTrainer.
+    first: the id of each byte. The most frequent pair is merged first, among equals that of smaller ids; a merge that spells an existing
+    token gets that token's id. Source: Sennrich et al. (2016), algorithm 1; the order is that of tokenizers' BpeTrainer.
     """
     state = _State(words, counts, first)
     names = {bytes([byte]): int(number) for byte, number in enumerate(first)}
@@ -68,12 +68,12 @@ def merges(words: list[bytes], counts: np.ndarray, first: np.ndarray, size: int,
 
 
 def ranked(count: int, pair: int, event: int) -> int:
-    """One number that sorts by count, most first, then by pair and event: faster to compare than a tuple."""
+    """Return a number that sorts by descending count, then by pair and event; it compares faster than a tuple."""
     return ((-count << 64) + pair << EVENT) + event
 
 
 class _State:
-    """The words as one row of symbols with links; `count` of each pair, and where a pair came to stand at each event."""
+    """All words as linked symbols in arrays; `count` of each pair; `places` of a pair that each event created."""
 
     def __init__(self, words: list[bytes], counts: np.ndarray, first: np.ndarray):
         length = np.array([len(word) for word in words], np.int64)
@@ -84,7 +84,7 @@ class _State:
         self.next, self.previous = place + 1, place - 1
         self.next[ends - 1] = -1
         self.previous[ends - length] = -1
-        self.single = [each.data for each in (self.symbol, self.next, self.previous, self.weight)]  # to read and write one number
+        self.single = [each.data for each in (self.symbol, self.next, self.previous, self.weight)]  # memoryviews: faster for single numbers
         self.count: dict[int, int] = defaultdict(int)
         self.places: dict[tuple[int, int], np.ndarray] = {}
         self.heap: list[int] = []
@@ -92,7 +92,7 @@ class _State:
         self._add(place[self.next >= 0])
 
     def _summed(self, left: np.ndarray) -> tuple[list[int], list[int], list[int], np.ndarray]:
-        """(pairs, how often each stands at `left` in all words, where each begins in the last, `left` sorted by pair)."""
+        """Return (pairs, their counts at `left`, the start of each in the last item, `left` sorted by pair)."""
         if not len(left):
             return [], [], [], left
         pairs = self.symbol[left] << 32 | self.symbol[self.next[left]]
@@ -105,7 +105,7 @@ class _State:
         return pairs[begin].tolist(), np.add.reduceat(self.weight[left], begin).tolist(), [*begin.tolist(), len(left)], left
 
     def _add(self, left: np.ndarray) -> None:
-        """Pairs that came to stand at `left`: counted, remembered, and put up for merging."""
+        """Count the new pairs at `left`, store their places and push them on the heap."""
         pairs, sums, begin, left = self._summed(left)
         for number, pair in enumerate(pairs):
             self.count[pair] += sums[number]
@@ -113,20 +113,20 @@ class _State:
         self.event += 1
 
     def _put(self, pair: int, places: np.ndarray) -> None:
-        """Up for merging."""
+        """Store the new places of `pair` and push it on the heap."""
         self.places[pair, self.event] = places
         if self.count[pair] > 0:
             heapq.heappush(self.heap, ranked(self.count[pair], pair, self.event))
 
     def merge(self, one: int, other: int, token: int, places: np.ndarray) -> None:
-        """Put `token` in place of the pair, from left to right in each word."""
+        """Replace the pair by `token`, from left to right in each word."""
         if len(places) <= FEW:
             self._merge_few(one, other, token, np.sort(places).tolist())
         else:
             self._merge_many(one, other, token, places)
 
     def _merge_many(self, one: int, other: int, token: int, places: np.ndarray) -> None:
-        """All places at once."""
+        """Merge all places at once, with numpy."""
         after = self.next[places]
         places = places[(self.symbol[places] == one) & (after >= 0) & (self.symbol[after] == other)]
         places.sort()
@@ -145,7 +145,7 @@ class _State:
         self._add(_once(before[before >= 0], places[behind >= 0]))
 
     def _merge_few(self, one: int, other: int, token: int, places: list[int]) -> None:
-        """One place after another."""
+        """Merge one place after another, in Python."""
         symbol, following, previous, weight = self.single
         count, new = self.count, defaultdict(list)
         for place in places:
@@ -167,12 +167,12 @@ class _State:
             symbol[place], symbol[after], following[place] = token, -1, behind
         for pair, found in new.items():
             stays = [place for place in found if symbol[place] == pair >> 32 and symbol[following[place]] == pair & 0xFFFFFFFF]
-            if stays:  # the next place may have changed what stood behind this one
+            if stays:  # a later merge may have changed the right symbol
                 self._put(pair, np.array(stays))
         self.event += 1
 
     def _apart(self, places: np.ndarray) -> np.ndarray:
-        """Of pairs of the same symbol those that do not overlap, taken from the left."""
+        """Return the places of pairs of one symbol that do not overlap, taken from the left."""
         taken: list[int] = []
         last = -1
         for place in places.tolist():
@@ -183,7 +183,7 @@ class _State:
 
 
 def _once(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """The places of both, each once, sorted."""
+    """Return the sorted union of both arrays of places."""
     both = np.concatenate([one, other])
     both.sort()
     new = np.ones(len(both), bool)

@@ -1,4 +1,4 @@
-"""From messages to token ids: the one rendering that training, evaluation and serving share, which is the processor's chat template."""
+"""Renders messages to token ids by the processor's chat template, for training, evaluation and serving alike."""
 
 import functools
 import re
@@ -9,14 +9,14 @@ from fmcycle.errors import InputError
 from fmcycle.processor.components import ends, image_ids, tokenizer_of
 
 ROLES = ("system", "user", "assistant")
-PLACE = "\ue000{}\ue001"  # stands for a content while the template is asked what it writes round it; letters of private use
+PLACE = "\ue000{}\ue001"  # placeholder for a content while the template is rendered; private-use characters
 PLACES = re.compile("\ue000(\\d+)\ue001")
 
 
 def frame(processor, messages: list[dict], *, generation_prompt: bool = False) -> list[list[int]]:
-    """Token ids that the template writes before the first content, between contents, and after the last: one list more than messages.
+    """Return the template's token ids before the first content, between contents, and after the last: one list more than messages.
 
-    Raises InputError for a role that no template has, for a processor without a template, and for one that leaves a content out.
+    Raises InputError for an unknown role, for a processor without a template, and for a template that omits a content.
     """
     for message in messages:
         if message["role"] not in ROLES:
@@ -26,8 +26,8 @@ def frame(processor, messages: list[dict], *, generation_prompt: bool = False) -
     if not template:
         folder = getattr(tokenizer, "name_or_path", "") or "the model's folder"
         raise InputError(
-            f"{folder}: its tokenizer has no chat template, and so no form for a conversation: write the template that its model was made "
-            f"for as {folder}/chat_template.jinja, or begin with a model that has one"
+            f"{folder}: its tokenizer has no chat template, so it can't render a conversation: write the template that its model was "
+            f"trained with as {folder}/chat_template.jinja, or start from a model that has one"
         )
     roles = tuple(message["role"] for message in messages)
     return [list(ids) for ids in _frame(tokenizer, template, roles, generation_prompt)]
@@ -49,20 +49,20 @@ def _frame(tokenizer: Any, template: str, roles: tuple[str, ...], generation_pro
 
 
 def plain_ids(processor, text: str) -> list[int]:
-    """Token ids of `text` with no special token added or recognised."""
+    """Return the token ids of `text`, with no special token added or recognised."""
     return tokenizer_of(processor)(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
 
 
 def content_ids(processor, message: dict) -> list[int]:
-    """Token ids of what a message says: of each of its `images` (how many; none where it is not there), then of its text."""
+    """Return the token ids of a message: the placeholders of its `images` (a count, optional), then its text."""
     pictures = image_ids(processor) * message["images"] if message.get("images") else []
     return [*pictures, *plain_ids(processor, message["content"])]
 
 
 def render(processor, messages: list[dict], *, generation_prompt: bool = False) -> list[int]:
-    """Token ids of a conversation; with `generation_prompt` it ends where the assistant's answer begins.
+    """Return the token ids of a conversation; with `generation_prompt` they end where the assistant's answer begins.
 
-    Special tokens written inside a content are encoded as the plain text that they are, so no user can end a turn or open another.
+    Special tokens spelled out in a content are encoded as plain text, so no user can end a turn or open another.
     """
     before, *after = frame(processor, messages, generation_prompt=generation_prompt)
     ids = before
@@ -72,15 +72,15 @@ def render(processor, messages: list[dict], *, generation_prompt: bool = False) 
 
 
 def closing(processor, following: list[int]) -> list[int]:
-    """The ids behind an answer up to the one that ends its turn; none where the template does not end turns."""
+    """Return the ids after an answer up to the one that ends its turn; [] if the template does not end turns."""
     stop = ends(processor)
     return next((following[: place + 1] for place, token in enumerate(following) if token in stop), [])
 
 
 def labelled(processor, messages: list[dict], masked: Collection[int] = ()) -> tuple[list[int], list[int]]:
-    """(ids, labels) of a conversation: labels repeat the ids of what the assistant says and its end of turn, and are -100 elsewhere.
+    """Return (ids, labels) of a conversation: labels are the ids of the assistant's answers and their ends of turn, -100 elsewhere.
 
-    masked: the places of answers of which nothing is learnt.
+    masked: indices of messages whose answers get no labels.
     """
     ids, *after = frame(processor, messages)
     labels = [-100] * len(ids)
@@ -93,13 +93,13 @@ def labelled(processor, messages: list[dict], masked: Collection[int] = ()) -> t
 
 
 def instruction(row: dict, processor) -> dict[str, list[int]]:
-    """A row of instructions as {"input_ids", "labels"}."""
+    """Return a row of instructions as {"input_ids", "labels"}."""
     ids, labels = labelled(processor, row["messages"], row.get("masked") or ())
     return {"input_ids": ids, "labels": labels}
 
 
 def preference(row: dict, processor) -> dict[str, dict[str, list[int]]]:
-    """A row of preferences as {"chosen", "rejected"}, each {"input_ids", "labels"} with labels on that answer only."""
+    """Return a row of preferences as {"chosen", "rejected"}, each {"input_ids", "labels"} with labels on its answer only."""
     prompt = render(processor, row["prompt"], generation_prompt=True)
     *_, following = frame(processor, [*row["prompt"], {"role": "assistant", "content": ""}])
     end = closing(processor, following)
@@ -111,7 +111,7 @@ def preference(row: dict, processor) -> dict[str, dict[str, list[int]]]:
 
 
 def example() -> dict:
-    """A tokenizer with a chat template."""
+    """Return a tokenizer with a chat template."""
     from fmcycle.config.example import processor
     from fmcycle.processor.bpe import bpe
 

@@ -1,37 +1,37 @@
-"""The parts of a processor: a tokenizer, an image processor, a feature extractor, alone or together in one of transformers' Processors."""
+"""The components of a processor: tokenizer, image processor, feature extractor, alone or combined in a transformers Processor."""
 
 from typing import Any
 
 from fmcycle.errors import InputError
 
-ENDS = ("<|end|>", "<|im_end|>")  # what ends a turn in the templates that are known
+ENDS = ("<|end|>", "<|im_end|>")  # end-of-turn tokens of known templates
 
 
 def tokenizer_of(processor: Any) -> Any:
-    """The part that makes token ids of text; None where there is none."""
+    """Return the tokenizer of `processor`, or None."""
     return processor if hasattr(processor, "convert_tokens_to_ids") else getattr(processor, "tokenizer", None)
 
 
 def image_processor_of(processor: Any) -> Any:
-    """The part that makes `pixel_values` of pictures; None where there is none."""
+    """Return the component that turns images into `pixel_values`, or None."""
     return processor if hasattr(processor, "image_mean") else getattr(processor, "image_processor", None)
 
 
 def feature_extractor_of(processor: Any) -> Any:
-    """The part that makes `input_features` of sound; None where there is none."""
+    """Return the component that turns audio into `input_features` or `input_values`, or None."""
     return processor if hasattr(processor, "sampling_rate") else getattr(processor, "feature_extractor", None)
 
 
 def pad(processor: Any) -> int:
-    """The id that fills rows up; 0 where nothing is tokenized."""
+    """Return the id of the padding token; 0 without a tokenizer."""
     found = getattr(tokenizer_of(processor), "pad_token_id", None)
     return 0 if found is None else found
 
 
 def image_ids(processor: Any) -> list[int]:
-    """The ids that stand for one picture in a text. Raises InputError for a processor that has no place for pictures in texts."""
+    """Return the placeholder ids of one image in a text. Raises InputError if the processor has no image token."""
     if not hasattr(processor, "replace_image_token"):
-        raise InputError("a picture in a text, and the processor has no token that stands for it: choose one for vision and language")
+        raise InputError("an image in a message, but the processor has no image token: choose processor=llava or a model of that kind")
     from PIL import Image
 
     image_processor = image_processor_of(processor)
@@ -41,7 +41,7 @@ def image_ids(processor: Any) -> list[int]:
 
 
 def ends(processor: Any) -> set[int]:
-    """The ids that end an answer: of the text, and of a turn."""
+    """Return the ids that end an answer: end of text and end of turn."""
     tokenizer = tokenizer_of(processor)
     found = {tokenizer.eos_token_id, *(tokenizer.convert_tokens_to_ids(text) for text in ENDS)}
     return found - {None, tokenizer.unk_token_id}

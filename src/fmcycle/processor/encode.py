@@ -1,4 +1,4 @@
-"""Many texts to token ids at once, as arrays: by gigatoken where it gives what the tokenizer gives, else by the tokenizer itself."""
+"""Encodes many texts at once into arrays: by gigatoken if it agrees with the tokenizer, else by the tokenizer."""
 
 import json
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 
 Encode = Callable[[list[str]], tuple[np.ndarray, np.ndarray]]
-TRIED = (  # what libraries disagree on first; a processor that comes out otherwise is encoded by its own library
+TRIED = (  # texts on which libraries disagree first
     "It's  CamelCase HTTPServer2024, 1234567 don't DON'T\tx = a[i]/*y*/\r\n\n   \n  end ",
     "naïve Straße élève Ångström ΑΒΓ αβγς Привет МИР हिन्दी में வணக்கம் ภาษาไทย 漢字かなカナ 한국어 العَرَبِيَّة עִבְרִית",
     "👩‍👩‍👧‍👦🇩🇪 e\u0301 ſ ﬁ Ⅻ ½ ٣٤٥ ǅ\u00a0\u2028\u3000\u200b <|endoftext|> <|user|>\x00\x7f\ufffd \U0010ffff",
@@ -14,10 +14,10 @@ TRIED = (  # what libraries disagree on first; a processor that comes out otherw
 
 
 def encoder(processor) -> Encode:
-    """(texts) -> (ids uint32 of all texts in one row, how many of each text). No special token is added; one that is written is text.
+    """Return (texts) -> (uint32 ids of all texts in one array, number of ids of each text). Special tokens are neither added nor parsed.
 
-    gigatoken takes a byte-level BPE tokenizer with a pattern that it knows. Where it refuses one, or TRIED comes out otherwise, the
-    processor's own library does the work: the ids are the same in any case.
+    gigatoken takes a byte-level BPE tokenizer with a pattern that it knows. If it refuses one, or encodes TRIED differently, the
+    processor's own library encodes; the ids are the same either way.
     """
     own = library(processor)
     fast = gigatoken(processor)
@@ -28,7 +28,7 @@ def encoder(processor) -> Encode:
 
 
 def library(processor) -> Encode:
-    """By the transformers tokenizer."""
+    """Return the encoder that calls the transformers tokenizer."""
 
     def encode(texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
         ids = processor(texts, add_special_tokens=False, split_special_tokens=True)["input_ids"] if texts else []
@@ -39,16 +39,16 @@ def library(processor) -> Encode:
 
 
 def gigatoken(processor) -> Encode | None:
-    """By gigatoken; None for a tokenizer that it does not take."""
+    """Return the encoder that calls gigatoken; None for a tokenizer that it does not take."""
     from gigatoken import Tokenizer
 
     if not getattr(processor, "is_fast", False):
         return None
     about = json.loads(processor.backend_tokenizer.to_str())
-    about |= {"added_tokens": [], "post_processor": None, "truncation": None, "padding": None}  # no text opens a special token
+    about |= {"added_tokens": [], "post_processor": None, "truncation": None, "padding": None}  # special tokens in a text stay plain text
     try:
         tokenizer = Tokenizer.from_json(json.dumps(about))
-    except (ValueError, RuntimeError):  # the second is how it refuses a pattern
+    except (ValueError, RuntimeError):  # RuntimeError: it does not know the pattern
         return None
 
     def encode(texts: list[str]) -> tuple[np.ndarray, np.ndarray]:

@@ -1,4 +1,4 @@
-"""Pictures as numbers: an image processor, and the formats of rows with `media` that hold one."""
+"""Images as numbers: an image processor, and the formats of rows whose `media` is an image."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from fmcycle.ranges import PositiveInt
 
 
 def image(texts, *, size: PositiveInt = 32, channels: PositiveInt = 3):
-    """An image processor for `channels` (3 colour, 1 grey): pictures of `size` x `size`, values in [-1, 1]. Texts play no part."""
+    """Return an image processor: `size` x `size` pixels of `channels` (3 colour, 1 grey), values in [-1, 1]. `texts` are not used."""
     from transformers import ViTImageProcessorPil
 
     half = [0.5] * channels
@@ -18,21 +18,21 @@ def image(texts, *, size: PositiveInt = 32, channels: PositiveInt = 3):
 
 
 def pixels(row: dict, processor) -> dict:
-    """A row with `media` as {"pixel_values": (C, H, W) float32}. Raises ValueError for bytes that are no picture."""
+    """Return the image in `media` as {"pixel_values": (C, H, W) float32}. Raises ValueError for bytes that are no image."""
     part = image_processor_of(processor)
     if part is None:
-        raise ValueError("a picture, and the processor has no part for pictures: choose processor=image or another that has one")
+        raise ValueError("has an image, but the processor has no image processor: choose processor=image or another that has one")
     if not isinstance(row.get("media"), bytes):
-        raise ValueError("no picture in it: it has no column media; data.path must be a table of examples")
+        raise ValueError("no image in it: its column media is missing or empty; data.path must be a table of examples")
     picture = media.picture(row["media"], media.channels_of(part))
     values = np.asarray(part(images=[picture], return_tensors="np")["pixel_values"][0], dtype=np.float32)
     return {"pixel_values": values}
 
 
 def levels(row: dict, processor, *, count: PositiveInt = 16) -> dict[str, list[int]]:
-    """A picture as {"input_ids"}: `count` (it begins every picture), then the level, 0 to count - 1, of each pixel in raster order.
+    """Return an image as {"input_ids"}: a start token `count`, then the level, 0 to count - 1, of each pixel in raster order.
 
-    The channels of a pixel stand side by side. A model over it has count + 1 tokens and C * H * W + 1 positions.
+    The channels of a pixel are adjacent. A model of such rows has count + 1 tokens and C * H * W + 1 positions.
     Source: Chen et al., Image GPT (2020), with even levels instead of a palette.
     """
     part = image_processor_of(processor)
@@ -43,31 +43,31 @@ def levels(row: dict, processor, *, count: PositiveInt = 16) -> dict[str, list[i
 
 
 def caption(row: dict, processor, *, until: str | None = None) -> dict | None:
-    """A picture and its text as {"pixel_values", "input_ids"}; None for one without a text, which is left out.
+    """Return an image and its text as {"pixel_values", "input_ids"}; None, which leaves the row out, if it has no text.
 
-    until: only what stands before this in the text, ":" for the name alone of "fox: animal, nature".
+    until: cuts the text before this string; ":" keeps the name of "fox: animal, nature".
     """
     text = said(row, until)
     return {**pixels(row, processor), "input_ids": ids_of(processor, text)} if text else None
 
 
 def conversation(row: dict, processor, *, question: str = "What is this?", answer: str = "text", until: str | None = None) -> dict | None:
-    """A picture, a question and the answer in the column `answer`: {"pixel_values", "input_ids", "labels"}, labels on the answer only.
+    """Return an image, `question` and the text of column `answer`: {"pixel_values", "input_ids", "labels"}, labels on the answer only.
 
-    The picture's tokens stand before the question. until: as in `caption`. None for one without an answer.
+    The image's tokens come before the question. until: as in `caption`. None for a row without an answer.
     """
     text = said(row, until, answer)
     if not text:
         return None
     if tokenizer_of(processor) is None:
-        raise ValueError("a question about a picture, and the processor has no tokenizer: choose processor=llava")
+        raise ValueError("a question about an image needs a tokenizer, which the processor lacks: choose processor=llava")
     turns: list[dict] = [{"role": "user", "content": question, "images": 1}, {"role": "assistant", "content": text}]
     ids, labels = labelled(processor, turns)
     return {**pixels(row, processor), "input_ids": ids, "labels": labels}
 
 
 def example() -> dict:
-    """A picture with its name, and a processor of pictures in conversations."""
+    """Return an image with its name, and a processor for images in conversations."""
     from fmcycle.config.example import processor
     from fmcycle.processor.multimodal import llava
 

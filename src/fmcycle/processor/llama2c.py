@@ -1,4 +1,4 @@
-"""Tokenizers of llama2.c (Karpathy, 2023): SentencePiece's pieces and scores in one small file."""
+"""Loads tokenizers of llama2.c (Karpathy, 2023): one small file with SentencePiece's pieces and scores."""
 
 import struct
 from collections.abc import Iterable
@@ -10,16 +10,16 @@ from fmcycle.artifact import external
 from fmcycle.errors import InputError
 from fmcycle.ranges import ExistingPath
 
-CHAT_TEMPLATE = (  # it goes on with a text: a conversation is its contents, each answer with the end of text behind it
+CHAT_TEMPLATE = (  # its models only continue texts: a conversation is its contents, with an end of text after each answer
     "{{ bos_token }}{% for message in messages %}{{ message['content'] }}"
     "{% if message['role'] == 'assistant' %}{{ eos_token }}{% endif %}{% endfor %}"
 )
-SPECIAL = ("<unk>", "<s>", "</s>")  # the first three, whatever the file calls them
-BYTES = 256  # pieces behind them
+SPECIAL = ("<unk>", "<s>", "</s>")  # names of the first three pieces, whatever the file says
+BYTES = 256  # byte pieces after them
 
 
 def llama2c(texts: Iterable[str] | None = None, *, path: ExistingPath, file: str, sha256: str | None = None) -> PreTrainedTokenizerFast:
-    """The tokenizer in the file `file` of the folder `path`; `texts` teach it nothing. InputError where it is another, or not whole."""
+    """Return the tokenizer in `path`/`file`; `texts` are not used. Raises InputError if `sha256` differs or the file is damaged."""
     from tokenizers import Tokenizer, decoders, normalizers
     from tokenizers.models import BPE
 
@@ -42,7 +42,7 @@ def llama2c(texts: Iterable[str] | None = None, *, path: ExistingPath, file: str
 
 
 def pieces(file: Path) -> list[str]:
-    """The pieces by their ids. Raises InputError where the file is cut short or names a piece twice."""
+    """Return the pieces in the order of their ids. Raises InputError if the file is truncated or holds a piece twice."""
     content, place, found = file.read_bytes(), 4, list[str]()
     try:
         while place < len(content):
@@ -62,7 +62,7 @@ def pieces(file: Path) -> list[str]:
 
 
 def merges(ranked: list[str], known: dict[str, int]) -> list[tuple[str, str]]:
-    """Pairs of pieces that make another, the one that SentencePiece prefers first: pieces stand in the order of their scores."""
+    """Return the pairs of pieces that form another one, in SentencePiece's order of preference: pieces are sorted by score."""
     return [
         (piece[:cut], piece[cut:])
         for piece in ranked[len(SPECIAL) + BYTES :]

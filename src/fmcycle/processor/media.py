@@ -1,4 +1,4 @@
-"""Bytes of a picture or a sound as values: the one way in which training, evaluation and serving read them."""
+"""Decodes images and audio, for training, evaluation and serving alike."""
 
 import io
 import wave
@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 
 PICTURES = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
-SECONDS = 3600.0  # a header can claim any rate, and a slow one makes hours of a few bytes
-PIXELS = 1 << 24  # more than 4096 x 4096 is refused before it is decoded: a few bytes can claim any size
+SECONDS = 3600.0  # with a low rate in its header a small file claims hours
+PIXELS = 1 << 24  # 4096 x 4096; larger ones are refused before decoding, because a small file can claim any size
 
 
 def picture(content: bytes, channels: int = 3) -> Any:
-    """A PIL image in RGB (3 channels) or grey (1); what is transparent lies on white. Raises ValueError that says what is wrong."""
+    """Return a PIL image in RGB (3 channels) or grey (1), transparency on white. Raises ValueError that says what is wrong."""
     from PIL import Image
 
     try:
@@ -28,13 +28,13 @@ def picture(content: bytes, channels: int = 3) -> Any:
                 raise ValueError(f"a picture of mode {image.mode}; 8 bits a channel are read")
             return image.convert("RGB" if channels == 3 else "L")
     except Image.UnidentifiedImageError:
-        raise ValueError(f"no picture that can be read ({', '.join(PICTURES)})") from None
+        raise ValueError(f"not a readable image; supported: {', '.join(PICTURES)}") from None
     except (OSError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
         raise ValueError(f"a damaged picture ({error})") from None
 
 
 def channels_of(image_processor: Any) -> int:
-    """How many channels the pictures have that an image processor was made for."""
+    """Return the number of channels of the images that an image processor takes."""
     return len(image_processor.image_mean)
 
 
@@ -67,7 +67,7 @@ def decoded(data: bytes, width: int) -> np.ndarray:
 
 
 def resampled(samples: np.ndarray, have: int, want: int) -> np.ndarray:
-    """`samples` (T,) at another rate, through the Fourier transform: what both rates can hold stays, all above is gone."""
+    """Return `samples` (T,) at another rate by the Fourier transform: frequencies that both rates can represent are kept."""
     if have == want:
         return samples
     size = max(1, round(len(samples) * want / have))
@@ -76,7 +76,7 @@ def resampled(samples: np.ndarray, have: int, want: int) -> np.ndarray:
 
 
 def as_png(values: np.ndarray) -> bytes:
-    """PNG bytes of (C, H, W) in [-1, 1], one channel or three."""
+    """Return PNG bytes of (C, H, W) in [-1, 1], one channel or three."""
     from PIL import Image
 
     levels = np.round((np.clip(values, -1, 1) + 1) * 127.5).astype(np.uint8)
@@ -86,7 +86,7 @@ def as_png(values: np.ndarray) -> bytes:
 
 
 def as_wav(samples: np.ndarray, rate: int) -> bytes:
-    """WAV bytes, 16 bit, one channel, of `samples` (T,) in [-1, 1]."""
+    """Return WAV bytes, 16 bit, one channel, of `samples` (T,) in [-1, 1]."""
     out = io.BytesIO()
     with wave.open(out, "wb") as file:
         file.setnchannels(1)

@@ -1,4 +1,4 @@
-"""Processors of two parts: a tokenizer learnt from the captions, and a part for pictures or sound."""
+"""Processors of two components: a tokenizer trained on the captions, and one for images or audio."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -20,9 +20,9 @@ def clip(
     vocab_size: PositiveInt = 2048,
     min_frequency: PositiveInt = 2,
 ):
-    """A transformers CLIPProcessor: pictures as `image` has them, byte-level BPE, and the end of text behind every text.
+    """Return a transformers CLIPProcessor: images as in `image`, byte-level BPE, and an end of text after every text.
 
-    CLIP reads a text off its end of text; text-conditioned diffusion takes the same processor.
+    CLIP takes a text's embedding from its end of text; text-conditioned diffusion uses the same processor.
     """
     from transformers import CLIPProcessor
 
@@ -31,7 +31,7 @@ def clip(
 
 
 def ending(tokenizer):
-    """The tokenizer, which from now on puts its end of text behind every text."""
+    """Set up `tokenizer` to append its end of text to every text, and return it."""
     from tokenizers.processors import TemplateProcessing
 
     end = tokenizer.eos_token
@@ -50,7 +50,7 @@ def whisper(
     vocab_size: PositiveInt = 512,
     min_frequency: PositiveInt = 2,
 ):
-    """A transformers WhisperProcessor: log-mel spectrograms of `seconds` (100 frames each) and byte-level BPE of the transcripts."""
+    """Return a transformers WhisperProcessor: log-mel spectrograms of `seconds` (100 frames each) and byte-level BPE of transcripts."""
     from transformers import WhisperFeatureExtractor, WhisperProcessor
 
     extractor = WhisperFeatureExtractor(feature_size=mels, sampling_rate=rate, hop_length=rate // 100, chunk_length=seconds)
@@ -67,10 +67,10 @@ def llava(
     min_frequency: PositiveInt = 2,
     tokenizer: ExistingPath | None = None,
 ):
-    """A transformers LlavaProcessor: a picture is (size / patch_size) ** 2 tokens `<image>` in a conversation.
+    """Return a transformers LlavaProcessor: an image is (size / patch_size) ** 2 tokens `<image>` in a conversation.
 
-    tokenizer: the folder of a language model that is to see, whose tokenizer is kept and gets one token more; null: learnt from `texts`,
-    `vocab_size` tokens together with that one.
+    tokenizer: the folder of the language model, whose tokenizer gets `<image>` as one more token; null: train one on `texts`, with
+    `vocab_size` tokens including `<image>`.
     """
     from transformers import LlavaProcessor
 
@@ -85,7 +85,7 @@ def llava(
         words,
         patch_size=patch_size,
         vision_feature_select_strategy="default",
-        num_additional_image_tokens=1,  # the class token of the encoder, which "default" leaves out again
+        num_additional_image_tokens=1,  # the encoder's class token, which "default" drops again
         chat_template=words.chat_template,
         image_token=IMAGE,
     )

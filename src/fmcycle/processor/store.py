@@ -1,4 +1,4 @@
-"""Processors and tokenizers of model folders: loaded, and identified by their digest."""
+"""Loads the processor of a folder and identifies its tokenizer by digest."""
 
 from contextlib import contextmanager
 from pathlib import Path
@@ -7,20 +7,20 @@ from typing import Any
 from fmcycle.artifact.folder import read_json, sha256
 from fmcycle.errors import InputError
 
-# what turns text, pictures and sound into tensors: one of these changed means another processor
+# files of a processor: a change in one of them makes it another processor
 PARTS = ("processor_config.json", "preprocessor_config.json")
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "chat_template.jinja")
 PROCESSOR_FILES = (*TOKENIZER_FILES, *PARTS)
 
 
 def tokenizer_digest(folder: str | Path) -> str | None:
-    """The sha256 of the tokenizer in a processor or model folder; None where there is none."""
+    """Return the sha256 of the tokenizer in a processor or model folder; None if it has none."""
     file = Path(folder) / "tokenizer.json"
     return sha256(file) if file.is_file() else None
 
 
 def load_processor(folder: str | Path):
-    """What turns data into tensors in a processor or model folder: a tokenizer, or what else stands there; `verify` it first.
+    """Return the processor of a processor or model folder: a tokenizer or another kind; `verify` the folder first.
 
     Raises InputError if transformers can't load it.
     """
@@ -30,7 +30,7 @@ def load_processor(folder: str | Path):
     Loader: Any = transformers.AutoTokenizer
     if (folder / PARTS[0]).is_file() or ((folder / PARTS[1]).is_file() and (folder / "tokenizer_config.json").is_file()):
         Loader = transformers.AutoProcessor
-    elif (folder / PARTS[1]).is_file():  # AutoProcessor would make up a tokenizer where the model's architecture has one
+    elif (folder / PARTS[1]).is_file():  # AutoProcessor would invent a tokenizer if the model's architecture has one
         sees = "image_processor_type" in read_json(folder / PARTS[1])
         Loader = transformers.AutoImageProcessor if sees else transformers.AutoFeatureExtractor
     with library(f"{folder}: its processor"):
@@ -39,7 +39,7 @@ def load_processor(folder: str | Path):
 
 @contextmanager
 def library(what: str):
-    """Turn what a library raises over a folder of files into an InputError that begins with `what`; out of memory stays what it is."""
+    """Turn any error of a library that reads files into an InputError that begins with `what`; let out-of-memory errors pass."""
     import torch
 
     try:
