@@ -27,6 +27,17 @@ def test_a_search_that_can_not_be_is_refused(override):
     assert CASES[override] in "\n".join(error.value.problems)
 
 
+@pytest.mark.parametrize("rows", ["chatt", "[1,-2]", "[1.5]", "{lm_head: chat}", "7"])
+def test_token_rows_that_are_none_are_refused(rows):
+    with pytest.raises(ConfigError, match="trainable_token_indices: must be chat, a list of token ids or null"):
+        compose.compose([f"strategy.peft_config.trainable_token_indices={rows}"])
+
+
+@pytest.mark.parametrize("rows", ["chat", "[1,2]", "[]", "null", "{lm_head: [3]}"])
+def test_token_rows_may_be_named_or_left_out(rows):
+    compose.compose([f"strategy.peft_config.trainable_token_indices={rows}"])
+
+
 def test_all_that_is_wrong_is_told_at_once():
     with pytest.raises(ConfigError) as error:
         compose.compose(["stage=select", *list(CASES)[:1], *list(CASES)[2:3], "incumbent=nobody"])

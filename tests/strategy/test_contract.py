@@ -8,6 +8,7 @@ import yaml
 
 from fmcycle.config import example
 from fmcycle.config.build import build
+from fmcycle.model.adapter import with_tokens
 
 FILES = sorted((Path(__file__).parents[2] / "conf/strategy").glob("*.yaml"))
 
@@ -18,7 +19,7 @@ def test_the_model_is_as_it_was_and_something_of_it_moves(file):
     model = example.of("strategy", node["_target_"])["model"].eval()
     ids = torch.arange(8, 20).view(2, 6)
     before = model(ids).logits
-    after = build(node)(model).eval()
+    after = build(with_tokens(node, None))(model).eval()
     assert any(p.requires_grad for p in after.parameters())
     torch.testing.assert_close(after(ids).logits, before)
     after(ids).logits.sum().backward()

@@ -10,12 +10,13 @@ from fmcycle.artifact import folder as artifact
 from fmcycle.config.build import build
 from fmcycle.errors import InputError
 from fmcycle.model import store as model_store
-from fmcycle.model.adapter import check_tokens, load, merge, save
+from fmcycle.model.adapter import load, merge, save, with_tokens
 from fmcycle.processor import store
 from fmcycle.strategy.freeze import freeze
 from fmcycle.strategy.full import full
 
-LORA = yaml.safe_load((Path(__file__).parents[2] / "conf/strategy/lora.yaml").read_text())
+WRITTEN = yaml.safe_load((Path(__file__).parents[2] / "conf/strategy/lora.yaml").read_text())
+LORA = WRITTEN | {"peft_config": WRITTEN["peft_config"] | {"trainable_token_indices": [2, 3, 4, 5]}}
 IDS = torch.arange(20).view(2, 10)  # special tokens among them
 
 
@@ -89,15 +90,35 @@ def test_an_adapter_goes_on_its_own_base_only_and_with_all_its_weights(material,
         load(base(material), tmp_path / "adapter")
 
 
+def asked(indices):
+    return {"peft_config": {"trainable_token_indices": indices}}
+
+
+def test_the_chat_s_special_tokens_are_those_of_the_processor_and_stand_in_the_adapter(material, tmp_path):
+    processor = store.load_processor(material / "model")
+    assert with_tokens(WRITTEN, processor) == LORA
+    assert processor.convert_ids_to_tokens([2, 3, 4, 5]) == ["<|system|>", "<|user|>", "<|assistant|>", "<|end|>"]
+    save(build(with_tokens(WRITTEN, processor))(base(material)), tmp_path / "adapter")
+    assert artifact.read_json(tmp_path / "adapter/adapter_config.json")["trainable_token_indices"] == [2, 3, 4, 5]
+    processor.chat_template = "{% for message in messages %}{{ raise_exception('no system') if message['role'] == 'system' }}" + (
+        "<|user|>{{ message['content'] }}<|end|>{% endfor %}"
+    )
+    assert with_tokens(asked("chat"), processor) == asked([3, 5])
+    processor.chat_template = None
+    assert with_tokens(asked("chat"), processor) == with_tokens(asked("chat"), None) == asked(None)
+    assert with_tokens({}, processor) == {} and with_tokens(asked([]), processor) == asked([])
+
+
 def test_token_rows_of_another_processor_are_named(material):
     processor = store.load_processor(material / "model")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        check_tokens(LORA["peft_config"], processor)
+        assert with_tokens(LORA, processor) == LORA
     with pytest.warns(UserWarning, match=r"trains '.*' too; the special tokens of this processor are \[0, 1, 2"):
-        check_tokens({"trainable_token_indices": [1, 300]}, processor)
-    with pytest.raises(InputError, match="tokens only"):
-        check_tokens({"trainable_token_indices": [10**6]}, processor)
+        with_tokens(asked({"embed_tokens": [1, 300]}), processor)
+    for outside in ([10**6], [-1]):
+        with pytest.raises(InputError, match="tokens only"):
+            with_tokens(asked(outside), processor)
 
 
 def test_the_saved_adapter_on_the_base_equals_the_model_and_has_the_same_bytes_twice(material, tmp_path):

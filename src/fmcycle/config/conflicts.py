@@ -12,7 +12,7 @@ def _first(node: dict | None, *names):
 
 def conflicts(config: dict) -> list[str]:
     """Return one line for each pair of values that exclude one another. config: a resolved stage config, plain data."""
-    rules = (_rank, _positions, _batch, _heads, columns.problem)
+    rules = (_rank, _tokens, _positions, _batch, _heads, columns.problem)
     return [problem for rule in rules if (problem := rule(config))] + list(_search(config))
 
 
@@ -23,6 +23,15 @@ def _rank(config):
     if rank and width and rank > width:
         return f"strategy.peft_config.r {rank} exceeds the model's width {width}: lower strategy.peft_config.r"
     return None
+
+
+def _tokens(config):
+    strategy = config.get("strategy") or {}
+    rows = _first(strategy.get("peft_config") if isinstance(strategy, dict) else None, "trainable_token_indices")
+    listed = [index for each in rows.values() for index in each] if isinstance(rows, dict) else rows
+    if rows is None or rows == "chat" or (isinstance(listed, list) and all(type(index) is int and index >= 0 for index in listed)):
+        return None
+    return f"strategy.peft_config.trainable_token_indices: must be chat, a list of token ids or null, not {rows!r}"
 
 
 def _positions(config):

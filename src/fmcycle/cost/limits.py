@@ -9,6 +9,7 @@ from fmcycle.config.build import build, conf_dir
 from fmcycle.cost.plan import Plan, needed, predict, room_of
 from fmcycle.cost.step_cost import Limit, Price
 from fmcycle.errors import InputError
+from fmcycle.model.adapter import with_tokens
 from fmcycle.training.recipe import Recipe
 
 RESERVE = 0.92  # of the memory that is there, for micro_batch=fit: others may take some meanwhile
@@ -90,7 +91,7 @@ def smaller(recipe: Recipe, room, most: float) -> tuple[str, Recipe] | None:
         sharded = on(least, devices=devices, num_nodes=1, strategy="fsdp")
         if needed(sharded, room[1])[0] <= most:
             return f"trainer=fsdp trainer.devices={devices} {_overrides(machine, sharded.machine, 1)}", sharded
-    lora = build(yaml.safe_load((conf_dir() / "strategy/lora.yaml").read_text()))
+    lora = build(with_tokens(yaml.safe_load((conf_dir() / "strategy/lora.yaml").read_text()), None))
     if getattr(recipe.strategy, "func", recipe.strategy) is not lora.func:
         light = replace(least, strategy=lora)
         if micro := largest(light, room, most):

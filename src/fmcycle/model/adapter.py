@@ -11,9 +11,11 @@ from fmcycle.artifact import atomic
 from fmcycle.artifact import folder as artifact
 from fmcycle.errors import InputError
 from fmcycle.processor import store
-from fmcycle.processor.components import tokenizer_of
+from fmcycle.processor.chat import chat_ids
+from fmcycle.processor.components import special_ids, tokenizer_of
 
 BASE = "base.json"  # beside the adapter: a fingerprint of the weights below it
+CHAT = "chat"  # of an adapter's token rows: the special tokens of the chat template
 LIMIT = 1e-3  # nats: how far the merged model's next-token distribution may be from the adapter's
 
 
@@ -117,19 +119,32 @@ def _divergence(first: torch.Tensor, second: torch.Tensor) -> float:
     return float((p.exp() * (p - q)).sum(-1).max())
 
 
-def check_tokens(config: dict, processor) -> None:
-    """Are the token rows that the adapter trains the processor's special tokens? Warns with both lists where they are not.
+def with_tokens(strategy: dict, processor) -> dict:
+    """`strategy`, config data, with the ids of the token rows that its adapter trains: `chat` means those that the chat template writes.
 
-    config: of peft. Raises InputError where there is no such token.
+    processor: None in a plan that is made before there is one, and counts no such rows. Warns of ids that are no special tokens.
+    Raises InputError for an id that the processor does not have.
     """
-    trained = config.get("trainable_token_indices") or []
-    trained = sorted({index for rows in trained.values() for index in rows} if isinstance(trained, dict) else set(trained))
-    key = "strategy.peft_config.trainable_token_indices"
-    if outside := [index for index in trained if index >= len(processor)]:
-        raise InputError(f"{key} {outside}: the processor has {len(processor)} tokens only; name others")
-    special = {index for index, token in getattr(tokenizer_of(processor), "added_tokens_decoder", {}).items() if token.special}
-    if ordinary := [index for index in trained if index not in special]:
-        names = ", ".join(map(repr, processor.convert_ids_to_tokens(ordinary)))
+    config = strategy.get("peft_config") or {}
+    asked = config.get("trainable_token_indices") if isinstance(config, dict) else None
+    if not asked:
+        return strategy
+    if asked == CHAT:
+        ids = chat_ids(processor) if processor is not None else []
+        return strategy | {"peft_config": config | {"trainable_token_indices": ids or None}}
+    if processor is not None:
+        _check_tokens({index for rows in asked.values() for index in rows} if isinstance(asked, dict) else {*asked}, processor)
+    return strategy
+
+
+def _check_tokens(trained: set[int], processor) -> None:
+    key, tokenizer = "strategy.peft_config.trainable_token_indices", tokenizer_of(processor)
+    count = 0 if tokenizer is None else len(tokenizer)
+    if outside := sorted(index for index in trained if not 0 <= index < count):
+        raise InputError(f"{key} {outside}: the processor has {count} tokens only; choose {key}={CHAT} or ids of these")
+    special = special_ids(processor)
+    if ordinary := sorted(trained - special):
+        names = ", ".join(map(repr, tokenizer.convert_ids_to_tokens(ordinary)))
         warnings.warn(f"{key} trains {names} too; the special tokens of this processor are {sorted(special)}", stacklevel=2)
 
 

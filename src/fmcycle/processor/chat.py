@@ -1,12 +1,13 @@
 """Renders messages to token ids by the processor's chat template, for training, evaluation and serving alike."""
 
+import contextlib
 import functools
 import re
 from collections.abc import Collection
 from typing import Any
 
 from fmcycle.errors import InputError
-from fmcycle.processor.components import ends, image_ids, tokenizer_of
+from fmcycle.processor.components import ends, image_ids, special_ids, tokenizer_of
 
 ROLES = ("system", "user", "assistant")
 PLACE = "\ue000{}\ue001"  # placeholder for a content while the template is rendered; private-use characters
@@ -46,6 +47,17 @@ def _frame(tokenizer: Any, template: str, roles: tuple[str, ...], generation_pro
     if parts[1::2] != [str(place) for place in range(len(roles))]:
         raise InputError(f"the chat template does not write each content of a conversation of {', '.join(roles)} once, in order")
     return tuple(tuple(tokenizer(part, add_special_tokens=False)["input_ids"]) if part else () for part in parts[::2])
+
+
+def chat_ids(processor) -> list[int]:
+    """The special tokens that the template writes round a conversation, sorted; none for a processor without a template."""
+    if not any(getattr(part, "chat_template", None) for part in (processor, tokenizer_of(processor))):
+        return []
+    written: set[int] = set()
+    for roles in (ROLES, ROLES[1:]):
+        with contextlib.suppress(InputError):  # some templates refuse a system role
+            written.update(*frame(processor, [{"role": role} for role in roles]))
+    return sorted(written & special_ids(processor))
 
 
 def plain_ids(processor, text: str) -> list[int]:

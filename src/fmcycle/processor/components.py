@@ -22,6 +22,11 @@ def feature_extractor_of(processor: Any) -> Any:
     return processor if hasattr(processor, "sampling_rate") else getattr(processor, "feature_extractor", None)
 
 
+def special_ids(processor: Any) -> set[int]:
+    """The ids of the special tokens; none if nothing is tokenized."""
+    return {index for index, token in getattr(tokenizer_of(processor), "added_tokens_decoder", {}).items() if token.special}
+
+
 def pad(processor: Any) -> int:
     """Return the id of the padding token; 0 without a tokenizer."""
     found = getattr(tokenizer_of(processor), "pad_token_id", None)

@@ -95,12 +95,13 @@ def begin(cfg: Config) -> dict:
 def recipe_of(cfg, processor, data: dict) -> Recipe:
     """Return the recipe that `cfg` describes. processor: None while planning before it exists; data: {split: rows}."""
     from fmcycle.data.protocol import Classed
+    from fmcycle.model.adapter import with_tokens
 
     train = data.get("train")
     return Recipe(
         make_model=partial(make_model, cfg, processor, train.classes if isinstance(train, Classed) else []),
         objective=build(cfg.objective),
-        strategy=build(cfg.strategy),
+        strategy=build(with_tokens(cfg.strategy, processor)),
         optimizer=build(cfg.optimizer),
         data=data,
         budget=build(cfg.budget),
@@ -111,12 +112,9 @@ def recipe_of(cfg, processor, data: dict) -> Recipe:
 def make_model(cfg, processor, classes: list[str], weights: bool):
     """Return the model before its strategy: a new one, one with cfg.model's own weights, inputs.model itself or its body under a new head,
     or one assembled from inputs.vision and inputs.language. With `weights` false it has the architecture only; no weights are read."""
-    from fmcycle.model.adapter import check_tokens
     from fmcycle.model.prepare import check_asked, fit_to, has_weights, like, quiet
     from fmcycle.model.transfer import PARTS, on_body, same, with_parts
 
-    if weights:
-        check_tokens(cfg.strategy.get("peft_config", {}), processor)
     base = cfg.inputs.get("model")
     if base and same(base, cfg.model):
         if not weights:
