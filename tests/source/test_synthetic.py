@@ -142,6 +142,8 @@ def test_a_model_of_ours_writes_the_same_twice_and_its_digest_is_its_name(tmp_pa
     generate = Model(str(tmp_path / "model"), max_tokens=12)
     assert generate.name == f"model@{artifact.digest(tmp_path / 'model')[:16]}"
     assert generate(["Say it."]) == generate(["Say it."]) != [""]
+    end = processor.convert_tokens_to_ids("<|end|>")
+    assert generate.ids(processor, "a<|end|>b").count(end) == 1, "a special token inside a prompt is text"
     assert generate(["Say it, and say why.", "Say it."])[1:] == generate(["Say it."])
     assert generate(["Say it. " * 50]) == generate(["Say it. " * 90]), "a prompt is cut at its end"
     settings = generate.loaded[0].generation_config

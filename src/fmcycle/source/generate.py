@@ -12,7 +12,7 @@ from fmcycle.artifact import folder as artifact
 from fmcycle.engine.protocol import Request, Sampling
 from fmcycle.errors import InputError
 from fmcycle.model import store as model_store
-from fmcycle.processor import components
+from fmcycle.processor import chat, components
 from fmcycle.ranges import ExistingPath, NonNegativeFloat, NonNegativeInt, PositiveInt, WebAddress
 
 TRIES = 3
@@ -97,5 +97,5 @@ class Model:
     def ids(self, processor, prompt: str) -> list[int]:
         """A prompt's token ids, by the chat template if the model has one."""
         if processor.chat_template:
-            prompt = processor.apply_chat_template([{"role": "user", "content": prompt}], add_generation_prompt=True, tokenize=False)
-        return processor(prompt, add_special_tokens=not processor.chat_template)["input_ids"]
+            return chat.render(processor, [{"role": "user", "content": prompt}], generation_prompt=True)
+        return processor(prompt)["input_ids"]
