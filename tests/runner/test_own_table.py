@@ -54,6 +54,16 @@ def test_rows_of_another_kind_are_named(rows):
         curated(compose(["stage=align", "inputs.preferences=my.jsonl"]), perform)
 
 
+@pytest.mark.parametrize("damage", [lambda whole: whole[:-20], lambda _: b"PAR1 and no more", lambda _: b""])
+def test_a_damaged_table_is_refused_by_name(rows, damage, tmp_path):
+    whole = tmp_path / "whole.parquet"
+    pl.DataFrame({"text": ["a"], "split": ["train"]}).write_parquet(whole)
+    (rows / "cut.parquet").write_bytes(damage(whole.read_bytes()))
+    for stage, name in (("finetune", "instructions"), ("tokens", "documents")):
+        with pytest.raises(InputError, match=rf"inputs\.{name}: cut\.parquet is no readable Parquet file \(.*: copy or make it again"):
+            curated(compose([f"stage={stage}", f"inputs.{name}=cut.parquet"]), perform)
+
+
 def test_a_folder_of_texts_makes_a_processor(rows, fmcycle):
     result = fmcycle("processor", "inputs.documents=texts", "processor.vocab_size=300")
     assert result.returncode == 0 and "processor needs curate first" in result.stdout, result.stderr

@@ -41,14 +41,15 @@ def curated(below: Composed, perform: Callable[..., Path]) -> Composed:
 def is_table(path: Path, name: str) -> bool:
     """True if `path` is a table as curate writes it, or one whose columns only a format of the user's own reads.
 
-    True for an unreadable file, too: the stage that reads it raises the error.
+    Raises InputError if a Parquet file can't be read.
     """
     if path.is_dir() or path.suffix.lower() != ".parquet":
         return False
     try:
         columns = pl.read_parquet_schema(path)
-    except (pl.exceptions.PolarsError, OSError):
-        return True
+    except (pl.exceptions.PolarsError, OSError) as error:
+        why = str(error).partition("\n")[0]
+        raise InputError(f"inputs.{name}: {path} is no readable Parquet file ({why}): copy or make it again") from None
     if "split" not in columns:
         return False
     turns = columns.get("messages") or columns.get("prompt")
