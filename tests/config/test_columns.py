@@ -136,7 +136,7 @@ def test_rows_that_take_no_column_are_refused(material, own):
 
 def test_an_objective_that_reads_a_column_that_is_not_there_is_refused_in_a_sentence(material, own):
     cfg = section(material, own / "sft", "fmcycle.objective.sft.SFT")
-    told = "objective: reads the column input_ids, and the rows of data have chosen, rejected; choose data that gives it"
+    told = "objective: reads the column input_ids, and the rows of data have chosen, rejected; choose data that has it"
     with pytest.raises(InputError, match=told):
         train.run(cfg)
     assert not list((own / "sft/runs").glob("step-*")) and not kept()

@@ -49,7 +49,7 @@ def test_what_fits_is_not_refused():
 def test_memory_that_is_not_there_is_refused_with_a_micro_batch_that_fits():
     whole, half = (plan.needed(recipe(micro_batch=micro), ROOM[1])[0] for micro in (8, 4))
     room = (int((whole + half) / 2), ROOM[1])
-    with pytest.raises(InputError, match=r"not begun: .* GB are there\. It would fit with trainer\.micro_batch=(\d+)$") as error:
+    with pytest.raises(InputError, match=r"not begun: .* GB are free\. It would fit with trainer\.micro_batch=(\d+)$") as error:
         limits.check(recipe(), plan.predict(recipe(), UNPRICED, room=room), NO_LIMIT)
     fitting = recipe(micro_batch=int(str(error.value).rpartition("=")[2]))
     said = plan.predict(fitting, UNPRICED, room=room)
@@ -85,9 +85,9 @@ def test_a_stated_budget_is_kept_with_fewer_steps():
         said.start, said.seconds = 0.0, tuple(said.minutes * 60 * part for part in (1, 0.9, 1.1))
         with pytest.raises(InputError, match=r"(minutes|EUR) and limit\.\w+ is .*budget\.max_steps=(59|60)$"):
             limits.check(recipe(), said, Limit(**stated))
-    with pytest.raises(InputError, match=r"limit\.gigabytes is 0\.001\. Nothing that was tried would fit"):
+    with pytest.raises(InputError, match=r"limit\.gigabytes is 0\.001\. No setting that was tried fits"):
         limits.check(recipe(), said, Limit(gigabytes=0.001))
-    with pytest.raises(InputError, match="nothing is priced"):
+    with pytest.raises(InputError, match="there is no price"):
         limits.check(recipe(), plan.predict(recipe(), UNPRICED, room=ROOM), Limit(money=1.0))
 
 

@@ -23,16 +23,16 @@ FILE = "plan.json"
 
 
 class Account:
-    """Records one run's plan and its actual cost. `recipe`: the one to run, its micro-batch chosen; its first step starts the clock."""
+    """Records the plan and the actual cost of one run. recipe: the one to run, its micro-batch chosen; its first step starts the clock."""
 
     def __init__(self, recipe: Recipe, limit: Limit, price: Price, folder: str | Path):
-        """Say what the run of `recipe` in `folder` will cost. Raises InputError, with the settings that would fit, where it can't be."""
+        """Print the predicted cost of `recipe` in `folder`. Raises InputError, with settings that would fit, if the run does not fit."""
         self.folder, self.file = Path(folder), Path(folder) / FILE
         self.plan: plan.Plan | None = None
         machine = recipe.machine
         if machine.micro_batch == "fit":
             known = json.loads(self.file.read_text()) if self.file.is_file() else {}
-            if known.get("world") == machine.world:  # a run goes on as it began, and every rank as the first
+            if known.get("world") == machine.world:  # a resumed run keeps its micro-batch, and every rank has the first one's
                 recipe = limits.on(recipe, micro_batch=known["micro"])
         if rank.first():
             recipe = self._planned(recipe, limit, price)
@@ -44,7 +44,7 @@ class Account:
         except (DataDependentOutputException, DynamicOutputShapeException) as error:
             if recipe.machine.micro_batch == "fit" or any(vars(limit).values()):
                 raise InputError(
-                    f"this model's shapes depend on its data ({error}), so no plan can be made: state trainer.micro_batch and no limit"
+                    f"this model's shapes depend on its data ({error}), so it has no plan: set trainer.micro_batch to a number, and no limit"
                 ) from error
             print(f"no plan: this model's shapes depend on its data ({error})", flush=True)
             return recipe
@@ -54,13 +54,13 @@ class Account:
         return recipe
 
     def _begun(self, make_optimizer: Callable, model):
-        """The optimizer, which the loop makes once right before its first step: from there on its seconds count."""
+        """Return the optimizer and start the clock: the loop makes the optimizer once, right before its first step."""
         self.start = self._seconds()
         throughput.forget(next(model.parameters()).device)
         return make_optimizer(model)
 
     def ended(self, module, trainer) -> None:
-        """Write what it cost beside what was said: into plan.json and the ledger."""
+        """Write the actual cost beside the prediction, into plan.json and the ledger."""
         if self.plan is None:
             return
         device, done = module.device, trainer.global_step - module.history.watch.start
@@ -82,6 +82,6 @@ class Account:
             ledger.append(where | {"raw": raw, "predicted": self.plan.figures(), "actual": actual})
 
     def _seconds(self) -> float:
-        """Seconds since this process began; CPU time of one thread if it trains on the CPU, so that a shared machine does not lie."""
+        """Return seconds since this process began; on a CPU, CPU seconds of one thread, which other processes don't lengthen."""
         on_gpu = plan.device_of(self.recipe.machine).type == "cuda"
         return throughput.age() if on_gpu else time.process_time() / torch.get_num_threads()

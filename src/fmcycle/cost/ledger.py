@@ -1,4 +1,4 @@
-"""What runs were said to cost and did cost: runs/ledger.jsonl, a line for each that ended, from which the next prediction learns."""
+"""Ledger of predicted and actual costs: runs/ledger.jsonl, one line for each finished run, which corrects the next predictions."""
 
 import json
 import math
@@ -10,17 +10,17 @@ from fmcycle.artifact import atomic
 
 FILE = Path("runs/ledger.jsonl")
 LEVEL = 0.9  # of the interval
-# spread of log(actual / said) before any run of a machine is known, and how many runs that knowledge is worth
+# prior of log(actual / raw) on a machine without runs: its spread, and how many runs it counts as
 PRIOR = {"seconds": (0.25, 4.0), "peak": (0.07, 4.0)}
 
 
 def append(entry: dict, file: str | Path = FILE) -> None:
-    """Add one line that a kill or a power cut leaves whole or not at all."""
+    """Add one line atomically: after a kill or a power cut it is whole or absent."""
     file = Path(file)
     file.parent.mkdir(parents=True, exist_ok=True)
     with open(file, "ab") as handle:
         if handle.tell() and not _ends_a_line(file):
-            handle.write(b"\n")  # a line that was cut off stays apart
+            handle.write(b"\n")  # ends a line that was cut off
         handle.write(json.dumps(entry, sort_keys=True, allow_nan=False).encode() + b"\n")
         handle.flush()
         os.fsync(handle.fileno())
@@ -34,7 +34,7 @@ def _ends_a_line(file: Path) -> bool:
 
 
 def read(machine: dict, file: str | Path = FILE) -> list[dict]:
-    """The lines of runs on `machine`, oldest first; one that was cut off is left out."""
+    """Return the lines of runs on `machine`, the oldest first; a line that was cut off is left out."""
     found = []
     for line in Path(file).read_text().splitlines() if Path(file).is_file() else []:
         try:
@@ -47,15 +47,15 @@ def read(machine: dict, file: str | Path = FILE) -> list[dict]:
 
 
 def calibrated(raw: float, lines: list[dict], what: str) -> tuple[float, float, float]:
-    """(value, low, high): `raw` corrected by what it was wrong by in `lines`, with the 90 % interval of one further run.
+    """Return (value, low, high): `raw` corrected by its past errors in `lines`, with the 90 % interval for one further run.
 
-    The logarithm of actual / raw is taken as normal with a conjugate prior (Gelman et al., Bayesian Data Analysis, 3.3): few lines
-    leave the interval wide, many make it what the machine's own spread is. Steps of a run that were not made are not in its line.
+    log(actual / raw) is modelled as normal with a conjugate prior (Gelman et al., Bayesian Data Analysis, 3.3). With few lines the interval
+    is wide; with many it has the machine's own spread. The `raw` of a line covers only the steps that its run made.
     """
     spread, worth = PRIOR[what]
     errors = [math.log(line["actual"][what] / line["raw"][what]) for line in lines[-50:]]
     count = len(errors)
-    mean = sum(errors) / (count + 1)  # the prior, right on average, counts as one run
+    mean = sum(errors) / (count + 1)  # the prior has mean 0 and counts as one run
     squares = sum((error - mean) ** 2 for error in errors) + mean**2
     variance = (worth * spread**2 + squares) / (worth + count)
     half = student(worth + count) * math.sqrt(variance * (1 + 1 / (count + 1)))
@@ -63,7 +63,7 @@ def calibrated(raw: float, lines: list[dict], what: str) -> tuple[float, float, 
 
 
 def student(freedom: float, level: float = LEVEL) -> float:
-    """The two-sided quantile of Student's t, by the expansion of Cornish and Fisher (1960); within 1 % from 4 degrees on."""
+    """Return the two-sided quantile of Student's t by the expansion of Cornish and Fisher (1960); within 1 % from 4 degrees of freedom."""
     z = statistics.NormalDist().inv_cdf(0.5 + level / 2)
     return (
         z
@@ -74,5 +74,5 @@ def student(freedom: float, level: float = LEVEL) -> float:
 
 
 def least(lines: list[dict], name: str, otherwise: float) -> float:
-    """The least that the runs of `lines` noted as `name` (a trial of select has its process's past in it), `otherwise` without runs."""
+    """Return the least `name` of the runs in `lines`, `otherwise` without runs. The least, as a trial of select adds its process's past."""
     return min([line["actual"][name] for line in lines[-50:]], default=otherwise)

@@ -1,4 +1,4 @@
-"""Does a run fit into the memory that is there and the limits that were stated; and if not, with which settings would it?"""
+"""Checks whether a run fits into the free memory and the limits of the config, and finds settings with which it would."""
 
 import math
 from dataclasses import replace
@@ -12,13 +12,13 @@ from fmcycle.errors import InputError
 from fmcycle.model.adapter import with_tokens
 from fmcycle.training.recipe import Recipe
 
-RESERVE = 0.92  # of the memory that is there, for micro_batch=fit: others may take some meanwhile
-NOTHING = "Nothing that was tried would fit: choose a smaller model, or another machine"
-DEVICES = 64  # how many a repair by sharding may ask for
+RESERVE = 0.92  # of the free memory, for micro_batch=fit: other processes may take some meanwhile
+NOTHING = "No setting that was tried fits: choose a smaller model, or another machine"
+DEVICES = 64  # most devices that a proposal to shard may ask for
 
 
 def settled(recipe: Recipe, limit: Limit, price: Price, room: tuple[int, float] | None = None) -> tuple[Recipe, Plan]:
-    """(the recipe with its micro-batch chosen, the plan of it). room: as for `predict`."""
+    """Return (the recipe with its micro-batch chosen, its plan). room: as for `predict`."""
     if recipe.machine.micro_batch == "fit":
         room = room or room_of(recipe.machine)
         micro = largest(recipe, room, RESERVE * most(limit, room[0]))
@@ -27,35 +27,35 @@ def settled(recipe: Recipe, limit: Limit, price: Price, room: tuple[int, float] 
 
 
 def on(recipe: Recipe, **changed) -> Recipe:
-    """`recipe` on a machine of which some settings are `changed`."""
+    """Return `recipe` with some settings of its machine `changed`."""
     return replace(recipe, machine=replace(recipe.machine, **changed))
 
 
 def problems(plan: Plan, limit: Limit) -> list[str]:
-    """What the run would exceed."""
+    """Return a clause for each limit that the run would exceed."""
     found, size = [], f"it needs {plan.peak[0] / 1e9:.2f} GB a device"
     if plan.peak[0] > plan.capacity:
-        found.append(f"{size} and {plan.capacity / 1e9:.2f} GB are there")
+        found.append(f"{size} and {plan.capacity / 1e9:.2f} GB are free")
     if limit.gigabytes and plan.peak[0] > limit.gigabytes * 1e9:
         found.append(f"{size} and limit.gigabytes is {limit.gigabytes:g}")
     if limit.minutes and plan.minutes > limit.minutes:
         found.append(f"it takes {plan.minutes:.1f} minutes and limit.minutes is {limit.minutes:g}")
     if limit.money and plan.money is None:
-        found.append(f"limit.money is {limit.money:g} and nothing is priced: choose price=cpu or write conf/price")
+        found.append(f"limit.money is {limit.money:g} and there is no price: choose price=cpu or write conf/price")
     if limit.money and plan.money and plan.money > limit.money:
         found.append(f"it costs {plan.money:.2f} {plan.price.currency} and limit.money is {limit.money:g}")
     return found
 
 
 def check(recipe: Recipe, plan: Plan, limit: Limit) -> None:
-    """Raises InputError where the plan exceeds what is there or was stated, with the settings that would fit."""
+    """Raises InputError, with settings that would fit, if the plan exceeds the free memory or a limit."""
     if found := problems(plan, limit):
         repair = repaired(recipe, plan, limit)
         raise InputError(f"not begun: {'; '.join(found)}. {f'It would fit with {repair}' if repair else NOTHING}")
 
 
 def repaired(recipe: Recipe, plan: Plan, limit: Limit) -> str:
-    """The settings, each computed, with which the run would fit; empty where none does."""
+    """Return the settings, each from a plan, with which the run would fit; "" if none does."""
     room, changes, there = (plan.capacity, plan.own), [], most(limit, plan.capacity)
     if limit.money and plan.money is None:
         return ""
@@ -76,12 +76,12 @@ def repaired(recipe: Recipe, plan: Plan, limit: Limit) -> str:
 
 
 def most(limit: Limit, capacity: int) -> float:
-    """Bytes that the run may take."""
+    """Return the bytes that the run may take."""
     return min(capacity, limit.gigabytes * 1e9 if limit.gigabytes else math.inf)
 
 
 def smaller(recipe: Recipe, room, most: float) -> tuple[str, Recipe] | None:
-    """(overrides, recipe): tries a smaller micro-batch, then gradient checkpointing, sharding, LoRA; None if nothing fits."""
+    """Return (overrides, recipe): tries a smaller micro-batch, then gradient checkpointing, FSDP, LoRA; None if nothing fits."""
     machine, again = recipe.machine, on(recipe, gradient_checkpointing=True)
     for candidate in [recipe] if machine.gradient_checkpointing else [recipe, again]:
         if micro := largest(candidate, room, most):
@@ -105,7 +105,7 @@ def _overrides(before, after, micro: int) -> str:
 
 
 def largest(recipe: Recipe, room, most: float) -> int | None:
-    """The largest micro-batch that divides a device's rows of a step and needs at most `most` bytes, by halving the choices."""
+    """Return the largest micro-batch that divides a device's rows of a step and needs at most `most` bytes, by binary search."""
     share = recipe.budget.global_batch // recipe.machine.world
     choices = [micro for micro in range(1, share + 1) if share % micro == 0]
     low, high = 0, len(choices)  # choices before `low` fit, those from `high` on do not

@@ -1,4 +1,4 @@
-"""What a training run will cost, before any work: said, refused where it can't be, and written beside what it did cost."""
+"""Predicts the cost of a training run before any work: time, memory, disk and money."""
 
 from dataclasses import dataclass, replace
 
@@ -13,21 +13,21 @@ from fmcycle.hardware import peak, throughput
 from fmcycle.model.prepare import check_takes
 from fmcycle.training.recipe import Recipe
 
-PROCESS = 520e6  # bytes of a process with its imports and the first step's libraries; what is measured in the run itself is used there
+PROCESS = 520e6  # bytes of a process with its imports and the first step's libraries; a run measures its own process instead
 WARM = 70e6  # bytes that the first step's libraries take
-GAPS = 0.72  # of the small activations: the gaps that they leave in the heap of glibc after some steps
-CACHE = 0.08  # of a GPU's activations: what its caching allocator holds and does not use
+GAPS = 0.72  # share of the small activations: gaps that they leave in glibc's heap after some steps
+CACHE = 0.08  # share of a GPU's activations: memory that its caching allocator holds unused
 COMPILE = 45.0  # seconds, the first time
 START = 12.0  # seconds from the command to the first step
-FIRST = 1.3  # more that the first step takes than the others: libraries, memory that is touched for the first time
-LOOK = 64  # steps whose rows are looked at
-FORWARD = 0.35  # of a micro-batch's seconds: a validation goes forward only
-WRITE = 0.4e9  # bytes of a checkpoint a second, digests with it
+FIRST = 1.3  # seconds that the first step takes longer: it loads libraries and touches memory for the first time
+LOOK = 64  # steps whose rows are read
+FORWARD = 0.35  # share of a micro-batch's seconds: a validation runs the forward only
+WRITE = 0.4e9  # bytes of a checkpoint a second, digests included
 
 
 @dataclass
 class Rows:
-    """Rows of full length, for data that is not there yet; with labels and pairs, so that any objective of text finds what it reads."""
+    """Rows of full length in place of data that does not exist yet, with labels and pairs for every objective on text."""
 
     length: int
     lengths = None
@@ -45,20 +45,20 @@ class Rows:
 
 
 class Batch(dict):
-    """A batch that refuses, in a sentence, an objective which reads a column that is not there. assumed: the data was not read."""
+    """A batch that raises InputError if the objective reads a column that it lacks. assumed: the batch is of `Rows`, not of real data."""
 
     def __init__(self, columns: dict, *, assumed: bool):
         super().__init__(columns)
         self.assumed = assumed
 
     def __missing__(self, name: str):
-        repair = "a plan takes data that is not there for text: make its inputs first" if self.assumed else "choose data that gives it"
+        repair = "the plan assumes text for missing data: make its inputs first" if self.assumed else "choose data that has it"
         raise InputError(f"objective: reads the column {name}, and the rows of data have {', '.join(self)}; {repair}, or another objective")
 
 
 @dataclass
 class Plan:
-    """The prediction of one run on one device. `raw`: before the ledger's correction; seconds of steps and validations, bytes of memory."""
+    """The prediction of one run on one device. `raw`: seconds of steps and validations, bytes of memory, before the ledger's correction."""
 
     cost: step_cost.Cost
     micro: int
@@ -80,15 +80,15 @@ class Plan:
 
     @property
     def minutes(self) -> float:
-        """From the command to the trained model; the evaluation after it is not in it."""
+        """Minutes from the command to the trained model, without the evaluation after it."""
         return (self.start + self.seconds[0]) / 60
 
     def line(self) -> str:
-        """What is said before a run."""
+        """Return the line that a run prints at its start."""
         return f"about {clock(self.start + self.seconds[0])}, {self.peak[0] / 1e9:.1f} GB of {self.capacity / 1e9:.1f}"
 
     def figures(self) -> dict:
-        """Everything as plain data: bytes, seconds, numbers."""
+        """Return the plan as plain data: bytes, seconds, numbers."""
         return {
             "parameters": self.cost.parameters,
             "trained": self.cost.trained,
@@ -106,7 +106,7 @@ class Plan:
 
 
 def predict(recipe: Recipe, price: step_cost.Price, *, room: tuple[int, float] | None = None) -> Plan:
-    """The plan of `recipe`. room: (bytes that a process may have, bytes that this one has by itself), `room_of` where None."""
+    """Return the plan of `recipe`. room: (bytes that a process may use, bytes that it uses before training); None: `room_of`."""
     budget, machine = recipe.budget, recipe.machine
     micro, accumulate = machine.micro(budget.global_batch), machine.accumulate(budget.global_batch)
     worst, usual, row_tokens = batches(recipe, micro)
@@ -140,14 +140,14 @@ def predict(recipe: Recipe, price: step_cost.Price, *, room: tuple[int, float] |
 
 
 def needed(recipe: Recipe, own: float) -> tuple[float, float, float]:
-    """(bytes, low, high) of one device at its highest."""
+    """Return (bytes, low, high) of one device's peak memory."""
     worst, _, _ = batches(recipe, recipe.machine.micro(recipe.budget.global_batch))
     lines = history(recipe.machine, recipe.budget)[1]
     return ledger.calibrated(own + memory(work(recipe, worst), recipe.machine), lines, "peak")
 
 
 def history(machine, budget) -> tuple[dict, list[dict]]:
-    """(the name of this machine as it would train, the ledger's lines of runs on it)."""
+    """Return (this machine's name in the ledger, for this training; the ledger's lines of runs on it)."""
     if machine.threads:
         torch.set_num_threads(machine.threads)
     name = throughput.name(device_of(machine), precision=budget.precision, compiled=machine.compile)
@@ -155,7 +155,7 @@ def history(machine, budget) -> tuple[dict, list[dict]]:
 
 
 def seconds_of(step: step_cost.Cost, machine, budget, micro: int, accumulate: int) -> float:
-    """Seconds of all steps, validations and checkpoints, as the machine's rates have it."""
+    """Return the seconds of all steps, validations and checkpoints at the machine's rates."""
     rate = throughput.rates(device_of(machine), budget.precision)
     each = throughput.seconds(step.micro, rate, compiled=machine.compile)
     once = throughput.seconds(step.update, rate, compiled=False) / (machine.world if machine.strategy == "fsdp" else 1)
@@ -166,12 +166,12 @@ def seconds_of(step: step_cost.Cost, machine, budget, micro: int, accumulate: in
 
 
 def device_of(machine) -> torch.device:
-    """The device that `machine` trains on here."""
+    """Return the device that `machine` trains on here."""
     return torch.device("cuda" if machine.accelerator != "cpu" and torch.cuda.is_available() else "cpu")
 
 
 def room_of(machine, *, running: bool = False) -> tuple[int, float]:
-    """(bytes that a process may have, bytes that it has by itself): of this process where it is the one that will train."""
+    """Return (bytes that a process may use, bytes that it uses before training). running: this process will train, so measure it."""
     device = device_of(machine)
     if device.type == "cuda":
         return throughput.capacity(device), 0.0
@@ -179,12 +179,12 @@ def room_of(machine, *, running: bool = False) -> tuple[int, float]:
 
 
 def resumable(step: step_cost.Cost) -> float:
-    """Bytes of a checkpoint: what is trained and its optimizer."""
+    """Return the bytes of a checkpoint: trained weights and optimizer state."""
     return step.weights * step.trained / step.parameters + step.optimizer
 
 
 def memory(step: step_cost.Cost, machine) -> float:
-    """Bytes of one device at its highest: in a step, or while a checkpoint is copied. FSDP gathers one block and the next."""
+    """Return the peak bytes of one device, in a step or while a checkpoint is copied. FSDP gathers one block and the next."""
     share = machine.world if machine.strategy == "fsdp" else 1
     gathered = 4 * step.largest_block if share > 1 else 0
     buckets = step.gradients if machine.strategy == "ddp" and machine.world > 1 else 0
@@ -193,7 +193,7 @@ def memory(step: step_cost.Cost, machine) -> float:
 
 
 def work(recipe: Recipe, batch: dict) -> step_cost.Cost:
-    """The cost of a step of `recipe` on `batch`: its model and strategy, of the config alone."""
+    """Return the cost of a step of `recipe` on `batch`; the model is made from its config, without weights."""
     budget, whole = recipe.budget, replace(recipe.machine, compile=False, strategy="auto")
 
     def make():
@@ -207,7 +207,7 @@ def work(recipe: Recipe, batch: dict) -> step_cost.Cost:
 
 
 def batches(recipe: Recipe, micro: int) -> tuple[dict, dict, float]:
-    """(the longest micro-batch, one of usual length, tokens a row) of the steps that are looked at."""
+    """Return (the longest micro-batch, one of average length, tokens a row) of LOOK steps."""
     rows, budget, machine, extra = recipe.data["train"], recipe.budget, recipe.machine, column.declared(recipe.objective)
     stream = Stream(rows, seed=budget.seed, global_batch=budget.global_batch, micro=micro, rank=0, world=machine.world, start=0)
     steps = np.unique(np.linspace(0, budget.max_steps - 1, LOOK).astype(int))
@@ -230,7 +230,7 @@ def batches(recipe: Recipe, micro: int) -> tuple[dict, dict, float]:
 
 
 def clock(seconds: float) -> str:
-    """45 s, 3 min, 2.5 h."""
+    """Return `seconds` as 45 s, 3 min or 2.5 h."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,4 +1,4 @@
-"""What a training step costs, found without doing it: floating tensors are imagined, the few whole numbers of a batch are real.
+"""Measures the cost of a training step without computing it: floating tensors are fake, the few integers of a batch are real.
 
 A step of the real recipe runs on fake tensors, which have a shape and no memory; each operation is counted as it passes.
 """
@@ -21,13 +21,13 @@ from fmcycle.ranges import NonNegativeFloat, PositiveFloat
 
 ATEN = torch.ops.aten
 KINDS = ("matmul_flops", "matmul_bytes", "batched_flops", "attention_flops", "near_bytes", "far_bytes", "functions", "calls")
-CACHED = 2**20  # bytes that an operation touches within a core's own cache; what touches more waits for memory further away
-LOOK_UP = {ATEN.embedding, ATEN.index, ATEN.index_select, ATEN.gather}  # they read as much as they write, not all that they are given
-MAPPED = 2**25  # bytes: glibc maps a tensor of this size by itself; smaller ones share a heap, and leave gaps in it
+CACHED = 2**20  # bytes: an operation that touches fewer stays in a core's own cache; others wait for memory further away
+LOOK_UP = {ATEN.embedding, ATEN.index, ATEN.index_select, ATEN.gather}  # they read as much as they write, not their whole inputs
+MAPPED = 2**25  # bytes: glibc maps a tensor of this size separately; smaller ones share a heap and leave gaps in it
 UNTOUCHED = {ATEN.empty, ATEN.new_empty, ATEN.empty_like, ATEN.empty_strided, ATEN._unsafe_view, ATEN.detach, ATEN.lift_fresh}
 UNTOUCHED |= {torch.ops.prim.device}
 BATCHED = {ATEN.bmm, ATEN.baddbmm}  # products of many matrices, which libraries do slower than one large one
-IN_PLACE = {ATEN.addmm_: ATEN.addmm, ATEN.baddbmm_: ATEN.baddbmm}  # products that the registry knows under the other's name only
+IN_PLACE = {ATEN.addmm_: ATEN.addmm, ATEN.baddbmm_: ATEN.baddbmm}  # products that the registry knows only under the second name
 WHOLE = {ATEN.arange, ATEN.randint, ATEN.randperm}
 FUNCTIONS = {ATEN.exp, ATEN.exp_, ATEN.log, ATEN.tanh, ATEN.silu, ATEN.silu_backward, ATEN.gelu, ATEN.gelu_backward, ATEN.sigmoid}
 FUNCTIONS |= {ATEN._softmax, ATEN._log_softmax, ATEN.cos, ATEN.sin, ATEN.pow}
@@ -35,7 +35,7 @@ FUNCTIONS |= {ATEN._softmax, ATEN._log_softmax, ATEN.cos, ATEN.sin, ATEN.pow}
 
 @dataclass
 class Price:
-    """What one device costs for an hour, null: not priced. A CPU counts as one device."""
+    """Price of one device for an hour; null: no price. A CPU counts as one device."""
 
     device_hour: NonNegativeFloat | None = None
     currency: str = "EUR"
@@ -43,7 +43,7 @@ class Price:
 
 @dataclass
 class Limit:
-    """The most that a run may take, null: no limit. `gigabytes`: peak memory of one device (1e9 bytes)."""
+    """Upper bounds of a run; null: no limit. `gigabytes`: peak memory of one device (1e9 bytes)."""
 
     minutes: PositiveFloat | None = None
     gigabytes: PositiveFloat | None = None
@@ -89,9 +89,9 @@ class Cost:
 def step_cost(
     make_model: Callable, batch: dict, objective: Callable, make_optimizer: Callable, *, accumulate=1, precision="32-true"
 ) -> Cost:
-    """The cost of a step of `accumulate` micro-batches like `batch` (real whole numbers), of which one is gone through.
+    """Return the cost of a step of `accumulate` micro-batches like `batch` (real integers); runs one of them on fake tensors.
 
-    make_model: () -> model, made anew of config alone; objective: (model, batch) -> {"loss", ...}; make_optimizer: (model) -> Optimizer.
+    make_model: () -> a new model from its config alone; objective: (model, batch) -> {"loss", ...}; make_optimizer: (model) -> Optimizer.
     """
     with imagined(torch.bfloat16 if precision == "bf16-true" else torch.float32) as meter:
         model = make_model().train()
@@ -113,7 +113,7 @@ def step_cost(
         optimizer.step()
         update, states = meter.peak - begin, [x for state in optimizer.state.values() for x in state.values() if isinstance(x, Tensor)]
         size, kept = _size(gradients), _size(states)
-        # gradients of the step before are alive until the forward is done; where micro-batches accumulate, in the backward too
+        # gradients of the last step are alive until the forward is done, and in the backward too if micro-batches accumulate
         peak = max(forward + size + kept, backward + kept + (size if accumulate > 1 else 0), update)
         blocks = max((m for m in model.modules() if isinstance(m, nn.ModuleList)), key=len, default=nn.ModuleList())
         return Cost(
@@ -132,10 +132,10 @@ def step_cost(
 
 @contextlib.contextmanager
 def imagined(dtype: torch.dtype = torch.float32) -> Iterator["Meter"]:
-    """Floating tensors made here have no memory, and what is done to them is counted and not done."""
+    """Make floating tensors fake in the block: they have no memory; operations on them are counted, not computed."""
     before = torch.get_default_dtype()
     torch.set_default_dtype(dtype)
-    try:  # a module's .to would swap tensors that are known by weak references; here all are where and what they should be
+    try:  # Module.to would swap tensors that Meter knows by weak references; all have the right device and dtype already
         with (
             mock.patch.object(nn.Module, "to", lambda module, *_, **__: module),
             FakeTensorMode(allow_non_fake_inputs=True),
@@ -164,10 +164,10 @@ class Meter(TorchDispatchMode):
         kwargs = kwargs or {}
         given = [x for x in tree_leaves((args, kwargs)) if isinstance(x, Tensor)]
         if not any(isinstance(x, FakeTensor) for x in given) and (given or _whole(func, kwargs)):
-            with unset_fake_temporarily():  # whole numbers of the batch: masks, positions, lengths decide shapes
+            with unset_fake_temporarily():  # integers of the batch: masks, positions and lengths decide shapes
                 return func(*args, **kwargs)
         if func._overloadpacket is ATEN._local_scalar_dense and given[0].dtype == torch.bool:
-            return False  # "if any value is wrong": none is
+            return False  # a check such as "if any value is wrong": none is
         if func._overloadpacket in (ATEN.index, ATEN.index_put, ATEN.index_put_, ATEN._unsafe_index):
             args = (args[0], [place for index in args[1] for place in _places(index)], *args[2:])
         out = _grouped(func, args, kwargs) if func._overloadpacket is ATEN._grouped_mm else func(*args, **kwargs)
@@ -215,18 +215,18 @@ class Meter(TorchDispatchMode):
 
 
 def _grouped(func, args: tuple, kwargs: dict[str, Any]) -> Tensor:
-    """The products of experts, each with its own rows: torch knows what they make of bf16 alone, and of fp32 it is the same."""
+    """Return the products of experts, each with its own rows; torch infers their shape only for bf16, and fp32 has the same."""
     return func(*(x.to(torch.bfloat16) for x in args[:2]), *args[2:], **kwargs).to(args[0].dtype)
 
 
 def _whole(func, kwargs: dict[str, Any]) -> bool:
-    """Does this factory make whole numbers?"""
+    """True if this factory makes integers."""
     dtype = kwargs.get("dtype")
     return func._overloadpacket in WHOLE if dtype is None else not dtype.is_floating_point
 
 
 def _places(index) -> list:
-    """A real mask as the places where it is true: a fake tensor can't tell how many there are."""
+    """Return the indices at which a real mask is true; a fake tensor can't tell how many there are."""
     if index is None or index.dtype != torch.bool or isinstance(index, FakeTensor):
         return [index]
     with unset_fake_temporarily():
@@ -234,7 +234,7 @@ def _places(index) -> list:
 
 
 def _attention(args: tuple, *, backward: bool) -> float:
-    """FLOPs of attention, half of them where it is causal: two products forward, five backward (Dao, 2023)."""
+    """Return the FLOPs of attention, half as many if causal: two products forward, five backward (Dao, 2023)."""
     query, key = args[1:3] if backward else args[:2]
     causal = next((x for x in args if isinstance(x, bool)), False)
     products = 5 if backward else 2
@@ -242,7 +242,7 @@ def _attention(args: tuple, *, backward: bool) -> float:
 
 
 def _packed_attention(args: tuple, *, backward: bool) -> float:
-    """FLOPs of `fmcycle.kernels.varlen_attention.packed_attention`: of each document by itself, all of them causal."""
+    """Return the FLOPs of `fmcycle.kernels.varlen_attention.packed_attention`: causal attention within each document."""
     query, ends = (args[1], args[6]) if backward else (args[0], args[3])
     with unset_fake_temporarily():
         pairs = float(ends.diff().double().square().sum()) / 2
@@ -254,5 +254,5 @@ def _bytes(x: Tensor) -> int:
 
 
 def _size(tensors: list[Tensor]) -> int:
-    """Bytes of distinct tensors: a tied weight counts once."""
+    """Return the bytes of distinct tensors; a tied weight counts once."""
     return sum(_bytes(x) for x in {id(x): x for x in tensors}.values())

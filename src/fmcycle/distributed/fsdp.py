@@ -1,7 +1,7 @@
 """FSDP2: weights, gradients and optimizer state in shards, one block of the model gathered at a time.
 
-Every parameter is sharded by itself, so frozen and trained ones lie apart: a frozen one has no gradient, no optimizer state and no
-place in a checkpoint. Checkpoints are the same whole safetensors as everybody's, so that they resume on any number of devices.
+Every parameter is sharded separately: a frozen one has no gradient and no optimizer state, and is not in a checkpoint. Checkpoints are
+whole safetensors like those of other strategies, so they resume on any number of devices.
 """
 
 import warnings
@@ -30,7 +30,7 @@ FROM_WHOLE = StateDictOptions(full_state_dict=True, strict=False)
 
 
 class Sharded(ModelParallelStrategy):
-    """Lightning's own writes torch's pickled distributed format; this one gathers to the first rank and goes through the CheckpointIO."""
+    """Gathers checkpoints to the first rank and writes them by CheckpointIO; Lightning's strategy would write torch's pickled format."""
 
     def __init__(self, world: int):
         super().__init__(data_parallel_size=world, tensor_parallel_size=1, save_distributed_checkpoint=False)
@@ -44,12 +44,12 @@ class Sharded(ModelParallelStrategy):
 
     @property
     def lightning_restore_optimizer(self) -> bool:
-        """Lightning's own restores it together with its distributed format; from a whole checkpoint it is to be asked for."""
+        """Lightning restores the optimizer by itself only from its distributed format; from a whole checkpoint it must be told to."""
         return True
 
     def lightning_module_state_dict(self) -> dict[str, Any]:
         assert self.model is not None
-        return get_model_state_dict(self.model, options=TRAINED)  # frozen weights would be gathered only to be left out
+        return get_model_state_dict(self.model, options=TRAINED)  # gathers no frozen weights: a checkpoint leaves them out
 
     def optimizer_state(self, optimizer) -> dict[str, Any]:
         assert self.model is not None
@@ -70,20 +70,20 @@ class Sharded(ModelParallelStrategy):
 
 @contextmanager
 def skeleton(first: bool) -> Iterator[None]:
-    """Models made in the block have weights on the first rank only; elsewhere shapes, which `shard` fills."""
+    """Give models made in the block weights on the first rank only; on others they are meta tensors, which `shard` fills."""
     with torch.device("cpu" if first else "meta"):
         yield
 
 
 def shard(model: nn.Module, mesh, precision: str) -> None:
-    """Shard `model` over `mesh`, block by block: no rank but the first ever holds more of it than its shards and one block.
+    """Shard `model` over `mesh`, block by block: ranks other than the first never hold more of it than their shards and one block.
 
-    In mixed precision blocks are gathered in bfloat16 and gradients are added up in fp32.
+    In mixed precision, blocks are gathered in bfloat16 and gradients are summed in fp32.
     """
     mixed = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32)
     policy = mixed if precision == "bf16-mixed" else MixedPrecisionPolicy()
     device = torch.device(mesh.device_type)
-    warnings.filterwarnings("ignore", message="FSDP2-wrapped module .* returned a view tensor")  # it is read, never written
+    warnings.filterwarnings("ignore", message="FSDP2-wrapped module .* returned a view tensor")  # the view is read, never written
     for block in max((module for module in model.modules() if isinstance(module, nn.ModuleList)), key=len):
         _fill(block, device)
         fully_shard(block, mesh=mesh, mp_policy=policy, reshard_after_forward=True)
@@ -93,8 +93,8 @@ def shard(model: nn.Module, mesh, precision: str) -> None:
 
 
 def _fill(module: nn.Module, device: torch.device) -> None:
-    """Give every weight and buffer of `module` that is not sharded yet its value on the first rank. Tied ones stay tied."""
-    made: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}  # the first of a pair keeps its id from being used again
+    """Give every weight and buffer of `module` that is not sharded yet the first rank's value; tied tensors stay tied."""
+    made: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}  # keeps the old tensor alive, so that its id is not used again
     for owner in module.modules():
         tables: tuple[dict[str, Any], ...] = (owner._parameters, owner._buffers)
         for table in tables:
@@ -117,11 +117,11 @@ def _of_first(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
 
 
 def gather(module):
-    """The trained model of `module` in one piece on the first rank, None on the others; every rank must call it."""
+    """Return the whole trained model of `module` on the first rank, None on the others; every rank must call it."""
     state = get_model_state_dict(module.model, options=TRAINED)
     if not module.trainer.is_global_zero:
         return None
-    model = module.recipe.model()  # frozen weights as they were read
+    model = module.recipe.model()  # reads the frozen weights again
     trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
     assert trained <= set(state), trained - set(state)
     model.load_state_dict(state, strict=False)

@@ -1,4 +1,4 @@
-"""Lightning's launcher of one process a device, which ends them all when one fails and says which it was and why."""
+"""Lightning's launcher of one process a device; if one fails, it ends them all and says which failed and why."""
 
 import json
 import os
@@ -19,15 +19,15 @@ from lightning.pytorch.strategies.launchers.subprocess_script import _Subprocess
 from fmcycle.distributed import rank
 from fmcycle.errors import Interrupted, TrainingError
 
-NOTICE = 5.0  # seconds in which the first rank is to come out of a broken collective by itself
+NOTICE = 5.0  # seconds for the first rank to leave a broken collective by itself
 ORDERLY = (None, 0, Interrupted.exit_code)
 
 
 class Launcher(_SubprocessScriptLauncher):
-    """Its processes read the config that the first one wrote, instead of composing it again."""
+    """Starts processes that read the first one's config file instead of composing it again."""
 
     def launch(self, function, *args, trainer=None, **kwargs):
-        """Start the other processes of this node, then call `function`. Raises TrainingError where one of them failed first."""
+        """Start the other processes of this node, then call `function`. Raises TrainingError if one of them failed first."""
         self.cluster_environment.validate_settings(num_devices=self.num_processes, num_nodes=self.num_nodes)
         self.errors, self.over = Path(tempfile.mkdtemp(prefix="fmcycle-ranks-")), threading.Event()
         self._call_children_scripts()
@@ -61,13 +61,13 @@ class Launcher(_SubprocessScriptLauncher):
             own = {
                 "LOCAL_RANK": str(local),
                 "RANK": str(node * self.num_processes + local),
-                "TORCHELASTIC_ERROR_FILE": str(self.errors / str(local)),  # torchrun's name for it: one way to report in both
+                "TORCHELASTIC_ERROR_FILE": str(self.errors / str(local)),  # torchrun's variable, so that both report alike
                 "PYTHONPATH": os.pathsep.join([source, *filter(None, [os.environ.get("PYTHONPATH")])]),
             }
             self.procs.append(subprocess.Popen(command, env=os.environ | own))
 
     def _watch(self) -> None:
-        """Where a process died and the first rank hangs in a collective with it, end the job."""
+        """End the job if a process died and the first rank hangs in a collective with it."""
         while None in (codes := [process.poll() for process in self.procs]) or not set(codes) <= set(ORDERLY):
             if self.over.wait(0.5 if set(codes) <= set(ORDERLY) else NOTICE):
                 return
@@ -77,7 +77,7 @@ class Launcher(_SubprocessScriptLauncher):
                 os._exit(1)
 
     def _blame(self, at: float) -> str | None:
-        """What the process said that failed first, in the seconds around the time `at`; None where none did."""
+        """Return the error of the process that failed first within NOTICE seconds of the time `at`; None if none failed."""
         until = at + NOTICE - 1
         while time.time() < until:
             failed = [local for local, process in enumerate(self.procs, 1) if process.poll() not in ORDERLY]
@@ -88,18 +88,18 @@ class Launcher(_SubprocessScriptLauncher):
 
     def _when(self, local: int) -> float:
         file = self.errors / str(local)
-        return file.stat().st_mtime if file.is_file() else 0.0  # killed without a word: the others only followed
+        return file.stat().st_mtime if file.is_file() else 0.0  # killed before it could report: the others failed because of it
 
     def _last_words(self, local: int) -> str:
         code, file = self.procs[local - 1].returncode, self.errors / str(local)
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
         said = f": {json.loads(file.read_text())['message']['message']}" if file.is_file() else ""
         number = self.cluster_environment.node_rank() * self.num_processes + local
-        return f"rank {number} {how}{said}\nThe other ranks were ended; the same command goes on from the last checkpoint."
+        return f"rank {number} {how}{said}\nThe other ranks were ended; run the same command again to resume from the last checkpoint."
 
 
 class DDP(DDPStrategy):
-    """DDP under our launcher."""
+    """DDP with fmcycle's launcher."""
 
     def _configure_launcher(self) -> None:
         self._launcher = launcher(self)
@@ -110,20 +110,20 @@ class DDP(DDPStrategy):
 
 
 def launcher(strategy) -> Launcher | None:
-    """The launcher of a strategy, None where its processes are there already."""
+    """Return the launcher of a strategy; None if its processes already run."""
     environment = strategy.cluster_environment
     return None if environment.creates_processes_externally else Launcher(environment, strategy.num_processes, strategy.num_nodes)
 
 
 def meet(strategy) -> None:
-    """Let the ranks that a launcher of others started find each other; Lightning then takes that group."""
+    """Let ranks that an external launcher started join one process group; Lightning then uses it."""
     strategy.set_world_ranks()
     strategy._process_group_backend = strategy._get_process_group_backend()
     rank.meet(strategy._process_group_backend, strategy.root_device if strategy.root_device.type != "cpu" else None)
 
 
 def environment() -> ClusterEnvironment:
-    """Where Lightning reads ranks and addresses from."""
+    """Return the environment from which Lightning reads ranks and addresses."""
     kind = rank.launcher()
     if kind == "torchrun":
         return TorchElasticEnvironment()

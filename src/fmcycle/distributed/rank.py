@@ -1,4 +1,4 @@
-"""Which process of a job this is, and how the first one tells the others what to run. torch is imported only where there are others."""
+"""The rank of this process, and the channel by which rank 0 tells the others what to run. Imports torch only if there are others."""
 
 import json
 import os
@@ -14,15 +14,15 @@ from pathlib import Path
 from fmcycle.errors import InputError
 
 VARIABLES = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
-PATIENCE = timedelta(days=7)  # the first rank may have to make the inputs before there is anything to run
-GRACE = 2.0  # seconds that a rank with a broken connection leaves its launcher to see who died first
+PATIENCE = timedelta(days=7)  # the first rank may make the inputs before the others have anything to run
+GRACE = 2.0  # seconds that a rank with a broken connection waits, so that its launcher sees which died first
 
-job: Path | None = None  # the resolved config of the job in work: what a launched process runs
+job: Path | None = None  # the resolved config of the current job, which launched processes run
 _channel = None
 
 
 def launcher() -> str | None:
-    """ "torchrun", "slurm" (srun), "nodes" (MASTER_ADDR and NODE_RANK set by hand); None where this process was started alone."""
+    """ "torchrun", "slurm" (srun), "nodes" (MASTER_ADDR and NODE_RANK set by the user); None if this process was started alone."""
     if "TORCHELASTIC_RUN_ID" in os.environ and "RANK" in os.environ:
         return "torchrun"
     if int(os.environ.get("SLURM_NTASKS", 1)) > 1 and "SLURM_PROCID" in os.environ:
@@ -31,25 +31,25 @@ def launcher() -> str | None:
 
 
 def number() -> int:
-    """This process's rank, as far as the environment tells before the config is known."""
+    """Return this process's rank, as the environment has it before the config is known."""
     names = {"torchrun": ("RANK",), "slurm": ("SLURM_PROCID",), "nodes": ("NODE_RANK",)}.get(launcher() or "", ("RANK", "LOCAL_RANK"))
     return next((int(os.environ[name]) for name in names if name in os.environ), 0)
 
 
 def first() -> bool:
-    """Is this the process that composes, makes inputs, prints and writes?"""
+    """True for the process that composes, makes inputs, prints and writes."""
     return number() == 0
 
 
 def group() -> bool:
-    """Did a launcher start other processes of this job beside this one?"""
+    """True if a launcher started other processes of this job."""
     return launcher() is not None
 
 
 def check_world(devices: int, nodes: int) -> None:
-    """Raises InputError where the launcher started other than `devices` processes on each of `nodes`."""
+    """Raises InputError if the launcher did not start `devices` processes on each of `nodes`."""
     kind = launcher()
-    if kind == "slurm" and "SLURM_STEP_ID" not in os.environ:  # the batch script itself, which has no others beside it
+    if kind == "slurm" and "SLURM_STEP_ID" not in os.environ:  # the batch script itself, which runs one process
         raise InputError(
             f"SLURM gave this job {os.environ['SLURM_NTASKS']} tasks and srun did not start them: write `srun python train.py ...`"
         )
@@ -57,23 +57,23 @@ def check_world(devices: int, nodes: int) -> None:
     if started != devices * nodes:
         raise InputError(
             f"{kind} started {started} processes, trainer.devices {devices} x trainer.num_nodes {nodes} are {devices * nodes}: "
-            f"choose trainer=ddp or trainer=fsdp with trainer.devices as many as there are processes on a node"
+            f"choose trainer=ddp or trainer=fsdp, and set trainer.devices to the number of processes on a node"
         )
 
 
 def alone() -> dict[str, str]:
-    """The environment for a command that is a job of its own: without this one's ranks."""
+    """Return the environment for a command that is a job of its own: without the ranks of this job."""
     kept = ("TORCHELASTIC", "SLURM_")
     return {name: value for name, value in os.environ.items() if name not in VARIABLES and not name.startswith(kept)}
 
 
 class Channel:
-    """What the first rank says to the others, message by message, through the store that torch.distributed meets at."""
+    """Messages of the first rank to the others, through the rendezvous store of torch.distributed."""
 
     def __init__(self):
         from torch.distributed import DistNetworkError, PrefixStore, TCPStore
 
-        served = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"  # torchrun's agent keeps the store
+        served = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"  # torchrun's agent serves the store
         host, port = _meeting_point()
         self.owner = first() and not served
         try:
@@ -86,19 +86,19 @@ class Channel:
         self.count = 0
 
     def tell(self, message: dict) -> None:
-        """Say `message` to all others."""
+        """Send `message` to all others."""
         self.store.set(f"message/{self.count}", json.dumps(message))
         self.count += 1
 
     def hear(self) -> dict:
-        """The first rank's next message, waited for."""
+        """Wait for the first rank's next message and return it."""
         key = f"message/{self.count}"
         self.store.wait([key], PATIENCE)
         self.count += 1
         return json.loads(self.store.get(key))
 
     def close(self) -> None:
-        """Say that nothing follows; whose process keeps the store stays until the others have heard."""
+        """Send the end; the process that serves the store waits until the others have read it, at most 10 seconds."""
         others = int(os.environ.get("SLURM_NTASKS", os.environ.get("WORLD_SIZE", 1))) - 1
         self.tell({"end": True})
         until = time.monotonic() + 10
@@ -117,7 +117,7 @@ def _meeting_point() -> tuple[str, int]:
 
 @contextmanager
 def leading() -> Iterator[None]:
-    """Lead the other processes of the group, where there are any, until the end of the block."""
+    """Lead the other processes of the group, if any, until the end of the block."""
     global _channel
     if _channel is not None or not group():
         yield
@@ -132,7 +132,7 @@ def leading() -> Iterator[None]:
 
 @contextmanager
 def shared(file: Path, config: dict) -> Iterator[None]:
-    """The block trains by `config`, which stands in `file`; all other processes of this job, now there or launched in it, do too."""
+    """Let all processes of this job, running or launched in the block, train by `config`, which is the content of `file`."""
     global job
     before = {name: os.environ.get(name) for name in VARIABLES}
     job = file
@@ -147,7 +147,7 @@ def shared(file: Path, config: dict) -> Iterator[None]:
 
 
 def meet(backend: str, device=None) -> None:
-    """Join the process group of the job in work where the processes outlive it: every job of a multirun has a group of its own."""
+    """Join the process group of the current job if the processes outlive it: every job of a multirun has its own group."""
     from torch import distributed
 
     if _channel is not None and launcher() != "nodes" and not distributed.is_initialized():
@@ -157,7 +157,7 @@ def meet(backend: str, device=None) -> None:
 
 
 def part() -> None:
-    """Leave the process group: what follows training is the first rank's alone, and its metrics are not to wait for others."""
+    """Leave the process group: only the first rank works after training, and its metrics must not wait for the others."""
     from torch import distributed
 
     if distributed.is_available() and distributed.is_initialized():
@@ -165,7 +165,7 @@ def part() -> None:
 
 
 def _forget_group(before: dict[str, str | None]) -> None:
-    """The processes launched for one job end with it: the next one of a multirun starts its own."""
+    """Leave the group and restore the environment, so that the next job of a multirun launches its own processes."""
     if "torch.distributed" in sys.modules:
         part()
     for name, value in before.items():
@@ -176,7 +176,7 @@ def _forget_group(before: dict[str, str | None]) -> None:
 
 
 def follow(run: Callable[[dict], None]) -> int:
-    """What every rank but the first does: run what it says until it says that it is the end. A failure ends this process."""
+    """Run what the first rank sends until it sends the end; a failure ends this process. Every other rank calls this."""
     global _channel, job
     try:
         _channel = Channel()
@@ -191,7 +191,7 @@ def follow(run: Callable[[dict], None]) -> int:
 
 @contextmanager
 def ahead(key: str) -> Iterator[None]:
-    """The first rank does the block alone; the others do it when it is done, and find its files."""
+    """Run the block on the first rank alone; the others run it afterwards, and find its files."""
     if _channel is None:
         yield
         return
@@ -204,19 +204,19 @@ def ahead(key: str) -> Iterator[None]:
 
 
 def is_echo(error: BaseException) -> bool:
-    """Does `error` only say that another process is gone?"""
+    """True if `error` only says that another process is gone."""
     text = f"{type(error).__name__}: {error}"
     return bool(re.search(r"gloo|NCCL|Dist(Backend|Network|Store)Error|Connection (closed|reset)|Broken pipe", text))
 
 
 def end_with_others(error: BaseException) -> None:
-    """End the first rank too where `error` only says that another one of its launcher's is gone: a line, instead of a traceback."""
+    """End the first rank too, with a line instead of a traceback, if `error` only says that another process of the job is gone."""
     if group() and is_echo(error):
         fail(error)
 
 
 def fail(error: BaseException) -> None:
-    """End this rank: its number and error on stderr and in the file where torchrun, or our launcher, looks for it."""
+    """End this rank; write its number and error to stderr and to the file that torchrun, or fmcycle's launcher, reads."""
     from torch.distributed.elastic.multiprocessing.errors import ErrorHandler
 
     code = getattr(error, "exit_code", None)
@@ -229,4 +229,4 @@ def fail(error: BaseException) -> None:
         text = str(error) if code else "".join(traceback.format_exception(error))
         print(*(f"rank {number()}: {line}" for line in text.splitlines()), sep="\n", file=sys.stderr, flush=True)
     sys.stdout.flush()
-    os._exit(code or 1)  # not through atexit: a collective that waits for the dead would never end
+    os._exit(code or 1)  # skips atexit: a collective that waits for a dead process would never end

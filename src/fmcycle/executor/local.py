@@ -1,4 +1,4 @@
-"""The processes of this machine."""
+"""Runs curation in processes of this machine."""
 
 import ctypes
 import multiprocessing
@@ -15,9 +15,9 @@ from fmcycle.ranges import PositiveFloat, PositiveInt
 
 @dataclass
 class Local:
-    """`workers` processes of one thread each; one worker is this process itself, with all threads.
+    """Runs `workers` processes of one thread each; one worker means this process, with all its threads.
 
-    shard_mb: megabytes of input that a worker has in memory at a time, which it needs some ten times. A context manager: leaving it
+    shard_mb: megabytes of input that a worker reads at a time; it needs about ten times as much memory. A context manager: leaving it
     ends the processes.
     """
 
@@ -34,7 +34,7 @@ class Local:
         self.pool = None
 
     def map(self, function: Callable, items: Iterable) -> Iterator:
-        """function(item) of every item, in their order. Raises InputError when a process was killed."""
+        """Yield function(item) of every item, in their order. Raises InputError if a process was killed."""
         if self.workers == 1:
             yield from map(function, items)
             return
@@ -48,8 +48,8 @@ class Local:
                 yield waiting.popleft().result()
         except BrokenExecutor as error:
             raise InputError(
-                "a worker process was killed, for want of memory? Run the same command again, it goes on where it was; "
-                "fewer executor.workers or a smaller executor.shard_mb need less"
+                "a worker process was killed, possibly for lack of memory. Run the same command again to resume; "
+                "fewer executor.workers or a smaller executor.shard_mb need less memory"
             ) from error
         finally:
             for future in waiting:
@@ -70,11 +70,11 @@ class Local:
 
 
 def begin(parent: int) -> None:
-    """In a new process: end with the one that started it, even if that is killed (Linux); leave Ctrl-C to it."""
+    """Initialize a new process: it ends with the process that started it, even if that is killed (Linux), and ignores Ctrl-C."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
     except (OSError, AttributeError):
-        return  # not Linux: a process whose parent is gone ends with the item that it has
+        return  # not Linux: a process without its parent ends after its current item
     if os.getppid() != parent:
         os.kill(os.getpid(), signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""A Ray cluster: its workers see the same folders as this process (a shared file system) and can import fmcycle."""
+"""Runs curation on a Ray cluster, whose workers share this process's file system and can import fmcycle."""
 
 import os
 import re
@@ -13,9 +13,9 @@ from fmcycle.ranges import PositiveFloat, PositiveInt
 
 @dataclass
 class Ray:
-    """`workers` tasks of one core and one thread each, on the cluster at `address`; null starts Ray on this machine, and stops it again.
+    """Runs `workers` tasks of one core and one thread each on the cluster at `address`; null starts Ray on this machine and stops it again.
 
-    shard_mb: megabytes of input that a task has in memory at a time, which it needs some ten times. A context manager.
+    shard_mb: megabytes of input that a task reads at a time; it needs about ten times as much memory. A context manager.
     """
 
     address: str | None = None
@@ -51,9 +51,9 @@ class Ray:
         self.mine = False
 
     def map(self, function: Callable, items: Iterable) -> Iterator:
-        """function(item) of every item, in their order; of a killed worker up to three times.
+        """Yield function(item) of every item, in their order; an item whose worker is killed is tried up to three times.
 
-        Raises what function raised, and InputError when workers die of an item or the cluster goes.
+        Raises the error of `function`, and InputError if an item kills its workers or the cluster is lost.
         """
         import ray
 
@@ -70,8 +70,8 @@ class Ray:
             raise raised(error) from None
         except (ray.exceptions.RayError, ConnectionError) as error:
             raise InputError(
-                f"a task was lost on the Ray cluster ({type(error).__name__}), for want of memory? Run the same command again, it goes on "
-                "where it was; fewer executor.workers or a smaller executor.shard_mb need less"
+                f"a task was lost on the Ray cluster ({type(error).__name__}), possibly for lack of memory. Run the same command again to "
+                "resume; fewer executor.workers or a smaller executor.shard_mb need less memory"
             ) from error
         finally:
             for item in waiting:
@@ -79,8 +79,8 @@ class Ray:
 
 
 def raised(error) -> BaseException:
-    """What a task raised, without Ray's wrapping; where it was not our own message to people, with the lines that led there."""
+    """Return the error of a task without Ray's wrapping; any error but an InputError gets the remote traceback as a note."""
     cause = error.cause
     if not isinstance(cause, InputError):
-        cause.add_note(re.sub(r"\x1b\[\d+m", "", str(error)))  # Ray paints it
+        cause.add_note(re.sub(r"\x1b\[\d+m", "", str(error)))  # Ray colours it
     return cause

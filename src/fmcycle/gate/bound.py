@@ -1,4 +1,4 @@
-"""Bounds of a gate, and its verdict over metrics."""
+"""Bounds of a gate, and its verdict on metrics."""
 
 import difflib
 import math
@@ -15,7 +15,7 @@ class Bound:
     of: Literal["value", "low", "high"] = "value"
 
     def __call__(self, metric: str, metrics: dict[str, float]) -> dict:
-        """One check: {metric, of, min, max, value, passed, misses_by, why}; a metric that was not measured fails."""
+        """Return one check: {metric, of, min, max, value, passed, misses_by, why}; a metric that was not measured fails."""
         name = metric if self.of == "value" else f"{metric}/{self.of}"
         value = metrics.get(name)
         check = {"metric": metric, "of": self.of, "min": self.min, "max": self.max, "value": value}
@@ -32,6 +32,6 @@ class Bound:
 
 
 def judge(bounds: dict[str, Bound], metrics: dict[str, float]) -> dict:
-    """The verdict: {"passed": all of them, "checks": one a bound, in the order of the config}."""
+    """Return the verdict: {"passed": True if all checks passed, "checks": one for each bound, in the order of the config}."""
     checks = [bound(metric, metrics) for metric, bound in bounds.items()]
     return {"passed": all(check["passed"] for check in checks), "checks": checks}

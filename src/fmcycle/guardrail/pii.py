@@ -1,4 +1,4 @@
-"""Mask personal data in what the model says: e-mail addresses, phone, card, account and identity numbers, keys."""
+"""Masks personal data in answers: e-mail addresses, phone, card, account and identity numbers, keys."""
 
 import re
 from dataclasses import dataclass, field
@@ -7,16 +7,16 @@ from typing import Literal
 from fmcycle.pii import detect
 
 END = re.compile(r"-----END [A-Z ]{0,50}-----")
-# The words that a span with blanks in it may go on after: they end in a digit or a parenthesis, or are capitals of an account number.
-# Private keys span lines; nothing else spans white space (`fmcycle.pii.detect`).
+# Words after which a span with blanks may continue: they end in a digit or a parenthesis, or are capitals of an account number.
+# Private keys span lines; no other kind spans white space (`fmcycle.pii.detect`).
 BEGIN = re.compile(r"\S*[\d)+]|[A-Z0-9]{1,8}")
 
 
 @dataclass
 class Mask:
-    """(text) -> text with each span replaced by its kind, like <email>, as curation writes it; a masked text masks to itself.
+    """(text) -> text with each span replaced by its kind, such as <email>, as in curation; a masked text masks to itself.
 
-    Left out by default: network addresses, of which documentation is full.
+    The default leaves out network addresses, which are common in documentation.
     """
 
     kinds: list[Literal["key", "email", "iban", "card", "national_id", "phone", "ip"]] = field(
@@ -31,7 +31,7 @@ class Mask:
         return detect.replace(text, self.names, lambda kind, span: f"<{kind}>")
 
     def hold(self, text: str) -> int:
-        """How many characters at the end of `text` may become part of a span with what follows: a stream keeps them back."""
+        """Return how many characters at the end of `text` may begin a span that continues; a stream holds them back."""
         start = _word_start(text, len(text))
         while start > 1 and text[start - 1] == " " and BEGIN.fullmatch(text, _word_start(text, start - 1), start - 1):
             start = _word_start(text, start - 1)
@@ -48,5 +48,5 @@ def _word_start(text: str, end: int) -> int:
 
 
 def example() -> dict:
-    """A text with an address in it."""
+    """A text with an e-mail address."""
     return {"text": "Write to jane.doe@example.com and she will answer."}

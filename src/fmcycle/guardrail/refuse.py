@@ -1,4 +1,4 @@
-"""Refuse a text that asks for harm: a short list of patterns, read before the model is asked."""
+"""Refuses a text that asks for harm, by a short list of patterns, before the model runs."""
 
 import re
 from dataclasses import dataclass
@@ -8,9 +8,9 @@ from fmcycle.errors import Refused
 
 @dataclass
 class Refuse:
-    """(text) -> text, or Refused(reason) where one of `patterns` (regular expressions, any case) is found.
+    """(text) -> text; raises Refused(reason) if one of `patterns` (regular expressions, any case) is found.
 
-    A list of patterns stops the plain cases at no cost and nothing else: what it misses is the model's alignment to refuse.
+    Patterns stop plain cases at no cost; the rest is left to the model's alignment.
     """
 
     patterns: list[str]

@@ -1,4 +1,4 @@
-"""How much memory there is."""
+"""Free memory of this process."""
 
 import os
 from pathlib import Path
@@ -7,11 +7,11 @@ LIMITS = (("memory.max", "memory.current"), ("memory/memory.limit_in_bytes", "me
 
 
 def free() -> int:
-    """Bytes that can be had now without swapping: on this machine, and within the limit of this process's control group."""
+    """Return the bytes that are available without swapping, on this machine and within the limit of this process's cgroup."""
     try:
         lines = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
         found = int(lines["MemAvailable"].split()[0]) * 1024
-    except (OSError, KeyError):  # not Linux: all there is
+    except (OSError, KeyError):  # not Linux: all memory
         found = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     for limit, used in LIMITS:
         try:

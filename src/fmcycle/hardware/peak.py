@@ -1,4 +1,4 @@
-"""How fast a device can be at best, and what a token costs: what MFU (model FLOPs utilisation) is made of."""
+"""Peak FLOP/s of a device and FLOPs of a token, from which MFU (model FLOPs utilisation) is computed."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from fmcycle.artifact import atomic
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 CACHE = Path(".cache/peak.json")
-# dense FLOP/s of one device with bf16 (fp16 where it has none) and fp32 inputs, from the makers' data sheets; the first match counts
+# dense FLOP/s of one device with bf16 (fp16 if it has no bf16) and fp32 inputs, from the makers' data sheets; the first match counts
 PEAKS = {
     "B200": (2250e12, 75e12),
     "H200": (989e12, 67e12),
@@ -34,7 +34,7 @@ PEAKS = {
 
 
 def peak(device: torch.device, precision: str) -> float:
-    """FLOP/s that `device` reaches at best at a budget's `precision`: a data sheet's, else the best rate of a matrix product seen here."""
+    """Return the peak FLOP/s of `device` at a budget's `precision`: its data sheet's, else the best matrix product measured here."""
     half = precision != "32-true"
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
     for known, rates in PEAKS.items():
@@ -46,14 +46,14 @@ def peak(device: torch.device, precision: str) -> float:
         known_rates = json.loads(CACHE.read_text())
     except (OSError, ValueError):
         known_rates = {}
-    best = max(measured(device, dtype), known_rates.get(key, 0.0))  # the best ever: a busy moment makes no processor slower
+    best = max(measured(device, dtype), known_rates.get(key, 0.0))  # the best ever, as a busy moment does not lower a processor's peak
     if best != known_rates.get(key):
         atomic.write_json(CACHE, known_rates | {key: best})
     return best
 
 
 def measured(device: torch.device, dtype: torch.dtype, seconds: float = 0.05) -> float:
-    """FLOP/s of a square matrix product, the best of some within `seconds`."""
+    """Return the FLOP/s of a square matrix product, the best of those within `seconds`."""
     size = 4096 if device.type == "cuda" else 1024
     left, right = (torch.full((size, size), 0.5, device=device, dtype=dtype) for _ in range(2))
     torch.mm(left, right)
@@ -68,10 +68,10 @@ def measured(device: torch.device, dtype: torch.dtype, seconds: float = 0.05) ->
 
 
 def flops_per_token(model: Any, length: int) -> float:
-    """Forward and backward FLOPs of one token in a row of `length`: 2 a weight forward, 2 back to the inputs, 2 for each trained weight.
+    """Return the FLOPs of one token in a row of `length`: 2 a weight forward, 2 for its input's gradient, 2 for that of a trained weight.
 
-    A table of embeddings is looked up, not multiplied, unless it is the output layer too. Causal attention sees half of the row.
-    0 for a model that is no stack of layers over tokens. Source: Chowdhery et al., PaLM (2022), appendix B.
+    An embedding is looked up, not multiplied, unless it is also the output layer. Causal attention sees half of the row on average.
+    0 for a model without layers over tokens. Source: Chowdhery et al., PaLM (2022), appendix B.
     """
     config = model.config
     if not hasattr(config, "num_hidden_layers") or not hasattr(config, "hidden_size"):
@@ -82,18 +82,18 @@ def flops_per_token(model: Any, length: int) -> float:
     matrices = {id(p): p for p in model.parameters() if p.ndim == 2 and id(p) not in looked_up}
     every = sum(p.numel() for p in matrices.values())
     trained = sum(p.numel() for p in matrices.values() if p.requires_grad)
-    attention = 6 * config.num_hidden_layers * config.hidden_size * length  # 12 for a row that every token sees whole
+    attention = 6 * config.num_hidden_layers * config.hidden_size * length  # 12 without causal attention
     return 4 * every + 2 * trained + attention
 
 
 def memory(device: torch.device) -> int:
-    """Bytes in use: of the GPU at most since the start, elsewhere of this process now."""
+    """Return the bytes in use: on a GPU the peak since the start, else the current memory of this process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     try:
         with open("/proc/self/statm") as handle:
             return int(handle.read().split()[1]) * PAGE
-    except OSError:  # not Linux: the most that there was
+    except OSError:  # not Linux: the peak of this process
         import resource
 
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if platform.system() == "Darwin" else 1024)

@@ -1,22 +1,22 @@
-"""How many threads this process may use, and how they wait: set in the environment before torch is imported. Imports nothing heavy."""
+"""Sets the number of threads and how they wait, in the environment, before torch is imported. Imports nothing heavy."""
 
 import os
 from pathlib import Path
 
-# turns of libgomp's loop before a waiting thread sleeps; 300,000 by default, some ms: beside one other busy process two threads on two
-# cores then spend their slices waiting for each other. benchmarks/busy.py measures it.
+# turns of libgomp's loop before a waiting thread sleeps. The default of 300,000 takes some ms: with one other busy process, two threads
+# on two cores then spend their time slices waiting for each other. benchmarks/busy.py measures it.
 SPIN = "1000"
 CGROUPS = ("/sys/fs/cgroup/cpu.max", "/sys/fs/cgroup/cpu/cpu.cfs_quota_us")
 
 
 def cores() -> int:
-    """Cores that this process may use: those of its affinity, and no more than its cgroup's quota."""
+    """Return the number of cores that this process may use: those of its affinity, and no more than its cgroup's quota."""
     mine = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min(mine, quota() or mine))
 
 
 def quota(files: tuple[str, ...] = CGROUPS) -> int | None:
-    """Whole cores of the CPU time that the cgroup (version 2, then 1) may take; None if it has no limit."""
+    """Return the whole cores of CPU time that the cgroup (version 2, then 1) may take; None if it has no limit."""
     for file in map(Path, files):
         try:
             words = file.read_text().split()
@@ -31,7 +31,7 @@ def quota(files: tuple[str, ...] = CGROUPS) -> int | None:
 
 
 def settle() -> str:
-    """Set what is not set yet: OMP_NUM_THREADS and how long a thread spins. Returns one line that says what torch will use."""
+    """Set OMP_NUM_THREADS and the spin time of threads, unless set already. Return one line with the threads that torch will use."""
     given = os.environ.get("OMP_NUM_THREADS")
     os.environ.setdefault("OMP_NUM_THREADS", str(cores()))
     if "OMP_WAIT_POLICY" not in os.environ:

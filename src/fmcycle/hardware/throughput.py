@@ -1,4 +1,4 @@
-"""How fast this machine works and how much memory it has; from the work of a step to its seconds."""
+"""Speed and memory of this machine; converts the work of a step into seconds."""
 
 import functools
 import json
@@ -13,7 +13,7 @@ from fmcycle.artifact import atomic
 from fmcycle.hardware import memory, peak
 
 CACHE = Path(".cache/pace.json")
-RATE = {  # of `rates`, at which the kinds of work of cost.KINDS are done
+RATE = {  # {kind of work (step_cost.KINDS): the rate of `rates` that it runs at}
     "matmul_flops": "flops",
     "matmul_bytes": "bytes",
     "batched_flops": "flops",
@@ -23,7 +23,7 @@ RATE = {  # of `rates`, at which the kinds of work of cost.KINDS are done
     "functions": "functions",
     "calls": "calls",
 }
-# how much slower than the best rate of the machine each of them is; `benchmarks/plan.py fit` measures them
+# how many times slower than the machine's best rate each kind is; `benchmarks/plan.py fit` measures them
 EAGER = {
     "matmul_flops": 1.1,
     "matmul_bytes": 0.53,
@@ -34,18 +34,18 @@ EAGER = {
     "functions": 1.07,
     "calls": 0.71,
 }
-COMPILED = EAGER | {"near_bytes": 0.5, "far_bytes": 0.5, "calls": 0.3}  # operations in one pass over their tensors; not measured
+COMPILED = EAGER | {"near_bytes": 0.5, "far_bytes": 0.5, "calls": 0.3}  # fused operations pass once over their tensors; not measured
 
 
 def name(device: torch.device, *, precision: str, compiled: bool) -> dict:
-    """What a prediction's error depends on, as the ledger knows this machine."""
+    """Return this machine's name in the ledger: everything that a prediction's error depends on."""
     what = torch.cuda.get_device_name(device) if device.type == "cuda" else peak._processor()
     return {"device": what, "threads": torch.get_num_threads(), "precision": precision, "compile": compiled}
 
 
 @functools.cache
 def rates(device: torch.device, precision: str) -> dict[str, float]:
-    """{"flops", "bytes", "near", "functions", "calls"}: how many a second, measured in half a second; the best ever seen here is kept.
+    """Return {"flops", "bytes", "near", "functions", "calls"} per second, measured in half a second; keeps the best ever measured here.
 
     bytes: of tensors larger than the caches, near: of smaller ones; functions: values of an exponential.
     """
@@ -57,22 +57,22 @@ def rates(device: torch.device, precision: str) -> dict[str, float]:
     best = known.get(key, {})
     now = {"bytes": _bandwidth(device, 2**24, 1), "near": _bandwidth(device, 2**15, 100), "calls": _calls(device)}
     now["functions"] = _functions(device)
-    on_gpu = device.type == "cuda"  # whose rate of products is a data sheet's, another for each precision, and is not kept
+    on_gpu = device.type == "cuda"  # its "flops" come from a data sheet, one for each precision, and are not kept
     now |= {} if on_gpu else {"flops": _products()}
-    now = {what: max(best.get(what, 0.0), rate) for what, rate in now.items()}  # the best ever: a busy moment makes no machine slower
+    now = {what: max(best.get(what, 0.0), rate) for what, rate in now.items()}  # the best ever: other processes only lower it
     if now != best:
         atomic.write_json(CACHE, known | {key: now})
     return now | ({"flops": peak.peak(device, precision)} if on_gpu else {})
 
 
 def seconds(work: dict[str, float], rate: dict[str, float], *, compiled: bool) -> float:
-    """Seconds of `work` (amounts of cost.KINDS) at the machine's rates."""
+    """Return the seconds of `work` (amounts of step_cost.KINDS) at the machine's rates."""
     slow = COMPILED if compiled else EAGER
     return sum(amount * slow[kind] / rate[RATE[kind]] for kind, amount in work.items())
 
 
 def _best(work: Callable, device: torch.device, tries: int = 5) -> float:
-    """Seconds of `work` at its best, of one thread's CPU where it is the CPU that works."""
+    """Return the least seconds of `work`; on a CPU, CPU seconds of one thread."""
     best = float("inf")
     for _ in range(tries + 1):  # the first one warms up
         began = _clock(device)
@@ -89,33 +89,33 @@ def _clock(device: torch.device) -> float:
 
 
 def age() -> float:
-    """Seconds since this process began, on Linux."""
-    ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])  # starttime: from the boot on
+    """Return the seconds since this process began, on Linux."""
+    ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])  # starttime: ticks since the boot
     return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
 
 
 def _products() -> float:
-    """FLOP/s of a matrix product on the CPU, fp32: bf16 is emulated there."""
+    """Return the FLOP/s of an fp32 matrix product on the CPU, which emulates bf16."""
     a = torch.full((1024, 1024), 0.5)
     return 2 * 1024**3 / _best(lambda: torch.mm(a, a), torch.device("cpu"), 8)
 
 
 def _bandwidth(device: torch.device, size: int, count: int) -> float:
-    """Bytes a second that `count` sums of two tensors of `size` values read and write."""
+    """Return the bytes a second that `count` sums of two tensors of `size` values read and write."""
     a = torch.ones(size, device=device)
     b = torch.ones_like(a)
     return 3 * count * size * a.element_size() / _best(lambda: [torch.add(a, b, out=a) for _ in range(count)], device)
 
 
 def _functions(device: torch.device) -> float:
-    """Values of the exponential function a second."""
+    """Return the values of the exponential function a second."""
     a = torch.zeros(2**15, device=device)
     out = torch.empty_like(a)
     return 30 * a.numel() / _best(lambda: [torch.exp(a, out=out) for _ in range(30)], device)
 
 
 def _calls(device: torch.device) -> float:
-    """Differentiated operations on small tensors a second."""
+    """Return the operations on small tensors a second, forward and backward."""
     a, count = torch.ones(8, device=device, requires_grad=True), 200
 
     def work():
@@ -128,24 +128,24 @@ def _calls(device: torch.device) -> float:
 
 
 def capacity(device: torch.device) -> int:
-    """Bytes that this process can have at most now: of the GPU, or of free memory and its own, within its control group."""
+    """Return the bytes that this process can use at most now: on the GPU, else free memory and its own, within its cgroup."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device)
     return memory.free() + peak.memory(device)
 
 
 def forget(device: torch.device) -> None:
-    """Of a GPU, count the most bytes from here on: what was computed there before is no part of the run."""
+    """Restart a GPU's peak of memory here: earlier computations are no part of the run."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
 
 
 def highest(device: torch.device) -> int:
-    """The most bytes that this process has had: of the GPU, or resident."""
+    """Return the peak bytes of this process: on the GPU, else resident."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     try:
         lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-        return int(lines["VmHWM"].split()[0]) * 1024  # getrusage would count what the parent had before this process began
+        return int(lines["VmHWM"].split()[0]) * 1024  # getrusage would count the parent's memory before this process began
     except (OSError, KeyError):
         return peak.memory(device)
