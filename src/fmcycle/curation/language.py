@@ -79,7 +79,7 @@ def classify(texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
         some, left = np.split(left, [max(1, min(TOGETHER, LETTERS // size[left[0]]))])
         for text, feature, count in ngrams([encoded[place] for place in some], size[some]):
             scores[some[text]] = np.log1p(count) @ known.weight.take(feature, axis=0) + known.prior
-    scores /= np.sqrt(np.maximum(size, 1), dtype=np.float32)[:, None]  # longer texts are no surer by their length alone
+    scores /= np.sqrt(np.maximum(size, 1), dtype=np.float32)[:, None]  # length alone doesn't raise the confidence
     np.exp(scores - scores.max(axis=1, keepdims=True), out=scores)
     scores /= scores.sum(axis=1, keepdims=True)
     for label, other in known.alias:
@@ -90,11 +90,11 @@ def classify(texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def ngrams(texts: list[bytes], size: np.ndarray) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-    """(place of a text, its n-grams as the model numbers them, float32 how often) of texts sorted from long to short, those with any."""
+    """(index of a text, numbers of its n-grams in the model, float32 counts) of texts sorted from long to short, if they have any."""
     base, move, found, weight = model()[:4]
     longest, features = int(size[0]), len(weight)
     letters = np.frombuffer(b"".join(text.ljust(longest, b"\0") for text in texts), np.uint8).reshape(-1, longest).T.astype(np.intp)
-    states = np.zeros(letters.shape, np.int32)  # where a text has ended: the first state, which finds nothing
+    states = np.zeros(letters.shape, np.int32)  # behind a text's end: the first state, which ends no n-gram
     state = states[0].astype(np.intp)
     for place, active in enumerate(np.searchsorted(-size, -np.arange(longest))):
         state = move.take(base.take(state[:active]) + letters[place, :active])
@@ -112,14 +112,14 @@ def ngrams(texts: list[bytes], size: np.ndarray) -> Iterator[tuple[int, np.ndarr
 
 
 class Model(NamedTuple):
-    """py3langid's classifier: what of it is asked here, and nothing else of it stays in memory."""
+    """The parts of py3langid's classifier that `classify` uses; the rest is not kept in memory."""
 
-    base: np.ndarray  # of a state: where its row of `move` begins
-    move: np.ndarray  # of a row and a byte: the next state
-    found: np.ndarray  # of a state: the n-gram that it ends, -1 for none
+    base: np.ndarray  # for a state: the start of its row in `move`
+    move: np.ndarray  # for a row and a byte: the next state
+    found: np.ndarray  # for a state: the n-gram that ends in it, or -1
     weight: np.ndarray  # float32 (n-grams, classes): log-probabilities
     prior: np.ndarray
-    label: list[str]  # of a class
+    label: list[str]  # for a class
     alias: list[tuple[int, int]]  # two classes of one label, by script
 
 

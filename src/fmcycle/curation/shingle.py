@@ -97,7 +97,7 @@ def grams(found: Hashes, n: int) -> Hashes:
 
 
 def smallest(found: Hashes, limit: int | None = None) -> list[np.ndarray]:
-    """The distinct hashes of each text, sorted; of more than `limit` the smallest: an even sample of the text's n-grams.
+    """The distinct hashes of each text, sorted; at most the smallest `limit`, a uniform sample of the text's n-grams.
 
     Source: Broder (1997), On the resemblance and containment of documents: the sketch of the s smallest.
     """

@@ -51,7 +51,7 @@ SAYS = (
     r"|invoice|order|item|isbn|issn|doi|ports?"
 )
 LINK = r"(?:of|are|is|were|was|to|from|no|nr|number)\b[ \t:=#([.]{0,3}"
-NO_PHONE = re.compile(rf"(?i)(?:\b(?:{SAYS})\b[ \t:=#([]{{0,4}}(?:{LINK}){{0,2}}|[v#=[*/])$")  # stands before numbers of other things
+NO_PHONE = re.compile(rf"(?i)(?:\b(?:{SAYS})\b[ \t:=#([]{{0,4}}(?:{LINK}){{0,2}}|[v#=[*/])$")  # text before numbers of other things
 PLAIN = re.compile(r"([2-9]\d\d)[-. ]([2-9]\d\d)[-. ](\d{4})")
 
 

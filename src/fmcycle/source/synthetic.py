@@ -70,8 +70,8 @@ def synthetic(
     chosen = sample(rows, min(wanted, allowed), lambda row: row["id"])
     if not chosen:
         raise InputError(
-            f"source {folder.name}: no document in {seeds}, or none allowed by share {share} beside {whole} {kind} of all sources, "
-            f"{synthetic} of them synthetic; take another folder or raise source.{folder.name}.share"
+            f"source {folder.name}: no document in {seeds}, or share {share} allows none beside the {whole} {kind} of all sources, "
+            f"{synthetic} of them synthetic; name another folder or raise source.{folder.name}.share"
         )
     answers = asked([prompt.replace("{text}", row["text"][:longest]) for row in chosen], generate)
     made = [entry for row, answer in zip(chosen, answers, strict=True) if (entry := row_of(row, answer, kind, folder.name, generate.name))]

@@ -102,7 +102,7 @@ def method_of(entry) -> dict:
 
 
 def choose(entry, others: list[str]) -> dict:
-    """Operation -> the one of three services that has it; the true one stands at a place chosen by digest."""
+    """Operation -> the one of three services that has it; a digest chooses the place of the correct one."""
     options = sample(others, 2, lambda title: f"{entry.id}/{title}")
     options.insert(digest(f"{entry.id}/service") % 3, entry.title)
     asked = pick(f"{entry.id}/service", CHOOSE).format(name=entry.name, options=f"{options[0]}, {options[1]} or {options[2]}")

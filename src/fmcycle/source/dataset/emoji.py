@@ -76,8 +76,8 @@ class Font:
     def __init__(self, content: bytes, size: int):
         from PIL import ImageFont, features
 
-        if not features.check("raqm"):  # without it 👩‍🚀 is a woman and a rocket
-            raise InputError("source emoji: Pillow finds no FriBiDi, with which letters are joined; run `apt-get install libfribidi0`")
+        if not features.check("raqm"):  # without Raqm 👩‍🚀 is drawn as a woman and a rocket
+            raise InputError("source emoji: Pillow finds no FriBiDi, which it needs to join characters; run `apt-get install libfribidi0`")
         wide = ImageFont.truetype(io.BytesIO(content), 1000).getlength("😀") / 1000
         self.size, self.canvas = size, size * FINER
         self.font = ImageFont.truetype(io.BytesIO(content), self.canvas / wide)

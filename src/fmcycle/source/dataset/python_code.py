@@ -81,7 +81,7 @@ def signature(node: Definition) -> str:
 
 
 def summary_of(doc: str) -> str:
-    """The first sentence of a docstring without its markup; "" when it is no readable sentence."""
+    """The first sentence of a docstring without its markup; "" if it is not a readable sentence."""
     first = " ".join(inspect.cleandoc(doc).split("\n\n")[0].split())
     first = re.split(r"(?<=[a-z)\]`0-9]\.)\s", first)[0]
     first = re.sub(r":\w+:`~?\.?([^`<]+?)(?: <[^`]*>)?`", r"\1", first).replace("``", "").replace("`", "")
@@ -98,7 +98,7 @@ def shorten(doc: str, characters: int) -> str:
     kept: list[str] = []
     examples, inside, size = 0, False, 0
     for paragraph in doc.split("\n\n"):
-        inside = paragraph.lstrip().startswith("..") or (inside and paragraph.startswith(" "))  # a directive and what it holds
+        inside = paragraph.lstrip().startswith("..") or (inside and paragraph.startswith(" "))  # a directive and its content
         examples += ">>>" in paragraph and not inside
         if inside or (examples > 1 and paragraph.lstrip().startswith(">>>")):
             if inside and len(kept) > 1 and kept[-1][-1] not in ".-=":

@@ -33,7 +33,7 @@ def cuts(path: Path, size: int, bytes: int) -> list[tuple[int, int, int]]:
 
 
 def records(stream: BinaryIO, offset: int = 0, end: int | None = None, line: int = 1) -> Iterator[list[Record]]:
-    """The lines between two offsets of a file; `line` is the number of the first, `place` is where a line begins."""
+    """The lines between two offsets of a file; `line` is the number of the first, `place` the offset of each."""
     for start, block in blocks(stream, offset, end):
         if block is None:
             yield [(start, line, f"a line longer than {LIMIT >> 20} MiB")]

@@ -107,7 +107,7 @@ def read_whole(stream: BinaryIO) -> bytes:
 
 
 def blocks(stream: BinaryIO, offset: int = 0, end: int | None = None) -> Iterator[tuple[int, bytes | None]]:
-    """(offset, whole lines) of a stream that stands at `offset`, up to `end`; (offset, None) for a line longer than LIMIT.
+    """(offset, whole lines) of a stream whose position is `offset`, up to `end`; (offset, None) for a line longer than LIMIT.
 
     The last line needs no line end. Memory: one block and the longest line.
     """
