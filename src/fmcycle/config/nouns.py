@@ -31,7 +31,7 @@ STAGE = Noun(
 )
 NOUNS = {
     "budget": Noun(("training.budget",), what="amount of training: steps, batch, precision, seed, learning-rate schedule"),
-    "compress": Noun(("compress",), what="compression method, applied before evaluation", test="tests/stage/test_compress.py"),
+    "compress": Noun(("compress",), what="compression method, applied before evaluation", test="tests/compress/test_contract.py"),
     "curation": Noun(
         ("curation",),
         what="curation steps, which drop or rewrite documents; single steps and lists of them",
