@@ -20,6 +20,16 @@ REFUSED = {
     "https://host/x?X-Amz-Signature=secret": "holds a password",
     "sftp://me:secret@host:22/x": "holds a password",
 }
+REFUSED |= {  # wherever the password stands, and whatever is in it
+    "me:secret@host/x": "is no address",
+    "https:/me:secret@host/x": "is no address",
+    "https://me:secret?or@host/x": "holds a password",
+    "https://me:and#secret@host/x": "holds a password",
+    "https://host/x?token=a@secret": "holds a password",
+    "https://host/x#access_token=secret": "holds a password",
+    "simplecache::https://me:secret@host/x": "is a chain",
+    "me:secret@host://x": "is no address",
+}
 TAKEN = (
     "s3://bucket/a:b@c.txt", "abfs://container@account/x", "sftp://me@host:22/x", "hf://datasets/a/b@main", "https://host:8080/x?page=2",
     "file:///here/x", "memory://x", "hdfs://name:9000/x",

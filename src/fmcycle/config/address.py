@@ -7,7 +7,8 @@ FILES = (
     "file", "s3", "gs", "gcs", "abfs", "abfss", "az", "http", "https", "hdfs", "webhdfs", "ssh", "sftp", "ftp", "smb", "hf", "memory",
 )  # fmt: skip
 WEB = ("http", "https")
-SECRET = re.compile(r"[?&;](sig|auth|[\w.-]*(passw\w*|token|secret|signature|credential|(api|access)[_-]?key))=", re.I)
+PROTOCOL = re.compile(r"([\w+.-]+)://")
+SECRET = re.compile(r"[?#&;](sig|auth|[\w.-]*(passw\w*|token|secret|signature|credential|(api|access)[_-]?key))=", re.I)
 
 
 def fault(url: object, protocols=FILES) -> str | None:
@@ -19,13 +20,13 @@ def fault(url: object, protocols=FILES) -> str | None:
 
 
 def _fault(url: str, protocols) -> str | None:
-    protocol, separator, rest = url.partition("://")
+    known, rest = PROTOCOL.match(url), PROTOCOL.sub("", url, count=1)
     host = re.sub(r"\[.*?\]", "", re.split("[/?#]", rest)[0])  # without an IPv6 address
     if "::" in url and protocols is FILES:
         return "is a chain of file systems; name the archive itself, which curate opens"
-    if not separator:
+    if not known:
         return f"is no address; it begins with {_listed(protocols)}"
-    if protocol not in protocols:
+    if (protocol := known[1]) not in protocols:
         return f"begins with {protocol}://, which nothing here reads; it begins with {_listed(protocols)}"
     if not rest.strip("/"):
         return "names no file and no folder; say which one behind ://"
@@ -39,7 +40,8 @@ def _listed(protocols) -> str:
 
 
 def shown(url: str) -> str:
-    """An address without what stands before an @ and after a ?, and cut if it is long."""
-    url, query, _ = url.partition("?")
-    head, at, tail = url.rpartition("@")
-    return (f"{head.partition('://')[0]}://...@{tail}" if at else url)[:200] + ("?..." if query else "")
+    """An address without what stands before an @ and behind ? or #; of one with both the protocol alone. Cut if it is long."""
+    known, (plain, *query) = PROTOCOL.match(url), re.split("[?#]", url, maxsplit=1)
+    if "@" in url:
+        plain = (known[0] if known else "") + "..." + ("" if query else f"@{url.rpartition('@')[2]}")
+    return plain[:200] + ("?..." if query else "")
