@@ -44,7 +44,7 @@ class Account:
         except (DataDependentOutputException, DynamicOutputShapeException) as error:
             if recipe.machine.micro_batch == "fit" or any(vars(limit).values()):
                 raise InputError(
-                    f"this model's shapes depend on its data ({error}), so it has no plan: set trainer.micro_batch to a number, and no limit"
+                    f"this model's shapes depend on its data ({error}), so it has no plan: set trainer.micro_batch to a number and no limit"
                 ) from error
             print(f"no plan: this model's shapes depend on its data ({error})", flush=True)
             return recipe
