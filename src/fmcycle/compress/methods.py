@@ -1,4 +1,4 @@
-"""Methods of compression: (source folder, folder) -> None; each writes a model folder."""
+"""Methods of compression, (source folder, folder) -> None; each writes a model folder."""
 
 from pathlib import Path
 
@@ -8,12 +8,12 @@ from fmcycle.model import store as model_store
 
 
 def none(source: Path, folder: Path) -> None:
-    """The same model: every file as it is."""
+    """Copy the model unchanged."""
     artifact.copy(source, folder)
 
 
 def int8(source: Path, folder: Path) -> None:
-    """The model with its matrices in 8 bits; see fmcycle.model.int8. Half the size on disk; its layers multiply integers on the CPU."""
+    """Write the model with its matrices in 8 bits (fmcycle.model.int8): half the size on disk, integer products on the CPU."""
     from fmcycle.model import int8
 
     model, processor = model_store.load_model(source)

@@ -1,4 +1,4 @@
-"""The one rewrite for speed: the output layer and its cross-entropy run together, in chunks, so that no logits tensor stands in memory."""
+"""Runs the output layer and its cross-entropy together, in chunks, so that the whole logits tensor is never in memory."""
 
 from typing import Any
 
@@ -9,14 +9,14 @@ from torch import Tensor, nn
 from fmcycle.errors import InputError
 from fmcycle.kernels import llama, llama_lora, varlen_attention
 
-CHUNK = 256  # rows of logits that exist at a time: few enough to stay in a processor's cache
-FAR_CHUNK = 2**25  # logits that exist at a time elsewhere: enough to keep a GPU busy, 128 MB in fp32
+CHUNK = 256  # rows of logits at a time: few enough to stay in a processor's cache
+FAR_CHUNK = 2**25  # logits at a time on other devices: enough to keep a GPU busy, 128 MB in fp32
 
 
 def fuse(model: nn.Module) -> nn.Module:
-    """Let the output layer hand its input on, for `cross_entropy` and `log_probabilities` to finish; the state dict is unchanged.
+    """Make the output layer return its input, so that `cross_entropy` and `log_probabilities` apply it; the state dict is unchanged.
 
-    A model whose output layer has a bias, or that has none, stays as it is. `plain` takes it back.
+    The output layer stays unchanged if it has a bias, or if the model has none. `plain` undoes it.
     """
     head = head_of(model)
     if llama_lora.output(head) is not None:
@@ -33,11 +33,11 @@ def plain(model: nn.Module) -> nn.Module:
 
 
 def check_compiler(accelerator: str) -> None:
-    """Raises InputError where torch.compile does not work on this machine: in seconds, and before anything is trained."""
+    """Raises InputError if torch.compile does not work on this machine: within seconds, before training begins."""
     device = "cuda" if accelerator != "cpu" and torch.cuda.is_available() else "cpu"
     try:
         torch.compile(_probe)(torch.ones(64, device=device))
-    except Exception as error:  # whatever the compiler below says
+    except Exception as error:  # any error of the compiler underneath
         reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
         raise InputError(
             f"trainer.compile: torch can't compile on this machine ({reason}); install g++, or set trainer.compile=false"
@@ -49,12 +49,12 @@ def _probe(x: Tensor) -> Tensor:
 
 
 def head_of(model: Any) -> Any:
-    """The output layer of a transformers model, None where it has none."""
+    """Return the output layer of a transformers model; None if it has none."""
     return model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
 
 
 def fused(head: Any) -> bool:
-    """Does this output layer hand its input on?"""
+    """True if this output layer returns its input."""
     return head is not None and head.__dict__.get("forward") is _identity
 
 
@@ -63,7 +63,7 @@ def _identity(hidden: Tensor) -> Tensor:
 
 
 def cross_entropy(output_BTX: Tensor, head: Any, targets_BT: Tensor) -> Tensor:
-    """Sum of the cross-entropy of a model's output (logits, or hidden states where `head` is fused) against targets, -100 left out."""
+    """Return the summed cross-entropy of a model's output (logits, or hidden states if `head` is fused); targets of -100 don't count."""
     kept = targets_BT != -100
     rows, targets = output_BTX[kept], targets_BT[kept]
     if fused(head) and (weights := llama_lora.output(head)):
@@ -72,7 +72,7 @@ def cross_entropy(output_BTX: Tensor, head: Any, targets_BT: Tensor) -> Tensor:
 
 
 def log_probabilities(output_BTX: Tensor, head: Any, targets_BT: Tensor) -> Tensor:
-    """Sum over each row of the log-probabilities of its targets, -100 left out: (B,)."""
+    """Return for each row the summed log-probabilities of its targets, (B,); targets of -100 don't count."""
     kept = targets_BT != -100
     rows, targets = output_BTX[kept], targets_BT[kept]
     logits = F.linear(rows, head.weight) if fused(head) else rows
@@ -82,11 +82,11 @@ def log_probabilities(output_BTX: Tensor, head: Any, targets_BT: Tensor) -> Tens
 
 
 class LinearCrossEntropy(torch.autograd.Function):
-    """sum(cross_entropy(hidden @ weight.T, targets)) whose gradients are made in the forward, chunk by chunk.
+    """sum(cross_entropy(hidden @ weight.T, targets)), with gradients computed in the forward, chunk by chunk.
 
-    hidden (N, D), weight (V, D), targets (N,). Where only the rows `places` (k,) of the weight are trained, `trained` (k, D) is what gets
-    their gradient. Under autocast on a GPU products are in half precision, sums of them in that of the weights. Source: the idea of Liger
-    Kernel (Hsu et al., 2024), section 3.2.
+    hidden (N, D), weight (V, D), targets (N,). If only the rows `places` (k,) of the weight are trained, `trained` (k, D) gets their
+    gradient. Under autocast on a GPU, products are in half precision, and their sums in the precision of the weights. Source: the idea of
+    Liger Kernel (Hsu et al., 2024), section 3.2.
     """
 
     @staticmethod
@@ -121,7 +121,7 @@ class LinearCrossEntropy(torch.autograd.Function):
 
 
 def _chunk(hidden: Tensor, weight: Tensor) -> tuple[int, torch.dtype]:
-    """(rows of logits at a time, the type of their products)."""
+    """Return (rows of logits at a time, the dtype of their products)."""
     kind = hidden.device.type
     if kind == "cpu":
         return CHUNK, weight.dtype
@@ -129,7 +129,7 @@ def _chunk(hidden: Tensor, weight: Tensor) -> tuple[int, torch.dtype]:
 
 
 def _into(out: Tensor, a: Tensor, b: Tensor) -> None:
-    """a @ b in place of what `out` holds."""
+    """Overwrite `out` with a @ b."""
     if out.dtype == a.dtype:
         torch.mm(a, b, out=out)
     else:
@@ -137,7 +137,7 @@ def _into(out: Tensor, a: Tensor, b: Tensor) -> None:
 
 
 def _added(out: Tensor, a: Tensor, b: Tensor) -> None:
-    """a @ b on top of what `out` holds."""
+    """Add a @ b to `out`."""
     if out.dtype == a.dtype:
         out.addmm_(a, b)
     else:

@@ -1,9 +1,8 @@
-"""A Llama layer in fp32, faster and in less memory than operation by operation; parameters and state dict stay as they are.
+"""A Llama layer in fp32, faster and in less memory than operation by operation; parameters and state dict are unchanged.
 
-Queries, keys and values are one product, so are gate and up, sums are part of products, and elementwise work is done on rows that are
-still in the processor's cache; what is cheap to make again (norms, silu(gate) * up) is not kept, and a frozen matrix gets no gradient.
-Where a model is anything else than that (another architecture, biases, half precision, a cache of keys), or is being compiled,
-transformers' own code runs.
+One product computes queries, keys and values; products include the residual sums; elementwise work runs on rows that are still in the
+processor's cache. The backward recomputes cheap values (norms, silu(gate) * up), and a frozen matrix gets no gradient. transformers' own
+code runs for any other model (another architecture, biases, half precision), with a cache of keys, and while a model is compiled.
 """
 
 import functools
@@ -17,7 +16,7 @@ from fmcycle.kernels.rowwise import Norm, gated, gated_backward, normalise, norm
 
 
 def fuse(model: nn.Module) -> nn.Module:
-    """Rewrite the decoder layers and the last norm of a Llama without adapters; any other model stays as it is."""
+    """Rewrite the decoder layers and the last norm of a Llama without adapters; any other model stays unchanged."""
     return model if hasattr(model, "peft_config") else rewrite(model, _layer, _norm)
 
 
@@ -38,7 +37,7 @@ def _norm(self, hidden_states: Tensor) -> Tensor:
 
 
 def _layer(self, hidden_states: Tensor, attention_mask=None, position_embeddings=None, past_key_values=None, **kwargs) -> Tensor:
-    """LlamaDecoderLayer.forward, which transformers wraps where layers are checkpointed; so is `_fused` here."""
+    """LlamaDecoderLayer.forward; with gradient checkpointing, `_fused` is wrapped as transformers wraps its forward."""
     weights = None if torch.compiler.is_compiling() or past_key_values is not None else _weights(self)
     if weights is None or not _simple(hidden_states, *weights):
         rest = {"attention_mask": attention_mask, "position_embeddings": position_embeddings, "past_key_values": past_key_values}
@@ -48,7 +47,7 @@ def _layer(self, hidden_states: Tensor, attention_mask=None, position_embeddings
 
 
 def _fused(layer: Any, weights: list[Tensor], attention_mask, position_embeddings, kwargs: dict, hidden_states: Tensor) -> Tensor:
-    """The layer in three functions; the attention itself stays behind transformers' interface."""
+    """Compute the layer in three functions around the attention, which goes through transformers' interface."""
     from transformers.models.llama.modeling_llama import ALL_ATTENTION_FUNCTIONS, eager_attention_forward
 
     attention, (first, q, k, v, o, second, gate, up, down) = layer.self_attn, weights
@@ -62,7 +61,7 @@ def _fused(layer: Any, weights: list[Tensor], attention_mask, position_embedding
 
 
 def _weights(layer: Any) -> list[Tensor] | None:
-    """The layer's nine weights in the order of their use, None where it holds anything else than them or is not gated by silu."""
+    """Return the layer's nine weights in the order of their use; None if it has other modules or is not gated by silu."""
     attention, mlp = layer.self_attn, layer.mlp
     linear = [attention.q_proj, attention.k_proj, attention.v_proj, attention.o_proj, mlp.gate_proj, mlp.up_proj, mlp.down_proj]
     if mlp.config.hidden_act != "silu" or any(type(module) is not nn.Linear or module.bias is not None for module in linear):
@@ -72,9 +71,9 @@ def _weights(layer: Any) -> list[Tensor] | None:
 
 
 class Projections(torch.autograd.Function):
-    """Norm, then queries, keys and values, rotated: (B, T, D) to three of (B, heads, T, head), and the input once more.
+    """Norm, then queries, keys and values, rotated: (B, T, D) to three of (B, heads, T, head), and the input as a fourth output.
 
-    Keeps its input only. What the residual sends back is added where the norm's gradient is still in the cache.
+    Saves only its input. The backward adds the residual's gradient while the norm's is still in the cache.
     """
 
     @staticmethod
@@ -124,7 +123,7 @@ class Added(torch.autograd.Function):
 
 
 class MLP(torch.autograd.Function):
-    """hidden + down(silu(gate(n)) * up(n)), n the norm of hidden (Shazeer, 2020). Keeps hidden, gate and up."""
+    """hidden + down(silu(gate(n)) * up(n)), n the norm of hidden (Shazeer, 2020). Saves hidden, gate and up."""
 
     @staticmethod
     def forward(ctx, hidden, weight, eps, gate_weight, up_weight, down_weight):

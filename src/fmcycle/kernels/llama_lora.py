@@ -1,8 +1,8 @@
-"""LoRA on a frozen Llama in fp32 on a CPU, faster and in less memory than layer by layer; parameters and state dict stay as they are.
+"""LoRA on a frozen Llama in fp32 on a CPU, faster and in less memory than layer by layer; parameters and state dict are unchanged.
 
-A layer multiplies by W + s B A, made when it is needed: one product instead of three, forward and backward, and no gradient of W. What
-is cheap to make again (norms, silu(gate) * up) is not kept. Where a model is anything else than that (another architecture, DoRA, biases,
-dropout, half precision, a cache of keys, an adapter that is merged or switched off) or is being compiled, peft's own code runs.
+A layer multiplies by W + s B A, computed when it is needed: one product instead of three, forward and backward, and no gradient of W.
+The backward recomputes cheap values (norms, silu(gate) * up). peft's own code runs for any other model (another architecture, DoRA,
+biases, dropout, half precision, a merged or disabled adapter), with a cache of keys, and while a model is compiled.
 """
 
 from typing import Any
@@ -17,7 +17,7 @@ Part = tuple[Tensor, Tensor | None, Tensor | None, float]  # W (out, in), A (r, 
 
 
 def fuse(model: nn.Module) -> nn.Module:
-    """Rewrite the decoder layers and the last norm of a peft model with LoRA; any other model stays as it is."""
+    """Rewrite the decoder layers and the last norm of a peft model with LoRA; any other model stays unchanged."""
     return rewrite(model, _layer, _norm) if hasattr(model, "peft_config") else model
 
 
@@ -27,7 +27,7 @@ def plain(model: nn.Module) -> nn.Module:
 
 
 def part_of(module: Any) -> Part | None:
-    """The weights of a frozen linear layer, plain or with one ordinary LoRA adapter on it; None where it is anything else."""
+    """Return the weights of a frozen linear layer, plain or with one ordinary LoRA adapter; None for any other module."""
     if type(module) is nn.Linear:
         return (module.weight, None, None, 0.0) if _frozen(module) else None
     if not hasattr(module, "lora_A") or type(module.base_layer) is not nn.Linear or not _frozen(module.base_layer):
@@ -44,9 +44,9 @@ def part_of(module: Any) -> Part | None:
 
 
 def output(head: Any) -> tuple[Tensor, Tensor | None, Tensor | None] | None:
-    """(weight (V, D), trained rows (k, D), their places (k,)) of an output layer without bias; None where it is something else.
+    """Return (weight (V, D), trained rows (k, D), their places (k,)) of an output layer without bias; None for any other module.
 
-    peft trains single rows of it (`trainable_token_indices`); `weight` then has them in it, and no gradient of its own.
+    peft can train single rows (`trainable_token_indices`); `weight` then includes them and has no gradient of its own.
     """
     if isinstance(head, nn.Linear):
         return (head.weight, None, None) if head.bias is None else None
@@ -67,7 +67,7 @@ def _frozen(linear: nn.Linear) -> bool:
 
 
 def _simple(x: Tensor) -> bool:
-    cpu = x.device.type == "cpu" and x.dtype == torch.float32  # a GPU has caches and kernels of another kind
+    cpu = x.device.type == "cpu" and x.dtype == torch.float32  # this rewrite suits the caches and kernels of a CPU only
     return cpu and not torch.compiler.is_compiling() and not torch.is_autocast_enabled("cpu")
 
 
@@ -78,7 +78,7 @@ def _norm(self, hidden_states: Tensor) -> Tensor:
 
 
 def _layer(self, hidden_states: Tensor, attention_mask=None, position_embeddings=None, past_key_values=None, **kwargs) -> Tensor:
-    """LlamaDecoderLayer.forward; the attention itself stays behind transformers' interface."""
+    """LlamaDecoderLayer.forward; the attention goes through transformers' interface."""
     from transformers.models.llama.modeling_llama import ALL_ATTENTION_FUNCTIONS, eager_attention_forward
 
     attention, mlp = self.self_attn, self.mlp
@@ -86,7 +86,7 @@ def _layer(self, hidden_states: Tensor, attention_mask=None, position_embeddings
     parts = [part_of(module) for module in modules]
     norms = self.input_layernorm.weight, self.post_attention_layernorm.weight
     fits = all(parts) and _simple(hidden_states) and not any(norm.requires_grad for norm in norms) and mlp.config.hidden_act == "silu"
-    if not fits or past_key_values is not None or (self.gradient_checkpointing and self.training):  # transformers checkpoints its own
+    if not fits or past_key_values is not None or (self.gradient_checkpointing and self.training):  # checkpointing wraps its own forward
         rest = {"attention_mask": attention_mask, "position_embeddings": position_embeddings, "past_key_values": past_key_values}
         return type(self).forward(self, hidden_states, **rest, **kwargs)
     eps = self.input_layernorm.variance_epsilon
@@ -107,7 +107,7 @@ def _parts(flat) -> list[Part]:
 
 
 def merged(parts: list[Part]) -> Tensor:
-    """The matrices W + s B A of `parts` below one another: (sum of out, in)."""
+    """Return the matrices W + s B A of `parts`, stacked: (sum of out, in)."""
     whole = parts[0][0].new_empty(sum(len(part[0]) for part in parts), parts[0][0].shape[1])
     begin = 0
     for weight, down, up, scale in parts:
@@ -121,7 +121,7 @@ def merged(parts: list[Part]) -> Tensor:
 
 
 def gradients(x: Tensor, dy: Tensor, parts: list[Part]) -> list[Tensor | None]:
-    """Gradients of (W, A, B, s) of each of `parts` from its shared input (N, in) and the gradients (N, sum of out) of its outputs."""
+    """Return the gradients of (W, A, B, s) of each part from the shared input x (N, in) and the outputs' gradients dy (N, sum of out)."""
     downs = [part[1] for part in parts if part[1] is not None]
     if not downs:
         return [None] * (4 * len(parts))
@@ -142,7 +142,7 @@ def gradients(x: Tensor, dy: Tensor, parts: list[Part]) -> list[Tensor | None]:
 
 
 class Projections(torch.autograd.Function):
-    """Norm, then queries, keys and values, rotated: (B, T, D) to three of (B, heads, T, head). Keeps its input only."""
+    """Norm, then queries, keys and values, rotated: (B, T, D) to three of (B, heads, T, head). Saves only its input."""
 
     @staticmethod
     def forward(ctx, hidden, weight, eps, cos, sin, head, *flat):
@@ -194,7 +194,7 @@ class Added(torch.autograd.Function):
 
 
 class MLP(torch.autograd.Function):
-    """hidden + down(silu(gate(n)) * up(n)), n the norm of hidden (Shazeer, 2020). Keeps hidden, gate and up."""
+    """hidden + down(silu(gate(n)) * up(n)), n the norm of hidden (Shazeer, 2020). Saves hidden, gate and up."""
 
     @staticmethod
     def forward(ctx, hidden, weight, eps, *flat):

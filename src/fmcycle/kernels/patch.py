@@ -1,4 +1,4 @@
-"""Other forwards for the layers and the last norm of a Llama, and its own again; parameters and state dict stay as they are."""
+"""Replaces and restores the forwards of a Llama's layers and last norm; parameters and state dict are unchanged."""
 
 import types
 from collections.abc import Callable
@@ -10,7 +10,7 @@ LLAMA = "transformers.models.llama.modeling_llama"
 
 
 def rewrite(model: nn.Module, layer: Callable, norm: Callable) -> nn.Module:
-    """Every decoder layer of transformers' Llama computes `layer`, its last norm `norm`; a subclass, which may compute else, stays."""
+    """Make every decoder layer of transformers' Llama run `layer`, and its last norm `norm`; subclasses, which may differ, stay."""
     module: Any
     for module in model.modules():
         kind = type(module)

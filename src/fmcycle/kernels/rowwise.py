@@ -1,4 +1,4 @@
-"""Elementwise work of a layer on some rows at a time, while they are in the processor's cache: norms, rotations, gates; and back."""
+"""Norms, rotations and gates of a layer, forward and backward, on some rows at a time while they are in the processor's cache."""
 
 import torch
 import torch.nn.functional as F
@@ -8,7 +8,7 @@ ROWS = 128  # at a time
 
 
 def normalise(x: Tensor, weight: Tensor, eps: float, scale: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """x (N, D) over its root mean square, times weight; and the reciprocal (N, 1), which is not made again where it is given."""
+    """Return x (N, D) over its root mean square, times weight; and the reciprocal (N, 1), which `scale` saves computing again."""
     out = torch.empty_like(x)
     made = x.new_empty(len(x), 1) if scale is None else scale
     for begin in range(0, len(x), ROWS):
@@ -23,8 +23,8 @@ def normalise(x: Tensor, weight: Tensor, eps: float, scale: Tensor | None = None
 def normalise_backward(
     dn: Tensor, x: Tensor, weight: Tensor, scale: Tensor, rest: Tensor | None = None, *, trained: bool = False
 ) -> tuple[Tensor, Tensor | None]:
-    """Gradients of x and, where it is `trained`, of weight from that of the norm (N, D), which is overwritten; `rest`: what reaches x on
-    other ways."""
+    """Return the gradients of x and, if it is `trained`, of weight from `dn` (N, D), the norm's, which is overwritten. rest: gradient of
+    x from other paths, which is added."""
     of_weight = torch.zeros_like(weight) if trained else None
     for begin in range(0, len(x), ROWS):
         rows = slice(begin, begin + ROWS)
@@ -40,7 +40,7 @@ def normalise_backward(
 
 
 def gated(gate: Tensor, up: Tensor) -> Tensor:
-    """silu(gate) * up, both (N, D)."""
+    """Return silu(gate) * up, both (N, D)."""
     product = torch.empty_like(gate, memory_format=torch.contiguous_format)
     for begin in range(0, len(gate), ROWS):
         here = slice(begin, begin + ROWS)
@@ -49,7 +49,7 @@ def gated(gate: Tensor, up: Tensor) -> Tensor:
 
 
 def gated_backward(of_product: Tensor, gate: Tensor, up: Tensor, of_gate: Tensor, of_up: Tensor) -> Tensor:
-    """The product again, made where its gradient was; its gradients go into `of_gate` and `of_up`. All (N, D)."""
+    """Return the product again, in the memory of its gradient; write the gradients of gate and up to `of_gate`, `of_up`. All (N, D)."""
     for begin in range(0, len(gate), ROWS):
         here = slice(begin, begin + ROWS)
         activated, grad = F.silu(gate[here]), of_product[here]
@@ -60,7 +60,7 @@ def gated_backward(of_product: Tensor, gate: Tensor, up: Tensor, of_gate: Tensor
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor, out: Tensor) -> None:
-    """Rotary embedding of x (B, T, H, D) into `out`; with -sin it is its own transpose. cos, sin: (B or 1, T, 1, D / 2)."""
+    """Write the rotary embedding of x (B, T, H, D) into `out`; -sin gives its transpose. cos, sin: (B or 1, T, 1, D / 2)."""
     half = x.shape[-1] // 2
     for row in range(len(x)):
         c, s = cos[row if len(cos) > 1 else 0], sin[row if len(sin) > 1 else 0]
@@ -70,7 +70,7 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor, out: Tensor) -> None:
 
 
 class Norm(torch.autograd.Function):
-    """RMSNorm (Zhang and Sennrich, 2019); keeps its input only."""
+    """RMSNorm (Zhang and Sennrich, 2019); saves only its input."""
 
     @staticmethod
     def forward(ctx, x, weight, eps):

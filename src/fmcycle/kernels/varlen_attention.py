@@ -1,4 +1,4 @@
-"""Attention of packed documents: each sees only itself, and no mask is ever made. It goes through transformers' own registry."""
+"""Attention within each packed document, without a mask, through transformers' registry of attention functions."""
 
 import functools
 import inspect
@@ -11,20 +11,20 @@ from torch import Tensor, nn
 
 from fmcycle.errors import InputError
 
-NAME = "fmcycle"  # of our attention in transformers' registry; no saved config holds it
-ENDS = "cu_seq_lens_q"  # transformers' name for where packed documents end
+NAME = "fmcycle"  # of fmcycle's attention in transformers' registry; no saved config holds it
+ENDS = "cu_seq_lens_q"  # transformers' name for the ends of packed documents
 
 
 def output(model: Any, batch: dict) -> Tensor:
-    """The logits of `result`, or the hidden states where the output layer is fused: (B, T, ...)."""
+    """Return the logits of `result`, or the hidden states if the output layer is fused: (B, T, ...)."""
     return result(model, batch).logits
 
 
 def result(model: Any, batch: dict, **asked: Any) -> Any:
-    """What `model` gives for `input_ids` (B, T), and for what else is `asked` of its forward.
+    """Return the output of `model` for `input_ids` (B, T); asked: further arguments of its forward.
 
-    `position_ids` (B, T), where the batch has them, begin anew with every document, and none sees another; `pixel_values` are what a
-    vision-language model sees.
+    If the batch has `position_ids` (B, T), they restart with every document, and no document sees another. `pixel_values` are the images
+    of a vision-language model.
     Raises InputError for a model that can't keep documents apart.
     """
     if "position_ids" not in batch:
@@ -43,15 +43,15 @@ def _takes_positions(kind) -> bool:
 
 
 def decoder_of(model: Any) -> Any:
-    """The transformers model below an adapter and an output layer."""
+    """Return the transformers model below an adapter and an output layer."""
     model = model.get_base_model() if hasattr(model, "get_base_model") else model
     return getattr(model, "base_model", model)
 
 
 def install(model: nn.Module) -> nn.Module:
-    """Let a causal transformers model with full attention use `attend`; any other stays as it is. `remove` takes it back.
+    """Make a causal transformers model with full attention use `attend`; any other model stays unchanged. `remove` undoes it.
 
-    Without packed documents it computes what it did, bit for bit. The state dict is unchanged.
+    Without packed documents its results are the same, bit for bit. The state dict is unchanged.
     """
     decoder = decoder_of(model)
     if _fits(decoder):
@@ -91,7 +91,7 @@ def _fits(decoder: Any) -> bool:
 
 
 def _with_ends(decoder, args, kwargs):
-    """Where positions are given, and nothing else says who sees whom, the layers are told where documents end."""
+    """Pass the ends of documents to the layers if the call has positions, but no mask and no cache."""
     position_ids = kwargs.get("position_ids")
     if position_ids is None or kwargs.get("attention_mask") is not None or kwargs.get("past_key_values") is not None:
         return None
@@ -101,7 +101,7 @@ def _with_ends(decoder, args, kwargs):
 
 
 def mask(*, q_length, kv_length, q_offset=0, kv_offset=0, attention_mask=None, **kwargs) -> Tensor | None:
-    """None: `attend` is causal by itself. With a padding mask or a cache, what transformers' sdpa has."""
+    """Return None, as `attend` is causal by itself; with a padding mask or a cache, the mask of transformers' sdpa."""
     from transformers.masking_utils import sdpa_mask
 
     if attention_mask is None and isinstance(q_offset, int) and q_offset == kv_offset == 0 and q_length == kv_length:
@@ -112,7 +112,7 @@ def mask(*, q_length, kv_length, q_offset=0, kv_offset=0, attention_mask=None, *
 
 
 def attend(module, query, key, value, attention_mask, dropout=0.0, scaling=None, **kwargs) -> tuple[Tensor, None]:
-    """transformers' sdpa attention; where `cu_seq_lens_q` says where documents end, each of them by itself.
+    """Return transformers' sdpa attention; with `cu_seq_lens_q`, the ends of documents, attention within each document.
 
     query (B, H, T, D), key and value (B, H or fewer, T, D). Returns (B, T, H, D).
     """
@@ -139,7 +139,7 @@ def _flash(query, key, value, ends, scale: float) -> Tensor:
     """Variable-length flash attention (Dao, 2023): (B, T, H, D)."""
     from torch.nn.attention.varlen import varlen_attn
 
-    longest = query.shape[1]  # a bound is enough, and costs no wait for the device
+    longest = query.shape[1]  # an upper bound suffices, and needs no synchronization with the device
     grouped = query.shape[2] != key.shape[2]
     q, k, v = (part.flatten(0, 1) for part in (query, key, value))
     out = varlen_attn(q, k, v, ends, ends, longest, longest, scale=scale, window_size=(-1, 0), enable_gqa=grouped)
@@ -149,7 +149,7 @@ def _flash(query, key, value, ends, scale: float) -> Tensor:
 
 @torch.compiler.disable
 def _one_by_one(query, key, value, ends, scale: float, dropout: float) -> Tensor:
-    """With dropout, or where no kernel for packed documents fits: (B, T, H, D)."""
+    """Attend to one run of documents after the other, with dropout or if no kernel for packed documents fits: (B, T, H, D)."""
     flat = [part.flatten(0, 1) for part in (query, key, value)]
     found = []
     for begin, count, length in spans(ends):
@@ -160,7 +160,7 @@ def _one_by_one(query, key, value, ends, scale: float, dropout: float) -> Tensor
 
 
 def spans(ends: Tensor) -> list[tuple[int, int, int]]:
-    """(first token, documents, their length) of each run of documents of one length."""
+    """Return (first token, documents, their length) of each run of documents of one length."""
     places = ends.tolist()
     places = places[: places.index(places[-1]) + 1]  # the last may be repeated
     lengths = [end - begin for begin, end in pairwise(places)]
@@ -173,12 +173,12 @@ def spans(ends: Tensor) -> list[tuple[int, int, int]]:
 
 
 def _documents(flat: Tensor, begin: int, count: int, length: int) -> Tensor:
-    """A run of documents out of (tokens, H, D), as a view: (count, H, length, D)."""
+    """Return a run of documents out of (tokens, H, D), as a view: (count, H, length, D)."""
     return flat[begin : begin + count * length].unflatten(0, (count, length)).transpose(1, 2)
 
 
 def document_ends(position_ids: Tensor) -> Tensor:
-    """[0, end of each document ...] in the flattened (B, T): (documents + 1,) int32. A document begins where positions do not go on."""
+    """Return [0, end of each document ...] in the flattened (B, T): (documents + 1,) int32. A document begins at a jump of positions."""
     first = torch.ones_like(position_ids, dtype=torch.bool)
     first[:, 1:] = position_ids[:, 1:] != position_ids[:, :-1] + 1
     starts = first.flatten().nonzero()[:, 0]
@@ -187,7 +187,7 @@ def document_ends(position_ids: Tensor) -> Tensor:
 
 @torch.library.custom_op("fmcycle::padded_ends", mutates_args=())
 def padded_ends(position_ids: Tensor) -> Tensor:
-    """`document_ends`, its last repeated up to (B * T + 1,): a size that a compiler knows beforehand."""
+    """Return `document_ends` with its last value repeated up to (B * T + 1,), a size that a compiler knows beforehand."""
     ends = document_ends(position_ids)
     return F.pad(ends, (0, position_ids.numel() + 1 - len(ends)), value=position_ids.numel())
 
@@ -199,7 +199,7 @@ def _(position_ids):
 
 @torch.library.custom_op("fmcycle::packed_attention", mutates_args=())
 def packed_attention(query: Tensor, key: Tensor, value: Tensor, ends: Tensor, scale: float) -> tuple[Tensor, Tensor]:
-    """Causal attention within each document on a CPU: ((B, T, H, D), log-sum-exp (B * T, H)). One kernel call a run of equal lengths."""
+    """Return causal attention within each document on a CPU, (B, T, H, D), and log-sum-exp (B * T, H); one kernel call a run of `spans`."""
     out = torch.empty(query.shape, dtype=query.dtype)
     flat = [part.flatten(0, 1) for part in (query, key, value)]
     sums = torch.empty(flat[0].shape[:2], dtype=torch.float32)
@@ -220,7 +220,7 @@ def _(query, key, value, ends, scale):
 def packed_attention_backward(
     grad: Tensor, query: Tensor, key: Tensor, value: Tensor, out: Tensor, sums: Tensor, ends: Tensor, scale: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients of query, key and value, each (B, T, H, D)."""
+    """Return the gradients of query, key and value, each (B, T, H, D)."""
     grads = [torch.empty(query.shape, dtype=query.dtype) for _ in range(3)]
     flat = [part.flatten(0, 1) for part in (grad, query, key, value, out)]
     for begin, count, length in spans(ends):

@@ -1,4 +1,4 @@
-"""Before a run trains: is every row of its mix under a licence that may enter it?"""
+"""Checks before training that every row of the mix has a licence that the policy allows."""
 
 from pathlib import Path
 
@@ -12,9 +12,9 @@ SHOWN = 8  # sources that the message names
 
 
 def permit(policy: Policy | None, model: dict, data: dict, inputs: dict) -> None:
-    """Raise InputError with the sources and rows of the mix whose licence `policy` does not allow; a table without one is unknown.
+    """Raises InputError with the sources and rows of the mix whose licence `policy` does not allow; rows without one are "unknown".
 
-    model, data: config nodes, `data` with the tables that it reads; inputs: {name: path}. No policy allows everything.
+    model, data: config nodes; `data` names the tables that it reads; inputs: {name: path}. Without a policy everything is allowed.
     """
     if not policy:
         return
@@ -28,21 +28,21 @@ def permit(policy: Policy | None, model: dict, data: dict, inputs: dict) -> None
     if wrong:
         more = [f"and {len(wrong) - SHOWN} sources more"] if len(wrong) > SHOWN else []
         raise InputError(
-            "\n".join([f"licence.allow is {', '.join(policy.allow)}; not in this mix, then:", *wrong[:SHOWN], *more])
-            + "\nleave them out with data.where.source=[...] or a curation step fmcycle.curation.licence.policy, or add to licence.allow "
-            "what may enter"
+            "\n".join([f"licence.allow is {', '.join(policy.allow)}; it does not allow:", *wrong[:SHOWN], *more])
+            + "\nleave them out with data.where.source=[...] or a curation step fmcycle.curation.licence.policy, or add their "
+            "licence to licence.allow"
         )
 
 
 def mixed(data: dict, inputs: dict) -> list[tuple[str, dict]]:
-    """(table, where) of everything that `data` reads rows of; where it says neither, the tables that the stage was given."""
+    """Return (table, where) of everything that `data` reads rows of; if it names no table, the tables among `inputs`."""
     found = dict.fromkeys((file, tuple((name, tuple(values)) for name, values in where.items())) for file, where in nodes(data))
     files = list(found) or [(inputs[name], ()) for name in TABLES if inputs.get(name)]
     return [(str(file), {name: list(values) for name, values in where}) for file, where in files]
 
 
 def nodes(node) -> list[tuple[str, dict]]:
-    """(file, where) of every data node with a table, parts of mixtures too."""
+    """Return (file, where) of every data node with a table, including parts of mixtures."""
     if isinstance(node, list):
         return [found for item in node for found in nodes(item)]
     if not isinstance(node, dict):
@@ -53,7 +53,7 @@ def nodes(node) -> list[tuple[str, dict]]:
 
 
 def counted(file: str, where: dict) -> list[tuple[str, str, int]]:
-    """(source, licence, rows) of what is trained on or validated with."""
+    """Return (source, licence, rows) of the rows for training and validation."""
     frame = pl.scan_parquet(file)
     names = frame.collect_schema().names()
     for name, values in where.items():

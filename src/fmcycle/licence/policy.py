@@ -1,6 +1,6 @@
-"""Which licences may enter which mix: SPDX names, the families they belong to, and a policy over both.
+"""Licences: SPDX names, the families that they belong to, and a policy on which may enter a mix.
 
-A family says what a licence asks in general; it is no legal advice, and what a licence means for a trained model is not settled.
+A family says what a licence asks in general. It is no legal advice; what a licence means for a trained model is not settled.
 """
 
 import re
@@ -22,7 +22,7 @@ UNKNOWN = "unknown"
 WORDS = re.compile(r"\(|\)|[^\s()]+")
 CC = r"(?:https?://)?(?:www\.)?creativecommons\.org"
 NUMBER = r",?[\s_-]*(?:version\s*|v\.?\s*)?(\d(?:\.\d)?)"
-WRITTEN = [  # what people and packages write for a name, each read in what those above it left
+WRITTEN = [  # spellings of names by people and packages; each is applied to the result of those above it
     (rf"{CC}/publicdomain/zero[\w./-]*|\bcc[\s_-]?(?:0|zero)\b(?:[\s_-]*1\.0)?|creative commons zero", "CC0-1.0"),
     (rf"{CC}/publicdomain/mark[\w./-]*", "CC-PDM-1.0"),
     (rf"{CC}/licenses/(by[a-z-]*)/(\d\.\d)[\w./-]*", r"CC-\1-\2"),
@@ -60,15 +60,15 @@ WRITTEN = [  # what people and packages write for a name, each read in what thos
 
 
 def spelled(text: str) -> str:
-    """An SPDX expression stays; in other words ("CC BY-SA 4.0", "GPLv2", "Apache License, Version 2.0", an address of Creative Commons)
-    every licence gets its SPDX name."""
+    """Return `text` with SPDX names in place of other spellings ("CC BY-SA 4.0", "GPLv2", "Apache License, Version 2.0", an address of
+    Creative Commons); an SPDX expression stays."""
     for written, name in WRITTEN:
         text = re.sub(written, name, text, flags=re.I)
     return " ".join(text.split())
 
 
 def family(name: str) -> str:
-    """The family of one name, SPDX's or as people write it; "unknown" for what is not in the list: `unknown` itself, a misspelling."""
+    """Return the family of one name, in SPDX's or another spelling; "unknown" for a name that fits none, such as a misspelling."""
     plain = spelled(name).removesuffix("+")
     return next((kind for kind, form in FAMILIES.items() if re.fullmatch(form, plain, re.I)), UNKNOWN)
 
@@ -76,7 +76,7 @@ def family(name: str) -> str:
 @dataclass
 class Policy:
     """allow: families (public-domain, permissive, attribution, share-alike, no-derivatives, non-commercial, unknown) and single SPDX
-    names. Of `A OR B` one must be allowed, of `A AND B` both, of other words all; an exception behind WITH takes nothing away."""
+    names. Of `A OR B` one must be allowed, of `A AND B` both, of names side by side all; an exception behind WITH changes nothing."""
 
     allow: list[str] = field(default_factory=lambda: ["public-domain", "permissive", "attribution", UNKNOWN])
 
@@ -87,10 +87,10 @@ class Policy:
                 raise InputError(f"licence.allow: {name} is neither a family ({known}) nor an SPDX name that has one; correct it")
 
     def permits(self, expression: str) -> bool:
-        """Whether text under this SPDX expression may enter."""
+        """True if text under this SPDX expression may enter."""
         words = WORDS.findall(spelled(expression)) or [UNKNOWN]
         found, words = self._either(words)
-        while found and words:  # behind a bracket that nothing opened
+        while found and words:  # behind a closing bracket without an opening one
             found, words = self._either(words[1:]) if words[1:] else (found, [])
         return found
 
@@ -105,7 +105,7 @@ class Policy:
         found, words = self._one(words)
         while words and words[0] != ")" and words[0].upper() != "OR":
             other, words = self._one(words[1:] if words[0].upper() == "AND" else words)
-            found = found and other  # words side by side are no SPDX: all of them must be allowed
+            found = found and other  # names side by side are not SPDX: all of them must be allowed
         return found, words
 
     def _one(self, words: list[str]) -> tuple[bool, list[str]]:

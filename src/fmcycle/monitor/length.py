@@ -1,4 +1,4 @@
-"""Are prompts or answers longer or shorter than in the reference?"""
+"""Monitors whether prompts or answers are longer or shorter than in the reference."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -13,10 +13,10 @@ from fmcycle.statistics.interval import bootstrap
 
 @dataclass
 class Length:
-    """Cohen's d (1988) of the logarithm of the word count, window against reference; alarms where its interval lies beyond `bound`."""
+    """Cohen's d (1988) of the logarithm of the word count, window against reference; alarms if its interval lies beyond `bound`."""
 
     side: Literal["prompt", "answer"]
-    bound: NonNegativeFloat = 0.8  # a large effect by Cohen's words; lower: more alarms, of less harm
+    bound: NonNegativeFloat = 0.8  # a large effect by Cohen's scale; lower: more alarms, for smaller changes
     alpha: Fraction = 0.01
 
     def __call__(self, reference: pl.DataFrame, window: pl.DataFrame) -> dict:
@@ -27,12 +27,12 @@ class Length:
 
 
 def words(texts: pl.Series) -> np.ndarray:
-    """log(1 + words) of each text."""
+    """Return log(1 + words) of each text."""
     return np.log1p(texts.str.count_matches(r"\S+").to_numpy().astype(float))
 
 
 def cohen(before: np.ndarray, now: np.ndarray) -> float:
-    """Difference of means over the pooled standard deviation; 0 where nothing varies and nothing differs."""
+    """Return the difference of means over the pooled standard deviation; 0 if all values are equal."""
     spread = np.sqrt((before.var() + now.var()) / 2)
     difference = now.mean() - before.mean()
     return float(difference / max(spread, 1e-3))

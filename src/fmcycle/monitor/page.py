@@ -1,4 +1,4 @@
-"""The monitors' findings as one HTML page."""
+"""Renders the findings of monitors as one HTML page."""
 
 from pathlib import Path
 
@@ -9,5 +9,5 @@ VERDICT = {True: "Retrain", False: "No need to retrain", None: "No verdict"}
 
 
 def page(result: dict) -> str:
-    """The page of a findings.json."""
+    """Return the page of a findings.json."""
     return render(Path(__file__).with_name(TEMPLATE), word=VERDICT[result["retrain"]], **result)

@@ -1,4 +1,4 @@
-"""How often answers are refused or disliked, and how long they take."""
+"""Monitors how often answers are refused or disliked, and how long they take."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -13,7 +13,7 @@ from fmcycle.statistics.interval import bootstrap, wilson
 
 @dataclass
 class Rate:
-    """The share of answers that were refused, or of rated ones that got a thumb down; alarms where its low end exceeds `bound`."""
+    """Share of answers that were refused, or of rated answers with a thumb down; alarms if its low end exceeds `bound`."""
 
     of: Literal["refused", "disliked"]
     bound: Fraction
@@ -30,7 +30,7 @@ class Rate:
 
 @dataclass
 class Latency:
-    """The 95th percentile of an answer's seconds; alarms where its low end exceeds `bound`."""
+    """95th percentile of the seconds of an answer; alarms if its low end exceeds `bound`."""
 
     bound: PositiveFloat = 10.0
     alpha: Fraction = 0.01
@@ -42,5 +42,5 @@ class Latency:
 
 
 def slow(seconds: np.ndarray) -> float:
-    """The 95th percentile."""
+    """Return the 95th percentile."""
     return float(np.quantile(seconds, 0.95))

@@ -1,4 +1,4 @@
-"""Are the words, or the languages, other than in the reference?"""
+"""Monitors whether words or languages differ from the reference."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from fmcycle.monitor.finding import finding
 from fmcycle.ranges import Fraction, PositiveInt
 from fmcycle.statistics.permutation import permutation
 
-# the words that tell languages of Latin script apart, and the scripts that tell the others
+# frequent words that distinguish languages of Latin script, and the scripts of other languages
 LATIN = {
     "English": "the of and to is in that it for what how does do you which a an with",
     "German": "der die das und ist nicht ein eine zu mit wie was ich für auf den von",
@@ -29,20 +29,20 @@ SCRIPTS = {
 
 @dataclass
 class Vocabulary:
-    """Jensen-Shannon divergence (Lin, 1991) in bits between the words of window and reference, less what chance alone gives.
+    """Jensen-Shannon divergence (Lin, 1991) in bits between the words of window and reference, minus its value by chance.
 
-    Alarms where that exceeds `bound` and the permutation test says it is no chance at `alpha`.
+    Alarms if the difference exceeds `bound` and is significant at `alpha` in a permutation test.
     """
 
     side: Literal["prompt", "answer"]
     bound: Fraction = 0.2
     alpha: Fraction = 0.01
-    words: PositiveInt = 2000  # the most frequent ones; what is rarer counts as one
+    words: PositiveInt = 2000  # the most frequent ones; all rarer words count as one
 
     def __call__(self, reference: pl.DataFrame, window: pl.DataFrame) -> dict:
         texts = [frame[self.side].str.to_lowercase().str.extract_all(r"[\p{L}\p{N}]+").to_list() for frame in (reference, window)]
         common = Counter(word for text in texts[0] + texts[1] for word in text)
-        # ties by the word itself, so that the same texts give the same figures
+        # sorts ties by the word, so that the same texts give the same figures
         rank = {word: place for place, (word, _) in enumerate(sorted(common.items(), key=lambda item: (-item[1], item[0]))[: self.words])}
         before, now = (counts(rows, rank) for rows in texts)
         value, p = permutation(divergence, before, now)
@@ -53,7 +53,7 @@ class Vocabulary:
 
 @dataclass
 class Language:
-    """Total variation between the languages of window and reference, less what chance gives; alarms as `Vocabulary` does."""
+    """Total variation between the languages of window and reference, minus its value by chance; alarms as `Vocabulary` does."""
 
     side: Literal["prompt", "answer"]
     bound: Fraction = 0.1
@@ -71,7 +71,7 @@ class Language:
 
 
 def counts(rows: list[list[str]], rank: dict[str, int]) -> np.ndarray:
-    """(texts, words + 1): how often each text has each word, the last column for all others."""
+    """Return (texts, words + 1): how often each text has each word; the last column is for all other words."""
     table = np.zeros((len(rows), len(rank) + 1), dtype=np.float32)
     for place, row in enumerate(rows):
         for word in row:
@@ -80,7 +80,7 @@ def counts(rows: list[list[str]], rank: dict[str, int]) -> np.ndarray:
 
 
 def divergence(first: np.ndarray, second: np.ndarray) -> float:
-    """Jensen-Shannon divergence in bits of two vectors of counts; 0 where a side has none."""
+    """Return the Jensen-Shannon divergence in bits of two vectors of counts; 0 if one has no counts."""
     if not first.sum() or not second.sum():
         return 0.0
     p, q = (counted.astype(np.float64) / counted.sum(dtype=np.float64) for counted in (first, second))
@@ -88,18 +88,18 @@ def divergence(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def entropy(p: np.ndarray) -> float:
-    """Shannon's entropy in bits."""
+    """Return Shannon's entropy in bits."""
     p = p[p > 0]
     return float(-(p * np.log2(p)).sum())
 
 
 def variation(first: np.ndarray, second: np.ndarray) -> float:
-    """Total variation distance of two vectors of counts."""
+    """Return the total variation distance of two vectors of counts."""
     return float(np.abs(first / first.sum() - second / second.sum()).sum() / 2)
 
 
 def language(text: str) -> str:
-    """The likeliest language of a text by its script and small words; "unclear" for what has none of them, like code."""
+    """Return the likeliest language of a text by its script and frequent words; "unclear" for a text with none, such as code."""
     frame = pl.Series([text])
     scripts = {name: frame.str.count_matches(pattern)[0] for name, pattern in SCRIPTS.items()}
     if max(scripts.values()) > len(text) / 5:
