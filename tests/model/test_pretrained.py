@@ -73,7 +73,7 @@ def test_another_digest_licence_or_architecture_is_refused(base, folder, tmp_pat
     with pytest.raises(InputError, match=r"says that its licence is cc-by-nc-4.0"):
         pretrained(str(folder), KIND, licence="MIT")
     for path in (file, folder):
-        with pytest.raises(InputError, match=r"is a (gpt2|llama|LlamaForCausalLM), model.architecture is GPT2LMHeadModel"):
+        with pytest.raises(InputError, match=r"is a (gpt2|llama|LlamaForCausalLM), but model.architecture is GPT2LMHeadModel"):
             pretrained(str(path), "GPT2LMHeadModel")
     with pytest.raises(InputError, match="transformers has no such model"):
         pretrained(str(file), "os.system")

@@ -42,7 +42,7 @@ def test_a_sound_that_would_be_cut_and_bytes_that_are_none_are_refused(processor
         features(tone(500, seconds=1.5), processor)
     with pytest.raises(ValueError, match="cut short"):
         features({"media": tone(500)["media"][:300]}, processor)
-    with pytest.raises(ValueError, match="no part for sound"):
+    with pytest.raises(ValueError, match="no feature extractor"):
         features(tone(500), image([]))
     with pytest.raises(ValueError, match="no tokenizer"):
         transcript(tone(500), spectrogram([]))

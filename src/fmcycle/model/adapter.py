@@ -1,4 +1,4 @@
-"""Adapters as artifacts: written without what changes from run to run, put on the base that they were trained on, merged and verified."""
+"""peft adapters as artifacts: written reproducibly, loaded onto the base that they were trained on, merged and verified."""
 
 import hashlib
 import warnings
@@ -14,9 +14,9 @@ from fmcycle.processor import store
 from fmcycle.processor.chat import chat_ids
 from fmcycle.processor.components import special_ids, tokenizer_of
 
-BASE = "base.json"  # beside the adapter: a fingerprint of the weights below it
-CHAT = "chat"  # of an adapter's token rows: the special tokens of the chat template
-LIMIT = 1e-3  # nats: how far the merged model's next-token distribution may be from the adapter's
+BASE = "base.json"  # beside the adapter: fingerprint of the base's weights
+CHAT = "chat"  # trainable_token_indices: the special tokens of the chat template
+LIMIT = 1e-3  # nats: largest divergence of the merged model's next-token distribution from the adapter's
 
 
 def save(model, folder: str | Path) -> None:
@@ -28,7 +28,7 @@ def save(model, folder: str | Path) -> None:
 def write(model, folder: Path) -> None:
     """Write the files of a peft model's adapter into `folder`.
 
-    peft names the base's path, writes a model card, and lists sets in the order of their hashes.
+    It removes what varies between runs: the base's path, peft's model card, and the hash order of sets.
     """
     model.save_pretrained(str(folder))
     (folder / "README.md").unlink(missing_ok=True)
@@ -42,14 +42,14 @@ def write(model, folder: Path) -> None:
 
 
 def merges(model) -> bool:
-    """Can the adapter of a peft model become weights? A prefix, or a prompt of vectors, can't."""
+    """True if a peft model's adapter can be merged into the weights; a prefix or prompt can't."""
     return hasattr(model.base_model, "merge_and_unload")
 
 
 def load(model, folder: str | Path):
-    """`model` with the adapter in `folder` on it, trainable.
+    """Return `model` with the adapter in `folder`, trainable.
 
-    Raises InputError where the adapter was trained on other weights, or does not name the same weights as it should, with their list.
+    Raises InputError if the adapter was trained on another base, or if its weights are not those that its config describes.
     """
     from peft import PeftConfig, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
     from safetensors.torch import load_file
@@ -57,10 +57,11 @@ def load(model, folder: str | Path):
     folder = Path(folder)
     artifact.verify(folder)
     have = fingerprint(model)
-    wanted = artifact.read_json(folder / BASE, sha256=str)["sha256"] if (folder / BASE).is_file() else have  # another's does not say
+    wanted = artifact.read_json(folder / BASE, sha256=str)["sha256"] if (folder / BASE).is_file() else have  # only our adapters have BASE
     if wanted != have:
         raise InputError(
-            f"{folder} was trained on a base whose weights are {wanted[:16]}, not on this one ({have[:16]}): give it its own base"
+            f"{folder} was trained on a base with weights {wanted[:16]}, not on this one ({have[:16]}): give it its own base, "
+            "model.base=FOLDER"
         )
     with store.library(f"{folder}: the adapter"):
         config = PeftConfig.from_pretrained(str(folder))
@@ -75,7 +76,7 @@ def load(model, folder: str | Path):
 
 
 def fingerprint(model) -> str:
-    """sha256 over the names and values of a model's weights; those of an adapter on it are left out."""
+    """Return the sha256 over names and values of a model's weights, without those of an adapter."""
     inner = model.get_base_model() if hasattr(model, "get_base_model") else model
     found = hashlib.sha256()
     for name, weight in sorted((name.replace(".token_adapter", "").replace(".base_layer", ""), p) for name, p in inner.named_parameters()):
@@ -87,9 +88,9 @@ def fingerprint(model) -> str:
 
 @torch.no_grad()
 def merge(model):
-    """The plain model that a peft model in evaluation mode is: its adapter added to the weights.
+    """Merge the adapter of a peft model in evaluation mode into the weights; return the plain model.
 
-    Raises ValueError where the merged model answers otherwise than the adapter did (over LIMIT), or as if there were no adapter.
+    Raises ValueError if the merged model's predictions differ from the adapter's by more than LIMIT, or equal the base's.
     """
     inputs = _probe(model)
     with model.disable_adapter():
@@ -98,14 +99,14 @@ def merge(model):
     merged = model.merge_and_unload()
     found = merged(**inputs).logits
     if not torch.isfinite(found).all() or (far := _divergence(adapted, found)) > LIMIT:
-        raise ValueError(f"the merged model is {far:.2g} nats from the adapter it was made of, more than {LIMIT}: nothing is written")
+        raise ValueError(f"the merged model's predictions are {far:.2g} nats from the adapter's, more than {LIMIT}: nothing is written")
     if torch.equal(base, found):
-        raise ValueError("the adapter changes nothing: the merged model is its base; raise optimizer.lr or budget.max_steps")
+        raise ValueError("the adapter changes nothing: the merged model equals its base; raise optimizer.lr or budget.max_steps")
     return merged
 
 
 def _probe(model) -> dict[str, torch.Tensor]:
-    """Inputs to compare two states of a model with: random tokens, or a random picture, the same each time."""
+    """Return fixed random tokens or images, to compare two states of a model on."""
     config, generator = model.config, torch.Generator().manual_seed(0)
     device = next(model.parameters()).device
     if model.get_base_model().main_input_name == "pixel_values":
@@ -114,15 +115,15 @@ def _probe(model) -> dict[str, torch.Tensor]:
 
 
 def _divergence(first: torch.Tensor, second: torch.Tensor) -> float:
-    """The largest Kullback-Leibler divergence over all positions, in nats."""
+    """Return the largest Kullback-Leibler divergence over all positions, in nats."""
     p, q = (F.log_softmax(logits.cpu().double(), -1) for logits in (first, second))
     return float((p.exp() * (p - q)).sum(-1).max())
 
 
 def with_tokens(strategy: dict, processor) -> dict:
-    """`strategy`, config data, with the ids of the token rows that its adapter trains: `chat` means those that the chat template writes.
+    """Return `strategy`, config data, with trainable_token_indices as ids: "chat" becomes the special tokens of the chat template.
 
-    processor: None in a plan that is made before there is one, and counts no such rows. Warns of ids that are no special tokens.
+    processor: None while planning before it exists; "chat" then means no rows. Warns of ids that are no special tokens.
     Raises InputError for an id that the processor does not have.
     """
     config = strategy.get("peft_config") or {}
@@ -149,10 +150,10 @@ def _check_tokens(trained: set[int], processor) -> None:
 
 
 class Prompted(torch.nn.Module):
-    """A language model behind vectors that training found: a prefix in the cache of every layer, or a prompt before the tokens.
+    """A language model with trained vectors: a prefix in the cache of every layer, or a prompt before the tokens.
 
-    Called as the model below it is, with or without a cache; logits are of the tokens that were given. peft's own forward puts the vectors
-    in again at each step.
+    It is called like its base model, with or without a cache; logits are of the given tokens only. peft's own forward inserts the
+    vectors again at each decoding step.
     """
 
     def __init__(self, model):
@@ -164,16 +165,16 @@ class Prompted(torch.nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """The device of the model below."""
+        """The device of the base model."""
         return self.model.get_base_model().device
 
     @property
     def dtype(self) -> torch.dtype:
-        """The type of the weights of the model below."""
+        """The dtype of the base model's weights."""
         return self.model.get_base_model().dtype
 
     def forward(self, input_ids=None, attention_mask=None, position_ids=None, past_key_values=None, logits_to_keep=0, **more):
-        """A transformers output; the cache in it holds the vectors. position_ids count the tokens alone; the vectors stand before them."""
+        """Return a transformers output whose cache holds the vectors. position_ids count the tokens only, not the vectors."""
         base = self.model.get_base_model()
         embedded = past_key_values is None and self.model.active_peft_config.peft_type != "PREFIX_TUNING"
         if position_ids is not None:

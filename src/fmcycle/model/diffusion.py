@@ -1,6 +1,6 @@
-"""A diffusion model as one module: a denoiser, its noise schedule and, where it follows a text, the encoder of that text.
+"""A diffusion model as one module: a denoiser, its noise schedule and, if texts condition it, a text encoder.
 
-Saved in the layout of diffusers' pipelines, a folder for each component, so that diffusers and transformers load them without us.
+It is saved in the layout of diffusers' pipelines, a folder for each component, so that diffusers and transformers load it unaided.
 """
 
 import importlib
@@ -19,14 +19,14 @@ from fmcycle.processor import store
 
 INDEX = "model_index.json"
 LIBRARIES = ("diffusers", "transformers")
-NAMES = {"denoiser": ("unet", "transformer"), "text_encoder": ("text_encoder",)}  # ours, and the folders that hold it
+NAMES = {"denoiser": ("unet", "transformer"), "text_encoder": ("text_encoder",)}  # our name: folder names of diffusers
 
 
 class Diffusion(nn.Module):
     """`denoiser(x_t, t, condition)` predicts what `scheduler.config.prediction_type` says (epsilon, v_prediction or sample).
 
-    denoiser: a UNet2DModel, conditioned by class where it has `num_class_embeds` (the last class stands for none), or a
-    PixArtTransformer2DModel with `text_encoder`, conditioned by `input_ids` (B, L), of which a row of padding alone stands for no
+    denoiser: a UNet2DModel, conditioned by class if it has `num_class_embeds` (the last class means no class), or a
+    PixArtTransformer2DModel with `text_encoder`, conditioned by `input_ids` (B, L); a row of padding only means no
     text. scheduler: a diffusers scheduler. Source: Ho et al., DDPM (2020); guidance: Ho and Salimans (2022).
     """
 
@@ -37,12 +37,12 @@ class Diffusion(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """The device of the weights."""
         return next(self.parameters()).device
 
     @property
     def dtype(self) -> torch.dtype:
-        """The type of the weights."""
+        """The dtype of the weights."""
         return next(self.parameters()).dtype
 
     @property
@@ -53,31 +53,31 @@ class Diffusion(nn.Module):
 
     @property
     def classes(self) -> int | None:
-        """How many classes can be asked for; None where no class can."""
+        """Number of classes that condition the model; None if classes do not."""
         count = getattr(self.denoiser.config, "num_class_embeds", None)
         return None if count is None else count - 1
 
     @property
     def padding(self) -> int:
-        """The token that fills texts up; 0 where the text encoder names none."""
+        """The padding token of texts; 0 if the text encoder names none."""
         found = None if self.text_encoder is None else getattr(self.text_encoder.config, "pad_token_id", None)
         return 0 if found is None else found
 
     def forward(self, noisy: Tensor, timestep: Tensor, labels: Tensor | None = None, input_ids: Tensor | None = None) -> Tensor:
-        """The prediction for `noisy` (B, C, H, W) at `timestep` (B,), under `labels` (B,), `input_ids` (B, L) or nothing."""
+        """Return the prediction for `noisy` (B, C, H, W) at `timestep` (B,), given `labels` (B,), `input_ids` (B, L) or neither."""
         if self.text_encoder is None:
             given = {} if self.classes is None else {"class_labels": labels}
             return self.denoiser(noisy, timestep, **given).sample
         assert input_ids is not None
         mask = (input_ids != self.padding).long()
-        mask[:, 0] = 1  # attention over nothing has no value
+        mask[:, 0] = 1  # attention over zero tokens is undefined
         hidden = self.text_encoder(input_ids=input_ids, attention_mask=mask).last_hidden_state
         size = {"resolution": None, "aspect_ratio": None}
         out = self.denoiser(noisy, hidden, timestep, added_cond_kwargs=size, encoder_attention_mask=mask).sample
-        return out[:, : noisy.shape[1]]  # the rest of the channels, where there are any, is a learned variance
+        return out[:, : noisy.shape[1]]  # further channels hold a learned variance
 
     def nothing(self, condition: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The condition that asks for nothing, in the shape of `condition` ("labels" or "input_ids")."""
+        """Return the unconditional counterpart of `condition` ("labels" or "input_ids"), in the same shapes."""
         empty = {"labels": self.classes or 0, "input_ids": self.padding}
         return {name: torch.full_like(value, empty[name]) for name, value in condition.items()}
 
@@ -85,16 +85,16 @@ class Diffusion(nn.Module):
     def sample(
         self, count: int, condition: dict[str, Tensor], *, steps: int = 50, guidance: float = 2.0, generator: torch.Generator | None = None
     ) -> Tensor:
-        """Samples (count, C, H, W) in [-1, 1] by DDIM (Song et al., 2021) in `steps` steps.
+        """Return samples (count, C, H, W) in [-1, 1] by DDIM (Song et al., 2021) in `steps` steps.
 
-        condition: {"labels": (count,)} or {"input_ids": (count, L)} or {}; guidance 1: no guidance, more: closer to the condition.
-        generator: of the CPU.
+        condition: {"labels": (count,)} or {"input_ids": (count, L)} or {}; guidance 1: none, higher: closer to the condition.
+        generator: a CPU generator.
         """
         from diffusers import DDIMScheduler
 
         schedule = DDIMScheduler.from_config(self.scheduler.config, clip_sample=True)
         schedule.set_timesteps(steps)
-        x = torch.randn(count, *self.shape, generator=generator).to(self.device)  # drawn on the CPU: the same picture on every device
+        x = torch.randn(count, *self.shape, generator=generator).to(self.device)  # drawn on the CPU: the same image on every device
         condition = placed(self, condition)
         free = self.nothing(condition)
         for t in schedule.timesteps:
@@ -103,7 +103,7 @@ class Diffusion(nn.Module):
             if condition and guidance != 1:
                 without = self(x.to(self.dtype), at, **free).float()
                 predicted = without + guidance * (predicted - without)
-            # the noise is told anew from the clipped picture: guided far off, the two would drift apart, the more steps the further
+            # recompute the noise from the clipped image: under strong guidance the two would diverge over the steps
             x = schedule.step(predicted, t, x, use_clipped_model_output=True).prev_sample
         return x.clamp(-1, 1)
 
@@ -129,17 +129,17 @@ class Diffusion(nn.Module):
 
 
 def is_pipeline(folder: str | Path) -> bool:
-    """Does `folder` hold a pipeline of components?"""
+    """True if `folder` holds a diffusers pipeline."""
     return (Path(folder) / INDEX).is_file()
 
 
 def folder_of(folder: str | Path, name: str) -> Path | None:
-    """Where the component that we call `name` lies; None where there is none."""
+    """Return the subfolder of component `name` (a key of NAMES); None if there is none."""
     return next((Path(folder) / part for part in NAMES[name] if (Path(folder) / part).is_dir()), None)
 
 
 def load(folder: str | Path, *, weights: bool = True) -> Diffusion:
-    """The diffusion model in `folder`; without `weights` one of its sizes. Raises InputError for a component of another library."""
+    """Return the diffusion model in `folder`; `weights` false: its architecture only. Raises InputError for an unknown component."""
     folder = Path(folder)
     index = artifact.read_json(folder / INDEX)
     parts = {}
@@ -149,7 +149,7 @@ def load(folder: str | Path, *, weights: bool = True) -> Diffusion:
         entry = index[name] if isinstance(index[name], list) and len(index[name]) == 2 else [None, None]
         library, kind = entry
         if library not in LIBRARIES:
-            raise InputError(f"{folder / INDEX}: {name} is of {library}; components are of {' or '.join(LIBRARIES)}")
+            raise InputError(f"{folder / INDEX}: {name} is of {library}; components must be of {' or '.join(LIBRARIES)}")
         constructor = getattr(importlib.import_module(library), kind, None) if isinstance(kind, str) else None
         if not hasattr(constructor, "from_pretrained"):
             raise InputError(f"{folder / INDEX}: {name} is a {kind}, which {library} does not have; make the model again")
@@ -160,13 +160,13 @@ def load(folder: str | Path, *, weights: bool = True) -> Diffusion:
     model = Diffusion(parts.get("unet") or parts["transformer"], parts["scheduler"], parts.get("text_encoder"))
     names = index.get("id2label")
     if names and not (isinstance(names, dict) and all(key.isdigit() for key in names)):
-        raise InputError(f"{folder / INDEX}: id2label is no mapping of numbers to names; make the model again")
+        raise InputError(f"{folder / INDEX}: id2label must map numbers to names; make the model again")
     model.config.id2label = {int(key): value for key, value in names.items()} if names else None
     return model
 
 
 def component(constructor: Any, folder: Path, weights: bool) -> Any:
-    """One component. Raises InputError where a weight is missing or unexpected: never a silent random one."""
+    """Return one component. Raises InputError if a weight is missing or unexpected, instead of initialising it at random."""
     if not issubclass(constructor, nn.Module):
         return constructor.from_pretrained(str(folder), local_files_only=True)
     if not weights and hasattr(constructor, "config_class") and constructor.config_class is not None:

@@ -1,4 +1,4 @@
-"""Batches of rows, the keyword arguments of a transformers forward in them, and the device they lie on."""
+"""Batches: slicing rows, picking the arguments of a transformers forward, moving to the model's device."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,13 +7,13 @@ INPUTS = ("input_ids", "attention_mask", "pixel_values", "input_features", "inpu
 
 
 def batched(rows: Any, size: int) -> Iterator[Any]:
-    """Slices of at most `size` of `rows` (a list, an array, a tensor), in their order."""
+    """Yield slices of at most `size` of `rows` (a list, an array, a tensor), in their order."""
     for begin in range(0, len(rows), size):
         yield rows[begin : begin + size]
 
 
 def given(model: Any, batch: dict) -> dict:
-    """The model's inputs in `batch`; padded tokens get a mask, which models that see both sides need."""
+    """Return the forward arguments in `batch`, with an attention mask over padding, which bidirectional models need."""
     found = {name: batch[name] for name in INPUTS if name in batch}
     pad = getattr(model.config, "pad_token_id", None)
     if "input_ids" in found and "attention_mask" not in found and pad is not None:
@@ -22,7 +22,7 @@ def given(model: Any, batch: dict) -> dict:
 
 
 def placed(model: Any, batch: Any) -> Any:
-    """`batch` (a tensor, or dicts of them) on the device of `model`, its floating numbers in the model's type, where it says of them."""
+    """Return `batch` (a tensor, or dicts of them) on the device of `model`, floating tensors in its dtype, if it has these attributes."""
     if isinstance(batch, dict):
         return {name: placed(model, value) for name, value in batch.items()}
     kind = getattr(model, "dtype", None) if batch.is_floating_point() else None

@@ -1,7 +1,7 @@
-"""Linear layers in 8-bit integers on the CPU: weights on a grid that bf16 holds exactly, inputs quantised as they come.
+"""Linear layers in 8-bit integers on the CPU: weights on a grid that bf16 holds exactly, inputs quantised at run time.
 
-A compressed folder stays a transformers folder: its matrices are rounded to whole multiples of a power of two, -127 to 127 of them a
-row, which bf16 stores without loss. Loaded by transformers it computes in floats with these weights; loaded by `model_store.load_model`
+A compressed folder stays a transformers folder: its matrices are rounded to integer multiples, -127 to 127, of a power of two for each
+row, which bf16 stores exactly. Loaded by transformers it computes in floats with these weights; loaded by `model_store.load_model`
 its layers multiply integers.
 """
 
@@ -18,13 +18,13 @@ SCHEME = {"linear": "int8, a power-of-two scale a row; inputs int8, a scale a to
 
 
 def scales(weight: Tensor) -> Tensor:
-    """(rows, 1) powers of two; every weight of a row is within 127 of its one."""
+    """Return powers of two (rows, 1); every weight of a row lies within 127 times its power."""
     largest = weight.abs().amax(1, keepdim=True).double().clamp_min(1e-30)
     return torch.exp2(torch.ceil(torch.log2(largest / 127))).to(weight.dtype)
 
 
 def on_grid(weight: Tensor) -> Tensor:
-    """`weight` (rows, columns) rounded to its grid; doing it twice changes nothing more."""
+    """Return `weight` (rows, columns) rounded to its grid; the operation is idempotent."""
     scale = scales(weight)
     return torch.round(weight / scale).clamp_(-127, 127) * scale
 
@@ -55,7 +55,7 @@ class Linear(nn.Module):
 
 
 def round_weights(model):
-    """Put the matrices of every Linear and Embedding on their grid, in bf16 (which holds it exactly); all else stays as it is."""
+    """Round the matrices of every Linear and Embedding to their grid, in bf16; keep all other weights."""
     for module in model.modules():
         if isinstance(module, nn.Linear | nn.Embedding):
             module.weight.data = on_grid(module.weight.detach().float()).bfloat16()
@@ -63,7 +63,7 @@ def round_weights(model):
 
 
 def run_in_integers(model):
-    """Let every Linear of a model with weights on the grid multiply integers; for inference on the CPU, which alone has the product."""
+    """Replace every Linear of a model with weights on the grid by integer products; inference only, on the CPU only."""
     for name, module in list(model.named_modules()):
         if isinstance(module, nn.Linear):
             parent, _, last = name.rpartition(".")
@@ -72,7 +72,7 @@ def run_in_integers(model):
 
 
 def compressed(folder: str | Path) -> bool:
-    """Does this model folder ask for integers? Raises InputError for a scheme that is not ours."""
+    """True if `compress=int8` wrote this model folder. Raises InputError for another quantization scheme."""
     file = Path(folder) / FILE
     if not file.is_file():
         return False

@@ -1,4 +1,4 @@
-"""Checkpoints of llama2.c (Karpathy, 2023), legacy fp32 format, as plain Llama models."""
+"""Loads checkpoints of llama2.c (Karpathy, 2023), legacy fp32 format, as plain Llama models."""
 
 import math
 import struct
@@ -9,8 +9,8 @@ from fmcycle.artifact import external
 from fmcycle.errors import InputError
 from fmcycle.ranges import ExistingPath
 
-HEADER = struct.Struct("<7i")  # dim, hidden_dim, layers, heads, key-value heads, vocabulary (negative: an own output matrix), positions
-LARGEST = 1 << 20  # of a field: no honest one is larger
+HEADER = struct.Struct("<7i")  # dim, hidden_dim, layers, heads, key-value heads, vocabulary (negative: untied output matrix), positions
+LARGEST = 1 << 20  # plausible limit of a header field
 
 
 def llama2c(
@@ -20,13 +20,13 @@ def llama2c(
     sha256: str | None = None,
     architecture: str = "LlamaForCausalLM",
 ) -> Any:
-    """The model in the file `file` of the folder `path`. sha256: of the file. Raises InputError where it is another, or not whole."""
+    """Return the model in `path`/`file`. Raises InputError if the file's `sha256` differs or it is damaged."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
     place = external.located(f"{path}/{file}", sha256=sha256)
     if architecture != "LlamaForCausalLM":
-        raise InputError(f"{path} is a LlamaForCausalLM, model.architecture is {architecture}: correct it, or choose other weights")
+        raise InputError(f"{path} is a LlamaForCausalLM, but model.architecture is {architecture}: correct it, or choose other weights")
     shapes, fields = described(place)
     config = LlamaConfig(**fields, architectures=[architecture], rms_norm_eps=1e-5, bos_token_id=1, eos_token_id=2, pad_token_id=2)
     model = LlamaForCausalLM(config)
@@ -42,7 +42,7 @@ def llama2c(
 
 
 def described(file: Path) -> tuple[dict[str, tuple[int, ...]], dict[str, Any]]:
-    """(the arrays in the order in which they stand in the file, the config's fields). Raises InputError where the sizes don't add up."""
+    """Return ({array: shape} in the file's order, the config's fields). Raises InputError if header and file size do not agree."""
     with open(file, "rb") as handle:
         head = handle.read(HEADER.size)
     if len(head) < HEADER.size:
@@ -85,7 +85,7 @@ def described(file: Path) -> tuple[dict[str, tuple[int, ...]], dict[str, Any]]:
 
 
 def named(found: dict[str, Any], fields: dict[str, Any]) -> dict[str, Any]:
-    """The arrays as a state dict of transformers, which turns the two halves of a head where llama2.c turns neighbours."""
+    """Return the arrays as a transformers state dict; its rotary embedding pairs the halves of a head, llama2.c's pairs neighbours."""
     state = {"model.embed_tokens.weight": found["embed_tokens"], "model.norm.weight": found["norm"]}
     state["lm_head.weight"] = found.get("lm_head", found["embed_tokens"])
     for name, array in found.items():

@@ -1,4 +1,4 @@
-"""A model and the processor it will meet: token ids, sizes, and whether a base is the one that was asked for."""
+"""Fits a model to its processor and classes, and checks that a base model matches the config."""
 
 import inspect
 from pathlib import Path
@@ -10,13 +10,13 @@ from fmcycle.model import store as model_store
 from fmcycle.processor.components import ends, tokenizer_of
 
 MEDIA = ("pixel_values", "input_features", "input_values")
-CLOSING = ("o_proj", "down_proj", "c_proj", "Wo")  # what transformers calls the last matrix of attention and MLP
+CLOSING = ("o_proj", "down_proj", "c_proj", "Wo")  # transformers' names of the last matrix of attention and MLP
 
 
 def fit_to(model, processor, classes: list[str] | None = None):
-    """`model` with the token ids of `processor` and the names of its classes; generation ends at the end of a turn or of the text.
+    """Set the special token ids and class names in the configs of `model`; generation then ends at an end of turn or of text.
 
-    Raises InputError where the processor has more tokens than the model has embeddings, or the data more classes than the model.
+    Raises InputError if the processor has more tokens than the model has embeddings, or if data and model differ in classes.
     """
     tokenizer = tokenizer_of(processor)
     if tokenizer is not None:
@@ -45,7 +45,7 @@ def _tokens(model, tokenizer) -> None:
 def _classes(model, classes: list[str]) -> None:
     diffusion = getattr(model, "denoiser", None) is not None
     if (diffusion and model.classes is None) or (not diffusion and "Classification" not in type(model).__name__):
-        return  # classes are there for the evaluation alone: it follows a text, or has no head for them
+        return  # the model has no class head or is conditioned by text: only evaluations use the classes
     room = model.classes if diffusion else model.config.num_labels
     key = "model.denoiser.num_class_embeds (one more: no class)" if diffusion else "model.num_labels"
     if room != len(classes):
@@ -56,9 +56,9 @@ def _classes(model, classes: list[str]) -> None:
 
 
 def check_takes(model, batch: dict) -> None:
-    """Raises InputError where a batch holds pictures or sound, and the model is one of transformers' that has no place for them.
+    """Raise InputError if a batch holds images or audio that a transformers model's forward does not take.
 
-    It would not always say so itself: a language model passes by what it does not know.
+    The model itself might ignore them silently.
     """
     taken = inspect.signature(model.forward).parameters
     for name in (each for each in MEDIA if each in batch and each not in taken and hasattr(model, "base_model_prefix")):
@@ -66,14 +66,14 @@ def check_takes(model, batch: dict) -> None:
 
 
 def has_weights(node: dict) -> bool:
-    """Does the config node of a model name weights that are there already?"""
+    """True if the config node of a model names pretrained weights."""
     return "architecture" in node
 
 
 def quiet(model):
-    """A new `model` whose blocks add nothing yet: the last matrix of each attention and each MLP is zero.
+    """Return a new `model` with the last matrix of each attention and MLP set to zero, so that its blocks add nothing yet.
 
-    Every block then learns from the embeddings on, not from its neighbours' noise. Source: Zhang et al., Fixup (2019), section 3.
+    Every block then first learns from the embeddings, not from the noise of other blocks. Source: Zhang et al., Fixup (2019), section 3.
     """
     for name, parameter in model.named_parameters():
         if parameter.ndim == 2 and name.split(".")[-2] in CLOSING:
@@ -84,7 +84,7 @@ def quiet(model):
 
 
 def _places(model) -> None:
-    """The sines and cosines that tell a masked autoencoder's patches apart: transformers 5.x writes zeros over what its constructor set."""
+    """Restore the sinusoidal position embeddings of a masked autoencoder, which transformers 5.x overwrites with zeros."""
     embeddings = model.vit.embeddings
     embeddings.patch_embeddings.projection._is_hf_initialized = False
     embeddings.initialize_weights()
@@ -92,7 +92,7 @@ def _places(model) -> None:
 
 
 def like(folder: str | Path):
-    """A model of the architecture and sizes of the one in `folder`, without its weights."""
+    """Return a model with architecture and sizes of the one in `folder`, without its weights."""
     import transformers
 
     if pipeline.is_pipeline(folder):
@@ -102,9 +102,9 @@ def like(folder: str | Path):
 
 
 def check_asked(folder: str | Path, node: dict) -> None:
-    """Is the model in `folder` the one that the config node {"_target_", field: value or node} describes?
+    """Raise InputError with the first difference between the model in `folder` and a config node.
 
-    Raises InputError that names the first difference.
+    node: {"_target_", field: value or node}.
     """
     folder = Path(folder)
     if pipeline.is_pipeline(folder):
@@ -123,9 +123,9 @@ def check_asked(folder: str | Path, node: dict) -> None:
 
 
 def _differences(asked: dict, have: dict, prefix: str):
-    """(dotted key, what is there, what was asked for) of every field that differs."""
+    """Yield (dotted key, value in the folder, value in the config) of every field that differs."""
     for key, value in asked.items():
-        if key == "_target_" or key not in have or key.endswith("_token_id"):  # these are the processor's
+        if key == "_target_" or key not in have or key.endswith("_token_id"):  # token ids come from the processor
             continue
         if isinstance(value, dict) and isinstance(have[key], dict):
             yield from _differences(value, have[key], f"{prefix}{key}.")

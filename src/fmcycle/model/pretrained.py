@@ -1,4 +1,4 @@
-"""Models whose weights others made: a folder of transformers, a GGUF file, an adapter and its base, one of our artifacts."""
+"""Loads pretrained models: a transformers folder (our artifacts too), a GGUF file, an adapter with its base."""
 
 from pathlib import Path
 from typing import Any
@@ -21,12 +21,12 @@ def pretrained(
     sha256: str | None = None,
     base: ExistingPath | None = None,
 ) -> Any:
-    """The model in `path`, fp32: of the class `architecture` of transformers, every weight from there and none left over.
+    """Return the model in `path` as transformers class `architecture`, fp32, with exactly the weights stored there.
 
-    path: a folder of transformers with safetensors (what we write is one), a GGUF file, or the folder of a peft adapter, whose base
+    path: a transformers folder with safetensors (ours are such), a GGUF file, or the folder of a peft adapter, whose base
     is the folder `base`; with `package` {"name", "version", "sha256"}, a member of that wheel. sha256: of the file, or the folder's
-    content digest. licence: an SPDX name; permitted by the stage's licence.Policy, and the one that the file states where it does.
-    Under `torch.device("meta")` it has shapes only. Raises InputError for anything else than what was asked for; nothing is unpickled.
+    content digest. licence: an SPDX name; the stage's licence.Policy must permit it, and it must match the file's own, if stated.
+    Under `torch.device("meta")` it has shapes only. Raises InputError if one of these does not hold; nothing is unpickled.
     """
     place = external.located(path, package, sha256)
     if (place / ADAPTER).is_file():
@@ -40,13 +40,13 @@ def pretrained(
 
 
 def check_architecture(place: Path, found: str, architecture: str) -> None:
-    """Raises InputError where the weights are another architecture's."""
+    """Raise InputError if the weights belong to another architecture."""
     if found != architecture:
-        raise InputError(f"{place} is a {found}, model.architecture is {architecture}: correct it, or choose the weights that you meant")
+        raise InputError(f"{place} is a {found}, but model.architecture is {architecture}: correct it, or choose other weights")
 
 
 def merged(place: Path, architecture: str, licence: str, base: str | None) -> Any:
-    """The adapter in `place` added to the weights of its base: a plain model."""
+    """Return a plain model: the base with the adapter in `place` merged into its weights."""
     import torch
 
     base = base or artifact.read_json(place / ADAPTER).get("base_model_name_or_path")

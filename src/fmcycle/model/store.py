@@ -1,4 +1,4 @@
-"""Models and processors as folders: written so that transformers and diffusers load them unaided, and loaded so that nothing is made up."""
+"""Saves and loads model folders: transformers and diffusers load them unaided, and no weight is initialised silently."""
 
 from pathlib import Path
 from typing import Any
@@ -9,11 +9,11 @@ from fmcycle.errors import InputError
 from fmcycle.processor.components import tokenizer_of
 from fmcycle.processor.store import PROCESSOR_FILES, library, load_processor
 
-ADAPTER = "adapter"  # inside a model folder: an adapter of peft that can't become weights, as a prefix
+ADAPTER = "adapter"  # inside a model folder: a peft adapter that can't be merged, such as a prefix
 
 
 def describe(model: str | Path) -> dict[str, str]:
-    """Content digests of a model folder: {"model", "processor", "template"}; no template is "": not every model chats."""
+    """Return content digests of a model folder: {"model", "processor", "template"}; "template" is "" if it has no chat template."""
     model = Path(model)
     files = {name: sha256(model / name) for name in PROCESSOR_FILES if (model / name).is_file()}
     return {"model": digest(model), "processor": digest_of(files), "template": files.get("chat_template.jinja", "")}
@@ -22,7 +22,7 @@ def describe(model: str | Path) -> dict[str, str]:
 def save_model(model, processor, folder: str | Path) -> None:
     """Write `model` and `processor` into an artifact folder that transformers (or diffusers) loads unaided.
 
-    An adapter that is no change of weights lies in it as `adapter/`. Raises InputError if the libraries do not load what was written.
+    An adapter that can't be merged goes to its subfolder `adapter/`. Raises InputError if the libraries can't load the result.
     """
     with create(folder) as partial:
         base = model.get_base_model() if hasattr(model, "get_base_model") else model
@@ -38,7 +38,7 @@ def save_model(model, processor, folder: str | Path) -> None:
 
 
 def loads(folder: str | Path) -> None:
-    """Raises InputError if the libraries of a model folder do not load it, every weight of it; its weights are not read."""
+    """Raise InputError if transformers or diffusers can't load the model folder with every weight; transformers reads only headers."""
     import torch
 
     from fmcycle.model import diffusion
@@ -49,7 +49,7 @@ def loads(folder: str | Path) -> None:
 
 
 def _not_floats(folder: Path) -> dict[str, str]:
-    """{name: name and type} of what a model folder stores in a type that a cast to floats would make nonsense of."""
+    """Return {name: "name (dtype)"} of the stored weights that are not floating-point, so that a cast would corrupt them."""
     from safetensors import safe_open
 
     found: dict[str, str] = {}
@@ -61,12 +61,12 @@ def _not_floats(folder: Path) -> dict[str, str]:
 
 
 def load_model(folder: str | Path, device=None, dtype=None):
-    """(model, processor) of a model folder, as `load_weights` and `load_processor` have them; `verify` it first."""
+    """Return (model, processor) of a model folder, by `load_weights` and `load_processor`; `verify` it first."""
     return load_weights(folder, device, dtype), load_processor(folder)
 
 
 def architecture(folder: str | Path):
-    """The transformers class that config.json names. Raises InputError if it names none, or code of its own."""
+    """Return the transformers class that config.json names. Raises InputError if it names none, or code of its own."""
     import transformers
 
     file = Path(folder) / "config.json"
@@ -82,12 +82,12 @@ def architecture(folder: str | Path):
 
 
 def load_weights(folder: str | Path, device=None, dtype=None):
-    """The model of a model folder, in evaluation mode, on `device` (None: the CPU) in `dtype` (None: fp32); `verify` it first.
+    """Return the model of a folder, in evaluation mode, on `device` (None: the CPU) in `dtype` (None: fp32); `verify` it first.
 
-    One that `compress=int8` made multiplies integers, and stays on the CPU. Under `torch.device("meta")` it has shapes only, and is
-    checked all the same.
-    Raises InputError when a weight is missing or unexpected: never a silent random init; and for a folder that holds an adapter beside
-    its weights, which transformers would put on without a word.
+    A model of `compress=int8` multiplies integers, and stays on the CPU. Under `torch.device("meta")` it has shapes only, but is
+    checked too.
+    Raises InputError if a weight is missing or unexpected, instead of initialising it at random; and if the folder holds an adapter
+    beside its weights, which transformers would apply silently.
     """
     import torch
 
@@ -100,10 +100,10 @@ def load_weights(folder: str | Path, device=None, dtype=None):
         return parts if shapes else place(parts, device, dtype)
     kind = architecture(folder)
     if (folder / "adapter_config.json").exists():
-        raise InputError(f"{folder}/adapter_config.json: an adapter beside whole weights; give it a folder of its own, and name that")
+        raise InputError(f"{folder}/adapter_config.json: an adapter beside whole weights; move it to a folder of its own and name that")
     for file in sorted(folder.glob("*.index.json")):
         artifact.indexed(file)
-    _check_fits(folder, kind)  # before memory is taken for what may not fit
+    _check_fits(folder, kind)  # before memory is allocated
     integers, adapted = (not shapes and found for found in (int8.compressed(folder), (folder / ADAPTER).is_dir()))
     options = {"device_map": "meta"} if shapes else {"dtype": torch.float32 if integers or adapted else dtype or torch.float32}
     with library(f"{folder}: its weights"), torch.device("cpu"):
@@ -111,7 +111,7 @@ def load_weights(folder: str | Path, device=None, dtype=None):
     if integers:
         model = int8.run_in_integers(model)
         if device is not None and torch.device(device).type != "cpu":
-            print(f"{folder} multiplies 8-bit integers, which runs on the CPU: it stays there, in fp32", flush=True)
+            print(f"{folder} multiplies 8-bit integers, which only the CPU can: it stays there, in fp32", flush=True)
     if adapted:
         from fmcycle.model import adapter
 
@@ -120,9 +120,9 @@ def load_weights(folder: str | Path, device=None, dtype=None):
 
 
 def place(model, device=None, dtype=None):
-    """`model` on `device` (None: the CPU), its weights in `dtype` (None: fp32).
+    """Return `model` on `device` (None: the CPU), its weights in `dtype` (None: fp32).
 
-    Buffers keep their type: the frequencies of rotary embeddings need theirs.
+    Buffers keep their dtype: the frequencies of rotary embeddings need fp32.
     """
     import torch
 
@@ -133,7 +133,7 @@ def place(model, device=None, dtype=None):
 
 
 def _check_fits(folder: Path, kind) -> None:
-    """Raises InputError if the weights in `folder` are not those that its config asks for; only their headers are read."""
+    """Raise InputError if the weights in `folder` are not those that its config describes; read only their headers."""
     import torch
 
     options = {"local_files_only": True, "trust_remote_code": False, "output_loading_info": True, "ignore_mismatched_sizes": True}

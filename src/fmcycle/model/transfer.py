@@ -1,32 +1,32 @@
-"""What is trained already in a new model: the body below a new head, or the encoder and the language model of one that sees."""
+"""Copies trained weights into a new model: a body under a new head, or the parts of a vision-language model."""
 
 from pathlib import Path
 
 from fmcycle.errors import InputError
 from fmcycle.model import store as model_store
 
-PARTS = {  # of a vision-language model: {place in it: place in the model that the part comes from}
+PARTS = {  # of a vision-language model: {prefix of its weights: prefix in the model that the part comes from}
     "vision": {"model.vision_tower.": "vision_model."},
     "language": {"model.language_model.": "model.", "lm_head.": "lm_head."},
 }
-HEADS = ("pooler",)  # parts below the base that pretraining does not train, or not for this
+HEADS = ("pooler",)  # parts of the body that stay new: pretraining does not train them, or for another task
 
 
 def architecture(folder: str | Path) -> str | None:
-    """The architecture of the model in `folder`, None if it is none of transformers'. Raises InputError for a damaged config."""
+    """Return the transformers class name of the model in `folder`, None without config.json. Raises InputError for a damaged config."""
     file = Path(folder) / "config.json"
     return model_store.architecture(folder).__name__ if file.is_file() else None
 
 
 def same(folder: str | Path, node: dict) -> bool:
-    """Is the model in `folder` of the class that the config node asks for? One that says nothing of its class is taken to be."""
+    """True if the model in `folder` has the class of the config node, or if the folder names none."""
     return architecture(folder) in (None, node.get("architecture") or node["_target_"].rpartition(".")[2])
 
 
 def on_body(fresh, folder: str | Path):
-    """`fresh`, a new model, with the body of the one in `folder`: of the same family, for another task.
+    """Return the new model `fresh` with the body of the model in `folder`, of the same family but for another task.
 
-    Raises InputError where a weight of the body is missing there, or has another shape.
+    Raises InputError if a weight of the body is missing there, or has another shape.
     """
     prefix = f"{fresh.base_model_prefix}."
     given = model_store.load_model(folder)[0].state_dict()
@@ -36,7 +36,7 @@ def on_body(fresh, folder: str | Path):
     if wrong or not body:
         found = f"{wrong[0]} is missing there or has another shape" if wrong else f"it has nothing below {prefix}"
         raise InputError(
-            f"{folder} is no body for a {type(fresh).__name__} of these sizes: {found}; take the model=... whose sizes it was trained with"
+            f"{folder} has no body for a {type(fresh).__name__} of these sizes: {found}; take the model=... whose sizes it was trained with"
         )
     own |= {name: given[name] for name in body}
     fresh.load_state_dict(own)
@@ -47,11 +47,11 @@ def on_body(fresh, folder: str | Path):
 
 
 def with_parts(fresh, folders: dict[str, str | Path]):
-    """`fresh`, a new vision-language model, with the encoder of pictures of the model in folders["vision"] (a CLIP) and the language
+    """Return the new vision-language model `fresh` with the image encoder of the model in folders["vision"] (a CLIP) and the language
     model in folders["language"]; one of them may be left out.
 
-    Tokens that the language model did not know, such as the picture's, keep their new rows. Raises InputError where a weight of a part is
-    missing there or has another shape, or where `fresh` has no such part.
+    Tokens that the language model lacks, such as the image token, keep their new rows. Raises InputError if a weight of a part is
+    missing there or has another shape, or if `fresh` has no such part.
     """
     own = fresh.state_dict()
     for part, folder in folders.items():
@@ -68,7 +68,7 @@ def with_parts(fresh, folders: dict[str, str | Path]):
 
 
 def fits(own, given, part: str) -> bool:
-    """Has `given` the shape of `own`? A language model may have fewer tokens."""
+    """True if `given` has the shape of `own`; the embeddings of a language part may have fewer rows."""
     if part != "language" or own.ndim != 2:
         return given.shape == own.shape
     return given.shape[1:] == own.shape[1:] and len(given) <= len(own)

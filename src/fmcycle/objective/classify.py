@@ -1,4 +1,4 @@
-"""Predict a row's class."""
+"""Classification: predict a row's class."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from fmcycle.model.inputs import given
 
 @dataclass
 class Classify:
-    """Cross-entropy of `labels` (B,) under the logits (B, classes) of a model that classifies texts, pictures or sound."""
+    """Cross-entropy of `labels` (B,) under the logits (B, classes) of a model that classifies texts, images or audio."""
 
     def __call__(self, model, batch):
         logits = model(**given(model, batch)).logits
@@ -18,7 +18,7 @@ class Classify:
 
 
 def example() -> dict:
-    """Texts of three classes."""
+    """Return a classifier with texts of three classes."""
     import torch
     from transformers import LlamaConfig, LlamaForSequenceClassification
 

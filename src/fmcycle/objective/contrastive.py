@@ -1,4 +1,4 @@
-"""Bring what belongs together close, and everything else of the batch apart: pictures with their captions, texts that mean the same."""
+"""Contrastive learning: pull pairs (image and caption, or similar texts) together, push the rest of the batch apart."""
 
 from dataclasses import dataclass
 
@@ -12,11 +12,11 @@ from fmcycle.ranges import PositiveFloat
 
 @dataclass
 class Contrastive:
-    """Cross-entropy of each row's partner among all partners of the micro-batch, both ways; `accuracy`: how often it is the nearest.
+    """Cross-entropy of each row's partner among all partners of the micro-batch, in both directions; `accuracy`: it is the nearest.
 
-    A batch has `pixel_values` and `input_ids` (a CLIP model, whose own scale counts), or `first` and `second`, texts for an encoder, whose
-    mean hidden states are compared at `temperature`. The others of a micro-batch are what a row is told apart from, so
-    trainer.micro_batch is part of the result here. Source: Radford et al., CLIP (2021), figure 3; van den Oord et al. (2018).
+    A batch has `pixel_values` and `input_ids` (a CLIP model, which has its own temperature), or `first` and `second`, texts for an encoder,
+    whose mean hidden states are compared at `temperature`. The other rows of the micro-batch are the negatives, so
+    trainer.micro_batch changes the result here. Source: Radford et al., CLIP (2021), figure 3; van den Oord et al. (2018).
     """
 
     temperature: PositiveFloat = 0.05
@@ -35,7 +35,7 @@ class Contrastive:
 
 
 def pooled(model, side: dict) -> Tensor:
-    """The mean of an encoder's hidden states over a text's tokens, of length 1: (B, D)."""
+    """Return the mean of an encoder's hidden states over a text's tokens, normalised to length 1: (B, D)."""
     inputs = given(model, side)
     hidden = model(**inputs).last_hidden_state
     mask = inputs["attention_mask"][:, :, None].to(hidden.dtype) if "attention_mask" in inputs else torch.ones_like(hidden[:, :, :1])
@@ -43,7 +43,7 @@ def pooled(model, side: dict) -> Tensor:
 
 
 def example() -> dict:
-    """Pictures with their captions."""
+    """Return a CLIP model with images and captions."""
     from transformers import CLIPConfig, CLIPModel
 
     from fmcycle.config.example import SIZES, pictures, tokens

@@ -1,4 +1,4 @@
-"""Take the noise out of pictures: diffusion."""
+"""Diffusion: predict the noise in images."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,10 +14,10 @@ CONDITIONS = ("labels", "input_ids")
 
 @dataclass
 class Denoising:
-    """Squared error of what the model predicts for `pixel_values` (B, C, H, W) with noise of a random step; the count is over pictures.
+    """Mean squared error of the prediction for `pixel_values` (B, C, H, W) noised to a random step; the count is over images.
 
-    The target is what the scheduler's `prediction_type` names: epsilon, v_prediction or sample. drop: share of the rows whose condition
-    (`labels` or `input_ids`) is left out, so that samples can be guided. Source: Ho et al., DDPM (2020), eq. 14; Ho and Salimans (2022).
+    The scheduler's `prediction_type` is the target: epsilon, v_prediction or sample. drop: share of rows trained without their condition
+    (`labels` or `input_ids`), which classifier-free guidance needs. Source: Ho et al., DDPM (2020), eq. 14; Ho and Salimans (2022).
     """
 
     drop: Fraction = 0.1
@@ -38,12 +38,12 @@ class Denoising:
 
 
 def wants(model, name: str) -> bool:
-    """Is the model conditioned by this?"""
+    """True if `name` conditions the model."""
     return (model.text_encoder is not None) if name == "input_ids" else (model.text_encoder is None and model.classes is not None)
 
 
 def example() -> dict:
-    """Pictures of three classes."""
+    """Return a class-conditional diffusion model with images of three classes."""
     import diffusers
 
     from fmcycle.config.example import pictures

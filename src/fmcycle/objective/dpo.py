@@ -13,8 +13,8 @@ from fmcycle.ranges import Fraction, NonNegativeFloat, PositiveFloat
 class DPO:
     """Raise the log-probability of chosen over rejected answers against a reference (Rafailov et al., 2023, eq. 7).
 
-    `label_smoothing`: the share of pairs taken to be labelled the wrong way round (Mitchell, 2023). `sft_weight`: weight of the
-    chosen answer's own negative log-likelihood a token, which keeps it likely (Pang et al., 2024, eq. 1).
+    `label_smoothing`: assumed share of pairs with swapped labels (Mitchell, 2023). `sft_weight`: weight of the
+    chosen answer's negative log-likelihood per token, which keeps it likely (Pang et al., 2024, eq. 1).
     """
 
     columns = ("reference_margin",)
@@ -32,18 +32,18 @@ class DPO:
 
     @staticmethod
     def reference_margin(model, batch) -> Tensor:
-        """log p(chosen) - log p(rejected) under a reference model: (B,)."""
+        """Return log p(chosen) - log p(rejected) under a reference model: (B,)."""
         return logps(model, batch["chosen"]) - logps(model, batch["rejected"])
 
 
 def logps(model, side: dict[str, Tensor]) -> Tensor:
-    """Log-probability of each row's labelled tokens: (B,)."""
+    """Return the log-probability of each row's labelled tokens: (B,)."""
     output = model(input_ids=side["input_ids"], use_cache=False).logits
     return linear_cross_entropy.log_probabilities(output[:, :-1], model.get_output_embeddings(), side["labels"][:, 1:])
 
 
 def example() -> dict:
-    """Pairs of answers."""
+    """Return a decoder with pairs of answers."""
     import torch
 
     from fmcycle.config.example import decoder, tokens

@@ -1,13 +1,13 @@
-"""Paint what was covered: masked autoencoders of pictures."""
+"""Masked autoencoding: reconstruct masked image patches."""
 
 from dataclasses import dataclass
 
 
 @dataclass
 class MaskedPatch:
-    """Mean squared error of a ViTMAEForPreTraining over the patches of `pixel_values` (B, C, H, W) that it covered; the count is pictures.
+    """Mean squared error of a ViTMAEForPreTraining over the masked patches of `pixel_values` (B, C, H, W); the count is over images.
 
-    How many are covered is the model's `mask_ratio`. Source: He et al., Masked Autoencoders (2022).
+    The model's `mask_ratio` is the share of masked patches. Source: He et al., Masked Autoencoders (2022).
     """
 
     def __call__(self, model, batch):
@@ -16,7 +16,7 @@ class MaskedPatch:
 
 
 def example() -> dict:
-    """Grey pictures of 16 patches."""
+    """Return a masked autoencoder with grey images of 16 patches."""
     from transformers import ViTMAEConfig, ViTMAEForPreTraining
 
     from fmcycle.config.example import SIZES, pictures

@@ -1,4 +1,4 @@
-"""Predict tokens that were masked."""
+"""Masked language modelling: predict masked tokens."""
 
 from dataclasses import dataclass
 
@@ -12,9 +12,9 @@ WHOLE = 2**31
 
 @dataclass
 class MaskedToken:
-    """Cross-entropy of a share of the tokens of `input_ids` (B, T), of which 80 % are masked, 10 % random, 10 % as they are.
+    """Cross-entropy of a `share` of the tokens of `input_ids` (B, T): 80 % of them masked, 10 % random, 10 % unchanged.
 
-    `mask_token_id` null: the padding token, which no text holds. For models that see both sides. Source: Devlin et al. (2019).
+    `mask_token_id` null: the padding token, which no text contains. For bidirectional models. Source: Devlin et al. (2019).
     """
 
     share: Fraction = 0.15
@@ -22,11 +22,11 @@ class MaskedToken:
 
     def __call__(self, model, batch):
         ids = batch["input_ids"]
-        pad = model.config.pad_token_id or 0  # none: a plan of the run, in which the model has not met its processor
+        pad = model.config.pad_token_id or 0  # None while a run is planned, before `fit_to`
         mask_id = pad if self.mask_token_id is None else self.mask_token_id
         real = ids != pad
-        chosen = (torch.randint_like(ids, WHOLE) < self.share * WHOLE) & real  # whole numbers: a plan of the run draws them too
-        chosen[:, 0] |= ~chosen.any(1)  # a short row with nothing chosen would teach nothing
+        chosen = (torch.randint_like(ids, WHOLE) < self.share * WHOLE) & real  # integers: a plan of the run can draw them too
+        chosen[:, 0] |= ~chosen.any(1)  # at least one target in a short row
         fate = torch.randint_like(ids, 10)
         random_ids = torch.randint_like(ids, model.config.vocab_size)
         shown = torch.where(chosen & (fate < 8), mask_id, torch.where(chosen & (fate == 9), random_ids, ids))
@@ -36,7 +36,7 @@ class MaskedToken:
 
 
 def example() -> dict:
-    """Texts, and an encoder that sees both sides of a token."""
+    """Return a bidirectional encoder with texts."""
     from transformers import BertConfig, BertForMaskedLM
 
     from fmcycle.config.example import SIZES, TOKENS, tokens

@@ -1,4 +1,4 @@
-"""Predict every next token."""
+"""Causal language modelling: predict every next token."""
 
 from dataclasses import dataclass
 
@@ -10,8 +10,8 @@ from fmcycle.training import moe
 class NextToken:
     """Cross-entropy of each token of `input_ids` (B, T) given the ones before it; the count is over predicted tokens.
 
-    `labels` (B, T), where the batch has them, keep the tokens that are predicted (-100: not); `position_ids` (B, T) begin anew
-    with every packed document. A model with experts also keeps them evenly used: `balance`, by its config's `router_aux_loss_coef`.
+    `labels` (B, T), if the batch has them, select the targets (-100: no target); `position_ids` (B, T) restart at 0 with every
+    packed document. A model with experts adds its load-balancing loss, `balance`, weighted by its config's `router_aux_loss_coef`.
     """
 
     def __call__(self, model, batch):
@@ -23,7 +23,7 @@ class NextToken:
 
 
 def example() -> dict:
-    """Texts whose padding has no label."""
+    """Return a decoder with texts whose padding has no label."""
     from fmcycle.config.example import decoder, tokens
 
     return {"model": decoder(), "batch": tokens()}

@@ -1,4 +1,4 @@
-"""Predict a text from another one, from sound or from what was taken out of it: for models with an encoder and a decoder."""
+"""Sequence-to-sequence objectives for encoder-decoders: predict a text from another text or audio, or its removed spans."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from fmcycle.ranges import Fraction, PositiveFloat
 
 @dataclass
 class Seq2Seq:
-    """Cross-entropy of `decoder_labels` (B, S) given `input_ids` (B, T) or `input_features`; -100 is not trained on."""
+    """Cross-entropy of `decoder_labels` (B, S) given `input_ids` (B, T) or `input_features`; -100 is no target."""
 
     def __call__(self, model, batch):
         labels = batch["decoder_labels"]
@@ -22,9 +22,9 @@ class Seq2Seq:
 
 @dataclass
 class SpanCorruption:
-    """Spans of `input_ids` (B, T) are taken out, a sentinel each stands for them, and the decoder says what they were.
+    """Replaces spans of `input_ids` (B, T) by a sentinel each; the decoder predicts the removed spans.
 
-    share: of the tokens that are taken out; span: their mean length. The sentinels are the model's ids from its last one down, which
+    share: of removed tokens; span: mean length of a span. The sentinels are the model's ids from its last one down, which
     the processor must not use. Source: Raffel et al., T5 (2020), section 3.1.4.
     """
 
@@ -37,7 +37,7 @@ class SpanCorruption:
         return {"loss": linear_cross_entropy.cross_entropy(output, model.get_output_embeddings(), labels), "count": labels.numel()}
 
     def corrupted(self, ids: Tensor, last: int, end: int) -> tuple[Tensor, Tensor]:
-        """(what the encoder sees (B, T - taken + spans), what the decoder says (B, taken + spans + 1)); sentinels are last, last - 1 ..."""
+        """Return (encoder input (B, T - taken + spans), decoder labels (B, taken + spans + 1)); sentinels are last, last - 1 ..."""
         rows, size = ids.shape
         taken = min(max(1, round(size * self.share)), size - 1)
         spans = min(max(1, round(taken / self.span)), taken, size - taken)
@@ -51,22 +51,22 @@ class SpanCorruption:
 
 
 def parts(rows: int, total: int, count: int) -> Tensor:
-    """`count` positive whole numbers that sum up to `total`, drawn evenly: (rows, count)."""
-    # whole numbers: a plan of the run draws them too
+    """Return `count` positive integers that sum up to `total`, drawn uniformly: (rows, count)."""
+    # integers: a plan of the run can draw them too
     cuts = torch.randint(2**62, (rows, total - 1)).argsort(1)[:, : count - 1].sort(1).values + 1
     edges = torch.cat([cuts.new_zeros(rows, 1), cuts, cuts.new_full((rows, 1), total)], 1)
     return edges.diff(dim=1)
 
 
 def shifted(model, labels: Tensor) -> Tensor:
-    """What the decoder is given: the labels one place to the right, after the token that it starts with."""
+    """Return the decoder's input: its start token, then the labels shifted one place to the right."""
     start, pad = (getattr(model.config, name, None) or 0 for name in ("decoder_start_token_id", "pad_token_id"))
     begun = torch.cat([labels.new_full((len(labels), 1), start), labels[:, :-1]], 1)
     return begun.masked_fill(begun == -100, pad)
 
 
 def example() -> dict:
-    """Texts and what is to be said of each."""
+    """Return an encoder-decoder with pairs of texts."""
     from transformers import T5Config, T5ForConditionalGeneration
 
     from fmcycle.config.example import TOKENS, tokens

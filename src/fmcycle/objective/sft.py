@@ -1,4 +1,4 @@
-"""Supervised fine-tuning: predict what the assistant says, and where it stops."""
+"""Supervised fine-tuning: predict the assistant's answers and their ends."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -11,11 +11,11 @@ from fmcycle.kernels import linear_cross_entropy, varlen_attention
 
 @dataclass
 class SFT:
-    """Cross-entropy of the tokens that `labels` (B, T) keeps, given all tokens before them; -100 is not trained on.
+    """Cross-entropy of the tokens in `labels` (B, T), given all tokens before them; -100 is no target.
 
-    `normalize_by`: what weighs the same, a "token" (the count is over tokens) or an "answer" however short (the mean over its tokens;
-    the count is over conversations). Rows are padded at their right end, where a causal model can't see it; packed rows have
-    `position_ids` (B, T) that begin anew with every conversation.
+    `normalize_by`: the unit of equal weight, a "token" (the count is over tokens) or an "answer" of any length (the mean over its
+    tokens; the count is over conversations). Rows are padded on the right, which a causal model can't see; packed rows have
+    `position_ids` (B, T) that restart at 0 with every conversation.
     """
 
     normalize_by: Literal["token", "answer"] = "token"
@@ -35,10 +35,10 @@ class SFT:
 
 
 def _by_document(output_BTX: Tensor, head, targets_BT: Tensor, position_ids: Tensor) -> tuple[Tensor, Tensor]:
-    """Log-probabilities and number of labelled tokens of each packed document, with zeros behind the last: (B * T,) both."""
+    """Return log-probability and number of targets of each packed document, zeros after the last: (B * T,) each."""
     begins = position_ids == 0
     begins[:, 0] = True
-    document = (begins.flatten().cumsum(0) - 1).view_as(position_ids)[:, 1:].flatten()  # of the token that is predicted
+    document = (begins.flatten().cumsum(0) - 1).view_as(position_ids)[:, 1:].flatten()  # of the predicted token
     kept = targets_BT.flatten() != -100
     rows = linear_cross_entropy.log_probabilities(output_BTX.flatten(0, 1).unsqueeze(1), head, targets_BT.flatten().unsqueeze(1))
     sums = torch.zeros(position_ids.numel(), dtype=rows.dtype, device=rows.device).index_add(0, document, rows)
@@ -46,7 +46,7 @@ def _by_document(output_BTX: Tensor, head, targets_BT: Tensor, position_ids: Ten
 
 
 def example() -> dict:
-    """Conversations of one turn, each all answer."""
+    """Return a decoder with conversations of one turn, all of it answer."""
     from fmcycle.config.example import decoder, tokens
 
     return {"model": decoder(), "batch": tokens()}
