@@ -1,4 +1,4 @@
-"""How often a classifier is right, beside time-tested methods on the very rows."""
+"""Accuracy of a classifier, beside classic baselines on the same rows."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,10 +15,10 @@ from fmcycle.ranges import NonNegativeInt, PositiveInt
 
 @dataclass
 class Accuracy:
-    """Accuracy on held-out rows, of the model and of the `baselines` that learn from the same train split.
+    """Accuracy on held-out rows, of the model and of the `baselines` trained on the same train split.
 
-    data: (split, processor) -> rows with `classes`. `baseline`: rows that they learn from at most; 0: no baselines. `each`: the
-    accuracy of every class by itself.
+    data: (split, processor) -> rows with `classes`. `baseline`: most training rows of the baselines; 0: no baselines. `each`: also
+    report the accuracy of every class.
     """
 
     data: Callable
@@ -32,7 +32,7 @@ class Accuracy:
         rows = self.data(self.split, processor)
         own = [model.config.id2label[index] for index in sorted(model.config.id2label)]
         if own != rows.classes:
-            raise InputError(f"the model names {', '.join(own)}, data.classes {', '.join(rows.classes)}: take the data it was trained on")
+            raise InputError(f"the model names {', '.join(own)}, data.classes {', '.join(rows.classes)}: use the data it was trained on")
         chosen = np.sort(np.random.default_rng(0).permutation(len(rows))[: self.limit])
         held_out = [rows[int(index)] for index in chosen]
         labels = np.array([each["labels"] for each in held_out])
@@ -52,7 +52,7 @@ class Accuracy:
 
     @torch.no_grad()
     def predicted(self, model, rows, held_out: list[dict]) -> np.ndarray:
-        """The likeliest class of each row: (rows,)."""
+        """Return the most likely class of each row: (rows,)."""
         found = []
         for part in batched(held_out, self.batch_size):
             found.append(model(**placed(model, given(model, rows.collate(part)))).logits.argmax(-1).cpu().numpy())

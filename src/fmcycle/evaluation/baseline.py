@@ -1,4 +1,4 @@
-"""What time-tested methods of counting and distance give on the very rows of a classifier."""
+"""Classic baselines of a classifier, on the same rows."""
 
 import numpy as np
 
@@ -6,14 +6,14 @@ from fmcycle.model.inputs import INPUTS
 from fmcycle.processor.components import tokenizer_of
 
 FOR_EACH = 4  # clusters of k-means for each class
-WIDTH = 100  # of the space in which texts are clustered and compared
+WIDTH = 100  # dimensions in which texts are clustered and compared
 
 
 def baselines(seen: list[dict], labels: np.ndarray, held_out: list[dict], processor, *, seed: int = 0) -> dict[str, np.ndarray]:
-    """{method: the classes that it gives `held_out` (rows,) after `seen` with their `labels`}.
+    """Return {method: its classes of `held_out` (rows,)} after training on `seen` with their `labels`.
 
-    Texts are TF-IDF of words and word pairs, pictures and sound their standardised numbers; logistic regression and ridge see all of it,
-    the nearest neighbour and k-means (4 clusters a class, each the class that most of it has) of texts the 100 widest directions.
+    Features of texts are TF-IDF of words and word pairs, of images and audio the standardised values. Logistic regression and ridge
+    use all of them; nearest neighbour and k-means (4 clusters a class, majority label) use the 100 largest SVD components of texts.
     """
     from sklearn.linear_model import LogisticRegression, RidgeClassifier
     from sklearn.neighbors import KNeighborsClassifier
@@ -29,7 +29,7 @@ def baselines(seen: list[dict], labels: np.ndarray, held_out: list[dict], proces
 
 
 def features(seen: list[dict], held_out: list[dict], processor, seed: int) -> tuple:
-    """(rows seen, rows held out, and both again in few dimensions)."""
+    """Return the features (seen, held out, seen in few dimensions, held out in few dimensions)."""
     from sklearn.preprocessing import StandardScaler
 
     if "input_ids" in seen[0]:
@@ -50,7 +50,7 @@ def features(seen: list[dict], held_out: list[dict], processor, seed: int) -> tu
 
 
 def clustered(train: np.ndarray, labels: np.ndarray, test: np.ndarray, seed: int) -> np.ndarray:
-    """The class that most rows of a test row's cluster have: (rows,)."""
+    """Return the majority class of each test row's cluster: (rows,)."""
     from sklearn.cluster import KMeans
 
     found = KMeans(min(FOR_EACH * len(np.unique(labels)), len(train)), n_init=1, random_state=seed).fit(train)

@@ -17,19 +17,19 @@ from fmcycle.statistics.interval import ratio
 
 
 def encode(processor, texts: list[str]) -> list[list[int]]:
-    """Token ids of each text, no special token added or recognised."""
+    """Return the token ids of each text, with no special token added or recognised."""
     return processor(texts, add_special_tokens=False, split_special_tokens=True)["input_ids"] if texts else []
 
 
 def documents(processor, texts: list[str]) -> list[list[int]]:
-    """Token ids of each text after an end-of-text token, as a model reads it in training."""
+    """Return the token ids of each text after an end-of-text token, as in training."""
     return [[processor.eos_token_id, *ids] for ids in encode(processor, texts)]
 
 
 def windows(length: int, context: int, stride: int) -> list[tuple[int, int, int]]:
-    """(start, end, first) of each window over a sequence of `length` tokens; it scores the targets first..end-1.
+    """Return (start, end, first) of each window over a sequence of `length` tokens; it scores the targets first..end-1.
 
-    Every target from 1 to length-1 is scored once, after at least context-stride tokens wherever there are as many.
+    Every target from 1 to length-1 is scored once, after at least context-stride tokens if as many precede it.
     """
     found, first = [], 1
     while first < length:
@@ -41,10 +41,10 @@ def windows(length: int, context: int, stride: int) -> list[tuple[int, int, int]
 
 @torch.no_grad()
 def token_losses(model, sequences: list[list[int]], *, context: int, stride: int, batch_size: int, observe=None) -> list[np.ndarray]:
-    """Negative log-likelihood in nats of every token but the first of each sequence: a list of [length - 1] arrays.
+    """Return the negative log-likelihood in nats of every token but the first of each sequence: a list of (length - 1,) arrays.
 
-    A window is padded at its right end, where a causal model can't see it, so the batch size changes nothing but rounding.
-    `observe(logits, targets)` sees each batch, targets -100 where not scored.
+    Windows are padded on the right, which a causal model can't see, so the batch size changes nothing but rounding.
+    `observe(logits, targets)` gets each batch, with target -100 for tokens that are not scored.
     """
     losses = [np.zeros(max(0, len(sequence) - 1)) for sequence in sequences]
     jobs = [
@@ -69,7 +69,7 @@ def token_losses(model, sequences: list[list[int]], *, context: int, stride: int
 
 
 def check_context(model, context: int | None) -> int:
-    """`context`, or all of the model's positions. Raises InputError where it exceeds them."""
+    """Return `context`, or the number of the model's positions. Raises InputError if it exceeds them."""
     positions = model.config.max_position_embeddings
     if context is not None and context > positions:
         raise InputError(
@@ -99,7 +99,7 @@ class BitsPerByte:
     gives = ("bits_per_byte", "perplexity")
 
     def rows(self) -> list[dict]:
-        """The documents that are scored."""
+        """Return the documents to score."""
         return held_out(self.documents, self.split, self.limit, self.half)
 
     def __call__(self, model, processor) -> dict[str, float]:

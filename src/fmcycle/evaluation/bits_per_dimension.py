@@ -1,4 +1,4 @@
-"""How well a decoder tells held-out pictures, pixel after pixel, beside the histogram of each pixel by itself."""
+"""Bits per dimension of a decoder on held-out images, beside a histogram of each pixel."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,10 +15,10 @@ from fmcycle.ranges import NonNegativeInt, PositiveInt
 
 @dataclass
 class BitsPerDimension:
-    """Bits a pixel of held-out pictures, of the model and of one histogram for each place (one added to every count).
+    """Bits per pixel of held-out images, of the model and of a histogram for each pixel position (add-one smoothing).
 
-    data: (split, processor) -> rows of `input_ids`, of which the first begins a picture and the others are levels. n: pixels; the
-    interval is by bootstrap over pictures. Source: Chen et al., Image GPT (2020).
+    data: (split, processor) -> rows of `input_ids`: a start token, then levels. n: pixels; interval: bootstrap over images.
+    Source: Chen et al., Image GPT (2020).
     """
 
     data: Callable
@@ -44,7 +44,7 @@ class BitsPerDimension:
 
     @torch.no_grad()
     def bits(self, model, pictures: torch.Tensor) -> np.ndarray:
-        """Bits of each picture under the model: (pictures,)."""
+        """Return the bits of each image under the model: (images,)."""
         found = []
         for part in batched(pictures.to(model.device), self.batch_size):
             logits = model(input_ids=part[:, :-1], use_cache=False).logits.float()

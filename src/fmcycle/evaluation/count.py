@@ -1,4 +1,4 @@
-"""N-gram counting with sorted integer keys: what the count-based baselines share."""
+"""N-gram counting with sorted integer keys, for the count-based baselines."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,11 +8,11 @@ import numpy as np
 
 @dataclass
 class Grams:
-    """The n-grams of one order that were seen.
+    """The n-grams of one order in the training tokens; a kind is a distinct n-gram.
 
-    ids: [seen tokens], which n-gram ends there, -1 where its sequence has not so many tokens before; kind_context: [kinds], the id of each
-    kind's first n-1 tokens among the kinds of order n-1; counts: [kinds], how often each was seen.
-    query_ids, query_contexts: [query tokens], the same for the text to score; -1 where never seen.
+    ids: (seen tokens,), the kind that ends there, -1 if too few tokens precede it; kind_context: (kinds,), the kind of order n-1 of
+    its first n-1 tokens; counts: (kinds,), its occurrences.
+    query_ids, query_contexts: (query tokens,), n-gram and context of the text to score; -1 if unseen.
     """
 
     ids: np.ndarray
@@ -24,21 +24,21 @@ class Grams:
 
 
 def depth(lengths) -> np.ndarray:
-    """Place of each token in its own sequence: [sum(lengths)], from 0."""
+    """Return the place of each token in its own sequence, from 0: (sum(lengths),)."""
     lengths = np.asarray(lengths, dtype=np.int64)
     return (np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)).astype(np.int32)
 
 
 def previous(ids: np.ndarray) -> np.ndarray:
-    """The id that ended one token earlier; -1 for the first."""
+    """Return `ids` shifted by one token; -1 for the first."""
     return np.concatenate([np.full(1, -1, dtype=ids.dtype), ids[:-1]])
 
 
 def grams(seen: list[np.ndarray], query: list[np.ndarray], order: int, vocabulary: int) -> Iterator[Grams]:
-    """Orders 1 to `order` of the sequences `seen`, looked up for the sequences `query`; n-grams never cross two sequences.
+    """Yield the n-grams of orders 1 to `order` in the sequences `seen`, looked up in the sequences `query`; none crosses two sequences.
 
-    Each order's key is (id of the first n-1 tokens) * vocabulary + last token, so sorting int64 keys counts it: about a
-    second and 40 bytes a token an order. Token ids must lie in 0..vocabulary-1.
+    The key of an n-gram is (id of its first n-1 tokens) * vocabulary + last token, so sorting int64 keys counts an order, in about
+    a second and 40 bytes for each token. Token ids must lie in 0..vocabulary-1.
     """
     tokens, place = np.concatenate(seen).astype(np.int64), depth([len(each) for each in seen])
     text, text_place = np.concatenate(query).astype(np.int64), depth([len(each) for each in query])

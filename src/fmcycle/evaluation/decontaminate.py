@@ -1,4 +1,4 @@
-"""Held-out rows that a training text holds, and every figure once more on the rows that none does."""
+"""Finds held-out rows that training texts contain, and writes tables without them, on which evaluations run again."""
 
 import re
 from collections.abc import Iterator
@@ -10,19 +10,19 @@ from fmcycle.curation.contamination import ITEM
 from fmcycle.evaluation.held_out import digest
 from fmcycle.tables.schema import write_parquet
 
-TRAINED = ("documents", "instructions", "preferences")  # tables of which the split "train" is learned from
+TRAINED = ("documents", "instructions", "preferences")  # tables whose train split models are trained on
 TABLES = (*TRAINED, "prompts")
 COLUMNS = ("text", "messages", "prompt", "chosen", "rejected")
-CHECKED = 32 << 20  # bytes of a table's held-out rows that are looked for, in the order in which evaluations take them: bounds the memory
+CHECKED = 32 << 20  # bytes of a table's held-out rows to check, in the evaluations' order; bounds the memory
 BATCH = 4096  # training rows in memory
 TOUCHED = {"table": pl.String, "id": pl.String, "share": pl.Float64, "by": pl.String}
 END = re.compile(r"(/low|/high|/n)?\Z")
 
 
 def touched(tables: dict[str, str], match) -> tuple[pl.DataFrame, dict[str, list[str]]]:
-    """(table, id, share, by: the training row that has most of it) of held-out rows, and of each table the ids that were looked for.
+    """Return the contaminated held-out rows (table, id, share, by: the training row with the largest share), and {table: checked ids}.
 
-    tables: {name: parquet file}. Held out is what has another split than "train", and safety prompts that teach nothing. match: a `Match`.
+    tables: {name: Parquet file}. Held out: rows of other splits than "train", and safety prompts (never trained on). match: a `Match`.
     """
     rows = {name: checked(file) for name, file in tables.items()}
     parts = [strings(pl.scan_parquet(tables[name]).filter(pl.col("id").is_in(ids)).collect(), name) for name, ids in rows.items()]
@@ -36,13 +36,13 @@ def touched(tables: dict[str, str], match) -> tuple[pl.DataFrame, dict[str, list
 
 
 def is_split(file: str) -> bool:
-    """Is this a table whose rows belong to splits? What else is wrong with it, the evaluations say."""
+    """True if `file` is a table with columns id and split; evaluations report all other faults of it."""
     return Path(file).is_file() and {"id", "split"} <= set(pl.read_parquet_schema(file))
 
 
 def checked(file: str) -> list[str]:
-    """The ids of the held-out rows that are looked for: the first by sha256, as evaluations take them."""
-    kinds = "kind" in pl.read_parquet_schema(file)  # harmful and toxic prompts count whatever their split
+    """Return the ids of the held-out rows to check: the first CHECKED bytes of them by sha256, the order of evaluations."""
+    kinds = "kind" in pl.read_parquet_schema(file)  # harmful and toxic prompts are held out in every split
     held_out = (pl.col("split") != "train") | (pl.col("kind") != "harmless" if kinds else False)
     size = pl.sum_horizontal(said(name, kind).list.eval(pl.element().str.len_bytes()).list.sum() for name, kind in spoken(file))
     frame = pl.scan_parquet(file).filter(held_out).select("id", size=size).collect()
@@ -51,17 +51,17 @@ def checked(file: str) -> list[str]:
 
 
 def spoken(file: str) -> list[tuple[str, pl.DataType]]:
-    """The columns of a table that hold its texts."""
+    """Return (name, type) of the text columns of a table."""
     return [(name, kind) for name, kind in pl.read_parquet_schema(file).items() if name in COLUMNS]
 
 
 def said(name: str, kind: pl.DataType) -> pl.Expr:
-    """A column of texts or of turns as lists of texts."""
+    """Return a column of texts, or of turns, as lists of texts."""
     return pl.concat_list(name) if kind == pl.String else pl.col(name).list.eval(pl.element().struct.field("content"))
 
 
 def strings(frame: pl.DataFrame, name: str) -> pl.DataFrame:
-    """Every text of every row: `name`, `line` (its id), `text`."""
+    """Return every text of every row: `name`, `line` (the row's id), `text`."""
     parts = [
         frame.select(name=pl.lit(name), line="id", text=said(column, kind)).explode("text")
         for column, kind in frame.schema.items()
@@ -71,7 +71,7 @@ def strings(frame: pl.DataFrame, name: str) -> pl.DataFrame:
 
 
 def trained(tables: dict[str, str]) -> Iterator[tuple[pl.Series, pl.Series]]:
-    """(ids, texts) of what is learned from, some thousand rows at a time."""
+    """Yield (ids, texts) of the training rows, BATCH rows at a time."""
     for file in (tables[name] for name in TRAINED if name in tables):
         whole = pl.concat_list(said(name, kind) for name, kind in spoken(file)).list.join("\n")
         frame = pl.scan_parquet(file)
@@ -81,7 +81,7 @@ def trained(tables: dict[str, str]) -> Iterator[tuple[pl.Series, pl.Series]]:
 
 
 def without(tables: dict[str, str], found: pl.DataFrame, rows: dict[str, list[str]], folder: Path) -> dict[str, str]:
-    """{file: the same table, of the rows that were looked for those that no training text holds}, for tables of which one is held."""
+    """Write each table that has contaminated rows without them; return {file: its clean file}, which holds checked rows only."""
     clean = {}
     for name in found["table"].unique().sort():
         ids = set(rows[name]) - set(found.filter(pl.col("table") == name)["id"])
@@ -91,7 +91,7 @@ def without(tables: dict[str, str], found: pl.DataFrame, rows: dict[str, list[st
 
 
 def replaced(node, files: dict[str, str]):
-    """Plain config data with other files in the place of some."""
+    """Return config data `node` with every file that is a key of `files` replaced."""
     if isinstance(node, dict):
         return {name: replaced(value, files) for name, value in node.items()}
     if isinstance(node, list):
@@ -100,11 +100,11 @@ def replaced(node, files: dict[str, str]):
 
 
 def named(metrics: dict[str, float]) -> dict[str, float]:
-    """`rouge_l/low` as `rouge_l/clean/low`."""
+    """Rename metrics to those of the clean rows: `rouge_l/low` becomes `rouge_l/clean/low`."""
     return {END.sub(lambda end: f"/clean{end[0]}", name, count=1): value for name, value in metrics.items()}
 
 
 def counts(found: pl.DataFrame, rows: dict[str, list[str]]) -> dict[str, float]:
-    """`contaminated/TABLE`: how many of the n held-out rows that were looked for a training text holds."""
+    """Return `contaminated/TABLE`, the contaminated rows of each table, with n, its checked rows."""
     held = dict(found.group_by("table").len().iter_rows())
     return {f"contaminated/{name}": held.get(name, 0) for name in rows} | {f"contaminated/{name}/n": len(ids) for name, ids in rows.items()}

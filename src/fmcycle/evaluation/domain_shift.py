@@ -1,4 +1,4 @@
-"""What training further has won in a domain and lost outside it: bits per byte before and after, document by document."""
+"""Effect of continued pretraining inside and outside a domain: bits per byte before and after, paired by document."""
 
 import math
 from dataclasses import dataclass, field
@@ -16,10 +16,10 @@ from fmcycle.ranges import ExistingPath, NonNegativeInt, PositiveInt
 
 @dataclass
 class DomainShift:
-    """Bits per byte of held-out documents of the domain and of all others, under the model and under `reference`, which it began from.
+    """Bits per byte of held-out documents of the domain and of all others, under the model and under `reference`, its initial weights.
 
-    domain: a documents table, of which `where` (column to values) takes the domain's rows; general: another, of which `where` takes none.
-    `domain_fall` and `general_rise` are the differences, by paired bootstrap over documents; a gate bounds them.
+    domain: a documents table, whose rows that match `where` ({column: values}) are the domain; general: a table whose other rows are
+    the rest. `domain_fall` and `general_rise` are the differences, by paired bootstrap over documents, for a gate to bound.
     """
 
     domain: ExistingPath
@@ -49,7 +49,7 @@ class DomainShift:
         return metrics
 
     def chosen(self, path: str, inside: bool) -> list[str]:
-        """The first `limit` held-out documents by digest that are, or are not, the domain's."""
+        """Return the texts of the first `limit` held-out documents by digest, inside or outside the domain."""
         frame = pl.scan_parquet(path).filter(pl.col("split") == self.split).collect()
         if unknown := [name for name in self.where or {} if name not in frame.columns]:
             raise InputError(f"evaluation.domain_shift.where.{unknown[0]}: {path} has no such column; it has {', '.join(frame.columns)}")
@@ -60,12 +60,12 @@ class DomainShift:
         if not rows:
             side = "in" if inside else "outside"
             raise InputError(
-                f"evaluation.domain_shift: no held-out document of {path} lies {side} the domain; look at evaluation.domain_shift.where"
+                f"evaluation.domain_shift: no held-out document of {path} lies {side} the domain; correct evaluation.domain_shift.where"
             )
         return [each["text"] for each in rows]
 
     def bits(self, model, processor, texts: list[str]) -> np.ndarray:
-        """Bits of each text: (texts,)."""
+        """Return the bits of each text: (texts,)."""
         context = check_context(model, self.context)
         sequences = documents(processor, texts)
         losses = token_losses(model, sequences, context=context, stride=(context + 1) // 2, batch_size=self.batch_size)

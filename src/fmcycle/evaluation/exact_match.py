@@ -1,4 +1,4 @@
-"""What a model says of held-out pictures or sounds, word for word, beside the answer that is most frequent in training."""
+"""Exact match of answers to held-out images or audio, beside the most frequent answer of the train split."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -18,10 +18,10 @@ from fmcycle.ranges import PositiveInt
 
 @dataclass
 class ExactMatch:
-    """Greedy answers to held-out rows: how many are the expected one, `exact_match`.
+    """`exact_match`: share of held-out rows whose greedy answer equals the expected one.
 
-    data: (split, processor) -> rows with `decoder_labels` (of a sound), or with `input_ids` and `labels` (a picture and a conversation,
-    which is cut where its first answer begins). `baseline/most_frequent_exact_match`: of the train split's most frequent answer.
+    data: (split, processor) -> rows with `decoder_labels` (audio), or with `input_ids` and `labels` (an image and a conversation,
+    cut before its first answer). `baseline/most_frequent_exact_match`: of the train split's most frequent answer.
     """
 
     data: Callable
@@ -42,7 +42,7 @@ class ExactMatch:
         )
 
     def answers(self, model, processor, held: HeldOut) -> list[list[int]]:
-        """The greedy answer to each row, without what ends it."""
+        """Return the greedy answer to each row, without its end token."""
         if held.rows and "decoder_labels" in held.rows[0]:
             return self._heard(model, held, ends(processor))
         requests = [Request(prompt(row), greedy(processor, self.max_new_tokens)) for row in held.rows]
@@ -51,7 +51,7 @@ class ExactMatch:
 
     @torch.no_grad()
     def _heard(self, model, held: HeldOut, stop: set[int]) -> list[list[int]]:
-        """By the model's own `generate`, which knows what begins a transcript and what must not, as the engine `speech` does."""
+        """Transcribe with the model's own `generate`, as the engine `speech` does: it forces and suppresses Whisper's tokens."""
         found = []
         for part in batched([{"input_features": features} for features in held.column("input_features")], self.batch_size):
             found += model.generate(
@@ -61,19 +61,19 @@ class ExactMatch:
 
 
 def prompt(row: dict) -> list[int]:
-    """The ids before the first answer; none where a sound is all that is given."""
+    """Return the ids before the first answer; [] for audio rows."""
     if "decoder_labels" in row:
         return []
     return row["input_ids"][: next(place for place, label in enumerate(row["labels"]) if label != -100)]
 
 
 def expected(row: dict, stop: set[int]) -> list[int]:
-    """The ids of the first answer, without what ends it."""
+    """Return the ids of the first answer, without its end token."""
     if "decoder_labels" in row:
         return until(row["decoder_labels"], stop)
     return until(row["labels"][len(prompt(row)) :], stop)
 
 
 def until(ids: list[int], stop: set[int]) -> list[int]:
-    """The ids before the first one of `stop`."""
+    """Return the ids before the first one of `stop`."""
     return ids[: next((place for place, token in enumerate(ids) if token in stop), len(ids))]

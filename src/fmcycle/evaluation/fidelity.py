@@ -1,4 +1,4 @@
-"""What a change that should change nothing (compression) has changed."""
+"""How far a compressed model's predictions differ from the original's."""
 
 import math
 from dataclasses import dataclass
@@ -15,10 +15,10 @@ from fmcycle.ranges import ExistingPath, NonNegativeInt, PositiveInt
 
 @dataclass
 class Fidelity:
-    """The model against `reference` (a folder) on held-out documents, token by token, each document cut to the model's positions.
+    """Compares the model with `reference` (a folder) on held-out documents, token by token, each document cut to the model's positions.
 
-    `bits_per_byte_loss`: this model's minus the reference's; `top1_agreement`: share of tokens where both find the same one likeliest;
-    `kl`: KL(reference || model) in nats a token. Intervals: bootstrap over documents.
+    `bits_per_byte_loss`: this model's minus the reference's; `top1_agreement`: share of positions where both predict the same token;
+    `kl`: KL(reference || model) in nats per token. Intervals: bootstrap over documents.
     """
 
     documents: ExistingPath

@@ -1,4 +1,4 @@
-"""Are the pictures that a diffusion model draws those that were asked for? A classifier trained on real ones says so."""
+"""Checks with a classifier trained on real images whether a diffusion model generates the requested class."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ from fmcycle.ranges import NonNegativeInt, PositiveFloat, PositiveInt
 
 @dataclass
 class GeneratedImages:
-    """Share of drawn pictures that a classifier of real ones takes for their class; and what it is right in for real held-out ones.
+    """`drawn_accuracy`: share of generated images classified as the requested class; `baseline/real_accuracy`: of real held-out images.
 
-    `drawn_nearest`: how far drawn pictures are from the nearest of the train split, a mean distance between numbers in [-1, 1]; much
-    less than `baseline/real_nearest`, that of held-out ones, says that pictures of the train split are drawn again.
+    `drawn_nearest`: mean distance (pixels in [-1, 1]) of generated images to the nearest image of the train split. If it is far below
+    `baseline/real_nearest`, that of held-out images, the model reproduces images of the train split.
 
-    data: (split, processor) -> rows with `pixel_values`, `classes`, and `input_ids` where the model follows a text: then captions of
-    held-out rows are asked for. The classifier is a support vector machine (radial basis) on the numbers of the train split's pictures.
+    data: (split, processor) -> rows with `pixel_values`, `classes`, and `input_ids` if texts condition the model, which then gets
+    captions of held-out rows. The classifier is a support vector machine (radial basis) on the pixels of the train split.
     """
 
     data: Callable
@@ -48,7 +48,7 @@ class GeneratedImages:
         return metrics
 
     def samples(self, model, held: HeldOut, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(class asked for (n,), pictures as rows of numbers): `each` of every class."""
+        """Return (requested class (n,), generated images as rows of pixels), `each` of every class."""
         generator, asked = torch.Generator().manual_seed(self.seed), np.repeat(np.arange(len(held.source.classes)), self.each)
         drawn = []
         for part in batched(asked, self.batch_size):
@@ -64,5 +64,5 @@ class GeneratedImages:
 
 
 def numbers(held: HeldOut) -> tuple[np.ndarray, np.ndarray]:
-    """(pictures as rows of numbers, their classes)."""
+    """Return (images as rows of pixels, their classes)."""
     return np.stack([each.ravel() for each in held.column("pixel_values")]), np.array(held.column("labels"))

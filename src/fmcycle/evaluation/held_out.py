@@ -1,4 +1,4 @@
-"""Held-out rows: of one split, in the order of their ids' digests, up to a cap; nobody chooses them."""
+"""Held-out rows of one split, in the order of their ids' digests, up to a limit."""
 
 import hashlib
 from collections import Counter
@@ -16,7 +16,7 @@ Half = Literal["both", "first", "second"]
 class HeldOut:
     """The rows of a split that an evaluation reads: the first `limit`, or all. data: (split, processor) -> rows.
 
-    source: all rows of the split; rows: those that are read, each read once.
+    source: all rows of the split; rows: those chosen, each read once.
     """
 
     def __init__(self, data: Callable, split: str, processor, limit: int | None = None):
@@ -24,26 +24,26 @@ class HeldOut:
         self.rows = [self.source[index] for index in range(len(self.source))[:limit]]
 
     def column(self, name: str) -> list:
-        """One column of the rows."""
+        """Return one column of the rows."""
         return [row[name] for row in self.rows]
 
     def batches(self, model, size: int) -> Iterator[dict]:
-        """What `model` takes of the rows, `size` at a time, on its device."""
+        """Yield the forward arguments of `model` for `size` rows at a time, on its device."""
         for part in batched(self.rows, size):
             yield placed(model, given(model, self.source.collate(part)))
 
 
 def texts(path: str, split: str, limit: int | None = None) -> list[str]:
-    """The texts of the documents that `held_out` gives."""
+    """Return the texts of the documents of `held_out`."""
     return [document["text"] for document in held_out(path, split, limit)]
 
 
 def held_out(path: str, split: str | None, limit: int | None = None, half: Half = "both") -> list[dict]:
-    """Rows (dicts) of a parquet file with columns `id` and `split`, the first `limit` by sha256 of the id.
+    """Return the rows (dicts) of a Parquet file with columns `id` and `split`, the first `limit` by sha256 of the id.
 
-    split: None takes every split (prompts, from which nothing is learned). half: the rows of one half of the groups; the first chooses, the
-    other, fresh one confirms. A split without rows is an empty list.
-    Raises InputError where the file has no such columns.
+    split: None takes every split (for prompts, which are never trained on). half: one half of the groups; select chooses on the first and
+    confirms on the second. A split without rows gives an empty list.
+    Raises InputError if the file lacks these columns.
     """
     schema = pl.read_parquet_schema(path)
     missing = {"id", "split"} - set(schema)
@@ -56,18 +56,18 @@ def held_out(path: str, split: str | None, limit: int | None = None, half: Half 
 
 
 def half_of(row: dict) -> str:
-    """`first` or `second`: by a digest of the row's group, else of its id, which shares nothing with the one that cuts the splits."""
+    """Return `first` or `second`, by a digest of the row's group or else its id, independent of the digest that makes the splits."""
     digest = hashlib.sha256(f"half {row.get('group') or row['id']}".encode()).hexdigest()
     return "first" if digest < "8" else "second"
 
 
 def digest(row: dict) -> str:
-    """sha256 of the row's id, in hex."""
+    """Return the sha256 of the row's id, in hex."""
     return hashlib.sha256(row["id"].encode()).hexdigest()
 
 
 def per_group(rows: list[dict], column: str, limit: int) -> list[dict]:
-    """The first `limit` rows of each value of `column`, in the rows' order."""
+    """Return the first `limit` rows of each value of `column`, in the rows' order."""
     seen: Counter = Counter()
     kept = []
     for row in rows:

@@ -1,4 +1,4 @@
-"""Does a picture find its caption, and a caption its picture, among all held-out ones?"""
+"""Retrieval of captions by images and of images by captions, among held-out pairs."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from fmcycle.ranges import PositiveInt
 
 @dataclass
 class ImageTextRetrieval:
-    """Recall at `k` both ways over at most `limit` held-out pairs; `baseline/chance_...` is k of all of them.
+    """Recall at `k` in both directions over at most `limit` held-out pairs; `baseline/chance_...` is that of a random choice.
 
     data: (split, processor) -> rows with `pixel_values` and `input_ids`. Rows with the same caption count as one another's partners.
     """
@@ -39,7 +39,7 @@ class ImageTextRetrieval:
 
     @torch.no_grad()
     def embedded(self, model, held: HeldOut) -> tuple[np.ndarray, np.ndarray]:
-        """(pictures, texts), (rows, D) each, of length 1."""
+        """Return the embeddings (images, texts), (rows, D) each, normalised to length 1."""
         pictures, texts = [], []
         for batch in held.batches(model, self.batch_size):
             out = model(**batch)

@@ -1,4 +1,4 @@
-"""How many masked tokens an encoder names, beside what counting tells: the most frequent token, and the one that most often follows."""
+"""Masked-token accuracy of an encoder, beside unigram and bigram baselines."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,10 +15,10 @@ from fmcycle.ranges import ExistingPath, Fraction, NonNegativeInt, PositiveInt
 
 @dataclass
 class Masked:
-    """Accuracy on `share` of the tokens of held-out documents, all of them masked; the same tokens by unigram and bigram.
+    """Accuracy on a random `share` of the tokens of held-out documents, all masked, of the model and of unigram and bigram baselines.
 
-    windows: () -> arrays of token ids that the model was trained on; the bigram is told the token before, which the model sees only
-    where it is not masked itself. n: masked tokens.
+    windows: () -> arrays of token ids that the model was trained on. The bigram always sees the token before, the model only
+    if it is not masked. n: masked tokens.
     """
 
     documents: ExistingPath
@@ -35,7 +35,7 @@ class Masked:
         ids = np.array([token for each in read for token in each], dtype=np.int64)
         rows = torch.from_numpy(ids[: len(ids) // self.context * self.context]).view(-1, self.context)
         chosen = torch.rand(rows.shape, generator=torch.Generator().manual_seed(self.seed)) < self.share
-        chosen[:, 0] = False  # what begins a row has nothing before it for the bigram
+        chosen[:, 0] = False  # the bigram needs a token before
         right = self.predicted(model, rows, chosen) == rows[chosen]
         seen = np.concatenate([np.asarray(window, dtype=np.int64) for window in self.windows()])
         most, follows = counted(seen, model.config.vocab_size)
@@ -48,7 +48,7 @@ class Masked:
 
     @torch.no_grad()
     def predicted(self, model, rows: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
-        """The likeliest token at each chosen place: (places,)."""
+        """Return the most likely token at each chosen place: (places,)."""
         shown, found = torch.where(chosen, model.config.pad_token_id, rows), []
         for part, places in zip(batched(shown, self.batch_size), batched(chosen, self.batch_size), strict=True):
             found.append(model(input_ids=part.to(model.device)).logits.argmax(-1).cpu()[places])
@@ -56,7 +56,7 @@ class Masked:
 
 
 def counted(seen: np.ndarray, vocabulary: int) -> tuple[int, np.ndarray]:
-    """(the most frequent token, the token that most often follows each token): the most frequent one where it was never followed."""
+    """Return (the most frequent token, the most frequent follower of each token; if it has none, the most frequent token)."""
     most = int(np.bincount(seen, minlength=vocabulary).argmax())
     pairs, counts = np.unique(seen[:-1] * vocabulary + seen[1:], return_counts=True)
     order = np.argsort(counts, kind="stable")  # the last one written wins

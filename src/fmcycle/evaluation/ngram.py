@@ -1,4 +1,4 @@
-"""Count-based baselines on the tokens that the model saw: an interpolated trigram and a Kneser-Ney 5-gram."""
+"""Count-based baselines from the model's training tokens: an interpolated trigram and a Kneser-Ney 5-gram."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,15 +13,15 @@ from fmcycle.ranges import ExistingPath, NonNegativeInt, PositiveInt
 
 
 def take(values: np.ndarray, index: np.ndarray) -> np.ndarray:
-    """values[index], and 0 where the index is -1."""
+    """Return values[index], with 0 for index -1."""
     return np.where(index >= 0, values[index], 0)
 
 
 def kneser_ney(seen: list[np.ndarray], query: list[np.ndarray], vocabulary: int, order: int = 5) -> np.ndarray:
-    """Probability of each query token after the tokens before it in its sequence: [query tokens].
+    """Return the probability of each query token given the tokens before it in its sequence: (query tokens,).
 
-    Interpolated modified Kneser-Ney; below the highest order a kind counts its distinct left neighbours, the start of a
-    sequence being one. The unigrams interpolate with the uniform distribution, so no probability is 0.
+    Interpolated modified Kneser-Ney; below the highest order a kind's count is its number of distinct left neighbours, the start of a
+    sequence included. The unigrams interpolate with the uniform distribution, so no probability is 0.
     Source: Chen and Goodman, An Empirical Study of Smoothing Techniques (1998), section 4.1.6.
     """
     probability = np.full(sum(len(each) for each in query), 1 / vocabulary)
@@ -35,7 +35,7 @@ def kneser_ney(seen: list[np.ndarray], query: list[np.ndarray], vocabulary: int,
 
 
 def left_neighbours(ids: np.ndarray, kinds: int, longer_ids: np.ndarray, longer_kinds: int) -> np.ndarray:
-    """How many distinct tokens (or the start) were seen before each kind: [kinds]."""
+    """Return the number of distinct tokens (or the start) seen before each kind: (kinds,)."""
     suffix = np.empty(longer_kinds, dtype=np.int32)
     inside = longer_ids >= 0
     suffix[longer_ids[inside]] = ids[inside]
@@ -45,7 +45,7 @@ def left_neighbours(ids: np.ndarray, kinds: int, longer_ids: np.ndarray, longer_
 
 
 def discounted(level: Grams, counts: np.ndarray, lower: np.ndarray) -> np.ndarray:
-    """Interpolate one order, with `counts` of its kinds, with the probabilities `lower` of the order below."""
+    """Interpolate one order, with `counts` of its kinds, with the probabilities `lower` of the next lower order."""
     discount = discounts(counts)
     total = np.bincount(level.kind_context, weights=counts, minlength=level.contexts)
     held_back = np.bincount(level.kind_context, weights=discount[np.minimum(counts, 3)], minlength=level.contexts)
@@ -57,7 +57,7 @@ def discounted(level: Grams, counts: np.ndarray, lower: np.ndarray) -> np.ndarra
 
 
 def discounts(counts: np.ndarray) -> np.ndarray:
-    """[0, D1, D2, D3+]; 0.75 of a count (at most) where the text is too small to estimate one."""
+    """Return [0, D1, D2, D3+]; 0.75 if the text is too small to estimate a discount."""
     n = np.bincount(np.minimum(counts, 5), minlength=6)[:5].astype(float)
     base = n[1] / (n[1] + 2 * n[2]) if n[1] else 0.75
     estimates = [k - (k + 1) * base * n[k + 1] / n[k] if n[k] else 0.75 for k in (1, 2, 3)]
@@ -65,9 +65,9 @@ def discounts(counts: np.ndarray) -> np.ndarray:
 
 
 def interpolated(seen: list[np.ndarray], tuning: list[np.ndarray], query: list[np.ndarray], vocabulary: int, order: int = 3) -> np.ndarray:
-    """Probability of each query token: relative frequencies, each order interpolated with the one below by weights fitted on `tuning`.
+    """Return the probability of each query token by relative frequencies, orders interpolated with weights fitted on `tuning`.
 
-    One weight for each power of two of the context's count, by EM on text that is neither seen nor scored.
+    One weight for each power of two of the context's count, by EM on text that is neither training nor test text.
     Source: Jelinek and Mercer (1980), as in Chen and Goodman (1998), section 2.3.
     """
     split = sum(len(each) for each in tuning)
@@ -83,7 +83,7 @@ def interpolated(seen: list[np.ndarray], tuning: list[np.ndarray], query: list[n
 
 
 def fitted(here: np.ndarray, lower: np.ndarray, bucket: np.ndarray, buckets: int, rounds: int = 30) -> np.ndarray:
-    """The weight of `here` against `lower` in each bucket that makes the tuning text likeliest, by EM; 0 in bucket 0 (context unseen)."""
+    """Return the maximum-likelihood weight of `here` against `lower` in each bucket, by EM; 0 in bucket 0 (unseen context)."""
     weight, size = np.full(buckets, 0.5), np.bincount(bucket, minlength=buckets)
     for _ in range(rounds):
         weight[0] = 0
@@ -91,12 +91,12 @@ def fitted(here: np.ndarray, lower: np.ndarray, bucket: np.ndarray, buckets: int
         share = share / (share + (1 - weight[bucket]) * lower)
         weight = np.where(size > 0, np.bincount(bucket, weights=share, minlength=buckets) / np.maximum(size, 1), 0.5)
     weight[0] = 0
-    return np.minimum(weight, 0.999)  # a unigram never seen keeps a chance
+    return np.minimum(weight, 0.999)  # unseen unigrams keep a probability
 
 
 @dataclass
 class NGram:
-    """Bits per byte of the baselines on held-out documents, made from the tokens that the model saw and the model's tokenizer.
+    """Bits per byte of the baselines on held-out documents, trained on the model's training tokens.
 
     windows: () -> arrays of token ids, the windows (or documents) of the run, in any order. Interval: bootstrap over documents; n: bytes.
     """

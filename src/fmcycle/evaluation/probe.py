@@ -1,4 +1,4 @@
-"""What an encoder of pictures has learnt without labels: logistic regression on its features, beside the same on raw pixels."""
+"""Linear probe of an image encoder: logistic regression on its features, beside the same on raw pixels."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ from fmcycle.statistics.interval import ratio
 
 @dataclass
 class Probe:
-    """Accuracy of a linear probe on the last hidden states, of one on raw pixels, and the gain, paired, its interval over groups.
+    """Accuracy of a linear probe on the last hidden states, of one on raw pixels, and the paired gain, with its interval over groups.
 
-    data: (split, processor) -> rows with `pixel_values`, `labels` and `classes`. Nothing is masked while features are made. The probes
-    learn from all rows of the train split, standardised; `probe_accuracy@K` and so on: from a row each of the first K = `shots` groups
-    of every class (null: not measured). patches: true: the states of all patches, each in its place as pixels are; false: their mean and
-    the class token, which have lost the places. Source: He et al. (2022).
+    data: (split, processor) -> rows with `pixel_values`, `labels` and `classes`. Features are computed without masking. The probes
+    are trained on all standardised rows of the train split; those of `probe_accuracy@K` on one row of each of the first K = `shots` groups
+    of every class (null: not measured). patches: true: the states of all patches, concatenated; false: their mean and
+    the class token, without positions. Source: He et al. (2022).
     """
 
     data: Callable
@@ -47,14 +47,14 @@ class Probe:
 
     @torch.no_grad()
     def features(self, model, pictures: np.ndarray) -> np.ndarray:
-        """(pictures, patches * width) or (pictures, 2 * width) numbers."""
+        """Return the features (images, patches * width) or (images, 2 * width)."""
         encoder, found = getattr(model, "vit", model), []
         if hasattr(encoder.config, "mask_ratio"):
             encoder.config.mask_ratio, masked = 0.0, encoder.config.mask_ratio
         try:
             for pixels in batched(pictures, self.batch_size):
                 part = placed(model, torch.from_numpy(pixels))
-                count = (part.shape[-1] // encoder.config.patch_size) ** 2  # of which a masked autoencoder else shuffles the order
+                count = (part.shape[-1] // encoder.config.patch_size) ** 2  # without this noise a masked autoencoder shuffles patches
                 noise = torch.arange(count, device=part.device).float().expand(len(part), -1)
                 order = {"noise": noise} if hasattr(encoder.config, "mask_ratio") else {}
                 hidden = encoder(pixel_values=part, **order).last_hidden_state
@@ -67,14 +67,14 @@ class Probe:
 
 
 def gathered(held: HeldOut) -> tuple[np.ndarray, np.ndarray]:
-    """(pictures (n, C, H, W), their classes (n,))."""
+    """Return (images (n, C, H, W), their classes (n,))."""
     return np.stack(held.column("pixel_values")), np.array(held.column("labels"))
 
 
 def groups(rows) -> np.ndarray:
-    """The number of each row's group (n,): copies of one thing, such as an emoji in six skin tones, are one witness and not six.
+    """Return the number of each row's group (n,): variants of one thing, such as an emoji in six skin tones, are one independent unit.
 
-    Without a column `group` each row is its own.
+    Without a column `group` each row is its own group.
     """
     frame = getattr(rows, "frame", None)
     names = range(len(rows)) if frame is None or "group" not in frame.columns else frame["group"].to_list()
@@ -83,7 +83,7 @@ def groups(rows) -> np.ndarray:
 
 
 def few(labels: np.ndarray, shots: int | None, group: np.ndarray) -> np.ndarray:
-    """Which rows are the first of their group, of the first `shots` groups of their class; all of them where it is None."""
+    """Return the first row of each of the first `shots` groups of every class; all rows if `shots` is None."""
     if shots is None:
         return np.arange(len(labels))
     first = np.sort(np.unique(np.stack([labels, group]), axis=1, return_index=True)[1])
@@ -91,7 +91,7 @@ def few(labels: np.ndarray, shots: int | None, group: np.ndarray) -> np.ndarray:
 
 
 def correct(seen: np.ndarray, held_out: np.ndarray, labels: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Which of `held_out` logistic regression on `seen` gets right: (held_out,) bool."""
+    """Return whether logistic regression trained on `seen` is right on each of `held_out`: (held_out,) bool."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler

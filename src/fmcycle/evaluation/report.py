@@ -1,4 +1,4 @@
-"""The evaluation as one page that reads without a network: figures with intervals, curves, answers, lineage."""
+"""The evaluation as one self-contained page: metrics with intervals, curves, answers, lineage."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -8,7 +8,7 @@ from fmcycle.artifact.page import render
 from fmcycle.tracking.charts import curve, intervals
 
 TEMPLATE = "report.html"
-SHOWN = 20  # rows that a training text holds
+SHOWN = 20  # contaminated rows on the page
 NAMES = {
     "bits_per_byte": "Bits per byte",
     "perplexity": "Perplexity per token",
@@ -26,14 +26,14 @@ NAMES = {
     "trigram_bits_per_byte": "Interpolated trigram, bits per byte",
     "kneser_ney_5gram_bits_per_byte": "Kneser-Ney 5-gram, bits per byte",
 }
-HEADLINES = 6  # cards on a page of a model that has none of:
+HEADLINES = 6  # cards if the model has no metric of HEADLINE
 HEADLINE = ("bits_per_byte", "rouge_l", "exact_match", "preference_accuracy", "refusal_rate", "toxicity_rate")
-CLEAN = "/clean"  # a metric on the rows that no training text holds
+CLEAN = "/clean"  # suffix of a metric on rows that no training text contains
 STAGES = ("pretrain", "finetune", "align", "select", "compress")
 
 
 class Row(NamedTuple):
-    """One metric: its name, what it is called, value, 95 % interval and count; None where there is none."""
+    """One metric: key, display name, value, 95 % interval and count; None for what it lacks."""
 
     key: str
     name: str
@@ -44,7 +44,7 @@ class Row(NamedTuple):
 
 
 def rows(metrics: dict[str, float]) -> Iterator[Row]:
-    """The metrics of a flat dict, one row each, in its order."""
+    """Yield a row for each metric of a flat dict, in its order."""
     keys = dict.fromkeys(key.removesuffix("/low").removesuffix("/high").removesuffix("/n") for key in metrics)
     for key in keys:
         low, high, n = (metrics.get(f"{key}/{end}") for end in ("low", "high", "n"))
@@ -55,7 +55,7 @@ def rows(metrics: dict[str, float]) -> Iterator[Row]:
 
 
 def tasks(metrics: dict[str, float]) -> list[tuple[str, dict[str, Row]]]:
-    """(task, {metric: row}) of every `<task>/rouge_l`, all answers first."""
+    """Return (task, {metric: row}) of every `<task>/rouge_l`, all answers first."""
     found = {row.key: row for row in rows(metrics)}
     names = [key.removesuffix("/rouge_l") for key in found if key.endswith("/rouge_l") and not key.startswith("reference/")]
     kinds = ("rouge_l", "bleu", "exact_match")
@@ -66,7 +66,7 @@ def tasks(metrics: dict[str, float]) -> list[tuple[str, dict[str, Row]]]:
 
 
 def baselines(metrics: dict[str, float], stages: dict[str, dict]) -> list[tuple[str, float, float, float]]:
-    """(name, value, low, high) in bits per byte: this model, the pretrained one, and the counts of the tokens that it saw."""
+    """Return (name, value, low, high) in bits per byte of this model, the pretrained one and the n-gram baselines."""
     pretrain = stages.get("pretrain", {})
     wanted = [
         ("this model", metrics, "bits_per_byte"),
@@ -78,13 +78,13 @@ def baselines(metrics: dict[str, float], stages: dict[str, dict]) -> list[tuple[
 
 
 def headline(found: dict[str, Row]) -> list[Row]:
-    """The rows on the cards: those of HEADLINE, else the first figures of the model itself."""
+    """Return the rows of the cards: those of HEADLINE, else the model's first metrics with an interval."""
     own = [row for row in found.values() if row.low is not None and "/" not in row.key]
     return [found[key] for key in HEADLINE if key in found] or own[:HEADLINES]
 
 
 def beside(found: dict[str, Row]) -> list[str]:
-    """One chart for every kind of figure that has baselines: `accuracy` and `baseline/regression_accuracy` are both accuracies."""
+    """Return a chart for every kind of metric that has baselines, such as `accuracy` and `baseline/regression_accuracy`."""
     rows = [row for row in found.values() if row.low is not None and (row.key.startswith("baseline/") or "/" not in row.key)]
     kinds = dict.fromkeys(row.key.rpartition("_")[2] for row in rows if row.key.startswith("baseline/"))
     charts = []
@@ -96,12 +96,12 @@ def beside(found: dict[str, Row]) -> list[str]:
 
 
 def short(row: Row, kind: str) -> str:
-    """What stands beside a bar: a baseline's own name, or the figure's."""
+    """Return the label of a bar: the baseline's name, or the metric's."""
     return row.key.removeprefix("baseline/").removesuffix(f"_{kind}").replace("_", " ") if "/" in row.key else row.name
 
 
 def page(metrics: dict, stages: dict, curves: dict, samples: list[dict], lineage: dict[str, str], contaminated: Sequence[dict] = ()) -> str:
-    """The whole page. stages: {stage: its metrics}; curves: {stage: its curve.json}; lineage: {input: digest}; contaminated: held rows."""
+    """Return the page. stages: {stage: metrics}; curves: {stage: its curve.json}; lineage: {input: digest}; contaminated: rows."""
     found = {row.key: row for row in rows(metrics)}
     compared = baselines(metrics, stages)
     drawn = {stage: drawing(values) for stage, values in curves.items()}
@@ -132,7 +132,7 @@ def page(metrics: dict, stages: dict, curves: dict, samples: list[dict], lineage
 
 
 def drawing(values: dict[str, list]) -> str:
-    """The chart of a curve.json: `loss` over `step`, and `validation_loss` over `validation_step`."""
+    """Return the chart of a curve.json: `loss` over `step`, and `validation_loss` over `validation_step`."""
     series = [
         ("training", values.get("step", []), values.get("loss", [])),
         ("validation", values.get("validation_step", []), values.get("validation_loss", [])),
@@ -141,17 +141,17 @@ def drawing(values: dict[str, list]) -> str:
 
 
 def number(value: float | None) -> str:
-    """Three decimals, or none where the value is a count; a dash for nothing."""
+    """Format with three decimals, an integer from 10 on with none; None becomes a dash."""
     if value is None:
         return "\u2013"
     return f"{value:,.0f}" if float(value).is_integer() and abs(value) >= 10 else f"{value:,.3f}"
 
 
 def count(value: float | None) -> str:
-    """How many: no decimals; a dash for nothing."""
+    """Format a count without decimals; None becomes a dash."""
     return "\u2013" if value is None else f"{value:,.0f}"
 
 
 def interval(row: Row) -> str:
-    """`low to high`, or a dash."""
+    """Format the interval as `low to high`; without one a dash."""
     return f"{number(row.low)} to {number(row.high)}" if row.low is not None else "\u2013"

@@ -1,4 +1,4 @@
-"""Is a text nearer to its partner than to the partners of others? For encoders whose mean hidden state is a text's vector."""
+"""Retrieval of a text's partner among held-out texts, for encoders whose mean hidden state is a text's embedding."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,10 +15,10 @@ from fmcycle.ranges import NonNegativeInt, PositiveInt
 
 @dataclass
 class SentenceRetrieval:
-    """`recall@k`: the partner of a held-out text is among the `k` nearest of at most `limit`; `cosine_gap`: how much nearer than others.
+    """`recall@k`: the partner is among the `k` nearest of at most `limit` texts; `cosine_gap`: its cosine minus the others' mean.
 
-    data: (split, processor) -> rows with `first` and `second`, each {"input_ids"}. Rows whose second text is the same count as one
-    another's partners. `baseline/words_recall@k`: nearest by TF-IDF of words and word pairs, of the held-out texts themselves.
+    data: (split, processor) -> rows with `first` and `second`, each {"input_ids"}. Rows with the same second text count as one
+    another's partners. `baseline/words_recall@k`: nearest by TF-IDF of words and word pairs, fitted on the held-out texts.
     """
 
     data: Callable
@@ -35,7 +35,7 @@ class SentenceRetrieval:
         same = np.array([[ids == partner for partner in sides[1]] for ids in sides[1]])
         cosine = one @ other.T
         apart = np.where(same, np.nan, cosine)
-        alone = same.all(1)  # a text that is everyone's partner is told apart from nothing
+        alone = same.all(1)  # a text that is everyone's partner has no others to compare
         gap = np.diagonal(cosine)[~alone] - np.nanmean(apart[~alone], axis=1)
         return (
             rate(f"recall@{self.k}", among(cosine, same, self.k))
@@ -45,7 +45,7 @@ class SentenceRetrieval:
 
     @torch.no_grad()
     def vectors(self, model, texts: list[list[int]], fill: int) -> np.ndarray:
-        """The mean hidden state over each text's tokens, of length 1: (texts, D). Neighbours in a batch are of like length."""
+        """Return the mean hidden state over each text's tokens, normalised to length 1: (texts, D). Batches hold similar lengths."""
         order = np.argsort([len(ids) for ids in texts], kind="stable")
         found: list[np.ndarray] = [np.empty(0)] * len(texts)
         for places in batched(order, self.batch_size):
@@ -60,13 +60,13 @@ class SentenceRetrieval:
 
 
 def among(scores: np.ndarray, same: np.ndarray, k: int) -> np.ndarray:
-    """For each row, is one of its partners among its `k` best? (rows,) bool."""
+    """Return whether one of a row's partners is among its `k` best: (rows,) bool."""
     best = np.argsort(-scores, axis=1, kind="stable")[:, :k]
     return np.take_along_axis(same, best, axis=1).max(axis=1)
 
 
 def words(sides: list[list[list[int]]], tokenizer) -> np.ndarray:
-    """Cosines by TF-IDF: (first texts, second texts)."""
+    """Return the TF-IDF cosines (first texts, second texts)."""
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     first, second = ([tokenizer.decode(ids, skip_special_tokens=True) for ids in side] for side in sides)

@@ -1,4 +1,4 @@
-"""What an encoder-decoder says to the first text of held-out pairs: BLEU, ROUGE-L and exact match, beside a copy of the input."""
+"""BLEU, ROUGE-L and exact match of an encoder-decoder on held-out pairs, beside a copy of the input."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ from fmcycle.ranges import NonNegativeInt, PositiveInt
 
 @dataclass
 class Seq2Seq:
-    """Greedy answers to `limit` held-out rows. data: (split, processor) -> rows with `input_ids` and `decoder_labels`.
+    """Scores greedy answers to `limit` held-out rows. data: (split, processor) -> rows with `input_ids` and `decoder_labels`.
 
-    `baseline/...`: the same figures for the input itself as the answer; `..._gain`: this model's minus those, by paired bootstrap.
+    `baseline/...`: the same metrics with the input as the answer; `..._gain`: this model's minus those, by paired bootstrap.
     """
 
     data: Callable
