@@ -60,7 +60,7 @@ def test_a_damaged_table_is_refused_by_name(rows, damage, tmp_path):
     pl.DataFrame({"text": ["a"], "split": ["train"]}).write_parquet(whole)
     (rows / "cut.parquet").write_bytes(damage(whole.read_bytes()))
     for stage, name in (("finetune", "instructions"), ("tokens", "documents")):
-        with pytest.raises(InputError, match=rf"inputs\.{name}: cut\.parquet is no readable Parquet file \(.*: copy or make it again"):
+        with pytest.raises(InputError, match=rf"inputs\.{name}: cut\.parquet is not a readable Parquet file \(.*: copy or make it again"):
             curated(compose([f"stage={stage}", f"inputs.{name}=cut.parquet"]), perform)
 
 

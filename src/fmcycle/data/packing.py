@@ -148,7 +148,7 @@ class Rows:
         self.tokens, self.length, self.pad = tokens, length, pad
         self.parts = [packing(tokens, number, length, kept) for number in range(len(tokens.shards))]
         self.firsts = np.cumsum([0, *(part.rows for part in self.parts)])
-        self.row_tokens = sum(part.tokens for part in self.parts) / max(len(self), 1)  # in the mean, without padding
+        self.row_tokens = sum(part.tokens for part in self.parts) / max(len(self), 1)  # mean, without padding
 
     def __len__(self) -> int:
         return int(self.firsts[-1])
@@ -166,7 +166,7 @@ class Rows:
         return [name for start, size in self.pieces(index) for name in self.tokens.documents(start, size)]
 
     def collate(self, rows: list[dict]) -> dict[str, torch.Tensor]:
-        """{"input_ids", "labels", "position_ids"}: (B, T) each."""
+        """Return {"input_ids", "labels", "position_ids"}: (B, T) each."""
         return padded(rows, self.length, self.pad)
 
 

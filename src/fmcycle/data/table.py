@@ -69,7 +69,7 @@ class Table:
     def why_none(self, rows: int, split: str, longer: int) -> str:
         """Return why a split has no row."""
         if rows:
-            return f"none of {rows} rows of {split} is left, {longer} of them are longer than data.max_length {self.max_length}: raise that"
+            return f"none of {rows} rows of {split} is left, {longer} of them are longer than data.max_length {self.max_length}: raise it"
         whole = pl.scan_parquet(self.path).select("split").collect()["split"]
         if not len(whole):
             return "0 rows in the table: collect or curate more"
@@ -198,5 +198,5 @@ class Packed:
         return packing.joined([(self.rows[number]["input_ids"], self.rows[number]["labels"]) for number in chosen])
 
     def collate(self, rows: list[dict]) -> dict[str, torch.Tensor]:
-        """{"input_ids", "labels", "position_ids"}: (B, T) each."""
+        """Return {"input_ids", "labels", "position_ids"}: (B, T) each."""
         return packing.padded(rows, self.length, self.pad)

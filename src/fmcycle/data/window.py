@@ -47,7 +47,7 @@ class Rows:
         return self.tokens.documents(index * self.length, self.length)
 
     def collate(self, rows: list[np.ndarray]) -> dict[str, torch.Tensor]:
-        """{"input_ids": (B, T)}."""
+        """Return {"input_ids": (B, T)}."""
         return {"input_ids": torch.from_numpy(np.stack(rows))}
 
 

@@ -50,7 +50,7 @@ def _frame(tokenizer: Any, template: str, roles: tuple[str, ...], generation_pro
 
 
 def chat_ids(processor) -> list[int]:
-    """The special tokens that the template writes round a conversation, sorted; none for a processor without a template."""
+    """Return the sorted ids of the special tokens that the template writes around messages; [] without a template."""
     if not any(getattr(part, "chat_template", None) for part in (processor, tokenizer_of(processor))):
         return []
     written: set[int] = set()

@@ -23,7 +23,7 @@ def feature_extractor_of(processor: Any) -> Any:
 
 
 def special_ids(processor: Any) -> set[int]:
-    """The ids of the special tokens; none if nothing is tokenized."""
+    """Return the ids of the special tokens; empty without a tokenizer."""
     return {index for index, token in getattr(tokenizer_of(processor), "added_tokens_decoder", {}).items() if token.special}
 
 

@@ -39,9 +39,9 @@ def channels_of(image_processor: Any) -> int:
 
 
 def sound(content: bytes, rate: int | None = None, *, longest: float = SECONDS) -> tuple[np.ndarray, int]:
-    """(samples in [-1, 1], float32, channels averaged; samples a second) of a WAV file, at `rate` where it is given.
+    """Return (float32 samples in [-1, 1], channels averaged; samples a second) of a WAV file, resampled to `rate` if set.
 
-    Raises ValueError that says what is wrong, and for more than `longest` seconds, before anything is resampled.
+    Raises ValueError that says what is wrong, and for more than `longest` seconds, before resampling.
     """
     try:
         with wave.open(io.BytesIO(content)) as file:
@@ -58,7 +58,7 @@ def sound(content: bytes, rate: int | None = None, *, longest: float = SECONDS) 
 
 
 def decoded(data: bytes, width: int) -> np.ndarray:
-    """PCM of `width` bytes a sample as floats in [-1, 1]; one byte is unsigned, more are signed, as WAV has it."""
+    """Return PCM of `width` bytes a sample as floats in [-1, 1]; as in WAV, one byte is unsigned, more are signed."""
     if width == 1:
         return (np.frombuffer(data, np.uint8).astype(np.float64) - 128) / 128
     padded = np.zeros((len(data) // width, 4), np.uint8)

@@ -49,7 +49,7 @@ def is_table(path: Path, name: str) -> bool:
         columns = pl.read_parquet_schema(path)
     except (pl.exceptions.PolarsError, OSError) as error:
         why = str(error).partition("\n")[0]
-        raise InputError(f"inputs.{name}: {path} is no readable Parquet file ({why}): copy or make it again") from None
+        raise InputError(f"inputs.{name}: {path} is not a readable Parquet file ({why}): copy or make it again") from None
     if "split" not in columns:
         return False
     turns = columns.get("messages") or columns.get("prompt")

@@ -39,7 +39,7 @@ def write(folder: str | Path, steps: run_record.Steps | None = None) -> Path:
 
 
 def render(folder: Path, facts: dict, steps: run_record.Steps) -> str:
-    """The whole page."""
+    """Return the page as HTML."""
     step, total = steps.last.get("step", 0), facts.get("total")
     return page.render(
         Path(__file__).with_name(TEMPLATE),
