@@ -14,6 +14,7 @@ from fmcycle.engine import protocol
 from fmcycle.errors import InputError, Refused
 from fmcycle.processor import components, media, store
 from fmcycle.serving import place
+from fmcycle.serving.pipeline import Pipeline
 
 SECONDS = 300
 SPARE = 8 << 30  # bytes of memory beside the weights
@@ -70,29 +71,25 @@ def finite(model: Any) -> None:
 
 
 def _chat(engine) -> None:
-    from fmcycle.processor.chat import render
-
-    _tokens(engine, render(engine.processor, HELLO, generation_prompt=True))
+    _tokens(engine, Pipeline(engine).chat(HELLO, max_tokens=2).request)
 
 
 def _completion(engine) -> None:
-    from fmcycle.processor.chat import plain_ids
-
-    _tokens(engine, engine.begin(plain_ids(engine.processor, "Hello")))
+    _tokens(engine, Pipeline(engine).completion("Hello", max_tokens=2).request)
 
 
-def _tokens(engine, ids: list[int]) -> None:
-    if engine.room(ids) < 1:
+def _tokens(engine, request: protocol.Request) -> None:
+    ids, limit = list(request.ids), request.sampling.max_tokens
+    if limit < 1:
         raise InputError(f"a prompt of {len(ids)} tokens leaves no room for an answer in the model's {engine.positions} positions")
     _finite_row(getattr(engine, "model", None), ids)
     size = len(components.tokenizer_of(engine.processor))
-    sampling = protocol.Sampling(max_tokens=2, stop_ids=frozenset(components.ends(engine.processor)))
-    (tokens,) = protocol.generate(engine, [protocol.Request(ids, sampling)])
+    (tokens,) = protocol.generate(engine, [request])
     for token in tokens:
         if not isinstance(token, int) or not 0 <= token < size:
             raise InputError(f"the engine gave {token!r}, which is no token of the {size} that the processor has")
-    if len(tokens) > sampling.max_tokens:
-        raise InputError(f"the engine gave {len(tokens)} tokens, and {sampling.max_tokens} were asked for")
+    if len(tokens) > limit:
+        raise InputError(f"the engine gave {len(tokens)} tokens, and {limit} were asked for")
 
 
 def _finite_row(model: Any, ids: list[int]) -> None:
