@@ -221,6 +221,6 @@ def test_an_image_engine_without_defaults_is_asked_once():
     assert engine.drawn == [families.PNG]
 
 
-@pytest.mark.parametrize("name", ["protocol.Sampling", "protocol.TokenEngine", "protocol.Engine", "worker.Worker", "decoding.Decoding"])
+@pytest.mark.parametrize("name", ["protocol.Sampling", "protocol.TokenEngine", "protocol.Engine", "worker.Worker", "context.Context"])
 def test_what_stands_inside_the_room_is_no_engine_of_a_config(name):
-    assert "inside" in problem(f"fmcycle.engine.{name}", {"_partial_": True}, NOUNS["engine"])
+    assert "internal class" in problem(f"fmcycle.engine.{name}", {"_partial_": True}, NOUNS["engine"])

@@ -29,7 +29,7 @@ def load(root: Path, home: Path, patience: float = PATIENCE) -> Assistant:
         folder, package = deploy.current(root)
         where = str(folder)
         assistant = Assistant(folder, package, _store(home, patience))
-        answers(assistant.engine, assistant.pipeline.guardrail)
+        answers(assistant.engine, [*assistant.pipeline.guards("input"), *assistant.pipeline.guards("output")])
         return assistant
     except InputError:
         raise

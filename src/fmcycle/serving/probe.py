@@ -40,10 +40,11 @@ def probe(folder: str | Path, served: dict, *, seconds: int = SECONDS) -> None:
 
 def ask(folder: str | Path, served: dict) -> None:
     """What the child does: build engine and guards, and ask them."""
-    answers(place.engine(served["engine"], folder), build(served["guardrail"]))
+    engine, guards = place.engine(served["engine"], folder), build(served["guardrail"])
+    answers(engine, [*guards.get("input", []), *guards.get("output", [])])
 
 
-def answers(engine: Any, guardrail: dict[str, list]) -> None:
+def answers(engine: Any, guards: list) -> None:
     """Warm an engine up and ask it once. Raises InputError if it is not as `fmcycle.engine.protocol` says, or if an answer is none."""
     protocol.check(engine)
     engine.warm_up()
@@ -52,7 +53,7 @@ def answers(engine: Any, guardrail: dict[str, list]) -> None:
     asks |= {"generate_image": _generate_image, "transcribe": _transcribe}
     for task in engine.tasks:
         asks[task](engine)
-    for guard in [guard for side in guardrail.values() for guard in side]:
+    for guard in guards:
         try:
             answer = guard("Hello")
         except Refused:
