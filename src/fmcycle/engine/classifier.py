@@ -1,4 +1,4 @@
-"""Texts, pictures or sounds to labels with their probabilities, whichever the model was trained on."""
+"""Classifies texts, images or sounds: a probability for each label. The model decides which of the three it reads."""
 
 import torch
 
@@ -8,14 +8,14 @@ from fmcycle.model import store as model_store
 from fmcycle.model.inputs import batched, placed
 from fmcycle.ranges import PositiveInt
 
-KINDS = {"input_ids": "text", "pixel_values": "image"}  # every other main input is a sound's
-READS = {"text": "texts", "image": "pictures", "audio": "WAV files"}
+KINDS = {"input_ids": "text", "pixel_values": "image"}  # a model with any other main input reads sound
+READS = {"text": "texts", "image": "images", "audio": "WAV files"}
 
 
 class Classifier:
-    """`classify(inputs)`: for each text (str) or file (bytes) a dict of label to probability.
+    """`classify(inputs)` returns {label: probability} for each text (str) or file (bytes).
 
-    The probabilities of a text add up to 1, unless the model's config says `multi_label_classification`: then each label has its own.
+    The probabilities of an input add up to 1. If the model's config says `multi_label_classification`, each label has its own probability.
     """
 
     tasks = ("classify",)
@@ -31,12 +31,12 @@ class Classifier:
             )
 
     def warm_up(self) -> None:
-        """One answer, so that the first person does not wait for lazy initialisation."""
+        """Classify one text, so that the first client does not wait for lazy initialisation."""
         if self.takes == ("text",):
             self.classify(["Hello"])
 
     def classify(self, items: list[str | bytes]) -> list[dict[str, float]]:
-        """One {label: probability} for each item. Raises InputError for an item that the model does not read."""
+        """Return {label: probability} for each item. Raises InputError for an item of a kind that the model does not read."""
         wanted = str if self.takes == ("text",) else bytes
         if any(not isinstance(item, wanted) for item in items):
             raise InputError(f"this model classifies {READS[self.takes[0]]} only")

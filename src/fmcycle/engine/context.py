@@ -1,4 +1,4 @@
-"""How many tokens a language model reads, and which tokens stand round a prompt."""
+"""The context of a language model: how many tokens it reads, and which special tokens a prompt needs."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""One answer of a transformers model with a KV cache, and how its next token is chosen."""
+"""Decodes one answer of a transformers model with a key-value cache, and samples its next token."""
 
 from collections.abc import Callable, Sequence
 
@@ -8,7 +8,7 @@ from fmcycle.engine.protocol import Sampling
 
 
 class Draw:
-    """Chooses the tokens of one answer: its generator, and how often it has said what. plain: always the likeliest token."""
+    """Samples the tokens of one answer with its own random generator, and counts them for the penalties. plain: True if greedy."""
 
     def __init__(self, sampling: Sampling):
         self.sampling, self.counts = sampling, torch.zeros(0)
@@ -16,7 +16,7 @@ class Draw:
         self.generator = torch.Generator().manual_seed(sampling.seed)
 
     def __call__(self, logits: torch.Tensor) -> int:
-        """The next token. logits: (vocabulary,) fp32 on the CPU, so that a seed draws the same on every device."""
+        """Return the next token. logits: (vocabulary,) fp32 on the CPU, so that a seed draws the same tokens on every device."""
         if not len(self.counts):
             self.counts = torch.zeros_like(logits)
         token = choose(logits, self.counts, self.sampling, self.generator)
@@ -25,7 +25,7 @@ class Draw:
 
 
 class Decoding:
-    """An answer in the making: its cache and what chooses its tokens.
+    """One unfinished answer: its key-value cache and its sampler.
 
     forward: (ids (1, T), cache or None) -> a transformers output with `logits` and `past_key_values`.
     """
@@ -40,7 +40,7 @@ class Decoding:
 
     @torch.inference_mode()
     def step(self) -> int | None:
-        """The next token, or None if the answer has ended."""
+        """Return the next token, or None if the answer has ended."""
         if self.done:
             return None
         out = self.forward(self.input, self.cache)
@@ -54,13 +54,13 @@ class Decoding:
 
 
 def choose(logits: torch.Tensor, counts: torch.Tensor, sampling: Sampling, generator: torch.Generator) -> int:
-    """One token id. logits, counts: (vocabulary,). Nucleus sampling as in Holtzman et al. (2020), penalties as OpenAI defines them."""
+    """Return a token id. logits, counts: (vocabulary,). Nucleus sampling as in Holtzman et al. (2020), penalties as OpenAI defines them."""
     logits = logits - sampling.frequency_penalty * counts - sampling.presence_penalty * (counts > 0)
     if sampling.temperature == 0:
         return int(logits.argmax())
     probabilities, order = torch.softmax(logits / sampling.temperature, -1).sort(descending=True, stable=True)
     before = probabilities.cumsum(-1) - probabilities
-    probabilities = probabilities * (before < sampling.top_p)  # the first is always kept: nothing stands before it
+    probabilities = probabilities * (before < sampling.top_p)  # the first token is always kept, because the sum before it is 0
     if not probabilities.sum() > 0:
         return int(order[0])
     return int(order[torch.multinomial(probabilities, 1, generator=generator)])

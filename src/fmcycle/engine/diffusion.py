@@ -1,4 +1,4 @@
-"""Pictures from a prompt by a diffusion model: a class by its name, a text, or nothing where the model knows neither."""
+"""Generates images with a diffusion model. Its prompt is the name of a class, a text, or empty if the model has neither."""
 
 import torch
 
@@ -10,9 +10,10 @@ from fmcycle.ranges import NonNegativeFloat, PositiveInt
 
 
 class Diffusion:
-    """`generate_image(prompt, n, seed, steps, guidance)`: PNG files, the same for the same seed.
+    """`generate_image(prompt, n, seed, steps, guidance)` returns PNG files, the same for the same seed.
 
-    steps, guidance: what is taken where a request does not say; more steps are slower and finer, more guidance closer to the prompt.
+    steps, guidance: the values for requests that name none. More steps take longer and give finer images; more guidance follows the
+    prompt more closely.
     """
 
     tasks = ("generate_image",)
@@ -24,24 +25,24 @@ class Diffusion:
 
     @property
     def size(self) -> str:
-        """The size of its pictures as OpenAI writes it: width x height."""
+        """The size of an image as OpenAI writes it: width x height."""
         _, height, width = self.model.shape
         return f"{width}x{height}"
 
     @property
     def classes(self) -> list[str]:
-        """What can be asked for by name; empty where any text can."""
+        """The names of the classes that a prompt may name; empty if the prompt is a free text."""
         names = self.model.config.id2label or {}
         return [str(names.get(index, index)) for index in range(self.model.classes or 0)]
 
     def warm_up(self) -> None:
-        """One step, so that the first person does not wait for lazy initialisation."""
+        """Run one step, so that the first client does not wait for lazy initialisation."""
         self.generate_image((self.classes or [""])[0], steps=1)
 
     def generate_image(
         self, prompt: str, *, n: int = 1, seed: int = 0, steps: int | None = None, guidance: float | None = None
     ) -> list[bytes]:
-        """`n` PNG files. Raises InputError for a prompt that the model can't follow."""
+        """Return `n` PNG files. Raises InputError for a prompt that names no class, or that is longer than the text encoder reads."""
         asked = {"steps": steps or self.steps, "guidance": self.guidance if guidance is None else guidance}
         generator = torch.Generator().manual_seed(seed)
         images = self.model.sample(n, self._condition(prompt.strip(), n), generator=generator, **asked)
@@ -52,15 +53,15 @@ class Diffusion:
             names = [name.casefold() for name in self.classes]
             if prompt.casefold() not in names:
                 known = ", ".join(self.classes[:20]) + (" ..." if len(names) > 20 else "")
-                raise InputError(f"the prompt is no class that this model draws: {known}")
+                raise InputError(f"the prompt names no class of this model; its classes: {known}")
             return {"labels": torch.full((n,), names.index(prompt.casefold()))}
         if self.model.text_encoder is None:
             if prompt:
-                raise InputError("this model draws without a prompt: leave it empty")
+                raise InputError("this model generates images without a prompt: leave it empty")
             return {}
         tokenizer = components.tokenizer_of(self.processor)
         ids = tokenizer(prompt, split_special_tokens=True)["input_ids"]
         limit = inputs.positions(self.model.text_encoder, tokenizer)
         if len(ids) > limit:
-            raise InputError(f"a prompt of {len(ids)} tokens; this model reads {limit}: shorten it")
+            raise InputError(f"the prompt has {len(ids)} tokens and this model reads {limit}: shorten it")
         return {"input_ids": torch.tensor([ids or [self.model.padding]] * n)}

@@ -1,4 +1,4 @@
-"""Texts or pictures as vectors: an encoder with mean pooling, or a CLIP, which puts both into one space."""
+"""Embeds texts or images: with an encoder and pooling, or with a CLIP, which puts both into one space."""
 
 from pathlib import Path
 from typing import Any, Literal
@@ -15,31 +15,34 @@ from fmcycle.ranges import PositiveInt
 
 
 class Embedding:
-    """Vectors of length 1, so that a dot product is the cosine.
+    """Returns vectors of length 1, so that a dot product is the cosine.
 
-    pooling: over the tokens or patches of the last layer; null: what `1_Pooling/config.json` in the folder says (the form of
-    sentence-transformers), else the mean. Source: Reimers and Gurevych, Sentence-BERT (2019).
+    pooling: over the tokens or patches of the last layer. null takes the pooling that `1_Pooling/config.json` in the folder names (the form
+    of sentence-transformers), else the mean. Source: Reimers and Gurevych, Sentence-BERT (2019).
     """
 
     tasks = ("embed",)
 
     def __init__(self, folder: str, pooling: Literal["mean", "cls"] | None = None, batch: PositiveInt = 16, *, device=None, dtype=None):
         self.model, self.processor = model_store.load_model(folder, device, dtype)
-        self.pooling, self.batch = pooling or said(Path(folder)), batch
+        self.pooling, self.batch = pooling or pooling_of(Path(folder)), batch
         self.masks = hasattr(self.model.config, "mask_ratio")
         if self.masks:
-            self.model.config.mask_ratio = 0.0  # a masked autoencoder embeds what it sees whole
+            self.model.config.mask_ratio = 0.0  # a masked autoencoder embeds the whole image
         both = hasattr(self.model, "get_text_features")
         self.takes = ("text", "image") if both else ("image" if self.model.main_input_name == "pixel_values" else "text",)
 
     def warm_up(self) -> None:
-        """One vector, so that the first person does not wait for lazy initialisation."""
+        """Embed one text, so that the first client does not wait for lazy initialisation."""
         if "text" in self.takes:
             self.embed(["Hello"])
 
     @torch.inference_mode()
     def embed(self, items: list[str | bytes]) -> tuple[np.ndarray, int]:
-        """((n, d) float32, number of tokens) of texts (str) or pictures (bytes). Raises InputError for what the model does not read."""
+        """Return ((n, d) float32, number of tokens) of texts (str) or images (bytes).
+
+        Raises InputError for an item of a kind that the model does not read.
+        """
         vectors: list[Any] = [None] * len(items)
         tokens = 0
         for kind in (str, bytes):
@@ -78,8 +81,8 @@ class Embedding:
         return (hidden * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
 
 
-def said(folder: Path) -> Literal["mean", "cls"]:
-    """The pooling that a folder asks for. Raises InputError where it is one that is not here."""
+def pooling_of(folder: Path) -> Literal["mean", "cls"]:
+    """Return the pooling that a model folder names. Raises InputError if it names another than the mean or the first token."""
     file = folder / "1_Pooling/config.json"
     if not file.is_file():
         return "mean"
@@ -88,4 +91,4 @@ def said(folder: Path) -> Literal["mean", "cls"]:
         return "cls"
     if modes == ["pooling_mode_mean_tokens"]:
         return "mean"
-    raise InputError(f"{file}: {', '.join(modes) or 'no pooling'}; mean_tokens or cls_token alone can be served")
+    raise InputError(f"{file}: names {', '.join(modes) or 'no pooling'}; it must be pooling_mode_mean_tokens or pooling_mode_cls_token")

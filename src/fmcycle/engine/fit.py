@@ -1,4 +1,4 @@
-"""Which engine serves a model: by the architecture that its folder names, read without loading it."""
+"""Finds the engine that serves a model, by the architecture that the model folder names; the model is not loaded."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from fmcycle.artifact import folder as artifact
 from fmcycle.errors import InputError
 from fmcycle.processor.store import PARTS
 
-# what the name of an architecture ends in, and the engine of conf/engine that serves it; the first that fits
+# {end of an architecture's name: the option of conf/engine that serves it}; the first match counts
 ENGINES = {
     "ForSequenceClassification": "classifier",
     "ForImageClassification": "classifier",
@@ -32,13 +32,13 @@ NAMES = {
 
 
 def engine_of(folder: str | Path) -> tuple[str, str | None]:
-    """(architecture, the engine of conf/engine that serves it, None where none is known) of a model folder."""
+    """Return (architecture, its option in conf/engine, or None if no engine serves it) for a model folder."""
     folder = Path(folder)
     if (folder / "model_index.json").is_file():
         return "diffusion pipeline", "diffusion"
     file = folder / "config.json"
     if not file.is_file():
-        raise InputError(f"{file}: not there, so nothing says which model this is")
+        raise InputError(f"{file}: not there, so the architecture of this model is unknown")
     names = artifact.read_json(file).get("architectures")
     architecture = names[0] if isinstance(names, list) and names and isinstance(names[0], str) else ""
     engine = next((engine for end, engine in ENGINES.items() if architecture.endswith(end)), None)
@@ -48,7 +48,7 @@ def engine_of(folder: str | Path) -> tuple[str, str | None]:
 
 
 def check(folder: str | Path, target: str) -> None:
-    """Raises InputError where the engine `target` is one of ours and another of ours serves the model in `folder`."""
+    """Raise InputError if `target` is an engine of fmcycle and another engine of fmcycle serves the model in `folder`."""
     architecture, engine = engine_of(folder)
     if engine and target in NAMES.values() and target != NAMES[engine]:
         asked = next(name for name, known in NAMES.items() if known == target)

@@ -1,4 +1,4 @@
-"""Answers of a transformers model to many requests: batches with a key-value cache, for evaluations, samples and synthetic text."""
+"""Generates the answers to many requests in batches with a key-value cache, for evaluations, samples and synthetic text."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -16,24 +16,24 @@ from fmcycle.processor import components
 
 @dataclass
 class Answer:
-    """ids: the tokens, without the one that ended them; log_probs: the natural logarithm of the model's probability of each."""
+    """ids: the tokens of the answer without its stop token; log_probs: the natural logarithm of the model's probability of each."""
 
     ids: list[int] = field(default_factory=list)
     log_probs: list[float] = field(default_factory=list)
 
 
 def greedy(processor: Any, max_tokens: int) -> Sampling:
-    """The likeliest token, again and again, until the end of the turn or of the text."""
+    """Return the sampling that takes the likeliest token until the end of the turn or of the text."""
     return Sampling(max_tokens, stop_ids=frozenset(components.ends(processor)))
 
 
 @torch.no_grad()
 def generate(model: Any, requests: Sequence[Request], *, batch_size: int = 8, seen: Sequence[dict] | None = None) -> list[Answer]:
-    """The answer of a decoder, or of an encoder-decoder, to each request, in their order.
+    """Return the answer of a decoder or an encoder-decoder to each request, in the order of the requests.
 
-    seen: for each request what a decoder takes beside its ids, {"pixel_values": array}; such prompts are batched with others of their
-    length only, so that none is padded. A prompt is cut at its left end to fit a decoder's positions. The batch size changes an answer
-    only if two tokens tie within rounding.
+    seen: for each request the further inputs of the model, {"pixel_values": array}. Such requests share a batch only with prompts of the
+    same length, so that no prompt is padded. A prompt that exceeds a decoder's positions loses its first tokens. The batch size changes an
+    answer only if two tokens tie within rounding.
     """
     answers = [Answer() for _ in requests]
     for places in _batches([len(request.ids) for request in requests], batch_size, alike=seen is not None):
@@ -45,14 +45,14 @@ def generate(model: Any, requests: Sequence[Request], *, batch_size: int = 8, se
 
 
 def _batches(lengths: list[int], size: int, alike: bool) -> Iterator[list[int]]:
-    """Places of prompts of similar length, or `alike`: of the same one."""
+    """Yield the indices of prompts of similar length; if `alike`, of equal length."""
     order = sorted(range(len(lengths)), key=lambda place: (lengths[place], place))
     for length in sorted(set(lengths)) if alike else [None]:
         yield from batched([place for place in order if length in (None, lengths[place])], size)
 
 
 def _batch(model: Any, requests: list[Request], columns: list[dict]) -> list[Answer]:
-    """One batch; a row that has ended leaves it, and its part of the cache with it."""
+    """Answer one batch. An answer that has ended leaves the batch, and its rows leave the cache."""
     answers = [Answer() for _ in requests]
     draws = [Draw(request.sampling) for request in requests]
     alive = [row for row, request in enumerate(requests) if request.sampling.max_tokens > 0]
@@ -79,14 +79,14 @@ def _batch(model: Any, requests: list[Request], columns: list[dict]) -> list[Ans
 
 
 def _chosen(logits: torch.Tensor, draws: list[Draw]) -> torch.Tensor:
-    """The next token of each row: (B,)."""
+    """Return the next token of each row: (B,)."""
     if all(draw.plain for draw in draws):
         return logits.argmax(-1)
     return torch.tensor([draw(row) for draw, row in zip(draws, logits.cpu(), strict=True)], device=logits.device)
 
 
 def _begin(model: Any, requests: list[Request], columns: list[dict]) -> dict:
-    """The arguments of the first forward; padding is masked. Rows of one length need no mask and no positions of ours."""
+    """Return the arguments of the first forward. Padding is masked; prompts of one length get no mask and no position ids."""
     rows = [list(request.ids) for request in requests]
     if getattr(model.config, "is_encoder_decoder", False):
         ids = torch.nn.utils.rnn.pad_sequence([torch.tensor(row) for row in rows], batch_first=True)
@@ -110,7 +110,7 @@ def _begin(model: Any, requests: list[Request], columns: list[dict]) -> dict:
 
 
 def _next(inputs: dict, out: Any, tokens: torch.Tensor, keep: list[int]) -> dict:
-    """What the forward after `inputs` takes, of the rows `keep`."""
+    """Return the arguments of the forward after `inputs`, for the rows `keep`."""
     carried = {name: inputs[name] for name in ("attention_mask", "position_ids") if name in inputs}
     cache, encoded = out.past_key_values, inputs.get("encoder_outputs")
     if len(keep) < len(tokens):

@@ -1,7 +1,7 @@
-"""What an engine is: the request that it is given and, for each task, the methods that it has.
+"""The contract of an engine: the request that it takes and the methods that each task needs.
 
-An engine of tokens is asynchronous: `submit` a request, read its `stream`, `abort` it at any time. It batches inside: whoever submits a
-request knows nothing of the others. `generate` is the synchronous form over any such engine.
+An engine of tokens is asynchronous: a caller submits a request with `submit`, reads its `stream` and may `abort` it at any time. The engine
+batches inside; callers know nothing of each other. `generate` is the synchronous form over any such engine.
 """
 
 import asyncio
@@ -13,15 +13,15 @@ from typing import Any, Protocol
 from fmcycle.errors import InputError
 from fmcycle.ranges import Fraction, NonNegativeFloat, PositiveInt
 
-KINDS = ("text", "image", "audio")  # what an engine may take
+KINDS = ("text", "image", "audio")  # kinds of input
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """How the tokens of an answer are chosen, and when it ends. A client's request has fields of the same names.
+    """How an engine samples the tokens of an answer, and when the answer ends. A client's request has fields of the same names.
 
-    temperature: 0 takes the likeliest token; top_p: Holtzman et al. (2020); penalties: as OpenAI defines them; seed: the same tokens for
-    the same seed; stop_ids: tokens that end the answer and are no part of it.
+    temperature: 0 takes the likeliest token; top_p: nucleus sampling (Holtzman et al., 2020); penalties: as OpenAI defines them; seed: the
+    same seed gives the same tokens; stop_ids: tokens that end the answer and do not belong to it.
     """
 
     max_tokens: PositiveInt
@@ -35,7 +35,7 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Request:
-    """What an engine of tokens is asked. ids: the prompt; images: files, one for each run of image tokens in `ids`, in their order."""
+    """A request to an engine of tokens. ids: the prompt; images: files, one for each run of image tokens in `ids`, in their order."""
 
     ids: Sequence[int]
     sampling: Sampling
@@ -43,84 +43,87 @@ class Request:
 
 
 class Engine(Protocol):
-    """What every engine has."""
+    """The members of every engine."""
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        """What it does: some of TASKS."""
+        """The tasks of the engine, some of TASKS."""
 
     @property
     def takes(self) -> tuple[str, ...]:
-        """What it reads: some of KINDS, or nothing."""
+        """The kinds of input that the model reads, some of KINDS, or none."""
 
     @property
     def processor(self) -> Any:
-        """The model's own."""
+        """The processor of the model."""
 
     def warm_up(self) -> None:
-        """Answer once, so that the first person does not wait for lazy initialisation."""
+        """Answer once, so that the first client does not wait for lazy initialisation."""
 
 
 class TokenEngine(Engine, Protocol):
     """Chats and completions, token by token.
 
-    Many requests may be live at the same time; each is answered as if it were alone, and one that fails ends alone.
+    Many requests may run at the same time. The engine answers each as if it were alone, and a request that fails ends alone.
     """
 
     @property
     def max_tokens(self) -> int:
-        """How many tokens an answer has at most, if its client names no length."""
+        """The length of an answer, in tokens, if the client names none."""
 
     @property
     def positions(self) -> int:
-        """How many tokens the model reads."""
+        """The number of tokens that the model reads."""
 
     def room(self, ids: Sequence[int]) -> int:
-        """How many tokens the answer to a prompt may have; none or less if the prompt is too long."""
+        """Return how many tokens the answer to a prompt may have; 0 or less if the prompt is too long."""
 
     def begin(self, ids: list[int]) -> list[int]:
-        """The ids of a text to go on with, as the model expects them: with the token that begins or ends a text, if there is one."""
+        """Return the prompt of a completion: the ids of a text and the token that begins or ends a text, if the tokenizer has one."""
 
     async def submit(self, request: Request) -> Any:
-        """The handle of `request`, once the engine has a place for it; raises what is wrong with it. Cancelled, it is withdrawn."""
+        """Return the handle of `request`, once there is a place for it. Raises the request's own error; a cancelled call withdraws it."""
 
     def stream(self, handle: Any) -> AsyncIterator[int]:
-        """The token ids of an answer as they come, for one reader on the event loop that submitted. Raises this request's own error."""
+        """Yield the token ids of an answer as they come, to one reader on the event loop that submitted. Raises the request's own error."""
 
     async def abort(self, handle: Any) -> None:
-        """End an answer: the engine's next step works on it no more, and its stream ends. Nothing if it has ended already."""
+        """End an answer before the engine's next step, and end its stream. Does nothing if the answer has ended already."""
 
 
 class EmbeddingEngine(Engine, Protocol):
     """Vectors."""
 
     def embed(self, items: list[str | bytes]) -> tuple[Any, int]:
-        """((n, d) float32 of length 1, number of tokens read) of texts (str) or files (bytes). Raises InputError for what it can't read."""
+        """Return ((n, d) float32 of length 1, number of tokens read) of texts (str) or files (bytes).
+
+        Raises InputError for an item that the model can't read.
+        """
 
 
 class ClassifierEngine(Engine, Protocol):
     """Classes."""
 
     def classify(self, items: list[str | bytes]) -> list[dict[str, float]]:
-        """{label: probability} of each text (str) or file (bytes). Raises InputError for what it can't read."""
+        """Return {label: probability} of each text (str) or file (bytes). Raises InputError for an item that the model can't read."""
 
 
 class ImageEngine(Engine, Protocol):
-    """Pictures."""
+    """Images."""
 
     @property
     def size(self) -> str:
-        """Width x height of each, as OpenAI writes it."""
+        """The size of an image as OpenAI writes it: width x height."""
 
     def generate_image(self, prompt: str, *, n: int, seed: int, steps: int | None, guidance: float | None) -> list[bytes]:
-        """`n` PNG files, the same for the same seed. Raises InputError for a prompt, or a number, that it does not know."""
+        """Return `n` PNG files, the same for the same seed. Raises InputError for a prompt or an option that the model does not take."""
 
 
 class SpeechEngine(Engine, Protocol):
     """Transcripts."""
 
     def transcribe(self, wav: bytes) -> str:
-        """What is said in a WAV file. Raises InputError for what it can't hear."""
+        """Return the transcript of a WAV file. Raises InputError for a file that the model can't read."""
 
 
 TASKS: dict[str, type] = dict.fromkeys(("chat", "completion"), TokenEngine) | {
@@ -132,7 +135,7 @@ TASKS: dict[str, type] = dict.fromkeys(("chat", "completion"), TokenEngine) | {
 
 
 def check(engine: Any) -> None:
-    """Raises InputError if `engine` lacks a part of the protocol of one of its tasks, or has it in another form."""
+    """Raise InputError if `engine` lacks a member of the protocol of one of its tasks, or has it in another form."""
     name, tasks = type(engine).__name__, getattr(engine, "tasks", None)
     if not isinstance(tasks, tuple) or not tasks or not set(tasks) <= set(TASKS):
         raise InputError(f"{name}: `tasks` is {tasks!r}; an engine names what it does: some of {', '.join(TASKS)}")
@@ -147,7 +150,7 @@ def check(engine: Any) -> None:
 
 
 def parts(protocol: type) -> dict[str, Any]:
-    """{name: the protocol's own method; None for an attribute} of everything that `protocol` asks for."""
+    """Return {name: the protocol's method, or None for an attribute} of every member that `protocol` needs."""
     found: dict[str, Any] = {}
     for kind in reversed(protocol.__mro__[:-3]):  # the last are Protocol, Generic and object
         found |= {name: value if inspect.isfunction(value) else None for name, value in vars(kind).items() if not name.startswith("_")}
@@ -155,7 +158,7 @@ def parts(protocol: type) -> dict[str, Any]:
 
 
 def _misfit(own: Any, form: Any) -> str | None:
-    """How a method differs from the protocol's, as the end of a sentence; None if it can be called in its place."""
+    """Return how a method differs from the protocol's, as the end of a sentence; None if it takes the same arguments."""
     if not callable(own):
         return f"is {own!r}, not a method"
     if inspect.iscoroutinefunction(own) != inspect.iscoroutinefunction(form):
@@ -171,9 +174,9 @@ def _misfit(own: Any, form: Any) -> str | None:
 
 
 def generate(engine: TokenEngine, requests: Iterable[Request]) -> list[list[int]]:
-    """The token ids of the answer to each request, all of them submitted at once. It blocks: a program with an event loop streams.
+    """Submit all requests at once and return the token ids of each answer. It blocks, so a program with an event loop streams instead.
 
-    Raises the first error of any request, and aborts the others.
+    Raises the first error of any request and aborts the others.
     """
 
     async def answer(request: Request) -> list[int]:

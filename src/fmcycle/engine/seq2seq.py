@@ -1,4 +1,4 @@
-"""Text to text through an encoder-decoder (T5): the prompt is read whole, the answer is written token by token."""
+"""Generates text with an encoder-decoder (T5): the encoder reads the whole prompt, the decoder writes the answer token by token."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -15,7 +15,7 @@ from fmcycle.ranges import PositiveInt
 
 
 class Seq2Seq(Worker, Context):
-    """Completions, as the engine `transformers` writes them; a prompt may be as long as an answer."""
+    """Completions with the same options as the engine `transformers`; prompt and answer may each fill the model's positions."""
 
     tasks = ("completion",)
     takes = ("text",)
@@ -26,15 +26,15 @@ class Seq2Seq(Worker, Context):
         Worker.__init__(self, batch)
 
     def warm_up(self) -> None:
-        """One short answer, so that the first person does not wait for lazy initialisation."""
+        """Generate four tokens, so that the first client does not wait for lazy initialisation."""
         generate(self, [Request([0], Sampling(max_tokens=4))])
 
     def start(self, request: Request) -> Decoding:
-        """Its answer in the making."""
+        """Return the decoding of the answer to `request`."""
         return Decoding(self._reader(request.ids), [self.model.config.decoder_start_token_id], request.sampling)
 
     def _reader(self, prompt: Sequence[int]) -> Callable:
-        """(ids, cache) -> output of the decoder over what the encoder made of `prompt`, which is read at the first step."""
+        """Return (ids, cache) -> the decoder's output. The encoder reads `prompt` at the first step."""
         read: list[Any] = []
 
         def forward(ids: torch.Tensor, cache: Any):

@@ -1,4 +1,4 @@
-"""The reference engine: transformers with a KV cache, every sequence by itself."""
+"""The reference engine: transformers with a key-value cache, one forward for each sequence."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -17,9 +17,10 @@ from fmcycle.ranges import PositiveInt
 
 
 class Transformers(Worker, Context):
-    """Chats and completions of a decoder, with pictures if it is a vision-language model, as `fmcycle.engine.protocol` says.
+    """Chats and completions of a decoder, and chats about images if it is a vision-language model.
 
-    max_tokens: of an answer whose request names no length; batch: answers that are written at the same time, token by token in turns.
+    max_tokens: length of an answer whose request names none; batch: number of answers that are written at the same time, a token each
+    in turns.
     """
 
     def __init__(self, folder: str, max_tokens: PositiveInt = 256, batch: PositiveInt = 8, *, device=None, dtype=None):
@@ -31,15 +32,15 @@ class Transformers(Worker, Context):
         self.takes = ("text",) if components.image_processor_of(self.processor) is None else ("text", "image")
 
     def warm_up(self) -> None:
-        """One short answer, so that the first person does not wait for lazy initialisation."""
+        """Generate four tokens, so that the first client does not wait for lazy initialisation."""
         generate(self, [Request([0], Sampling(max_tokens=4))])
 
     def start(self, request: Request) -> Decoding:
-        """Its answer in the making."""
+        """Return the decoding of the answer to `request`."""
         return Decoding(self._reader(request.images), request.ids, request.sampling)
 
     def _reader(self, images: Sequence[bytes]) -> Callable:
-        """(ids, cache) -> output; the pictures are seen at the first step."""
+        """Return (ids, cache) -> output. The model sees the images at the first step."""
         pixels = placed(self.model, inputs.pictures(self.processor, list(images))) if images else {}
 
         def forward(ids: torch.Tensor, cache: Any):

@@ -1,4 +1,4 @@
-"""One thread that steps all live sequences of an engine, and hands their tokens over to the event loops that wait for them."""
+"""One thread steps all running sequences of an engine and hands their tokens to the event loops that wait for them."""
 
 import asyncio
 import threading
@@ -11,7 +11,7 @@ BEGUN, END = object(), object()
 
 
 class Steps(Protocol):
-    """An answer in the making. done: it has ended; step: its next token, or None if it ended without one."""
+    """One unfinished answer. done: True once it has ended; step: returns its next token, or None if it ended without one."""
 
     done: bool
 
@@ -19,7 +19,7 @@ class Steps(Protocol):
 
 
 class Handle:
-    """A submitted request. The worker reads `start` and `aborted`; the rest belongs to the event loop that submitted."""
+    """A submitted request. The worker thread reads `start` and `aborted`; only the event loop that submitted it uses the rest."""
 
     def __init__(self, start: Callable[[], Steps]):
         self.start = start
@@ -29,9 +29,9 @@ class Handle:
         self.aborted = False
 
     def take(self, item: Any) -> None:
-        """What the worker says of this request: BEGUN or an error first, then token ids, and END or an error last."""
+        """Receive an item from the worker: first BEGUN or an error, then token ids, last END or an error."""
         if self.aborted:
-            return  # it was said on the way
+            return  # the item was sent before the worker saw that the request is aborted
         if self.begun.done():
             self.items.put_nowait(item)
         elif isinstance(item, Exception):
@@ -41,10 +41,10 @@ class Handle:
 
 
 class Worker:
-    """The base of an engine whose sequences take turns, each a token a round: `submit`, `stream` and `abort`. A subclass has `start`.
+    """The base of an engine whose sequences take turns, a token each in a round; a subclass adds `start`.
 
-    places: sequences that are live at the same time; others wait in their order. A new one joins in the next round, an aborted one is let
-    go before its next step, and one that fails ends with its own error. The thread lives as long as there is something to do.
+    places: number of sequences that run at the same time; further requests wait in order. A new sequence joins in the next round, an
+    aborted one is dropped before its next step, and one that fails ends with its own error. The thread ends when no sequence runs or waits.
     """
 
     def __init__(self, places: int):
@@ -54,11 +54,11 @@ class Worker:
         self._running = False
 
     def start(self, request: Any) -> Steps:
-        """The sequence that answers `request`; called in the worker's thread."""
+        """Return the sequence that answers `request`; the worker thread calls this."""
         raise NotImplementedError
 
     async def submit(self, request: Any) -> Handle:
-        """The handle of `request`, once there is a place for it. Raises what `start` raises."""
+        """Return the handle of `request`, once there is a place for it. Raises the error that `start` raises."""
         handle = Handle(partial(self.start, request))
         with self._lock:
             self._waiting.append(handle)
@@ -73,15 +73,15 @@ class Worker:
         return handle
 
     async def stream(self, handle: Handle) -> AsyncIterator[int]:
-        """The token ids as they come, to the end or the error of this sequence."""
+        """Yield the token ids as they come, until the sequence ends. Raises the error of this sequence."""
         while (item := await handle.items.get()) is not END:
             if isinstance(item, Exception):
                 raise item
             yield item
-        handle.items.put_nowait(END)  # for whoever reads again
+        handle.items.put_nowait(END)  # so that a second reader ends too
 
     async def abort(self, handle: Handle) -> None:
-        """Let a sequence go before its next step, and end its stream."""
+        """Drop a sequence before its next step, and end its stream."""
         handle.aborted = True
         handle.items.put_nowait(END)
 
@@ -97,7 +97,7 @@ class Worker:
             _hand_over(said)
 
     def _admit(self, live: dict[Handle, Steps]) -> bool:
-        """Start sequences while there are places. False if there is nothing to do any more: then the thread ends."""
+        """Start waiting sequences while there are places. Returns False if none runs or waits; then the thread ends."""
         with self._lock:
             new = [self._waiting.popleft() for _ in range(min(len(self._waiting), self.places - len(live)))]
             self._running = busy = bool(live or new)
@@ -115,7 +115,7 @@ class Worker:
 
 
 def _stepped(sequence: Steps) -> list:
-    """What a step gave: a token id, and END or an error if it was the last."""
+    """Run one step and return its items: a token id, and END or an error if the sequence has ended."""
     try:
         token = sequence.step()
     except Exception as error:
@@ -124,7 +124,7 @@ def _stepped(sequence: Steps) -> list:
 
 
 def _hand_over(said: list[tuple[Handle, Any]]) -> None:
-    """Give each handle its items on its own event loop, which is woken once; a loop that is closed has nobody who waits."""
+    """Give each handle its items on its own event loop; each loop is woken once. Nobody waits on a closed loop."""
     for loop in {handle.loop for handle, _ in said}:
         own = [(handle, item) for handle, item in said if handle.loop is loop]
         try:
