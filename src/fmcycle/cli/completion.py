@@ -5,7 +5,7 @@ from typing import Any
 from fmcycle.cli import verbs, view
 from fmcycle.config import groups
 
-SCRIPTS = {  # both ask `fmcycle completion SHELL WORDS` at each TAB, so that they know the yamls of the folder they are in
+SCRIPTS = {  # both call `fmcycle completion SHELL WORDS` at each TAB, so that they know the yamls of the current folder
     "bash": r"""_fmcycle() {
   local IFS=$'\n'
   read -rd '' -a COMPREPLY < <("${COMP_WORDS[0]}" completion bash "${COMP_WORDS[*]:0:COMP_CWORD+1}" 2>/dev/null)
@@ -21,11 +21,11 @@ complete -o default -F _fmcycle fmcycle""",
 }
 compdef _fmcycle fmcycle""",
 }
-BREAKS = ("=", "@", ":")  # bash makes a word of its own of each
+BREAKS = ("=", "@", ":")  # bash splits a word at each
 
 
 def main(arguments: list[str]) -> None:
-    """Print the script of a shell, or the words that it offers, one a line."""
+    """Print the script of a shell, or the words that complete the line, one a line."""
     given = verbs.parse("completion", arguments)
     if given.words is None:
         print(SCRIPTS[given.shell])
@@ -43,7 +43,7 @@ def main(arguments: list[str]) -> None:
 
 
 def offers(line: list[str]) -> list[str]:
-    """The words that may complete the last one of `line`, the words of a command behind `fmcycle`; a quote before it is left out."""
+    """Return the words that may complete the last word of `line`, the words behind `fmcycle`; ignores a quote before it."""
     *before, word = line
     word = word.lstrip("'\"")
     sign = word[: len(word) - len(word.lstrip("+~"))]
@@ -52,7 +52,7 @@ def offers(line: list[str]) -> list[str]:
 
 
 def _following(before: list[str], word: str) -> list[str]:
-    """The words that may stand behind `before`; options of a group and keys of an option only if `word` names it."""
+    """Return the words that may follow `before`; options of a group and keys of an option only if `word` names it."""
     if not before:
         return [name for name, each in verbs.parsers().items() if each.get_default("group")] + ["--help", "--version"]
     verb, *rest = before
@@ -69,7 +69,7 @@ def _following(before: list[str], word: str) -> list[str]:
 
 
 def _choices(stage: str, before: list[str], word: str) -> list[str]:
-    """The groups and keys of a stage, the options of a group, or the keys of its chosen option."""
+    """Return the groups and keys of a stage, the options of a group, or the keys of its chosen option."""
     places = view.defaults(stage) | {"collection": [], "experiment": []}
     if "=" in word:
         head = word[: max(map(word.rfind, "=[,")) + 1]

@@ -1,4 +1,4 @@
-"""fmcycle from Python: compose and run a stage, and ask a model, with the words of the command line; docs/python.md shows them."""
+"""fmcycle from Python: compose and run a stage, and ask a model, with the words of the command line; see docs/python.md."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,16 +14,16 @@ from fmcycle.hardware import threads
 
 @dataclass(frozen=True)
 class Result:
-    """out: the folder that a stage wrote; metrics: the figures of its metrics.json, {} if it has none."""
+    """out: the folder that a stage wrote; metrics: the content of its metrics.json, {} if it has none."""
 
     out: Path
     metrics: dict[str, float]
 
 
 def compose(stage: str, *overrides: str) -> config.Composed:
-    """The checked config of a stage; `section` holds its values.
+    """Return the checked config of a stage; `section` holds its values.
 
-    overrides: as on the command line, "strategy=lora"; local.yaml holds too. Raises ConfigError with every problem.
+    overrides: as on the command line, such as "strategy=lora"; local.yaml applies too. Raises ConfigError with every problem.
     """
     flags, expanded = command_line.expand([f"stage={stage}", *overrides])
     if flags:
@@ -32,7 +32,7 @@ def compose(stage: str, *overrides: str) -> config.Composed:
 
 
 def run(stage: str, *overrides: str) -> Result:
-    """Run a stage and the stages that make its missing inputs; what was made with the same identity is found, not made again.
+    """Run a stage and the stages that make its missing inputs; results with the same identity are reused.
 
     Raises InputError before any work if the config or an input is wrong.
     """
@@ -48,7 +48,7 @@ def run(stage: str, *overrides: str) -> Result:
 
 
 def ask(model: str | Path, question: str, *, max_tokens: int = 128) -> str:
-    """The greedy answer of a language model, a folder, to a question in its chat template; on the device of local.yaml's trainer.
+    """Return the greedy answer of the language model in a folder to a question, in its chat template, on local.yaml's trainer.
 
     Raises InputError if the folder is damaged or holds another kind of model.
     """

@@ -54,7 +54,7 @@ def document(name: str, curate: Path) -> list[str]:
     made = origin(curate)
     place = found_in(name, Path(made["inputs"]["data"]["path"]))
     lines = [f"{name}: in {curate / table}.parquet", "  " + ", ".join(f"{key} {row[key]}" for key in BASE if row.get(key))]
-    why = "run `dvc pull data.dvc`" if not Path(made["inputs"]["data"]["path"]).exists() else "it is another version"
+    why = "run `dvc pull data.dvc`" if not Path(made["inputs"]["data"]["path"]).exists() else "the folder has another version"
     lines.append(f"source       {place[0]}" if place else f"source       the raw data that curate read is not here: {why}")
     if place and (table == "documents" or (table == "dropped" and row["domain"] not in TABLES)):
         steps = made["section"]["curation"]

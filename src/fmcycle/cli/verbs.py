@@ -112,9 +112,7 @@ def parsers() -> dict[str, Parser]:
     completion = add("shell", "completion", "completion.main", "Print the script that completes fmcycle's words at TAB.")
     completion.epilog = 'Add this line to ~/.bashrc: eval "$(fmcycle completion bash)"; to ~/.zshrc, behind compinit, with zsh.'
     completion.add_argument("shell", choices=["bash", "zsh"], help="the shell that reads the script")
-    completion.add_argument(
-        "words", nargs="?", metavar="WORDS", help="the words of a line up to the cursor, one a line: the script asks so"
-    )
+    completion.add_argument("words", nargs="?", metavar="WORDS", help="the words up to the cursor, one a line; the script passes them")
     rank = add(None, "rank", "experiment.follow_file", "One further process of a training run; only the first process starts it.")
     rank.add_argument("file", metavar="FILE", help="the config that the first process wrote")
     return found

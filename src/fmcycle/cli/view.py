@@ -95,7 +95,7 @@ def groups(stage: str | None, command: str) -> str:
 
 
 def trained() -> list[str]:
-    """The stages that train a model."""
+    """Return the stages that train a model."""
     return [stage for stage in group.stages() if group.content("stage", stage)["_target_"].startswith("fmcycle.stage.train.")]
 
 

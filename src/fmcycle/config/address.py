@@ -1,4 +1,4 @@
-"""Every address that a config names is judged before any work: its protocol, and that it holds no password, which artifacts would show."""
+"""Checks every address that a config names before any work: its protocol, and that it has no password, which artifacts would show."""
 
 import re
 
@@ -12,7 +12,7 @@ SECRET = re.compile(r"[?#&;](sig|auth|[\w.-]*(passw\w*|token|secret|signature|cr
 
 
 def fault(url: object, protocols=FILES) -> str | None:
-    """Why an address is refused, without its password; None if it is not. protocols: those that its reader knows."""
+    """Return why an address is refused, without its password; None if it is valid. protocols: those that its reader knows."""
     if not isinstance(url, str):
         return f"must be an address that begins with {_listed(protocols)}, not {type(url).__name__}"
     why = _fault(url, protocols)
@@ -40,7 +40,7 @@ def _listed(protocols) -> str:
 
 
 def shown(url: str) -> str:
-    """An address without what stands before an @ and behind ? or #; of one with both the protocol alone. Cut if it is long."""
+    """Return an address without the text before @ and behind ? or #; only the protocol if it has both. Cuts a long one."""
     known, (plain, *query) = PROTOCOL.match(url), re.split("[?#]", url, maxsplit=1)
     if "@" in url:
         plain = (known[0] if known else "") + "..." + ("" if query else f"@{url.rpartition('@')[2]}")

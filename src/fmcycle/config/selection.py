@@ -24,7 +24,7 @@ def selection(stage: str, file: str | Path = "params.yaml", model: str | None = 
     The overrides that its model brings come first. model: replaces the file's model.
     """
     if not Path(file).is_file():
-        raise InputError(f"{file}: not there; `selection` names the file that holds the pipeline's choices, params.yaml")
+        raise InputError(f"{file}: does not exist; selection=FILE names the file of the pipeline's choices, usually params.yaml")
     chosen = yaml.safe_load(Path(file).read_text()) or {}
     groups = {key: value for key, value in chosen.items() if key not in ("stages", "overrides")}
     if unknown := [key for key in groups if key not in group.names()]:
@@ -82,7 +82,7 @@ def local() -> list[str]:
         raise ConfigError(
             [
                 f"local.yaml: {key} is not a machine setting; it may hold trainer, executor, logger and their keys, "
-                "the rest belongs into params.yaml"
+                "put other keys into params.yaml"
                 for key in wrong
             ]
         )
