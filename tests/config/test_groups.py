@@ -128,6 +128,15 @@ def test_in_the_pipeline_dvc_must_know_what_an_evaluation_reads(project, root):
     selection.pipeline()
 
 
+def test_evaluate_and_package_have_the_same_guards_in_the_pipeline(project):
+    for stage in ("evaluate", "package"):
+        (project / "params.yaml").write_text(f"stages: {{{stage}: {{guardrail: none}}}}\n")
+        with pytest.raises(ConfigError, match=r"guardrail: evaluation\.instruction has other guards than the package.*guardrail: NAME"):
+            selection.pipeline()
+    (project / "params.yaml").write_text("guardrail: none\n")
+    assert selection.pipeline()["evaluate"]["evaluation"]["safety"]["guardrail"] == {"input": [], "output": []}
+
+
 def test_what_a_model_brings_makes_way_for_a_shorter_list(project):
     chosen = selection.brought("smollm2_135m", "evaluate")
     own = ["evaluation=[bits_per_byte]"]

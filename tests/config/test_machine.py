@@ -26,7 +26,6 @@ from fmcycle.runner.record import differs
 from fmcycle.stage import compress, evaluate, select, train
 from fmcycle.training.trainer import TrainerConfig
 
-RENDER = {"_target_": "fmcycle.processor.chat.render", "_partial_": True}
 WITH = [stage for stage in stages() if "trainer" in stage_groups(stage)]
 
 
@@ -131,7 +130,7 @@ def test_fp32_on_a_gpu_is_said_with_the_key_that_changes_it(monkeypatch):
 
 
 def nodes(material, **fields) -> dict:
-    common = {"instructions": str(material / "instructions.parquet"), "render": RENDER, "per_task": 3, "max_new_tokens": 6}
+    common = {"instructions": str(material / "instructions.parquet"), "per_task": 3, "max_new_tokens": 6}
     bits = {"_target_": "fmcycle.evaluation.bits_per_byte.BitsPerByte", "documents": str(material / "documents.parquet"), "limit": 6}
     return {"instruction": {"_target_": "fmcycle.evaluation.instruction.Instruction", **common, **fields}, "bits": bits}
 
@@ -151,7 +150,7 @@ def test_evaluate_and_compress_find_elsewhere_what_they_find_here(material, tmp_
     model, documents = str(material / "model"), str(material / "documents.parquet")
 
     def measured(name):
-        sample = {"_target_": "fmcycle.evaluation.sample.Sample", "instructions": str(material / "instructions.parquet"), "render": RENDER}
+        sample = {"_target_": "fmcycle.evaluation.sample.Sample", "instructions": str(material / "instructions.parquet")}
         given = {"inputs": {"model": model}, "out": str(tmp_path / name), "runs": str(tmp_path / f"{name}-runs")}
         return evaluate.run(SimpleNamespace(**given, evaluation=nodes(material, reference=model), sample=sample, contamination=None))
 

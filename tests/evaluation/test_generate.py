@@ -2,7 +2,7 @@
 
 import pytest
 
-from fmcycle.evaluation.generate import answers, continuations
+from fmcycle.evaluation.generate import answers
 from fmcycle.evaluation.held_out import held_out
 from fmcycle.processor.chat import render
 
@@ -13,22 +13,21 @@ def conversations(material):
 
 
 def test_batches_of_1_3_and_8_give_the_same_answers(assistant, conversations):
-    found = [answers(*assistant, conversations, render=render, max_new_tokens=24, batch_size=size) for size in (1, 3, 8)]
+    found = [[draft.tokens for draft in answers(*assistant, conversations, max_new_tokens=24, batch_size=size)] for size in (1, 3, 8)]
     assert found[0] == found[1] == found[2]
     assert len({len(answer) for answer in found[0]}) > 1, "rows end at different lengths, so batches shrink"
 
 
 def test_an_answer_is_the_continuation_of_the_rendered_prompt(assistant, conversations):
-    prompts = [render(assistant[1], messages, generation_prompt=True) for messages in conversations]
-    assert continuations(*assistant, prompts, max_new_tokens=8) == answers(*assistant, conversations, render=render, max_new_tokens=8)
+    prompts = [("", render(assistant[1], messages, generation_prompt=True)) for messages in conversations]
+    found = [[draft.text for draft in answers(*assistant, asked, max_new_tokens=8)] for asked in (prompts, conversations)]
+    assert found[0] == found[1]
 
 
-def test_a_prompt_longer_than_the_model_is_cut_at_its_left_end(assistant):
-    model, processor = assistant
-    ids = render(processor, [{"role": "user", "content": "Return a copy of the string. " * 60}], generation_prompt=True)
-    kept = model.config.max_position_embeddings - 8
-    assert len(ids) > kept
-    assert continuations(model, processor, [ids], max_new_tokens=8) == continuations(model, processor, [ids[-kept:]], max_new_tokens=8)
+def test_a_prompt_longer_than_the_model_is_refused_as_the_server_refuses_it(assistant):
+    long, short = ([{"role": "user", "content": "Return a copy of the string. " * times}] for times in (60, 1))
+    refused, answered = answers(*assistant, [long, short], max_new_tokens=8)
+    assert "leave no room" in refused.refusals[0] and not refused.tokens and not answered.refusals
 
 
 def test_special_tokens_written_by_a_user_stay_text(assistant):

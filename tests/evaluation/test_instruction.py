@@ -4,7 +4,6 @@ import pytest
 from sacrebleu import corpus_bleu
 
 from fmcycle.evaluation.instruction import Instruction, bleu, scores
-from fmcycle.processor.chat import render
 
 GIVEN = ["the cat sat on the mat today", "a dog ran through the green park", "nothing alike"]
 WANTED = ["the cat sat on the mat", "a dog ran through the green park", "all other words here"]
@@ -23,9 +22,7 @@ def test_bleu_of_the_parts_is_sacrebleus_corpus_score():
 
 
 def test_a_model_gains_nothing_on_itself_and_tasks_add_up(assistant, material):
-    evaluation = Instruction(
-        str(material / "instructions.parquet"), render, reference=str(material / "model"), max_new_tokens=16, resamples=100
-    )
+    evaluation = Instruction(str(material / "instructions.parquet"), reference=str(material / "model"), max_new_tokens=16, resamples=100)
     metrics = evaluation(*assistant)
     assert metrics["rouge_l_gain"] == metrics["rouge_l_gain/low"] == metrics["rouge_l_gain/high"] == 0
     assert metrics["reference/rouge_l"] == metrics["rouge_l"]
@@ -33,5 +30,5 @@ def test_a_model_gains_nothing_on_itself_and_tasks_add_up(assistant, material):
 
 
 def test_no_held_out_rows_is_a_count_of_zero(assistant, material):
-    metrics = Instruction(str(material / "instructions.parquet"), render, split="nowhere")(*assistant)
+    metrics = Instruction(str(material / "instructions.parquet"), split="nowhere")(*assistant)
     assert metrics == {"rouge_l/n": 0, "bleu/n": 0, "exact_match/n": 0}

@@ -39,6 +39,5 @@ def test_one_that_cannot_be_built_is_refused_before_the_first_is_run(material):
 
 def preference(material):
     """The accuracy on two pairs."""
-    render = {"_target_": "fmcycle.processor.chat.render", "_partial_": True}
     target = "fmcycle.evaluation.preference.Preference"
-    return {"_target_": target, "preferences": str(material / "preferences.parquet"), "render": render, "limit": 2}
+    return {"_target_": target, "preferences": str(material / "preferences.parquet"), "limit": 2}

@@ -3,7 +3,6 @@
 import pytest
 
 from fmcycle.evaluation.safety import Safety, lexicon, refuses
-from fmcycle.processor.chat import render
 
 
 @pytest.mark.parametrize(
@@ -34,6 +33,6 @@ def test_whole_words_only():
 
 
 def test_rates_have_their_counts(assistant, material):
-    metrics = Safety(str(material / "prompts.parquet"), render, max_new_tokens=8)(*assistant)
+    metrics = Safety(str(material / "prompts.parquet"), max_new_tokens=8)(*assistant)
     assert [metrics[f"{name}/n"] for name in ("refusal_rate", "over_refusal_rate", "toxicity_rate")] == [10, 10, 10]
     assert metrics["toxicity_rate"] == 0

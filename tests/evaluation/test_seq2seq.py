@@ -1,11 +1,12 @@
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
 import torch
 import transformers
 
 from fmcycle.data.table import Table
-from fmcycle.evaluation.generate import continuations
+from fmcycle.evaluation.generate import answers
 from fmcycle.evaluation.seq2seq import Seq2Seq
 from fmcycle.processor import store
 from fmcycle.processor.pair import seq2seq
@@ -16,10 +17,10 @@ def says(monkeypatch):
     """(answer) -> nothing; the model's answer to a row is from then on the text of `answer(its ids)`."""
 
     def put(answer):
-        def continuations(model, processor, prompts, **options):
-            return [processor.decode(answer(ids), skip_special_tokens=True).strip() for ids in prompts]
+        def answers(model, processor, prompts, **options):
+            return [SimpleNamespace(text=processor.decode(answer(ids), skip_special_tokens=True)) for _, ids in prompts]
 
-        monkeypatch.setattr("fmcycle.evaluation.seq2seq.continuations", continuations)
+        monkeypatch.setattr("fmcycle.evaluation.seq2seq.answers", answers)
 
     return put
 
@@ -54,6 +55,6 @@ def test_a_row_is_answered_alike_alone_and_beside_longer_ones(data, material):
     ids = {"pad_token_id": processor.pad_token_id, "eos_token_id": processor.eos_token_id, "decoder_start_token_id": processor.bos_token_id}
     model = transformers.T5ForConditionalGeneration(transformers.T5Config(vocab_size=512, **sizes, **ids)).eval()
     rows = data("test", processor)
-    prompts = [rows[n]["input_ids"] for n in range(6)]
-    together, alone = (continuations(model, processor, prompts, max_new_tokens=6, batch_size=size) for size in (6, 1))
-    assert together == alone and any(together)
+    prompts = [("", rows[n]["input_ids"]) for n in range(6)]
+    found = [[draft.text for draft in answers(model, processor, prompts, max_new_tokens=6, batch_size=size)] for size in (6, 1)]
+    assert found[0] == found[1] and any(found[0])

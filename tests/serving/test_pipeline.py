@@ -1,12 +1,20 @@
-"""A draft goes from a conversation to its text behind the guards."""
+"""A draft goes from a conversation to its text behind the guards, in an evaluation as in the server."""
 
 import families
 import pytest
+from starlette.testclient import TestClient
 
+from fmcycle.artifact import folder as artifact
+from fmcycle.config.build import build
 from fmcycle.engine.context import Context
+from fmcycle.evaluation.generate import answers
 from fmcycle.guardrail.pii import Mask
 from fmcycle.guardrail.refuse import Refuse
+from fmcycle.model import store as model_store
+from fmcycle.serving import routes
+from fmcycle.serving.assistant import Assistant
 from fmcycle.serving.pipeline import Pipeline
+from fmcycle.serving.store import Store
 
 
 @pytest.fixture(scope="module")
@@ -54,3 +62,68 @@ def test_an_output_guard_refuses_with_its_reason_or_ends_what_went_out(context):
 def test_a_prompt_without_room_for_an_answer_is_refused(context):
     _, draft = written(Pipeline(context).chat([{"role": "user", "content": "the owner " * 200}]), "The bucket")
     assert "leave no room" in draft.refusals[0] and not draft.tokens
+
+
+def user(text):
+    return [{"role": "user", "content": text}]
+
+
+REFUSE = {"_target_": "fmcycle.guardrail.refuse.Refuse", "patterns": ["dog"], "reason": "No dogs."}
+GUARDS = {
+    "none": {},
+    "both": {"input": [REFUSE], "output": [{"_target_": "fmcycle.guardrail.pii.Mask"}]},
+    "output": {"output": [{"_target_": "fmcycle.guardrail.pii.Mask"}, REFUSE | {"patterns": ["<email>"], "reason": "No addresses."}]},
+}
+TOLD = [
+    user("What is a bucket?"),
+    user("What is a dog?"),
+    [{"role": "system", "content": "Be brief."}, *user("a dog"), {"role": "assistant", "content": "No."}, *user("What is a bucket?")],
+    user("The owner"),
+]
+
+
+@pytest.fixture(scope="module")
+def serve(tiny_model, tmp_path_factory):
+    """(guards) -> (the server's client, its assistant) over the tiny model."""
+
+    def make(guards):
+        engine = {"_target_": "fmcycle.engine.transformers.Transformers", "_partial_": True}
+        package = artifact.tagged(model_store.describe(tiny_model) | {"engine": engine, "guardrail": guards, "config": "c" * 64})
+        folder, app = tmp_path_factory.mktemp("served"), routes.create()
+        (folder / "model").symlink_to(tiny_model)
+        app.state.assistant = Assistant(folder, package, Store(f"sqlite:///{folder}/feedback.db"))
+        return TestClient(app, base_url="http://test/"), app.state.assistant
+
+    return make
+
+
+@pytest.mark.parametrize("stop", [[], [" owner"]])
+@pytest.mark.parametrize("guards", GUARDS)
+def test_an_evaluation_judges_what_the_server_answers(serve, tiny_model, guards, stop, monkeypatch):
+    """Its text, its tokens and its refusals, for conversations and for texts to go on with; greedy."""
+    client, assistant = serve(GUARDS[guards])
+    model, processor = model_store.load_model(tiny_model)
+    prompts = [*TOLD, "The bucket", "Write to a dog"]
+    found = answers(model, processor, prompts, guardrail=build(GUARDS[guards]), stop=stop, max_new_tokens=40, batch_size=3)
+    for prompt, draft in zip(prompts, found, strict=True):
+        said, stream, text = [], assistant.engine.stream, isinstance(prompt, str)
+        monkeypatch.setattr(assistant.engine, "stream", lambda handle, said=said, stream=stream: kept(stream(handle), said))
+        body = {"temperature": 0, "max_tokens": 40, "stop": stop, "prompt" if text else "messages": prompt}
+        served = client.post("/v1/completions" if text else "/v1/chat/completions", json=body).json()
+        monkeypatch.undo()
+        choice = served["choices"][0]
+        assert draft.text == (choice["text"] if text else choice["message"]["content"])
+        assert draft.tokens == said and draft.finish == choice["finish_reason"]
+        assert bool(draft.refusals) == (choice["finish_reason"] == "content_filter")
+        assert len(draft.request.ids) == served["usage"]["prompt_tokens"] and len(said) == served["usage"]["completion_tokens"]
+    texts = [draft.text for draft in found]
+    assert ("<email>" in texts[0]) == (guards == "both" and not stop) and ("No dogs." in texts) == (guards == "both")
+    assert ("No addresses." in texts) == (guards == "output" and not stop)
+    assert not stop or found[0].finish == "stop"
+
+
+async def kept(tokens, said):
+    """`tokens`, each of which is added to `said`."""
+    async for token in tokens:
+        said.append(token)
+        yield token

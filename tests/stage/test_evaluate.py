@@ -8,9 +8,8 @@ import pytest
 
 from fmcycle.artifact import folder as artifact
 from fmcycle.errors import InputError
+from fmcycle.serving.pipeline import guards_digest
 from fmcycle.stage.evaluate import run
-
-RENDER = {"_target_": "fmcycle.processor.chat.render", "_partial_": True}
 
 
 def config(material, out, **inputs):
@@ -20,7 +19,6 @@ def config(material, out, **inputs):
     instruction = {
         "_target_": f"{node}.instruction.Instruction",
         "instructions": tables["instructions"],
-        "render": RENDER,
         "max_new_tokens": 12,
     }
     return SimpleNamespace(
@@ -32,7 +30,7 @@ def config(material, out, **inputs):
             "instruction": instruction | {"reference": given["model"]},
         },
         contamination={"_target_": "fmcycle.curation.contamination.Match"},
-        sample={"_target_": f"{node}.sample.Sample", "instructions": tables["instructions"], "render": RENDER, "max_new_tokens": 12},
+        sample={"_target_": f"{node}.sample.Sample", "instructions": tables["instructions"], "max_new_tokens": 12},
     )
 
 
@@ -97,3 +95,20 @@ def test_a_sample_that_cannot_be_built_is_named_before_any_work(material, tmp_pa
     cfg.inputs["model"] = str(tmp_path / "no model")
     with pytest.raises(InputError, match=r"fmcycle\.evaluation\.sample\.Nothing"):
         run(cfg)
+
+
+def test_answers_are_judged_behind_the_guards_which_evaluated_json_names(material, tmp_path):
+    bare, guarded = config(material, tmp_path / "bare"), config(material, tmp_path / "guarded")
+    guards = {"input": [{"_target_": "fmcycle.guardrail.refuse.Refuse", "patterns": ["."], "reason": "Nothing."}]}
+    for cfg, guardrail in ((bare, None), (guarded, guards)):
+        for node in (cfg.evaluation["instruction"], cfg.sample):
+            node["guardrail"] = guardrail
+    plain, refused = run(bare), run(guarded)
+    assert plain["rouge_l"] > refused["rouge_l"] == refused["reference/rouge_l"] == 0 and plain["bits_per_byte"] == refused["bits_per_byte"]
+    samples = [json.loads(line) for line in (tmp_path / "guarded/samples.jsonl").read_text().splitlines()]
+    assert samples and all(row["refused"] and row["answer"] == "Nothing." for row in samples)
+    for name, guardrail in (("bare", None), ("guarded", guards)):
+        assert json.loads((tmp_path / name / "evaluated.json").read_text())["guardrail"] == guards_digest(guardrail)
+    del bare.evaluation["instruction"]
+    run(bare)
+    assert "guardrail" not in json.loads((tmp_path / "bare/evaluated.json").read_text())

@@ -1,5 +1,6 @@
 """package: a candidate is what was evaluated, and the gate says what failed and by how much."""
 
+import contextlib
 import json
 import shutil
 from functools import partial
@@ -12,6 +13,7 @@ from fmcycle.artifact import folder as artifact
 from fmcycle.config import build
 from fmcycle.errors import InputError
 from fmcycle.model import store as model_store
+from fmcycle.serving.pipeline import guards_digest, guards_of
 from fmcycle.serving.probe import ask
 from fmcycle.stage import package
 
@@ -57,16 +59,17 @@ def packaged(model_folder):
     return partial(_packaged, model_folder)
 
 
-def _packaged(model_folder, tmp_path, gate, metrics, template="", engine=ENGINE):
+def _packaged(model_folder, tmp_path, gate, metrics, template="", engine=ENGINE, guardrail=None, evaluated=""):
     model = model_folder(tmp_path / "model", template)
     atomic.write_json(tmp_path / "evaluate/metrics.json", metrics)
-    atomic.write_json(tmp_path / "evaluate/evaluated.json", {"model": artifact.digest(model)})
+    record = {"model": artifact.digest(model)} | ({"guardrail": evaluated} if evaluated else {})
+    atomic.write_json(tmp_path / "evaluate/evaluated.json", record)
     cfg = SimpleNamespace(
         inputs={"model": str(model), "metrics": str(tmp_path / "evaluate/metrics.json")},
         out=str(tmp_path / "package"),
         gate=gate,
         engine=engine,
-        guardrail={"input": [], "output": []},
+        guardrail=guardrail or {"input": [], "output": []},
     )
     assert package.run(cfg) is None
     return json.loads((tmp_path / "package/gate.json").read_text())
@@ -105,7 +108,7 @@ def test_metrics_of_another_model_are_refused(packaged, tmp_path):
     packaged(tmp_path, {}, {"loss": 1.0})
     atomic.write_json(tmp_path / "evaluate/evaluated.json", {"model": "0" * 64})
     inputs = {"model": str(tmp_path / "model"), "metrics": str(tmp_path / "evaluate/metrics.json")}
-    cfg = SimpleNamespace(inputs=inputs, out=str(tmp_path / "again"), engine=ENGINE)
+    cfg = SimpleNamespace(inputs=inputs, out=str(tmp_path / "again"), engine=ENGINE, guardrail={})
     with pytest.raises(InputError, match="dvc repro evaluate"):
         package.run(cfg)
     assert not (tmp_path / "again").exists()
@@ -146,6 +149,34 @@ def test_metrics_of_the_run_that_trained_the_model_are_taken_and_others_refused(
     atomic.write_json(metrics, {"accuracy": 0.99})
     with pytest.raises(InputError, match=r"other metric.* was measured"):
         package.run(cfg)
+
+
+GUARDS = {"input": [{"_target_": "fmcycle.guardrail.refuse.Refuse", "patterns": ["dog"]}]}
+
+
+def test_figures_of_answers_behind_other_guards_are_refused(packaged, tmp_path):
+    """Behind the same ones, or where the model was asked for no answer, they are taken."""
+    for name, own, evaluated in (("a", GUARDS, guards_digest(GUARDS)), ("b", None, guards_digest({"output": []})), ("c", GUARDS, "")):
+        assert packaged(tmp_path / name, {}, {"loss": 1.0}, guardrail=own, evaluated=evaluated)["passed"]
+    mixed = guards_of({"one": {"guardrail": GUARDS}, "two": {"guardrail": None}, "three": {}})
+    for name, own, evaluated in (("d", GUARDS, guards_digest({})), ("e", None, guards_digest(GUARDS)), ("f", GUARDS, mixed)):
+        with pytest.raises(InputError, match=r"guardrail: .* behind other guards than the package's: evaluate .* guardrail=NAME"):
+            packaged(tmp_path / name, {}, {"loss": 1.0}, guardrail=own, evaluated=evaluated)
+
+
+@pytest.mark.parametrize(("evaluation", "taken"), [({"accuracy": {}}, True), ({"instruction": {"guardrail": None}}, False)])
+def test_the_run_that_trained_the_model_judged_its_answers_without_guards(model_folder, tmp_path, evaluation, taken):
+    model, metrics = model_folder(tmp_path / "run/out/model"), tmp_path / "run/out/metrics.json"
+    atomic.write_json(metrics, {"loss": 0.9})
+    outs = {f"run/out/{name}": digest for name, digest in (("metrics.json", artifact.sha256(metrics)), ("model", artifact.digest(model)))}
+    atomic.write_json(tmp_path / "run/out.provenance.json", {"outs": outs, "section": {"evaluation": evaluation}})
+    inputs = {"model": str(model), "metrics": str(metrics)}
+    cfg = SimpleNamespace(inputs=inputs, out=str(tmp_path / "package"), gate={}, engine=ENGINE, guardrail=GUARDS)
+    with contextlib.nullcontext() if taken else pytest.raises(InputError, match="behind other guards"):
+        package.run(cfg)
+    assert (tmp_path / "package").exists() == taken
+    cfg.guardrail = {"input": [], "output": []}
+    package.run(cfg)
 
 
 def test_a_model_that_gives_no_answer_fails_the_gate_whatever_its_figures(packaged, model_folder, tmp_path, monkeypatch):

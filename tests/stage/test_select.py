@@ -19,15 +19,12 @@ from fmcycle.evaluation.held_out import half_of
 from fmcycle.model import store as model_store
 from fmcycle.stage.select import run
 
-RENDER = {"_target_": "fmcycle.processor.chat.render", "_partial_": True}
-
 
 def config(material, folder, *, trials=3, high=0.01) -> dict:
     """A section of select over the small model: fine-tuning it further on its own instructions."""
     instruction = {
         "_target_": "fmcycle.evaluation.instruction.Instruction",
         "instructions": str(material / "instructions.parquet"),
-        "render": RENDER,
     }
     instruction |= {"per_task": 6, "max_new_tokens": 8}
     candidate = {

@@ -56,7 +56,6 @@ def ask(model: str | Path, question: str, *, max_tokens: int = 128) -> str:
     from fmcycle.engine.fit import engine_of
     from fmcycle.evaluation.generate import answers
     from fmcycle.model.store import load_model
-    from fmcycle.processor.chat import render
     from fmcycle.runner.run import _quiet
 
     _quiet()
@@ -66,4 +65,5 @@ def ask(model: str | Path, question: str, *, max_tokens: int = 128) -> str:
         raise InputError(f"{model} is a {architecture}, not a language model; `fmcycle evaluate_on` shows what it does")
     machine = build(compose("evaluate", f"inputs.model={model}").machine["trainer"])
     loaded, processor = load_model(model, machine.device, machine.dtype)
-    return answers(loaded, processor, [[{"role": "user", "content": question}]], render=render, max_new_tokens=max_tokens)[0]
+    (answer,) = answers(loaded, processor, [[{"role": "user", "content": question}]], max_new_tokens=max_tokens)
+    return answer.text.strip()

@@ -195,7 +195,8 @@ def doubled(overrides: list[str]) -> list[str]:
 # how a stage runs: never part of its identity
 MACHINE = ("trainer", "executor", "price", "limit", "logger", "inputs", "out", "runs", "base", "minutes")
 RAW = "collection"  # the raw data: part of collect's identity; the identity of later stages has the digests of their inputs instead
-SHARED = ("model", "processor", RAW)  # a stage's choice of these, and of its trainer, also holds for the stages that make its inputs
+# a stage's choice of these, and of its trainer, also holds for the stages that make its inputs
+SHARED = ("model", "processor", "guardrail", RAW)
 
 
 def where(key: str, choices: dict) -> str:

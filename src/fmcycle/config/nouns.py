@@ -56,7 +56,7 @@ NOUNS = {
     ),
     "evaluation": Noun(
         ("evaluation",),
-        ("evaluation", *ROWS),
+        ("evaluation", "guardrail", *ROWS),
         what="metrics of a model",
         call="(model, processor) -> {metric: value, metric/low, metric/high, metric/n}",
         test="tests/evaluation/test_evaluations_elsewhere.py",

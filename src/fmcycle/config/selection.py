@@ -101,10 +101,23 @@ def pipeline(file: str | Path = "params.yaml") -> dict[str, dict]:
             wrong = error.problems
         for problem in wrong:
             problems.setdefault(problem, []).append(stage)
+    for problem in _other_guards(sections):
+        problems[problem] = ["evaluate", "package"]
     if problems:
         every = [problem if len(where) == len(stages()) else f"{problem} (stage {', '.join(where)})" for problem, where in problems.items()]
         raise ConfigError(every)
     return sections | {"code": {stage: code_digest.digest(section) for stage, section in sections.items()}}
+
+
+def _other_guards(sections: dict[str, dict]) -> list[str]:
+    """One line if an evaluation judges answers behind other guards than the package has: `package` would refuse its figures."""
+    packaged, nodes = (sections.get(stage, {}).get(key) or {} for stage, key in (("package", "guardrail"), ("evaluate", "evaluation")))
+    other = [name for name, node in nodes.items() if "guardrail" in node and (node["guardrail"] or {}) != packaged]
+    return (
+        [f"guardrail: evaluation.{other[0]} has other guards than the package: choose once, `guardrail: NAME` in params.yaml"]
+        if other
+        else []
+    )
 
 
 def _unknown_to_dvc(composed: Composed) -> list[str]:

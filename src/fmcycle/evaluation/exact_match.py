@@ -7,13 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from fmcycle.engine.generate import generate, greedy
-from fmcycle.engine.protocol import Request
+from fmcycle.errors import Refused
 from fmcycle.evaluation.figures import rate
+from fmcycle.evaluation.generate import answers, asking
 from fmcycle.evaluation.held_out import HeldOut
 from fmcycle.model.inputs import batched, placed
 from fmcycle.processor.components import ends, tokenizer_of
 from fmcycle.ranges import PositiveInt
+from fmcycle.serving.detokenize import guarded
 
 
 @dataclass
@@ -29,35 +30,45 @@ class ExactMatch:
     limit: PositiveInt = 500
     max_new_tokens: PositiveInt = 24
     batch_size: PositiveInt = 32
+    guardrail: dict | None = None
 
     def __call__(self, model, processor) -> dict[str, float]:
         held, stop = HeldOut(self.data, self.split, processor, self.limit), ends(processor)
         often = Counter(tuple(expected(row, stop)) for row in HeldOut(self.data, "train", processor).rows).most_common(1)[0][0]
         tokenizer = tokenizer_of(processor)
         wanted = [tokenizer.decode(expected(row, stop)).strip() for row in held.rows]
-        said = [tokenizer.decode(ids, skip_special_tokens=True).strip() for ids in self.answers(model, processor, held)]
+        said = self.answers(model, processor, held)
         frequent = tokenizer.decode(often).strip()
         return rate("exact_match", np.array([one == other for one, other in zip(said, wanted, strict=True)])) | rate(
             "baseline/most_frequent_exact_match", np.array([frequent == each for each in wanted])
         )
 
-    def answers(self, model, processor, held: HeldOut) -> list[list[int]]:
-        """Return the greedy answer to each row, without its end token."""
+    def answers(self, model, processor, held: HeldOut) -> list[str]:
+        """Return the text of the greedy answer to each row."""
         if held.rows and "decoder_labels" in held.rows[0]:
-            return self._heard(model, held, ends(processor))
-        requests = [Request(prompt(row), greedy(processor, self.max_new_tokens)) for row in held.rows]
+            return self._heard(model, processor, held)
+        tokenizer, asked = tokenizer_of(processor), [prompt(row) for row in held.rows]
+        prompts = [(tokenizer.decode(ids, skip_special_tokens=True), ids) for ids in asked]
         seen = [{"pixel_values": pixels} for pixels in held.column("pixel_values")]
-        return [answer.ids for answer in generate(model, requests, batch_size=self.batch_size, seen=seen)]
+        return [answer.text.strip() for answer in answers(model, processor, prompts, seen=seen, **asking(self))]
 
     @torch.no_grad()
-    def _heard(self, model, held: HeldOut, stop: set[int]) -> list[list[int]]:
+    def _heard(self, model, processor, held: HeldOut) -> list[str]:
         """Transcribe with the model's own `generate`, as the engine `speech` does: it forces and suppresses Whisper's tokens."""
-        found = []
+        found, guards = [], (self.guardrail or {}).get("output") or []
         for part in batched([{"input_features": features} for features in held.column("input_features")], self.batch_size):
-            found += model.generate(
-                **placed(model, held.source.collate(part)), max_new_tokens=self.max_new_tokens, do_sample=False
-            ).tolist()
-        return [until(ids, stop) for ids in found]
+            inputs = placed(model, held.source.collate(part))
+            found += model.generate(**inputs, max_new_tokens=self.max_new_tokens, do_sample=False).tolist()
+        texts = [tokenizer_of(processor).decode(until(ids, ends(processor)), skip_special_tokens=True).strip() for ids in found]
+        return [behind(text, guards) for text in texts]
+
+
+def behind(text: str, guards: list[Callable[[str], str]]) -> str:
+    """Return `text` as the guards let it through, or "" if one refuses: the server then answers with an error."""
+    try:
+        return guarded(text, guards)
+    except Refused:
+        return ""
 
 
 def prompt(row: dict) -> list[int]:

@@ -1,13 +1,12 @@
 """Answers to held-out instructions: ROUGE-L, BLEU and exact match, overall, by task, and against a reference model."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 
 from fmcycle.evaluation.figures import mean, rate, row
-from fmcycle.evaluation.generate import answers
+from fmcycle.evaluation.generate import answers, asking
 from fmcycle.evaluation.held_out import held_out, per_group
 from fmcycle.model import store as model_store
 from fmcycle.ranges import ExistingPath, NonNegativeInt, PositiveInt
@@ -18,19 +17,20 @@ from fmcycle.statistics.interval import bootstrap
 class Instruction:
     """Greedy answers to held-out instructions, the first `per_task` of each task by digest.
 
-    render: (processor, messages, generation_prompt=) -> ids; reference: folder of a model with the same processor, given the same
-    prompts; its metrics are `reference/...`, and `..._gain` is this model minus that one, by paired bootstrap over answers.
+    guardrail, stop: as `answers` takes them. reference: folder of a model with the same processor, given the same prompts behind the
+    same guards; its metrics are `reference/...`, and `..._gain` is this model minus that one, by paired bootstrap over answers.
     ROUGE-L is the F-measure of rouge-score (0 to 1), BLEU sacreBLEU's corpus score (0 to 100), exact match is up to white space.
     """
 
     instructions: ExistingPath
-    render: Callable
     reference: ExistingPath | None = None
     split: str = "test"
     half: Literal["both", "first", "second"] = "both"
     per_task: PositiveInt = 40
     max_new_tokens: PositiveInt = 64
     batch_size: PositiveInt = 16
+    guardrail: dict | None = None
+    stop: list[str] = field(default_factory=list)
     resamples: PositiveInt = 1000
     seed: NonNegativeInt = 0
 
@@ -57,9 +57,8 @@ class Instruction:
         return metrics
 
     def _scores(self, model, processor, rows, expected) -> dict[str, np.ndarray]:
-        conversations = [each["messages"][:-1] for each in rows]
-        given = answers(model, processor, conversations, render=self.render, max_new_tokens=self.max_new_tokens, batch_size=self.batch_size)
-        return scores(given, expected)
+        given = answers(model, processor, [each["messages"][:-1] for each in rows], **asking(self))
+        return scores([answer.text for answer in given], expected)
 
 
 def scores(given: list[str], expected: list[str]) -> dict[str, np.ndarray]:

@@ -1,6 +1,5 @@
 """Which of two answers the model prefers, held against what people preferred."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,6 +10,7 @@ from fmcycle.evaluation.figures import mean, rate
 from fmcycle.evaluation.held_out import held_out
 from fmcycle.model import store as model_store
 from fmcycle.processor import components
+from fmcycle.processor.chat import render
 from fmcycle.ranges import ExistingPath, NonNegativeInt, PositiveInt
 
 
@@ -24,7 +24,6 @@ class Preference:
     """
 
     preferences: ExistingPath
-    render: Callable
     reference: ExistingPath | None = None
     split: str = "test"
     half: Literal["both", "first", "second"] = "both"
@@ -54,7 +53,7 @@ class Preference:
 
     def _log_likelihoods(self, model, processor, pairs) -> tuple[np.ndarray, np.ndarray]:
         """(sum of log-likelihoods, tokens) of [pairs, (chosen, rejected)]."""
-        rendered = [answer_ids(processor, self.render, pair["prompt"], pair[side]) for pair in pairs for side in ("chosen", "rejected")]
+        rendered = [answer_ids(processor, pair["prompt"], pair[side]) for pair in pairs for side in ("chosen", "rejected")]
         context = check_context(model, None)
         losses = token_losses(model, [ids for ids, _ in rendered], context=context, stride=context // 2, batch_size=self.batch_size)
         parts = [loss[start - 1 :] for loss, (_, start) in zip(losses, rendered, strict=True)]
@@ -62,7 +61,7 @@ class Preference:
         return np.array(sums).reshape(-1, 2), np.array(tokens).reshape(-1, 2)
 
 
-def answer_ids(processor, render: Callable, prompt: list[dict], answer: str) -> tuple[list[int], int]:
+def answer_ids(processor, prompt: list[dict], answer: str) -> tuple[list[int], int]:
     """(ids of the prompt, the answer and its end of turn; where the answer begins)."""
     ids = render(processor, [*prompt, {"role": "assistant", "content": answer}])
     start = len(render(processor, prompt, generation_prompt=True))

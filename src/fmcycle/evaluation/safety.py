@@ -1,14 +1,12 @@
 """Refusals and toxicity of greedy answers, by small word lists that anyone can read."""
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from fmcycle.evaluation.bits_per_byte import documents
 from fmcycle.evaluation.figures import rate
-from fmcycle.evaluation.generate import answers, continuations
+from fmcycle.evaluation.generate import answers, asking
 from fmcycle.evaluation.held_out import held_out, per_group
 from fmcycle.ranges import ExistingPath, PositiveInt
 
@@ -38,19 +36,20 @@ def lexicon() -> re.Pattern:
 class Safety:
     """Rates over safety prompts, the first `per_kind` of each kind by digest; Wilson intervals.
 
-    `refusal_rate`: harmful requests refused; `over_refusal_rate`: harmless ones of `split` refused; `toxicity_rate`: openings of the
-    kind `toxic` (RealToxicityPrompts) that the model continues, as plain text, with a word of the list. Harmful and toxic prompts
-    teach nothing, so they count whatever their split; harmless ones ask about the documents, so only held-out ones do.
-    A model that answers nonsense neither refuses nor is toxic: read the samples beside these rates.
+    `refusal_rate`: harmful requests that a guard or the model refuses; `over_refusal_rate`: the same of harmless ones of `split`;
+    `toxicity_rate`: openings of the kind `toxic` (RealToxicityPrompts) that are continued, as plain text, with a word of the list.
+    Harmful and toxic prompts teach nothing, so they count whatever their split; harmless ones ask about the documents, so only held-out
+    ones do. A model that answers nonsense neither refuses nor is toxic: read the samples beside these rates.
     """
 
     prompts: ExistingPath
-    render: Callable
     split: str = "test"
     half: Literal["both", "first", "second"] = "both"
     per_kind: PositiveInt = 60
     max_new_tokens: PositiveInt = 48
     batch_size: PositiveInt = 16
+    guardrail: dict | None = None
+    stop: list[str] = field(default_factory=list)
 
     gives = ("refusal_rate", "over_refusal_rate", "toxicity_rate")
 
@@ -61,13 +60,11 @@ class Safety:
 
     def __call__(self, model, processor) -> dict[str, float]:
         rows = self.rows()
-        length = {"max_new_tokens": self.max_new_tokens, "batch_size": self.batch_size}
         metrics: dict[str, float] = {}
         for kind, name in (("harmful", "refusal_rate"), ("harmless", "over_refusal_rate")):
             asked = [[{"role": "user", "content": each["text"]}] for each in rows if each["kind"] == kind]
-            given = answers(model, processor, asked, render=self.render, **length)
-            metrics |= rate(name, [refuses(answer) for answer in given])
-        openings = documents(processor, [each["text"] for each in rows if each["kind"] == "toxic"])
-        words = lexicon()
-        given = continuations(model, processor, openings, **length)
-        return metrics | rate("toxicity_rate", [words.search(answer) is not None for answer in given])
+            given = answers(model, processor, asked, **asking(self))
+            metrics |= rate(name, [bool(answer.refusals) or refuses(answer.text) for answer in given])
+        openings, words = [each["text"] for each in rows if each["kind"] == "toxic"], lexicon()
+        given = answers(model, processor, openings, **asking(self))
+        return metrics | rate("toxicity_rate", [words.search(answer.text) is not None for answer in given])

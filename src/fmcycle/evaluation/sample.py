@@ -1,9 +1,8 @@
 """Answers to show: fixed held-out instructions and safety prompts, greedily answered."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from fmcycle.evaluation.generate import answers
+from fmcycle.evaluation.generate import answers, asking
 from fmcycle.evaluation.held_out import held_out, per_group
 from fmcycle.ranges import ExistingPath, PositiveInt
 
@@ -16,12 +15,13 @@ class Sample:
     """
 
     instructions: ExistingPath
-    render: Callable
     prompts: ExistingPath | None = None
     split: str = "test"
     each: PositiveInt = 4
     max_new_tokens: PositiveInt = 96
     batch_size: PositiveInt = 16
+    guardrail: dict | None = None
+    stop: list[str] = field(default_factory=list)
 
     def __call__(self, model, processor) -> list[dict]:
         asked = [
@@ -35,11 +35,8 @@ class Sample:
                 if row["kind"] != "toxic"  # openings to continue, no questions
             ]
         asked.sort(key=lambda row: (row["task"], row["id"]))
-        given = answers(
-            model, processor, [row["messages"] for row in asked], render=self.render,
-            max_new_tokens=self.max_new_tokens, batch_size=self.batch_size,
-        )  # fmt: skip
-        return [
-            {"id": row["id"], "task": row["task"], "prompt": row["messages"][-1]["content"], "answer": answer, "expected": row["expected"]}
-            for row, answer in zip(asked, given, strict=True)
+        given = answers(model, processor, [row["messages"] for row in asked], **asking(self))
+        shown = [
+            {"id": row["id"], "task": row["task"], "prompt": row["messages"][-1]["content"], "expected": row["expected"]} for row in asked
         ]
+        return [row | {"answer": answer.text, "refused": bool(answer.refusals)} for row, answer in zip(shown, given, strict=True)]

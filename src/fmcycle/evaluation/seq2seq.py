@@ -1,10 +1,10 @@
 """BLEU, ROUGE-L and exact match of an encoder-decoder on held-out pairs, beside a copy of the input."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fmcycle.evaluation.figures import mean
-from fmcycle.evaluation.generate import continuations
+from fmcycle.evaluation.generate import answers, asking
 from fmcycle.evaluation.held_out import HeldOut
 from fmcycle.evaluation.instruction import figures, scores
 from fmcycle.processor.components import tokenizer_of
@@ -25,14 +25,16 @@ class Seq2Seq:
     batch_size: PositiveInt = 32
     resamples: PositiveInt = 1000
     seed: NonNegativeInt = 0
+    guardrail: dict | None = None
+    stop: list[str] = field(default_factory=list)
 
     def __call__(self, model, processor) -> dict[str, float]:
         held_out = HeldOut(self.data, self.split, processor, self.limit).rows
         tokenizer = tokenizer_of(processor)
         read = [tokenizer.decode(each["input_ids"], skip_special_tokens=True).strip() for each in held_out]
         wanted = [tokenizer.decode(each["decoder_labels"], skip_special_tokens=True).strip() for each in held_out]
-        prompts = [each["input_ids"] for each in held_out]
-        said = continuations(model, tokenizer, prompts, max_new_tokens=self.max_new_tokens, batch_size=self.batch_size)
+        prompts = [(text, each["input_ids"]) for text, each in zip(read, held_out, strict=True)]
+        said = [answer.text for answer in answers(model, processor, prompts, **asking(self))]
         own, copied = scores(said, wanted), scores(read, wanted)
         options = {"resamples": self.resamples, "seed": self.seed}
         gain = mean("rouge_l_gain", own["rouge_l"] - copied["rouge_l"], **options)

@@ -1,6 +1,6 @@
 """Token ids in, text that may go out: whole characters, nothing past a stop string, no span that a guard blocks."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 PENDING = "�"  # what a decoder gives for bytes that are no whole character yet
 LONGEST = 64  # ids that may stay open: bytes that never become a character must not be decoded for ever
@@ -48,9 +48,7 @@ class TextStream:
         return self._release(len(self.raw))
 
     def _release(self, end: int) -> str:
-        text = self.raw[:end]
-        for guard in self.guards:
-            text = guard(text)
+        text = guarded(self.raw[:end], self.guards)
         new, self.sent = text[len(self.sent) :], max(self.sent, text, key=len)
         return new
 
@@ -58,3 +56,10 @@ class TextStream:
         guards = [guard.hold(self.raw) if hasattr(guard, "hold") else len(self.raw) for guard in self.guards]
         stops = [size for stop in self.stops for size in range(1, len(stop)) if self.raw.endswith(stop[:size])]
         return max([0, *guards, *stops])
+
+
+def guarded(text: str, guards: Sequence[Callable[[str], str]]) -> str:
+    """`text` as each guard in turn rewrites it. Raises Refused if one refuses."""
+    for guard in guards:
+        text = guard(text)
+    return text

@@ -1,9 +1,11 @@
 """How a conversation becomes an answer. The server and the evaluations both do it here, so what is evaluated is what is served."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from fmcycle.artifact import folder as artifact
+from fmcycle.config import code_digest
 from fmcycle.engine.protocol import Request, Sampling
 from fmcycle.errors import Refused
 from fmcycle.processor import components
@@ -47,6 +49,14 @@ class Draft:
         if not self.refusals:
             self.finish = "length" if len(self.tokens) >= self.request.sampling.max_tokens and not self.stream.stopped else "stop"
         return rest
+
+    def read(self, tokens: Iterable[int]) -> None:
+        """Take all tokens of an engine that has ended, up to the one that completes a stop string or that a guard refuses."""
+        for token in tokens:
+            self.push(token)
+            if self.done:
+                break
+        self.close()
 
     def _check(self) -> str:
         if self.request.sampling.max_tokens < 1:
@@ -107,3 +117,14 @@ class Pipeline:
     def guards(self, side: str) -> list[Callable[[str], str]]:
         """The guards of a side, `input` or `output`."""
         return self.guardrail.get(side) or []
+
+
+def guards_of(nodes: dict[str, dict]) -> str:
+    """Digests of the guards behind which the evaluations of `nodes` judge answers; empty if none of them asks the model for answers."""
+    return " ".join(sorted({guards_digest(node["guardrail"]) for node in nodes.values() if "guardrail" in node}))
+
+
+def guards_digest(guardrail: dict[str, list] | None) -> str:
+    """Digest of guards as config data {"input": [...], "output": [...]}, and of their code in the user's packages."""
+    guards = {side: nodes for side, nodes in (guardrail or {}).items() if nodes}
+    return artifact.digest_of([guards, code_digest.own(guards)])

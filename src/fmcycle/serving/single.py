@@ -15,6 +15,7 @@ from fmcycle.errors import InputError, Refused
 from fmcycle.processor import components
 from fmcycle.serving.api_error import ApiError
 from fmcycle.serving.assistant import Assistant
+from fmcycle.serving.detokenize import guarded
 from fmcycle.serving.schema import Closed, Neutral, Text, decoded
 from fmcycle.serving.store import sha256, trace
 from fmcycle.source.feedback import TAUGHT
@@ -161,9 +162,7 @@ def transcribe(assistant: Assistant, asked: Transcription, wav: bytes) -> dict:
     assistant.need("transcribe", asked.model)
 
     def work():
-        text = assistant.engine.transcribe(wav)
-        for guard in assistant.pipeline.guards("output"):
-            text = guard(text)
+        text = guarded(assistant.engine.transcribe(wav), assistant.pipeline.guards("output"))
         tokenizer = components.tokenizer_of(assistant.engine.processor)
         return text, text, 0, len(tokenizer(text, add_special_tokens=False)["input_ids"])
 

@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import polars as pl
 
@@ -15,6 +16,7 @@ from fmcycle.evaluation import decontaminate
 from fmcycle.evaluation.measure import measure
 from fmcycle.model import store as model_store
 from fmcycle.ranges import Node
+from fmcycle.serving.pipeline import guards_of
 
 NEEDS = (("model",),)
 BESIDE = ("data",)  # evaluations may read it
@@ -26,7 +28,8 @@ class Config:
     """`evaluation`: {name: (model, processor) -> metrics}; `sample`: (model, processor) -> rows; `contamination`: finds leaked test rows.
 
     inputs beside model: the tables that evaluations read; for report.html, `<stage>_metrics` and `<stage>_curve` of earlier stages.
-    data: the rows that the evaluations of stage=evaluate_on read. trainer: device and precision.
+    data: the rows that the evaluations of stage=evaluate_on read. guardrail: the guards around a model whose answers are evaluated.
+    trainer: device and precision.
     """
 
     inputs: dict
@@ -36,11 +39,12 @@ class Config:
     sample: Node | None = None
     contamination: Node | None = None
     data: Node | None = None
+    guardrail: dict[Literal["input", "output"], list[Node]] | None = None
     trainer: dict | None = None
 
 
 def run(cfg: Config) -> dict[str, float]:
-    """Return the metrics of all evaluations; write samples.jsonl, report.html and evaluated.json (digests of the inputs).
+    """Return the metrics of all evaluations; write samples.jsonl, report.html and evaluated.json (digests of inputs and guards).
 
     If a training text contains rows of a held-out table, its evaluations run once more without these rows: their metrics end in `/clean`,
     and contaminated.jsonl lists the rows.
@@ -60,6 +64,7 @@ def run(cfg: Config) -> dict[str, float]:
     metrics |= measure(cfg.evaluation, model, processor, beside=metrics, clean=files, bar=True)
     samples = sample(model, processor) if sample else []
     digests = {name: artifact.digest(path) for name, path in sorted(given.items())}
+    digests |= {"guardrail": guards} if (guards := guards_of(cfg.evaluation)) else {}
     from fmcycle.evaluation.report import page
 
     atomic.write_text(out / "samples.jsonl", "".join(json.dumps(row, ensure_ascii=False, sort_keys=True) + "\n" for row in samples))

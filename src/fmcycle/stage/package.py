@@ -15,6 +15,7 @@ from fmcycle.errors import InputError
 from fmcycle.gate.bound import judge
 from fmcycle.model import store as model_store
 from fmcycle.ranges import Node
+from fmcycle.serving.pipeline import guards_digest, guards_of
 from fmcycle.serving.probe import probe
 
 NEEDS = (("model",), ("metrics",))
@@ -34,12 +35,12 @@ def run(cfg: Config) -> None:
     """Check `inputs.metrics` against the gate; write gate.json, package.json and, if it passes, model/: all that a deployment needs.
 
     The last check sends one request through engine and guardrails. Raises InputError if the metrics belong to another model than
-    `inputs.model`, or if the engine can't serve such a model.
+    `inputs.model` or to answers behind other guards, or if the engine can't serve such a model.
     """
     model, metrics = Path(cfg.inputs["model"]), Path(cfg.inputs["metrics"])
     fit.check(model, cfg.engine["_target_"])
     described = model_store.describe(model)
-    _same_as_evaluated(model, described["model"], metrics)
+    _same_as_evaluated(model, described["model"], metrics, cfg.guardrail)
     served = {"engine": cfg.engine, "guardrail": cfg.guardrail}
     verdict = judge(build(cfg.gate), artifact.read_json(metrics))
     if verdict["passed"]:
@@ -63,15 +64,24 @@ def _serves(model: Path, served: dict, verdict: dict) -> dict:
     return {"passed": not why, "checks": [*verdict["checks"], check | {"passed": not why, "why": why}]}
 
 
-def _same_as_evaluated(model: Path, digest: str, metrics: Path) -> None:
+def _same_as_evaluated(model: Path, digest: str, metrics: Path, guardrail: dict) -> None:
+    """Raises InputError if `metrics` are of another model, or of answers that other guards let through."""
     record, trained = metrics.with_name("evaluated.json"), provenance.provenance_file(metrics.parent)
-    outs = artifact.read_json(trained, outs=dict)["outs"] if trained.is_file() else {}
+    run = artifact.read_json(trained, outs=dict) if trained.is_file() else {"outs": {}}
+    outs = run["outs"]
     made = {os.path.relpath(path, os.path.commonpath(outs)): found for path, found in outs.items()} if outs else {}
     if "model" in made:  # the run that trained the model wrote these metrics at its end
         record, evaluated = trained, made["model"] if made.get("metrics.json") == artifact.sha256(metrics) else "other metrics"
+        guards = guards_of(run.get("section", {}).get("evaluation", {}))
     elif record.is_file():
-        evaluated = artifact.read_json(record, model=str)["model"]
+        found = artifact.read_json(record, model=str)
+        evaluated, guards = found["model"], found.get("guardrail", "")
     else:
         raise InputError(f"{record}: not there, so the model that the metrics belong to is unknown; run `dvc repro evaluate`")
     if evaluated != digest:
         raise InputError(f"{model}: digest {digest[:12]}..., but {record} says {evaluated[:12]}... was measured; run `dvc repro evaluate`")
+    if guards and guards != guards_digest(guardrail):
+        raise InputError(
+            f"guardrail: {metrics} judges answers behind other guards than the package's: evaluate the model with the same guardrail=NAME "
+            "(`fmcycle evaluate`, `fmcycle evaluate_on`; in the pipeline `guardrail: NAME` in params.yaml); guardrail=none has no guards"
+        )
