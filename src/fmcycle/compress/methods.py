@@ -21,3 +21,11 @@ def int8(source: Path, folder: Path) -> None:
         int8.round_weights(model).save_pretrained(partial)
         processor.save_pretrained(partial)
         atomic.write_json(partial / int8.FILE, int8.SCHEME)
+
+
+def example() -> dict:
+    """Return a model and its processor, to be written as the folder `source`."""
+    from fmcycle.config.example import decoder
+    from fmcycle.processor import chat
+
+    return {"model": decoder(), **chat.example()}

@@ -79,13 +79,6 @@ def curation() -> dict[str, Any]:
     return {"frame": frame.with_columns(days, labels, licence=pl.lit("MIT"), source=pl.lit("own"))}
 
 
-def compress() -> dict[str, Any]:
-    """Return a model and its processor, to be written as the folder `source`."""
-    from fmcycle.processor import chat
-
-    return {"model": decoder(), **chat.example()}
-
-
 def guardrail() -> dict[str, Any]:
     """A text that every guard passes."""
     return {"text": "How does a queue keep its messages in order?"}
