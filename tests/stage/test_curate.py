@@ -283,7 +283,7 @@ def test_a_given_split_is_kept_and_a_mix_is_refused(run, tmp_path):
     documents = pl.read_parquet(out / "documents.parquet")
     assert documents.columns[-1] == "split" and sorted(documents["split"]) == ["test", "train", "validation"]
     mixed = lines(tmp_path / "mixed", **files, more=[asked(200), asked(201)])
-    with pytest.raises(InputError, match=r"instructions: 5 test, 40 train by a split.* 2 rows without one.*source\.split=ours"):
+    with pytest.raises(InputError, match=r"instructions: 5 test, 40 train by a declared split.* 2 rows without one.*source\.split=ours"):
         run(mixed, "mixed")
     out = run(mixed, "ours", source={"map": None, "split": "ours"})
     assert pl.read_parquet(out / "instructions.parquet")["split"].value_counts().height > 1
@@ -306,7 +306,7 @@ def test_a_table_of_nothing_is_refused_with_the_commonest_reasons(run, tmp_path)
         run(lines(tmp_path / "data", rows=rows))
     first, *reasons, last = str(error.value).splitlines()
     assert first.endswith("none of 11 rows is kept, so there is no table:") and len(reasons) == 3
-    assert reasons[0].startswith("  5: no column") and "dropped by quality: too short" in reasons[1] and reasons[2].startswith("  2: ")
+    assert reasons[0].startswith("  5: no table fits") and "dropped by quality: too short" in reasons[1] and reasons[2].startswith("  2: ")
     assert len(Path(last.split()[0]).read_text().splitlines()) == 8 and not (tmp_path / "curate").exists()
 
 
