@@ -96,8 +96,8 @@ def _composed(overrides: tuple[str, ...], _where: Path) -> Composed:
 
 
 def upstream(reference: str, below: Composed) -> Composed:
-    """Return the experiment or stage that `reference` names. A stage is as the pipeline selects it, with the model, processor, trainer,
-    raw data and PREPARES' inputs of `below`; an experiment takes only the trainer of `below`."""
+    """Return the experiment or stage that `reference` names. A stage is as the pipeline selects it, but with the SHARED groups, the
+    trainer and, for PREPARES, the inputs GIVEN_ON of `below`; an experiment takes only the trainer of `below`."""
     if reference.startswith(EXPERIMENT):
         named = f"experiment={reference.removeprefix(EXPERIMENT)}"
         trainer = machine(below) if "trainer" in stage_groups(_compose((named,)).stage) else []
