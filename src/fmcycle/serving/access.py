@@ -1,4 +1,4 @@
-"""Who may ask: the address that the server listens on, and the names and web pages that requests may come by."""
+"""Access control: the address that the server listens on, the Host names that it accepts and the web pages that may call it."""
 
 import ipaddress
 import os
@@ -11,12 +11,15 @@ from fmcycle.serving.api_error import ApiError
 
 OPEN, HOSTS, ORIGINS = "FMCYCLE_OPEN", "FMCYCLE_HOSTS", "FMCYCLE_ORIGINS"
 NAME = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?", re.ASCII)
-TOKENS = re.compile(r"[\w!#$%&'*+.^`|~, -]{0,1000}", re.ASCII)  # names of headers
+TOKENS = re.compile(r"[\w!#$%&'*+.^`|~, -]{0,1000}", re.ASCII)  # a list of header names
 PORTS = {"http": 80, "https": 443}
 
 
 def check_address(host: str, port: int) -> str:
-    """What to say aloud of listening on `host`; nothing if it is this machine's own. Raises InputError unless that is allowed."""
+    """Return the warning for a server that listens on `host`, empty for a loopback address.
+
+    Raises InputError if `host` is not a loopback address and FMCYCLE_OPEN does not allow it.
+    """
     told = os.environ.get(OPEN, "")
     if told not in ("", "yes"):
         raise InputError(f"{OPEN}={told}: say yes, or leave it out")
@@ -34,14 +37,14 @@ def check_address(host: str, port: int) -> str:
 
 @dataclass(frozen=True)
 class Access:
-    """The names that a request's Host may be, and the origins of web pages that may ask, beside the server's own."""
+    """The Host names that the server accepts and the origins whose web pages may call it, beside its own."""
 
     hosts: frozenset[str] = frozenset()
     origins: frozenset[str] = frozenset()
 
     @classmethod
     def told(cls) -> "Access":
-        """As FMCYCLE_HOSTS and FMCYCLE_ORIGINS say. Raises InputError for what is no name or no origin."""
+        """Read FMCYCLE_HOSTS and FMCYCLE_ORIGINS. Raises InputError for an entry that is no host name or no origin."""
         hosts, origins = (frozenset(re.split(r"[,\s]+", os.environ.get(name, "").strip())) - {""} for name in (HOSTS, ORIGINS))
         for host in hosts:
             if host != "*" and _plain(host) != host:
@@ -53,9 +56,9 @@ class Access:
         return cls(hosts, origins)
 
     def check(self, scope) -> str | None:
-        """The foreign origin that a request comes from, where it is an allowed one. Raises ApiError 403 for what is not allowed.
+        """Return the foreign origin of a request if it has an allowed one, else None. Raises ApiError 403 for a wrong Host or Origin.
 
-        The Host keeps out a page whose name was made to point here (DNS rebinding), the Origin every other page.
+        The check of Host stops pages whose name was made to point to this machine (DNS rebinding); the check of Origin stops all others.
         """
         headers = dict(scope["headers"])
         host, origin = headers.get(b"host"), headers.get(b"origin")
@@ -81,7 +84,7 @@ class Access:
 
 
 def shared(origin: str, scope) -> list[tuple[bytes, bytes]]:
-    """The headers that let a page of an allowed foreign origin read the answer, and, before it asks, how it may ask."""
+    """Return the CORS headers for an allowed foreign origin; for a preflight request also the methods and headers that it may use."""
     headers = dict(scope["headers"])
     told = [(b"access-control-allow-origin", origin.encode("latin-1")), (b"vary", b"Origin")]
     told.append((b"access-control-expose-headers", b"x-answer-id, retry-after"))
@@ -94,18 +97,18 @@ def shared(origin: str, scope) -> list[tuple[bytes, bytes]]:
 
 
 def preflight(scope) -> bool:
-    """Does a browser ask how a page of another origin may ask?"""
+    """Return True for a CORS preflight request."""
     return scope["method"] == "OPTIONS" and b"access-control-request-method" in dict(scope["headers"])
 
 
 def _split(authority: str) -> tuple[str, int | None]:
-    """(host, port where one is said) of `host`, `host:port` or `[address]:port`; ("", None) where it is none of them."""
+    """Return (host, port or None) of `host`, `host:port` or `[address]:port`; ("", None) for any other text."""
     found = re.fullmatch(r"(?:\[([0-9a-fA-F:.]+)\]|([^:\[\]@/]+))(?::(\d{1,5}))?", authority)
     return (_plain(found[1] or found[2]), int(found[3]) if found[3] else None) if found else ("", None)
 
 
 def _plain(host: str) -> str:
-    """A host in its one spelling; "" where it is none."""
+    """Return a host in its canonical spelling; "" if the text is no host."""
     try:
         address = ipaddress.ip_address(host)
     except ValueError:

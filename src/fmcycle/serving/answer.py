@@ -1,4 +1,4 @@
-"""An answer of words while it is made: the engine's tokens become text behind the guards, and all of it is kept."""
+"""Streams one answer of text from the engine through the answer pipeline, and stores it at the end."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from fmcycle.serving.store import trace
 if TYPE_CHECKING:
     from fmcycle.serving.assistant import Assistant
 
-WAIT = 300  # seconds until an answer begins to be made
+WAIT = 300  # seconds that a request waits until its answer begins
 
 
 def no_place() -> ApiError:
-    """The refusal of a request for which there was no place within `WAIT`."""
+    """Return the error for a request whose answer could not begin within `WAIT`."""
     return ApiError(503, f"no answer could begin within {WAIT} s", "overloaded", headers={"retry-after": "60"})
 
 
 @dataclass
 class Answer:
-    """One answer in the making: read its `pieces` once. When they end it is in the store, if the store is there.
+    """One answer. A caller reads its `pieces` once; when they end, the answer is in the store, unless the store is down.
 
-    asked: by the client. What takes time (guards, decoding, the store) is done in threads.
+    asked: the client's request. Guards, decoding and the store take time, so they run in threads.
     """
 
     assistant: Assistant
@@ -46,14 +46,14 @@ class Answer:
     created: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     async def pieces(self) -> AsyncGenerator[str, None]:
-        """The text, a piece for each token and some of them empty; whoever leaves early or is cancelled ends the engine's work."""
+        """Yield the text, a piece for each token; a piece may be empty. If the caller stops early or is cancelled, the engine stops."""
         clock, heard = time.monotonic(), True
         try:
             async with aclosing(self._written(clock)) as pieces:
                 async for piece in pieces:
                     yield piece
         except (GeneratorExit, asyncio.CancelledError):
-            heard = False  # nobody waits for the store either
+            heard = False  # no client waits for the store
             raise
         except Exception:
             self.draft.finish = "error"
@@ -97,6 +97,6 @@ class Answer:
         self.assistant.keep(self.id, kind, prompt, draft.text, **row)
 
     def usage(self) -> dict[str, int]:
-        """OpenAI's count of tokens."""
+        """Return the token counts in OpenAI's form."""
         prompt, answer = len(self.draft.request.ids), len(self.draft.tokens)
         return {"prompt_tokens": prompt, "completion_tokens": answer, "total_tokens": prompt + answer}

@@ -1,19 +1,19 @@
-"""Bodies on their way to the server: how many there are, how large, and how slow one may be. None takes a place among the answers."""
+"""Receives request bodies, with bounds on their number, size and slowness. A body in arrival takes no place among the answers."""
 
 import asyncio
 from dataclasses import dataclass, field
 
 from fmcycle.serving.api_error import ApiError
 
-BODIES = 256  # in arrival at the same time; of one more the slowest is ended
-BYTES = 64 << 20  # of all of them together
-RATE = 16 << 10  # bytes a second that one must keep up after its first seconds
-EXCESS = 16 << 20  # that is read and thrown away of a body that is too large, so that the sender hears why
+BODIES = 256  # that arrive at the same time; beyond that the slowest is ended
+BYTES = 64 << 20  # that all arriving bodies hold together
+RATE = 16 << 10  # bytes a second; the least rate of a body after its first seconds
+EXCESS = 16 << 20  # bytes of a too large body that the server reads and drops, so that the client gets the error
 
 
 @dataclass(eq=False)
 class Body:
-    """One body in arrival."""
+    """One arriving body."""
 
     begun: float
     timeout: asyncio.Timeout
@@ -21,21 +21,21 @@ class Body:
     parts: list[bytes] = field(default_factory=list)
 
     def pace(self, now: float) -> float:
-        """Bytes a second; what is younger than half a second counts as fast, the younger the faster."""
+        """Return bytes a second. A body younger than half a second counts as fast, the younger the faster."""
         age = now - self.begun
         return self.size / age if age > 0.5 else 1e12 - age
 
 
 class Arrivals:
-    """All bodies in arrival."""
+    """All arriving bodies."""
 
     def __init__(self, seconds: float):
-        """`seconds`: within which a body arrives, or keeps `RATE` from then on."""
+        """`seconds`: a body must arrive within this time, or keep `RATE` from then on."""
         self.seconds = seconds
         self.bodies: set[Body] = set()
 
     async def body(self, receive, limit: int) -> bytes:
-        """One body. Raises ApiError: 408 too slow, 413 above `limit` bytes, 400 cut off."""
+        """Return one body. Raises ApiError: 408 for a slow body, 413 for more than `limit` bytes, 400 for one that is cut off."""
         now = asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout_at(now + self.seconds) as timeout:
@@ -54,7 +54,7 @@ class Arrivals:
         while True:
             message = await receive()
             if body.timeout.expired() or body not in self.bodies:
-                await asyncio.sleep(0)  # its end is on the way: here it must arrive, not in what follows
+                await asyncio.sleep(0)  # its cancellation is due: let it happen here, not at a later await
             if message["type"] == "http.disconnect":
                 raise ApiError(400, "the connection ended before the body did", "incomplete_body")
             part, ended = message.get("body", b""), not message.get("more_body")
@@ -71,7 +71,7 @@ class Arrivals:
             self._make_room(body)
 
     def _make_room(self, mine: Body) -> None:
-        """End the slowest bodies, but not this one, until all are within bounds."""
+        """End the slowest bodies other than `mine` until number and bytes are within bounds."""
         now = asyncio.get_running_loop().time()
         while len(self.bodies) > BODIES or sum(map(_held, self.bodies)) > BYTES:
             slowest = min(self.bodies - {mine}, key=lambda body: body.pace(now))
@@ -85,5 +85,5 @@ def _held(body: Body) -> int:
 
 
 def too_large(limit: int) -> ApiError:
-    """The refusal of a body above `limit` bytes."""
+    """Return the error for a body of more than `limit` bytes."""
     return ApiError(413, f"the body exceeds {limit} bytes", "body_too_large", headers={"connection": "close"})

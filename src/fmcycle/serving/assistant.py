@@ -1,4 +1,4 @@
-"""The deployed model as something that can be asked: engine, guardrails and one template, and every answer kept."""
+"""Answers requests with the deployed model, behind its guardrails, and stores every answer."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,10 +15,10 @@ from fmcycle.serving.pipeline import Pipeline
 from fmcycle.serving.schema import Chat, Completion
 from fmcycle.serving.store import Store
 
-FAR = 32  # characters for each token of the context: above them a text is counted in pieces first
+FAR = 32  # characters for each token of the context; a longer text is counted piece by piece first
 PIECE = 4096  # characters
 
-CAN = {  # an engine's tasks in words
+CAN = {  # task of an engine: what the error message says of it
     "chat": "chats at /v1/chat/completions",
     "completion": "writes a text at /v1/completions",
     "embed": "gives vectors at /v1/embeddings",
@@ -40,11 +40,11 @@ class Assistant:
 
     @property
     def name(self) -> str:
-        """What /v1/models calls the deployed model."""
+        """The name of the deployed model at /v1/models."""
         return f"fmcycle:{self.package['tag']}"
 
     def need(self, task: str, model: str = "") -> None:
-        """Raises ApiError 404 where the deployed model is another than `model`, or can't do `task`; it says what there is."""
+        """Raise ApiError 404 if the deployed model is not `model` or lacks `task`; the message says which model and tasks there are."""
         if model not in ("", "fmcycle", self.name):
             raise ApiError(404, f"no such model here; there is fmcycle, which is {self.name}", "model_not_found", "model")
         if task not in self.engine.tasks:
@@ -52,7 +52,7 @@ class Assistant:
             raise ApiError(404, f"the deployed model does not do this; it {can}", "task_not_supported")
 
     def ask(self, request: Chat | Completion) -> Answer:
-        """An answer that has not begun. Raises ApiError where the model, a picture or the context does not fit."""
+        """Return an answer that has not begun. Raises ApiError for a wrong model, an unreadable image or a prompt beyond the context."""
         self.need("chat" if (chat := isinstance(request, Chat)) else "completion", request.model)
         wanted = request.limit()
         options = {"max_tokens": wanted, "stop": request.stop or (), **request.sampling()}
@@ -65,7 +65,7 @@ class Assistant:
             messages: list[dict] = [message | {"images": len(each)} for message, each in zip(told, seen, strict=True)]
             try:
                 draft = self.pipeline.chat(messages, images=images, **options)
-            except InputError as error:  # a template may want the roles in another order
+            except InputError as error:  # a template may demand another order of roles
                 raise ApiError(400, f"messages: {error}", "invalid_value", "messages") from None
         else:
             self._check_length([request.prompt], "prompt")
@@ -77,13 +77,13 @@ class Assistant:
         return Answer(self, request, draft)
 
     def _check_length(self, texts: list[str], param: str) -> None:
-        """Refuse what is far beyond the context by its first tokens: the rest of 1 MB would keep a thread busy for seconds."""
+        """Refuse a text far beyond the context after its first tokens: to tokenize all of 1 MB would take a thread seconds."""
         limit, count = self.engine.positions, 0
         if sum(map(len, texts)) <= FAR * limit:
             return
         for text in texts:
             for start in range(0, len(text), PIECE):
-                count += len(plain_ids(self.tokenizer, text[start : start + PIECE])) - 1  # a cut may make one more
+                count += len(plain_ids(self.tokenizer, text[start : start + PIECE])) - 1  # a cut inside a word may add one token
                 if count > limit:
                     message = f"more than {limit} tokens of prompt exceed the model's context of {limit}: shorten the prompt"
                     raise ApiError(400, message, "context_length_exceeded", param)
@@ -98,9 +98,9 @@ class Assistant:
                 raise ApiError(400, f"messages: picture {number + 1} is {error}", "invalid_image", "messages") from None
 
     def keep(self, name: str, kind: str, prompt: list[dict[str, str]], answer: str, media: Sequence[bytes] = (), **row) -> None:
-        """Give an answer to the keeper, with the files that its prompt names, and count it.
+        """Store an answer, with the files that its prompt names, and count it in the metrics.
 
-        row: created (datetime), finish, prompt_tokens, answer_tokens, latency (seconds); wait (is it to be on disk when this returns?).
+        row: created (datetime), finish, prompt_tokens, answer_tokens, latency (seconds); wait: True to return after the answer is on disk.
         """
         created, finish, wait = row.pop("created"), row["finish"], row.pop("wait", True)
         told = {"answer_id": name, "time": created.isoformat(timespec="microseconds"), "kind": kind, "prompt": prompt, "answer": answer}

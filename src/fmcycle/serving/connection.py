@@ -1,4 +1,4 @@
-"""A connection that can't be held open by saying little: headers, idle time and what a client does not read have ends."""
+"""HTTP connections with time limits for headers, for idle time and for clients that do not read their response."""
 
 import asyncio
 import http
@@ -11,19 +11,19 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from fmcycle.serving.api_error import ApiError
 
-HEAD_SECONDS = 10.0  # from a connection, or the answer before, to the end of a request's headers
-READ_SECONDS = 30.0  # that a client may leave what it was sent unread
-CONNECTIONS = 512  # open ones; below the 1,024 files that a process may commonly have
-SETTLED = 0.1  # seconds after which a client that has something to say has said it
-PIECE = 16 << 10  # bytes that the parser gets at once: it bounds headers only between two pieces
+HEAD_SECONDS = 10.0  # from the start of a connection, or the end of the last response, to the end of a request's headers
+READ_SECONDS = 30.0  # that a client may leave sent data unread
+CONNECTIONS = 512  # open at the same time; a process may commonly have 1,024 files
+SETTLED = 0.1  # seconds within which a new client usually sends its first bytes
+PIECE = 16 << 10  # bytes that the parser gets at once, because it checks the size of headers only between two pieces
 
 
 class Connection(H11Protocol):
-    """uvicorn's protocol with ends: `uvicorn.config.HTTP_PROTOCOLS` names it. WebSockets are not spoken: an upgrade is a plain request."""
+    """uvicorn's HTTP protocol with time limits; `uvicorn.config.HTTP_PROTOCOLS` names it. It ignores upgrades to WebSocket."""
 
-    front: ClassVar[Any] = None  # (app) -> app: what stands before all that BentoML does
-    late: asyncio.TimerHandle | None = None  # ends the connection unless a request's headers are here before
-    unread: asyncio.TimerHandle | None = None  # ends it unless the client reads
+    front: ClassVar[Any] = None  # (app) -> app: wraps BentoML's application
+    late: asyncio.TimerHandle | None = None  # ends the connection if the headers of a request come too late
+    unread: asyncio.TimerHandle | None = None  # ends the connection if the client does not read
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
@@ -71,14 +71,14 @@ class Connection(H11Protocol):
         return False
 
     def _make_room(self) -> None:
-        """End the connections that have said nothing for longest until the others are within bounds."""
+        """End the connections that have been idle for longest until `CONNECTIONS` remain."""
         there = [each for each in self.connections if isinstance(each, Connection) and not each.transport.is_closing()]
         waiting = sorted((each.late.when(), number) for number, each in enumerate(there) if each.late)
         for _, number in waiting[: max(0, len(there) - CONNECTIONS)]:
             there[number].transport.abort()
 
     def _watch(self) -> None:
-        """Start or stop the clock for headers: it runs while no request is being answered."""
+        """Start or stop the timer for headers. It runs while the server answers no request of this connection."""
         if self.cycle is not None and not self.cycle.response_complete:
             if self.late:
                 self.late.cancel()
@@ -93,9 +93,9 @@ class Connection(H11Protocol):
             self.transport.abort()
 
     def _refuse(self, error: ApiError) -> None:
-        """Send `error` as the response, if none has begun, and end the connection."""
+        """Send `error` as the response, unless a response has begun, and end the connection."""
         if self.cycle is not None:
-            self.cycle.disconnected = True  # whoever is answering hears it, and writes nothing more
+            self.cycle.disconnected = True  # the running application sees a disconnect and writes no more
             self.cycle.message_event.set()
         if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
             return self.transport.abort()

@@ -1,4 +1,4 @@
-"""Deployment: a package that passed its gate becomes `deployed/<tag>/`, and `deployed.json` names it."""
+"""Deploys a package that passed its gate: copies it to `deployed/<tag>/` and names it in `deployed.json`."""
 
 import os
 import re
@@ -13,15 +13,15 @@ from fmcycle.errors import GateError, InputError
 from fmcycle.model import store as model_store
 from fmcycle.serving.probe import probe
 
-PACKAGED = ("engine", "guardrail")  # all that a packaged model may name: nodes of these nouns
+PACKAGED = ("engine", "guardrail")  # the nouns whose nodes a package may name
 KINDS: dict[str, type] = dict.fromkeys(("tag", "model", "processor", "template", "config"), str) | {"engine": dict, "guardrail": dict}
-# code, or formats that run code when they are loaded
+# files of code, and formats that run code when a library loads them
 EXECUTABLE = {".py", ".pyc", ".so", ".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib"}
 REPAIR = "run `fmcycle deploy`, which copies it from artifacts/package again"
 
 
 def gate(package: str | Path = "artifacts/package") -> dict:
-    """The verdict on `package`. Raises GateError (exit code 3) that says what failed and by how much."""
+    """Return the verdict on `package`. Raises GateError (exit code 3) with the failed bounds and by how much each fails."""
     package = Path(package)
     if not (package / "gate.json").is_file():
         raise InputError(f"{package}/gate.json: not there; run `dvc repro package`")
@@ -34,10 +34,10 @@ def gate(package: str | Path = "artifacts/package") -> dict:
 
 
 def deploy(package: str | Path = "artifacts/package", root: str | Path = ".") -> Path:
-    """Make `package` the deployed model of `root`; return its folder. Deploying it again repairs a damaged copy.
+    """Deploy `package` in the project `root`; return its folder. Deploying a package again repairs a damaged copy.
 
-    The one before goes to `deployed/old/`, a package that can be deployed again. Raises GateError when the gate refused
-    it, InputError when it is damaged, not what was evaluated, or gives no answer; after either, what was deployed before still is.
+    The package before moves to `deployed/old/` and can be deployed again. Raises GateError if the gate refused the package, and InputError
+    if it is damaged, differs from the evaluated model, or gives no answer; then the package before stays deployed.
     """
     package, root = Path(package), Path(root)
     gate(package)
@@ -58,7 +58,7 @@ def deploy(package: str | Path = "artifacts/package", root: str | Path = ".") ->
 
 
 def _put_away(current: Path) -> None:
-    """Move every other deployed model to old/, so that a Bento holds one model only."""
+    """Move every other deployed package to old/, so that a Bento holds one model only."""
     old = current.parent / "old"
     for folder in current.parent.iterdir():
         if folder.is_dir() and folder not in (current, old) and not folder.name.startswith("."):
@@ -68,9 +68,9 @@ def _put_away(current: Path) -> None:
 
 
 def refresh(package: str | Path = "artifacts/package", root: str | Path = ".") -> str:
-    """Deploy `package` if it passed and never was deployed; return one line that says what was done.
+    """Deploy `package` if it passed and was never deployed; return one line that reports the result.
 
-    Never raises for a bad candidate; a model that a person went back to stays until there is a new candidate.
+    A bad candidate raises nothing. If a person went back to an earlier package, it stays until there is a new candidate.
     """
     package, state = Path(package), _state(Path(root))
     if not (package / "package.json").is_file():
@@ -85,7 +85,7 @@ def refresh(package: str | Path = "artifacts/package", root: str | Path = ".") -
 
 
 def current(root: str | Path = ".") -> tuple[Path, dict]:
-    """(folder, package.json) of the deployed model, verified byte by byte. Raises InputError naming the file and the repair."""
+    """Verify the deployed package byte by byte; return (folder, package.json). Raises InputError with the file and the repair."""
     root = Path(root)
     state = _state(root)
     if state is None:
@@ -102,9 +102,9 @@ def current(root: str | Path = ".") -> tuple[Path, dict]:
 
 
 def check_package(folder: Path) -> dict:
-    """The package.json of `folder`, held against the model in it: digests, names of engines and guards, their code, no pickle.
+    """Check the package.json of `folder` against its model and return it: digests, names of engine and guards, their code, no pickle.
 
-    Raises InputError naming the file and the repair.
+    Raises InputError with the file and the repair.
     """
     file = folder / "package.json"
     package = artifact.read_json(file, **KINDS)

@@ -1,29 +1,29 @@
-"""Token ids in, text that may go out: whole characters, nothing past a stop string, no span that a guard blocks."""
+"""Turns token ids into text that may go out: whole characters, no text after a stop string, no span that a guard blocks."""
 
 from collections.abc import Callable, Sequence
 
-PENDING = "�"  # what a decoder gives for bytes that are no whole character yet
-LONGEST = 64  # ids that may stay open: bytes that never become a character must not be decoded for ever
+PENDING = "�"  # a decoder writes it for bytes that form no whole character yet
+LONGEST = 64  # ids that may wait for the rest of a character: some bytes never become one
 
 
 class TextStream:
-    """Turns an answer's ids into text as they come; everything that was let out is a prefix of what the whole answer gives.
+    """Turns the ids of an answer into text as they come. The released text is always a prefix of the text of the whole answer.
 
-    guards: (text) -> text each, with `hold(text) -> characters at the end to keep back`; a guard without `hold`
-    keeps everything back until the answer is complete.
+    guards: (text) -> text each, with `hold(text) -> number of characters at the end to keep back`. A guard without `hold` keeps back the
+    whole text until the answer is complete.
     """
 
     def __init__(self, processor, guards: list[Callable[[str], str]], stops: list[str]):
         self.processor, self.guards, self.stops = processor, guards, stops
-        self.before: list[int] = []  # the ids before them: a decoder may strip the blank before the first word that it is given
-        self.ids: list[int] = []  # since the last end of a token that was the end of a character too
-        self.whole = ""  # the whole characters of both, which are in `raw`
-        self.raw = ""  # what the model said
-        self.sent = ""  # what went out
-        self.stopped = False  # a stop string was found
+        self.before: list[int] = []  # context for `ids`: a decoder may strip the blank before the first word that it decodes
+        self.ids: list[int] = []  # ids since the last token that ended a character
+        self.whole = ""  # whole characters of `before` and `ids`; they are in `raw` already
+        self.raw = ""  # text of the model
+        self.sent = ""  # released text
+        self.stopped = False  # True once the text contains a stop string
 
     def push(self, token: int) -> str:
-        """Take one more id; return the text that may go out now. Raises Refused where a guard does."""
+        """Add one id; return the text that may go out now. Raises Refused if a guard refuses."""
         self.ids.append(token)
         text = self._decode([*self.before, *self.ids])
         whole = text.rstrip(PENDING) if len(self.ids) < LONGEST else text
@@ -44,7 +44,7 @@ class TextStream:
         return self.processor.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
 
     def finish(self) -> str:
-        """The rest, once the answer is complete; without the character in whose middle it ended."""
+        """Return the rest of a complete answer, without a character that it ends in the middle of."""
         return self._release(len(self.raw))
 
     def _release(self, end: int) -> str:

@@ -1,4 +1,4 @@
-"""What the feedback store has to say, as immutable snapshots that `collect` reads and DVC versions."""
+"""Exports the feedback store as immutable snapshots, which `collect` reads and DVC versions."""
 
 import io
 import subprocess
@@ -19,15 +19,15 @@ SNAPSHOTS = "feedback/snapshots"
 
 
 def export(root: str | Path = ".", store: Store | None = None) -> str:
-    """Write what is new or changed since the last snapshot into feedback/snapshots, and put that under DVC; says what was done.
+    """Write interactions that are new or changed since the last snapshot into feedback/snapshots and run `dvc add`; return a report.
 
-    Personal data in texts is masked. The bytes of a picture or sound go into media/ beside, once, where somebody confirmed or corrected
-    what the model made of it. The same store gives the same bytes.
-    Raises InputError where snapshots that DVC knows are missing here: the next one would come to stand for all of them.
+    Personal data in texts is masked. The bytes of an image or a sound go into media/, once, if a person confirmed or corrected its class or
+    transcript. The same store gives the same bytes.
+    Raises InputError if snapshots that DVC knows are missing here, because DVC would then drop them from the data.
     """
     folder = Path(root) / SNAPSHOTS
     store = store or Store()
-    with atomic.lock(Path(root) / "store/export"):  # not beside the snapshots, where DVC would see it
+    with atomic.lock(Path(root) / "store/export"):  # outside the snapshots, so that DVC does not track it
         _all_there(folder)
         files = sorted(folder.glob("*.parquet"))
         known = {row["answer_id"]: row for file in files for row in read(file).to_dicts()}
@@ -40,7 +40,7 @@ def export(root: str | Path = ".", store: Store | None = None) -> str:
             content = io.BytesIO()
             pl.DataFrame(new, schema=COLUMNS).write_parquet(content)
             number = max((int(file.name[:6]) for file in files), default=0) + 1
-            # the number orders them, as a later row replaces an earlier one; the digest keeps two machines' snapshots apart
+            # the number gives the order, in which later rows replace earlier ones; the digest tells the snapshots of two machines apart
             name = f"{number:06}-{artifact.digest_of(new)[:12]}.parquet"
             atomic.write_bytes(folder / name, content.getvalue())
             said = f"{folder / name}: {len(new)} interactions, {sum(bool(row['rating'] or row['corrected']) for row in new)} with feedback"
@@ -52,18 +52,19 @@ def export(root: str | Path = ".", store: Store | None = None) -> str:
 
 
 def masked(row: dict) -> dict:
-    """One interaction as a row of a snapshot, without personal data; of vectors without the texts, of which there may be a whole corpus."""
+    """Return an interaction as a row of a snapshot, without personal data. For embeddings it leaves out the texts, maybe a whole corpus."""
     mask = Mask()
     asked = row["prompt"] if row["kind"] != "embedding" else []
     prompt = [{"role": each["role"], "content": each["content"] if "media" in each else mask(each["content"])} for each in asked]
-    said = ("comment", "corrected") if row["kind"] == "classification" else ("answer", "comment", "corrected")  # labels are the model's own
+    # labels, the answer of a classifier, hold no personal data
+    said = ("comment", "corrected") if row["kind"] == "classification" else ("answer", "comment", "corrected")
     texts = {name: mask(row[name]) for name in said}
     media = [each["media"] for each in asked if "media" in each]
     return {name: (row | texts | {"prompt": prompt, "media": media})[name] for name in COLUMNS}
 
 
 def is_named(row: dict) -> bool:
-    """Is it about one picture or sound, and did somebody say what that is?"""
+    """Return True if the row has one image or sound and a person confirmed or corrected its answer."""
     return len(row["media"]) == 1 and bool(row["rating"] > 0 or row["corrected"])
 
 

@@ -1,4 +1,4 @@
-"""What keeps answers and feedback: one thread writes to the store, so that no answer waits for a disk that is full or a lock."""
+"""Writes answers and feedback to the store in one thread, so that no answer waits for a full disk or a lock."""
 
 import logging
 import queue
@@ -17,16 +17,16 @@ from fmcycle.serving.middleware import place
 from fmcycle.serving.store import Store, StoreDown
 
 log = logging.getLogger("bentoml.serve")
-PATIENCE = 1.5  # seconds that anybody waits for the store
-RETRY = 1.0  # seconds between two attempts while answers wait for it
-FRESH = 1.0  # seconds that a verdict on the store holds
-END = 5.0  # seconds that a server that ends waits for the store
-ANSWERS, BYTES = 1000, 64 << 20  # of answers that wait in memory; beyond them the newest is lost
+PATIENCE = 1.5  # seconds that a request waits for the store
+RETRY = 1.0  # seconds between two attempts while answers wait for the store
+FRESH = 1.0  # seconds for which the result of the last write counts
+END = 5.0  # seconds that a server waits for the store when it stops
+ANSWERS, BYTES = 1000, 64 << 20  # bounds of the answers that wait in memory; beyond them a new answer is lost
 
 
 @dataclass(eq=False)
 class Unkept:
-    """An answer on its way to the store."""
+    """An answer that waits for the store."""
 
     row: dict
     media: Sequence[bytes]
@@ -35,15 +35,15 @@ class Unkept:
 
 
 class Keeper:
-    """Answers are kept as soon as the store takes them, feedback at once or not at all.
+    """Stores answers as soon as the store takes them, and feedback at once or not at all.
 
-    While the store is away answers wait here, in memory and within bounds, and are written in their order when it is back.
+    While the store is down, answers wait in memory within bounds; they are written in their order once it is up again.
     """
 
     def __init__(self, store: Store):
         self.store = store
-        self.trouble = ""  # why the last attempt failed; nothing if it did not
-        self.tried = 0.0  # when that was
+        self.trouble = ""  # reason of the last failure; empty if the last write succeeded
+        self.tried = 0.0  # time of the last write
         self.waiting: deque[Unkept] = deque()
         self.size = 0
         self.lock = threading.Lock()
@@ -52,7 +52,7 @@ class Keeper:
         threading.Thread(target=self._work, name="keeper", daemon=True).start()
 
     def answer(self, row: dict, media: Sequence[bytes] = (), *, wait: bool = True) -> None:
-        """Keep an answer; with `wait` it is on disk when this returns, unless the store is away."""
+        """Store an answer; with `wait` it is on disk when this returns, unless the store is down."""
         size = len(row["answer"]) + sum(len(each["content"]) for each in row["prompt"]) + sum(map(len, media)) + 500
         entry = Unkept(row, media, size)
         with self.lock:
@@ -63,25 +63,25 @@ class Keeper:
         if full:
             return self._lost("the store has been away too long")
         metrics.UNKEPT.set(len(self.waiting))
-        if first or not self.trouble:  # else the thread tries again by itself
+        if first or not self.trouble:  # otherwise the thread retries by itself
             self._call(self._flush)
         if wait and not self.trouble:
             entry.tried.wait(PATIENCE)
         return None
 
     def feedback(self, *said) -> tuple[int, bool]:
-        """`Store.add_feedback` within `PATIENCE`. Raises StoreDown too where it takes longer."""
+        """Call `Store.add_feedback` and return its result. Raises StoreDown if it takes longer than `PATIENCE`, too."""
         return self._within(partial(self._add_feedback, *said))
 
     def check(self) -> str:
-        """Why the store can't be written now; nothing where it can. Writes to know it, at most once a second."""
+        """Return why the store can't be written now, empty if it can. It tries a write, at most once in `FRESH` seconds."""
         if time.monotonic() - self.tried > FRESH:
             with suppress(StoreDown):
                 self._within(self._probe)
         return self.trouble
 
     def close(self) -> None:
-        """Write what waits, for at most `END` seconds, and say what stays behind."""
+        """Write the waiting answers, for at most `END` seconds, and log how many remain."""
         with suppress(TimeoutError):
             self._call(self._flush).result(END)
         if self.waiting:
@@ -115,7 +115,7 @@ class Keeper:
                     future.set_exception(error)
 
     def _flush(self) -> bool:
-        """Write the answers that wait, oldest first; False where the store does not take one."""
+        """Write the waiting answers, oldest first; return False if the store does not take one."""
         while self.waiting:
             entry = self.waiting[0]
             try:
@@ -127,7 +127,7 @@ class Keeper:
                     for each in self.waiting:
                         each.tried.set()
                 return False
-            except Exception as error:  # this one it will never take
+            except Exception as error:  # the store will never take this answer
                 self._lost(place(error))
             with self.lock:
                 self.waiting.popleft()
@@ -151,7 +151,7 @@ class Keeper:
         except StoreDown as error:
             self._down(str(error))
             raise
-        except (LookupError, ValueError):  # the store has looked
+        except (LookupError, ValueError):  # the store answered, so it is up
             self._up()
             raise
         self._up()

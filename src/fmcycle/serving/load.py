@@ -1,4 +1,4 @@
-"""The deployed model, loaded and asked once; run as a program it tries that in a process of its own, before any server starts."""
+"""Loads the deployed model and asks it once. As a program it does so in a process of its own, before a server starts."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from fmcycle.errors import InputError
 if TYPE_CHECKING:
     from fmcycle.serving.assistant import Assistant
 
-PATIENCE = 0.7  # seconds that a running server waits for another process that writes to the store
+PATIENCE = 0.7  # seconds that a running server waits while another process writes to the store
 
 
 def load(root: Path, home: Path, patience: float = PATIENCE) -> Assistant:
-    """The assistant over what is deployed in `root`, asked once. home: where the store is by default.
+    """Return the assistant over the deployed model of `root`, which has answered once. home: the default folder of the store.
 
-    Raises InputError, with one sentence, whatever the cause.
+    Raises InputError with one sentence, whatever the cause.
     """
     where = str(root / "deployed")
     try:
-        from fmcycle.serving import deploy  # in here: where memory is short these end it too
+        from fmcycle.serving import deploy  # imported here because an import may fail too if memory is short
         from fmcycle.serving.assistant import Assistant
         from fmcycle.serving.probe import answers
 
@@ -43,7 +43,7 @@ def load(root: Path, home: Path, patience: float = PATIENCE) -> Assistant:
 
 
 def _store(home: Path, patience: float):
-    """The store, which can be written."""
+    """Return the store, after a successful write."""
     from fmcycle.serving.store import Store, StoreDown
 
     store = Store(folder=home, patience=patience)
@@ -56,14 +56,14 @@ def _store(home: Path, patience: float):
 
 
 def main() -> None:
-    """usage: python -m fmcycle.serving.load ROOT HOME; the sentence that says why not goes to standard output."""
+    """Usage: python -m fmcycle.serving.load ROOT HOME. If the model can't be served, standard output says why."""
     code = 0
     try:
         load(Path(sys.argv[1]), Path(sys.argv[2]), patience=5)
     except InputError as error:
         print(error, flush=True)
         code = error.exit_code
-    os._exit(code)  # what libraries do at the end may fail too where memory is short
+    os._exit(code)  # libraries may fail in their exit handlers if memory is short
 
 
 if __name__ == "__main__":

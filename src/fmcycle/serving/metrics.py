@@ -1,4 +1,4 @@
-"""What /metrics says beside BentoML's own request counts: answers, tokens, latency, feedback."""
+"""Prometheus metrics beside BentoML's own: answers, tokens, latency, feedback."""
 
 from prometheus_client import Counter, Gauge, Histogram
 

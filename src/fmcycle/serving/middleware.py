@@ -1,4 +1,4 @@
-"""The thin ASGI shell in front of the routes: who may ask, sizes, slow bodies, load, and no user's text in a log."""
+"""The ASGI middleware in front of the routes: access, sizes, slow bodies, load, and logs without any user's text."""
 
 import asyncio
 import json
@@ -14,16 +14,16 @@ from fmcycle.serving.api_error import ApiError
 from fmcycle.serving.arrival import EXCESS, Arrivals, too_large
 
 log = logging.getLogger("bentoml.serve")
-FORM = "/v1/audio/transcriptions"  # takes a multipart form, as OpenAI has it; every other path takes JSON
-ANSWER = 600  # seconds until an answer begins to go out; a thread that makes one is waited for, as it can't be stopped
-FILES = {FORM, "/classify"}  # may be larger: sound
+FORM = "/v1/audio/transcriptions"  # takes a multipart form, as OpenAI's does; every other path takes JSON
+ANSWER = 600  # seconds until an answer must begin; the server waits for a thread that makes one, because a thread can't be stopped
+FILES = {FORM, "/classify"}  # paths with the larger limit, because they take sound
 BODY_BYTES, FILE_BYTES = 1 << 20, 8 << 20
 
 
 class Shell:
-    """Refuses who may not ask, and what is too large, too slow or too much, in OpenAI's error form; logs a failure by its place only.
+    """Refuses forbidden clients, large or slow bodies and overload with errors in OpenAI's form; logs only the place of a failure.
 
-    paths: those that take a body.
+    paths: the paths that take a body.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class Shell:
         self.paths, self.allowed = paths, allowed or access.Access()
         self.arrivals = Arrivals(body_seconds)
         self.busy = 0
-        self.mean = 1.0  # seconds an answer takes, a running mean: what Retry-After says
+        self.mean = 1.0  # running mean of the seconds of an answer, for Retry-After
 
     async def __call__(self, scope, receive, send):
         if scope["type"] != "http":
@@ -70,7 +70,7 @@ class Shell:
                 await refuse(ApiError(500, "the service failed; its log says where", "internal_error"), sending)
 
     async def _pass(self, scope, receive, send) -> None:
-        """Answer a request whose body is here; until it is, the request takes no place among those being answered."""
+        """Receive the body, then answer the request. A request takes a place among the answers only once its body is complete."""
         loop = asyncio.get_running_loop()
         body = await self.arrivals.body(receive, self._limit(scope))
         if self.busy >= self.in_flight:
@@ -90,7 +90,7 @@ class Shell:
                 return {"type": "http.request", "body": body, "more_body": False}
 
             async def sending(message):
-                limit.deadline = math.inf  # what has begun may take its time
+                limit.deadline = math.inf  # an answer that has begun has no time limit
                 await send(message)
 
             with anyio.move_on_after(ANSWER) as limit:
@@ -103,7 +103,7 @@ class Shell:
             metrics.BUSY.dec()
 
     def _limit(self, scope) -> int:
-        """How many bytes the body may have. Raises ApiError for what the headers already say is wrong."""
+        """Return how many bytes the body may have. Raises ApiError for a wrong Content-Type and a Content-Length beyond the limit."""
         headers = dict(scope["headers"])
         kind = "multipart/form-data" if scope["path"] == FORM else "application/json"
         if headers.get(b"content-type", b"").split(b";")[0].strip().lower() != kind.encode():
@@ -115,7 +115,7 @@ class Shell:
 
 
 def place(error: BaseException) -> str:
-    """Type of an error and where it was raised, without its message, which may hold a user's text."""
+    """Return the type of an error and where it was raised, without its message, which may hold a user's text."""
     frames = traceback.extract_tb(error.__traceback__)[-3:]
     return " <- ".join([type(error).__name__, *[f"{frame.filename}:{frame.lineno}" for frame in reversed(frames)]])
 

@@ -1,4 +1,4 @@
-"""How a conversation becomes an answer. The server and the evaluations both do it here, so what is evaluated is what is served."""
+"""Turns a conversation into an answer, for the server and for evaluations: so what is evaluated is what is served."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -15,14 +15,14 @@ from fmcycle.serving.detokenize import TextStream
 
 @dataclass
 class Draft:
-    """An answer in the making: `open` it before the engine is asked, `push` each of its tokens, `close` it after the last.
+    """One unfinished answer: `open` it before the engine starts, `push` each token of the engine, `close` it after the last.
 
-    request: what the engine is asked; tokens, text: of the answer so far; refusals: the reasons of the guards that refused.
+    request: the request to the engine; tokens, text: of the answer so far; refusals: the reasons of the guards that refused.
     """
 
     messages: list[dict]
     request: Request
-    guards: Sequence[Callable[[str], str]]  # on the messages; those on the answer are the stream's
+    guards: Sequence[Callable[[str], str]]  # on the messages; the stream has those on the answer
     stream: TextStream
     tokens: list[int] = field(default_factory=list)
     text: str = ""
@@ -31,27 +31,27 @@ class Draft:
 
     @property
     def done(self) -> bool:
-        """True if the engine need not go on: a guard refused, or a stop string was found."""
+        """True if the engine may stop: a guard refused, or the text contains a stop string."""
         return bool(self.refusals) or self.stream.stopped
 
     def open(self) -> str:
-        """Put the messages before the input guards; returns the reason of a refusal, else nothing."""
+        """Check the messages with the input guards; return the reason of a refusal, else an empty text."""
         return self._released(self._check)
 
     def push(self, token: int) -> str:
-        """Take one more token; returns the text that may go out now."""
+        """Add one token; return the text that may go out now."""
         self.tokens.append(token)
         return self._released(lambda: self.stream.push(token))
 
     def close(self) -> str:
-        """Say that the engine has ended; returns the rest of the text."""
+        """End the answer; return the rest of its text."""
         rest = "" if self.refusals else self._released(self.stream.finish)
         if not self.refusals:
             self.finish = "length" if len(self.tokens) >= self.request.sampling.max_tokens and not self.stream.stopped else "stop"
         return rest
 
     def read(self, tokens: Iterable[int]) -> None:
-        """Take all tokens of an engine that has ended, up to the one that completes a stop string or that a guard refuses."""
+        """Add the tokens of a complete answer, up to the one that completes a stop string or that a guard refuses, and end it."""
         for token in tokens:
             self.push(token)
             if self.done:
@@ -67,7 +67,7 @@ class Draft:
         return ""
 
     def _released(self, step: Callable[[], str]) -> str:
-        """The text that `step` lets out; if a guard refuses and no text went out before, its reason instead."""
+        """Return the text that `step` releases. If a guard refuses, return its reason, or nothing if text went out before."""
         try:
             piece = step()
         except Refused as refused:
@@ -80,7 +80,7 @@ class Draft:
 
 @dataclass
 class Pipeline:
-    """Makes drafts: renders the conversation, cuts the answer to the context and puts guards before and behind the engine.
+    """Makes drafts: renders a conversation, limits the answer to the context and puts guards before and behind the engine.
 
     engine: has the methods of `fmcycle.engine.context.Context`; guardrail: {"input": guards, "output": guards}, each (text) -> text.
     """
@@ -89,11 +89,11 @@ class Pipeline:
     guardrail: dict[str, list[Callable[[str], str]]] = field(default_factory=dict)
 
     def chat(self, messages: list[dict], **options) -> Draft:
-        """The answer to a conversation in the form of the chat template. Raises InputError if the template refuses the roles."""
+        """Return the draft of an answer to a conversation, in the chat template. Raises InputError if the template refuses the roles."""
         return self.draft(messages, render(self.engine.processor, messages, generation_prompt=True), **options)
 
     def completion(self, text: str, **options) -> Draft:
-        """The continuation of a text, without a template."""
+        """Return the draft of the continuation of a text, without a template."""
         ids = self.engine.begin(plain_ids(self.engine.processor, text))
         return self.draft([{"role": "user", "content": text}], ids, **options)
 
@@ -107,7 +107,7 @@ class Pipeline:
         images: Sequence[bytes] = (),
         **sampling,
     ) -> Draft:
-        """The answer to `ids`, the tokens of `messages`; greedy unless `sampling`, fields of `Sampling`, says otherwise."""
+        """Return the draft of an answer to `ids`, the tokens of `messages`. sampling: fields of `Sampling`; greedy without them."""
         length = max(0, min(max_tokens or self.engine.max_tokens, self.engine.room(ids)))
         ends = frozenset(components.ends(self.engine.processor))
         request = Request(ids, Sampling(length, stop_ids=ends, **sampling), images)
@@ -115,16 +115,16 @@ class Pipeline:
         return Draft(messages, request, self.guards("input"), stream)
 
     def guards(self, side: str) -> list[Callable[[str], str]]:
-        """The guards of a side, `input` or `output`."""
+        """Return the guards of a side, `input` or `output`."""
         return self.guardrail.get(side) or []
 
 
 def guards_of(nodes: dict[str, dict]) -> str:
-    """Digests of the guards behind which the evaluations of `nodes` judge answers; empty if none of them asks the model for answers."""
+    """Return the digests of the guards in evaluations, as config data; empty if none of them asks the model for answers."""
     return " ".join(sorted({guards_digest(node["guardrail"]) for node in nodes.values() if "guardrail" in node}))
 
 
 def guards_digest(guardrail: dict[str, list] | None) -> str:
-    """Digest of guards as config data {"input": [...], "output": [...]}, and of their code in the user's packages."""
+    """Return a digest of guards, as config data {"input": [...], "output": [...]}, and of their code in the user's packages."""
     guards = {side: nodes for side, nodes in (guardrail or {}).items() if nodes}
     return artifact.digest_of([guards, code_digest.own(guards)])

@@ -1,4 +1,4 @@
-"""Where a served model computes: the trainer of local.yaml, read as plain yaml, for nothing here has Hydra."""
+"""The device of a served model: the trainer of local.yaml, read as plain yaml because a server has no Hydra."""
 
 import inspect
 from pathlib import Path
@@ -13,13 +13,13 @@ CPU = "cpu"
 
 
 def machine() -> Any:
-    """The machine that local.yaml of the working folder names; the CPU where it names none.
+    """Return the trainer that local.yaml of the working folder names; the CPU if it names none.
 
-    Raises InputError for a trainer that conf/trainer does not have, a key or a value that it can't have, and a device that is not there.
+    Raises InputError for a trainer that conf/trainer lacks, a wrong key or value, and a device that this machine lacks.
     """
     settings = build.local()
     named = settings.get("trainer") or CPU
-    own = named if isinstance(named, dict) else {}  # keys below one another mean what dotted ones do
+    own = named if isinstance(named, dict) else {}  # nested keys mean the same as dotted ones
     own = own | {key.removeprefix("trainer."): value for key, value in settings.items() if key.startswith("trainer.")}
     node = _option(CPU if isinstance(named, dict) else str(named)) | own
     known = signature.read(node["_target_"])
@@ -34,7 +34,7 @@ def machine() -> Any:
 
 
 def _option(name: str) -> dict:
-    """conf/trainer/NAME.yaml of the project, or of a package of the user's; for the CPU it need not be there."""
+    """Read conf/trainer/NAME.yaml of the project or of a user's package; the CPU needs no file."""
     folders = [build.conf_dir(), *build.package_folders()]
     files = [file for folder in folders if (file := folder / f"trainer/{name}.yaml").is_file()]
     if not files and name != CPU:
@@ -43,7 +43,7 @@ def _option(name: str) -> dict:
 
 
 def engine(node: dict, folder: str | Path) -> Any:
-    """The engine that `node` names over the model in `folder`, on this machine; one that takes no device and dtype is built without."""
+    """Build the engine of `node` over the model in `folder`, with the device and dtype of this machine if it takes them."""
     make, here = build.build(node), machine()
     taken = inspect.signature(make).parameters
     given = {name: value for name, value in (("device", here.device), ("dtype", here.dtype)) if name in taken}

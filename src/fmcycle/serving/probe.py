@@ -1,4 +1,4 @@
-"""Can a packaged model serve? Its engine and guards are asked once, in a process of its own, before it takes another's place."""
+"""Asks the engine and the guards of a package once, in a process of its own, before it replaces a deployed one."""
 
 import json
 import math
@@ -17,18 +17,18 @@ from fmcycle.serving import place
 from fmcycle.serving.pipeline import Pipeline
 
 SECONDS = 300
-SPARE = 8 << 30  # bytes of memory beside the weights
+SPARE = 8 << 30  # bytes of memory beyond the weights
 HELLO = [{"role": "user", "content": "Hello"}]
 
 
 def probe(folder: str | Path, served: dict, *, seconds: int = SECONDS) -> None:
     """Load the model in `folder` as `served` {"engine", "guardrail"} says, in a child process, and ask it once.
 
-    Raises InputError with the child's own sentence if it does not answer, takes longer than `seconds`, or more memory than its weights
-    account for.
+    Raises InputError with the child's own sentence if the model does not answer, takes longer than `seconds`, or needs much more memory
+    than its weights.
     """
     command = [sys.executable, "-m", "fmcycle.serving.probe", str(folder)]
-    known = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}  # the child finds what this process finds
+    known = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}  # so that the child imports the same modules
     try:
         done = subprocess.run(command, input=json.dumps(served), capture_output=True, text=True, timeout=seconds, env=known)
     except subprocess.TimeoutExpired:
@@ -39,13 +39,13 @@ def probe(folder: str | Path, served: dict, *, seconds: int = SECONDS) -> None:
 
 
 def ask(folder: str | Path, served: dict) -> None:
-    """What the child does: build engine and guards, and ask them."""
+    """Build engine and guards and ask them; the child calls this."""
     engine, guards = place.engine(served["engine"], folder), build(served["guardrail"])
     answers(engine, [*guards.get("input", []), *guards.get("output", [])])
 
 
 def answers(engine: Any, guards: list) -> None:
-    """Warm an engine up and ask it once. Raises InputError if it is not as `fmcycle.engine.protocol` says, or if an answer is none."""
+    """Warm an engine up and ask it once. Raises InputError if it breaks `fmcycle.engine.protocol` or an answer is invalid."""
     protocol.check(engine)
     engine.warm_up()
     finite(getattr(engine, "model", None))
@@ -63,7 +63,7 @@ def answers(engine: Any, guards: list) -> None:
 
 
 def finite(model: Any) -> None:
-    """Raises InputError if a weight of a torch model is not a finite number."""
+    """Raise InputError if a weight of a torch model is not a finite number."""
     import torch
 
     for name, weight in model.named_parameters() if isinstance(model, torch.nn.Module) else ():
@@ -117,7 +117,7 @@ def _classify(engine) -> None:
 
 
 def _item(engine):
-    """A first input of the kind that the engine takes."""
+    """Return an input of a kind that the engine takes."""
     return {"text": "Hello", "image": _picture(), "audio": _sound()}[engine.takes[0]]
 
 
@@ -130,14 +130,14 @@ def _picture() -> bytes:
 def _sound() -> bytes:
     import numpy as np
 
-    return media.as_wav(0.1 * np.sin(np.arange(4_000) * 0.17), 16_000)  # 0.25 s: some models hear less than a second
+    return media.as_wav(0.1 * np.sin(np.arange(4_000) * 0.17), 16_000)  # 0.25 s, because some models hear less than a second
 
 
 def _generate_image(engine) -> None:
     prompt = (getattr(engine, "classes", None) or [""])[0]
     try:
         drawn = engine.generate_image(prompt, n=1, seed=0, steps=1, guidance=None)
-    except InputError:  # an engine that knows no steps
+    except InputError:  # the engine takes no steps
         drawn = engine.generate_image(prompt, n=1, seed=0, steps=None, guidance=None)
     media.picture(drawn[0])
 
@@ -148,11 +148,11 @@ def _transcribe(engine) -> None:
 
 
 def limit_memory(folder: Path, device: Any) -> None:
-    """From here on this process may take SPARE and six times the weights, of a GPU too; a model that asks for more ends with an error."""
+    """Limit this process to SPARE and six times the weights, on a GPU too; a model that needs more ends with an error."""
     import torch
 
     weights = sum(file.stat().st_size for file in folder.rglob("*.safetensors"))
-    if device.type == "cuda":  # its driver reserves addresses of many times its memory: they are not the model's
+    if device.type == "cuda":  # its driver reserves many times its memory as addresses, which do not count as the model's
         torch.zeros(1, device=device)
         whole = torch.cuda.mem_get_info(device)[1]
         torch.cuda.set_per_process_memory_fraction(min(1.0, (SPARE + 6 * weights) / whole), device)
@@ -161,8 +161,8 @@ def limit_memory(folder: Path, device: Any) -> None:
 
 
 def main() -> int:
-    """Probe the folder in the arguments, `served` on standard input; the exit code is 2 with a sentence if it can't serve."""
-    import transformers.models.auto  # noqa: F401  (what is imported is not counted as the model's memory)
+    """Probe the folder in the arguments with `served` from standard input. Exits with 2 and a sentence if the model can't be served."""
+    import transformers.models.auto  # noqa: F401  (imported first, so that it does not count as the model's memory)
 
     folder = Path(sys.argv[1])
     try:

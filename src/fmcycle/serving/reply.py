@@ -1,4 +1,4 @@
-"""How an answer goes out: in one piece, or piece by piece as server-sent events."""
+"""Sends an answer in one piece, or piece by piece as server-sent events."""
 
 import asyncio
 import json
@@ -22,7 +22,7 @@ log = logging.getLogger("bentoml.serve")
 
 @asynccontextmanager
 async def _slot(request: Request):
-    """One of the slots in which answers of one piece are made. Raises ApiError 503 if none gets free for long."""
+    """Hold one of the slots for answers of one piece. Raises ApiError 503 if none is free within `WAIT`."""
     try:
         async with asyncio.timeout(WAIT):
             await request.app.state.slots.acquire()
@@ -35,13 +35,13 @@ async def _slot(request: Request):
 
 
 async def whole(request: Request, work: Callable[[], dict], form: Callable[[dict], Response] = JSONResponse) -> Response:
-    """What `work` makes of a request in one piece; `form` writes it down, which takes a while for many vectors."""
+    """Run `work` in a thread and return its result as a response. form: serializes the result, in the thread too, as it may be large."""
     async with _slot(request):
         return await run_in_threadpool(lambda: form(work()))
 
 
 async def said(request: Request, assistant: Assistant, asked: Chat | Completion) -> Response:
-    """An answer of words in OpenAI's form, streamed if the request says so."""
+    """Return an answer of text in OpenAI's form, streamed if the request asks for it."""
     answer = await run_in_threadpool(assistant.ask, asked)
     chat, pieces = isinstance(asked, Chat), answer.pieces()
     if asked.stream:
@@ -57,7 +57,7 @@ async def said(request: Request, assistant: Assistant, asked: Chat | Completion)
 
 
 async def _events(answer: Answer, pieces: AsyncGenerator[str, None], chat: bool, with_usage: bool) -> AsyncGenerator[str, None]:
-    """Server-sent events in OpenAI's form. The last is always [DONE]; before it stands the end of the answer, or an error."""
+    """Yield server-sent events in OpenAI's form. The last is always [DONE], after the end of the answer or an error."""
     head = _head(answer, "chat.completion.chunk" if chat else "text_completion")
 
     def event(delta: dict, text: str, finish: str | None) -> str:

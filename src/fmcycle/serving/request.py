@@ -1,6 +1,6 @@
-"""From the bytes of a request to what it asks: JSON or a form, and each refusal says why without repeating the user's text.
+"""Parses the body of a request, JSON or a form. Each error says what is wrong without repeating the user's text.
 
-Every function here is meant for a thread: a body of 1 MB takes a tenth of a second at most, whatever is in it.
+These functions run in threads: any body of 1 MB takes a tenth of a second at most.
 """
 
 import difflib
@@ -13,19 +13,19 @@ from python_multipart.multipart import parse_options_header
 
 from fmcycle.serving.api_error import ApiError
 
-DEPTH = 32  # of lists and objects in each other; what a request may hold needs 7
-VALUES = 20_000  # in a body; a conversation of 1,000 messages with parts has 11,000
+DEPTH = 32  # of nested lists and objects; a valid request needs 7
+VALUES = 20_000  # JSON values in a body; a conversation of 1,000 messages with parts has 11,000
 DIGITS = 100  # of a whole number
-PROBLEMS = 20  # said of one body
-NAME = 64  # characters that are said of a name that the client chose
-PARTS = 16  # of a form
-HEADERS = 4096  # bytes before the content of one
-STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)  # one that does not end goes to the end: no place is read twice
+PROBLEMS = 20  # in one error message
+NAME = 64  # characters of a client's name in an error message
+PARTS = 16  # in a form
+HEADERS = 4096  # bytes of headers before the content of a part
+STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)  # an unterminated string reaches to the end, so no byte is read twice
 UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
 def read(schema: type[BaseModel], body: bytes) -> Any:
-    """`body` as `schema`. Raises ApiError 400 that names the field and says what is wrong with it."""
+    """Parse `body` as `schema`. Raises ApiError 400 that names the field and says what is wrong with it."""
     _check_values(body)
     try:
         content = json.loads(body.decode("utf-8"), parse_int=_whole, parse_constant=_not_finite, object_pairs_hook=_once)
@@ -43,7 +43,7 @@ def read(schema: type[BaseModel], body: bytes) -> Any:
 
 
 def read_form(schema: type[BaseModel], kind: str, body: bytes, file: str) -> tuple[Any, bytes]:
-    """(the fields of a multipart form as `schema`, the bytes of its file, the field `file`). Raises ApiError 400 as `read` does.
+    """Return (the fields of a multipart form as `schema`, the bytes of its field `file`). Raises ApiError 400 as `read` does.
 
     kind: the Content-Type header, which names the boundary.
     """
@@ -75,7 +75,7 @@ def read_form(schema: type[BaseModel], kind: str, body: bytes, file: str) -> tup
 
 
 def _part(part: bytes) -> tuple[str, bytes, bool]:
-    """(name, content, is it a file) of what stands between two boundaries."""
+    """Return (name, content, True for a file) of a part of a form."""
     head, ended, content = part.partition(b"\r\n\r\n")
     if not ended or len(head) > HEADERS or head.lstrip(b" \t")[:2] != b"\r\n":
         raise _no_form("a part has no headers, or too long ones")
@@ -92,7 +92,7 @@ def _no_form(why: str) -> ApiError:
 
 
 def _check_values(body: bytes) -> None:
-    """Raises ApiError for more than VALUES values, before any is made."""
+    """Raise ApiError for a body of more than VALUES values, before it is parsed."""
     if _marks(body) <= VALUES:
         return
     count = strings = end = 0
@@ -106,7 +106,7 @@ def _check_values(body: bytes) -> None:
 
 
 def _marks(text: bytes) -> int:
-    """What begins a value, or stands between two of them, outside of strings."""
+    """Count the characters that begin a value or separate two; `text` lies outside of strings."""
     return text.count(b",") + text.count(b"[") + text.count(b"{")
 
 
@@ -119,7 +119,7 @@ def _valid(schema: type[BaseModel], content: dict) -> Any:
 
 
 def _check_texts(content: dict) -> None:
-    """Raises ApiError for what is nested too deep and for a text that can't be kept; level by level, without recursion."""
+    """Raise ApiError for a body that is nested too deep and for a text that the store can't take; level by level, without recursion."""
     level: list = [content]
     for _ in range(DEPTH):
         if any(isinstance(node, str) and UNSTORABLE.search(node) for node in level):
@@ -158,7 +158,7 @@ def _not_finite(name: str):
 
 
 def _short(name: str) -> str:
-    """A name that the client chose, as it may be said: short, and in letters that can be encoded."""
+    """Return a client's name for an error message: short, and in characters that UTF-8 can encode."""
     name = name[: NAME + 1].encode("utf-8", "replace").decode()
     return name if len(name) <= NAME else f"{name[:NAME]}..."
 

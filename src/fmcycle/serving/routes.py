@@ -1,4 +1,4 @@
-"""The routes: OpenAI's, classes, feedback and the page, over one `Assistant`."""
+"""The routes of the server: OpenAI's, classes, feedback and the page, over one `Assistant`."""
 
 import asyncio
 from collections.abc import Callable
@@ -21,15 +21,15 @@ from fmcycle.serving.schema import Chat, Completion, Feedback
 from fmcycle.serving.store import KeyReused, SeveralInputs, StoreDown, UnknownAnswer
 
 PAGE = Path(__file__).with_name("page.html")
-OWN = "'unsafe-inline'"  # the page's own style and script stand in it; nothing comes from elsewhere
+OWN = "'unsafe-inline'"  # the page holds its style and script; it loads nothing from elsewhere
 POLICY = f"default-src 'none'; style-src {OWN}; script-src {OWN}; connect-src 'self'; img-src data:; media-src data:"
 POLICY += "; frame-ancestors 'none'"
 
 
 def create(slots: int = 2, allowed: Access | None = None) -> FastAPI:
-    """The ASGI application; `app.state.assistant` is set once the model is ready.
+    """Return the ASGI application; the service sets `app.state.assistant` once the model is ready.
 
-    slots: answers of one piece made at the same time; allowed: who may ask beside this machine.
+    slots: number of answers of one piece at the same time; allowed: Host names and origins beside the server's own.
     """
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.add_middleware(Shell, paths=ROUTES, allowed=allowed)
@@ -159,7 +159,7 @@ NAMED = BENTOMLS | {"/v1/models/fmcycle"} | {path for path in ROUTES if "{" not 
 
 
 class Front:
-    """(ASGI) Before BentoML, which counts every path that anybody makes up by its name, and logs it, and stumbles over a Content-Type."""
+    """ASGI application in front of BentoML's, which would count and log every invented path, and fails on a Content-Type beyond ASCII."""
 
     def __init__(self, own, bentomls):
         self.own, self.bentomls = own, bentomls

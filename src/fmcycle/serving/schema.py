@@ -1,4 +1,4 @@
-"""What a client may ask, in OpenAI's form: closed and finite."""
+"""The schemas of requests, in OpenAI's form: closed and finite."""
 
 import base64
 import binascii
@@ -17,7 +17,7 @@ DATA_URL = re.compile(r"data:image/(?:png|jpeg|webp|gif|bmp);base64,", re.ASCII)
 
 
 class Closed(BaseModel):
-    """No field but those named. `neutral` lists OpenAI's other fields with the values that ask for nothing; null always is one."""
+    """Allows only its own fields. `neutral` lists OpenAI's other fields with the values that change nothing; null is always one."""
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
     neutral: ClassVar[Neutral] = {}
@@ -67,14 +67,14 @@ class Message(Closed):
     name: None = None
 
     def plain(self) -> dict[str, str]:
-        """{"role", "content"} with the texts of the content as one."""
+        """Return {"role", "content"} with the joined texts of the content."""
         content = (
             self.content if isinstance(self.content, str) else "".join(part.text for part in self.content if isinstance(part, TextPart))
         )
         return {"role": self.role, "content": content}
 
     def images(self) -> list[bytes]:
-        """The pictures of the content, in their order."""
+        """Return the images of the content, in their order."""
         parts = [] if isinstance(self.content, str) else self.content
         return [decoded(part.image_url.url.partition(",")[2]) for part in parts if isinstance(part, ImagePart)]
 
@@ -89,7 +89,7 @@ class Plain(Closed):
 
 
 class Words(Closed):
-    """What chat and plain completions share. Fields that can have one value only are there to be refused with a reason."""
+    """The fields of chats and completions. A field that allows one value only is here so that other values get a reason."""
 
     model: str = ""
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
@@ -113,7 +113,7 @@ class Words(Closed):
         return stops
 
     def sampling(self) -> dict[str, Any]:
-        """The fields of the engine's `Sampling` that the client gives, but for the length; without a seed the answers differ."""
+        """Return the fields of the engine's `Sampling` that the client gives, without the length. Without a seed it draws one."""
         names = {each.name for each in fields(Sampling)} - {"max_tokens"}
         said = {name: value for name in names if (value := getattr(self, name, None)) is not None}
         return {"seed": random.getrandbits(63)} | said
@@ -153,19 +153,19 @@ class Chat(Words):
         if self.messages[-1].role != "user":
             raise ValueError("messages: the last must be the user's")
         empty = (message for message in self.messages if not message.plain()["content"].strip() and not message.images())
-        if any(message.role != "assistant" for message in empty):  # an answer may be empty, and comes back in the history
+        if any(message.role != "assistant" for message in empty):  # an answer may be empty and returns in the history
             raise ValueError("messages: a content is empty")
         if any(message.images() for message in self.messages if message.role != "user"):
             raise ValueError("messages: pictures may stand in the user's messages only")
         return self
 
     def limit(self) -> int | None:
-        """How many tokens the answer may have, where the client says so."""
+        """Return the length of the answer that the client names, in tokens; None if it names none."""
         return self.max_completion_tokens or self.max_tokens
 
 
 class Completion(Words):
-    """POST /v1/completions: the model goes on with a text, without a template."""
+    """POST /v1/completions: the model continues a text, without a template."""
 
     neutral: ClassVar[Neutral] = {"logit_bias": ({},), "suffix": ("",)}
 
@@ -175,12 +175,12 @@ class Completion(Words):
     logprobs: None = None
 
     def limit(self) -> int | None:
-        """How many tokens the answer may have; 16 where the client does not say, as OpenAI has it."""
+        """Return the length of the answer in tokens; 16 if the client names none, as at OpenAI."""
         return self.max_tokens or 16
 
 
 class Feedback(Closed):
-    """POST /v1/feedback: what a person says about an answer."""
+    """POST /v1/feedback: a person's feedback on an answer."""
 
     id: Annotated[str, Field(min_length=1, max_length=64)]
     rating: Literal[-1, 0, 1] = 0
@@ -199,7 +199,7 @@ class Feedback(Closed):
 
 
 def decoded(text: str) -> bytes:
-    """The bytes behind base64. Raises ValueError where it is none, or nothing."""
+    """Decode base64. Raises ValueError if the text is not base64 or is empty."""
     try:
         content = base64.b64decode(text, validate=True)
     except binascii.Error as error:

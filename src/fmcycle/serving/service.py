@@ -1,4 +1,4 @@
-"""The BentoML service: the model is loaded beside the routes, and ready after a warm-up."""
+"""The BentoML service. It loads the model in a thread while the routes already answer, and is ready after a warm-up."""
 
 import gc
 import logging
@@ -15,14 +15,14 @@ from fmcycle.artifact import folder as artifact
 from fmcycle.errors import InputError
 from fmcycle.serving import place, start
 
-FILES = 4096  # that a worker may have open: more connections than it keeps may come at once
+FILES = 4096  # that a worker may open, because more connections than it keeps may come at once
 log = logging.getLogger("bentoml.serve")
 
 
 def home_of(root: Path) -> Path:
-    """Where the store and other files of a running service are: in a project beside the code, of a Bento in BentoML's home.
+    """Return the folder of the store and other files of a running service: the project, or for a Bento a folder in BentoML's home.
 
-    A Bento's own folder is a copy that `bentoml delete` removes, and in a container ends with it.
+    A Bento's own folder is a copy: `bentoml delete` removes it, and a container takes it along when it ends.
     """
     if not (root.parent / "bento.yaml").is_file():
         return root
@@ -32,7 +32,7 @@ def home_of(root: Path) -> Path:
 
 
 def version(project: Path, name: str) -> str:
-    """The version of the Bento `name`: a digest of code, requirements and deployed model. Ends well where that is built already."""
+    """Return the version of the Bento `name`: a digest of code, requirements and deployed model. Exits with 0 if it is built already."""
     files = [file for file in sorted((project / "src").rglob("*")) if file.is_file() and "__pycache__" not in file.parts]
     files += [file for name in ("bentofile.yaml", "requirements.lock") if (file := project / name).is_file()]
     files += sorted((project / "conf/trainer").glob("*.yaml"))
@@ -47,7 +47,7 @@ def version(project: Path, name: str) -> str:
 
 
 def create(root: Path):
-    """The service class, with its routes, over what is deployed in `root`."""
+    """Return the service class with its routes, over the deployed model of `root`."""
     from fmcycle.serving import routes
     from fmcycle.serving.access import Access
     from fmcycle.serving.connection import Connection
@@ -76,11 +76,11 @@ def create(root: Path):
 
             try:
                 assistant = load(root, home)
-            except InputError as error:  # what went well a moment ago, in the process that tried it
+            except InputError as error:  # the same load succeeded a moment ago, in `start.check`
                 print(error, file=sys.stderr, flush=True)
                 os._exit(error.exit_code)  # ends the server: bento_entry.py
             gc.collect()
-            gc.freeze()  # what is here now stays: a collection that looks through all of it holds every request up
+            gc.freeze()  # the model stays for good, and a garbage collection over all of it would delay every request
             app.state.assistant = assistant
             if said := place.machine().slow(place.machine().precision):
                 log.warning(said)

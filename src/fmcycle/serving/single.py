@@ -1,4 +1,4 @@
-"""What is asked and answered in one piece: vectors, classes, pictures and transcripts; each is kept as every answer is."""
+"""Requests that are answered in one piece: embeddings, classes, images and transcripts. Each answer is stored."""
 
 import base64
 import json
@@ -24,7 +24,7 @@ INPUTS = 256  # texts or files in one request
 
 
 class Media(Closed):
-    """A picture or a sound in JSON."""
+    """An image or a sound in JSON."""
 
     media_type: Literal["image/png", "image/jpeg", "image/webp", "image/gif", "image/bmp", "audio/wav"]
     data: str
@@ -36,7 +36,7 @@ class Media(Closed):
         return value
 
     def content(self) -> bytes:
-        """Its bytes."""
+        """Return the bytes."""
         return decoded(self.data)
 
 
@@ -44,14 +44,14 @@ Input = Annotated[Text, Field(min_length=1)] | Media
 
 
 class Inputs(Closed):
-    """What embeddings and classes are asked of: one text or file, or a list of them."""
+    """The input of embeddings and classes: one text or file, or a list of them."""
 
     model: str = ""
     input: Input | Annotated[list[Input], Field(min_length=1, max_length=INPUTS)]
     user: Text | None = None
 
     def items(self) -> list[str | bytes]:
-        """The texts as they are, the files as their bytes."""
+        """Return the texts, and the bytes of the files."""
         items = self.input if isinstance(self.input, list) else [self.input]
         return [item if isinstance(item, str) else item.content() for item in items]
 
@@ -68,7 +68,7 @@ class Classify(Inputs):
 
 
 class Images(Closed):
-    """POST /v1/images/generations; seed, steps and guidance are not OpenAI's."""
+    """POST /v1/images/generations; seed, steps and guidance are fields of fmcycle, not of OpenAI."""
 
     neutral: ClassVar[Neutral] = {
         "background": ("auto",),
@@ -94,7 +94,7 @@ class Images(Closed):
 
 
 class Transcription(Closed):
-    """The fields beside the file of POST /v1/audio/transcriptions: texts, as a form has them."""
+    """The fields beside the file of POST /v1/audio/transcriptions; in a form all of them are texts."""
 
     neutral: ClassVar[Neutral] = {"language": ("",), "prompt": ("",), "temperature": ("0", "0.0"), "stream": ("false",)}
 
@@ -103,7 +103,7 @@ class Transcription(Closed):
 
 
 def embed(assistant: Assistant, asked: Embeddings) -> dict:
-    """OpenAI's list of embeddings. Raises ApiError for what the model does not read."""
+    """Return OpenAI's list of embeddings. Raises ApiError for an input of a kind that the model does not read."""
     assistant.need("embed", asked.model)
     items = asked.items()
 
@@ -122,7 +122,7 @@ def embed(assistant: Assistant, asked: Embeddings) -> dict:
 
 
 def classify(assistant: Assistant, asked: Classify) -> dict:
-    """For each input its labels with their probabilities, the most probable first."""
+    """Return for each input its labels with their probabilities, the most probable first."""
     assistant.need("classify", asked.model)
     items = asked.items()
 
@@ -139,7 +139,7 @@ def classify(assistant: Assistant, asked: Classify) -> dict:
 
 
 def draw(assistant: Assistant, asked: Images) -> dict:
-    """OpenAI's list of pictures, with the seed that draws them again."""
+    """Return OpenAI's list of images, with the seed that generates them again."""
     assistant.need("generate_image", asked.model)
     engine = assistant.engine
     if asked.size not in (None, "auto", engine.size):
@@ -158,7 +158,7 @@ def draw(assistant: Assistant, asked: Images) -> dict:
 
 
 def transcribe(assistant: Assistant, asked: Transcription, wav: bytes) -> dict:
-    """{"text", "id"}: what is said in a WAV file, after the output guards."""
+    """Return {"text", "id"}: the transcript of a WAV file, behind the output guards."""
     assistant.need("transcribe", asked.model)
 
     def work():
@@ -171,10 +171,10 @@ def transcribe(assistant: Assistant, asked: Transcription, wav: bytes) -> dict:
 
 
 def answered(assistant: Assistant, kind: str, items: list, param: str, work: Callable[[], tuple]) -> tuple[str, Any]:
-    """(id, what `work` gives: the result, its text for the store, tokens read, tokens written), kept and counted.
+    """Run `work` and store its answer; return (id, (the result, its text for the store, tokens read, tokens written)).
 
-    Of pictures and sounds that feedback teaches something of the bytes are kept too, of others size and digest.
-    Raises ApiError 400 for an input that the model can't take, and where a guard refuses: then that is kept.
+    The store keeps the bytes of images and sounds if feedback on this kind of answer makes training rows, else their size and digest.
+    Raises ApiError 400 for an input that the model can't take, and if a guard refuses; the refusal is stored.
     """
     name, created, clock = f"ans-{uuid.uuid4().hex}", datetime.now(UTC), time.monotonic()
     media = [item for item in items if isinstance(item, bytes)] if kind in TAUGHT else []

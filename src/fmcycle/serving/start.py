@@ -1,4 +1,4 @@
-"""What is checked before a worker starts, in the process that starts it; whatever is wrong ends it with exit code 2 and one sentence."""
+"""Checks before a worker starts, in the process that starts it. A failed check ends it with exit code 2 and one sentence."""
 
 import atexit
 import logging
@@ -19,14 +19,14 @@ from fmcycle.serving import deploy
 from fmcycle.serving.access import check_address
 
 log = logging.getLogger("bentoml.serve")
-READY = "FMCYCLE_READY"  # names the folder in which a worker leaves its process id when it can serve
-LIVES = 3  # workers in a row that may end before they can
+READY = "FMCYCLE_READY"  # names the folder in which a worker writes its process id once it can serve
+LIVES = 3  # workers in a row that may end before they can serve
 SOURCE = Path(__file__).parents[2]
 
 
 @contextmanager
 def refusing() -> Iterator[None]:
-    """Turns an InputError into its message and exit code."""
+    """Turn an InputError into its message and exit code."""
     try:
         yield
     except InputError as error:
@@ -35,7 +35,7 @@ def refusing() -> Iterator[None]:
 
 
 def check(root: Path, home: Path) -> None:
-    """Check the address, deploy a new candidate that passed, and load what is deployed in another process."""
+    """Check the address, deploy a new candidate that passed, and load the deployed model in another process."""
     with refusing():
         host, port = _address()
         if loud := check_address(host, port):
@@ -49,7 +49,7 @@ def check(root: Path, home: Path) -> None:
 
 
 def settle(root: Path) -> dict:
-    """Deploy a new candidate that passed, and verify what is deployed; its package.json. Raises InputError."""
+    """Deploy a new candidate that passed, verify the deployed package and return its package.json. Raises InputError."""
     try:
         log.info(deploy.refresh(root / "artifacts/package", root))
     except OSError as error:
@@ -63,13 +63,13 @@ def settle(root: Path) -> dict:
 
 
 def _name_store() -> None:
-    """A file that FMCYCLE_STORE names is the one in this folder, also for a worker of a Bento, which works in another."""
+    """Make the file in FMCYCLE_STORE absolute, because a worker of a Bento runs in another folder."""
     if found := re.fullmatch(r"(sqlite[^:]*:///)([^/:?].*)", os.environ.get("FMCYCLE_STORE", "")):
         os.environ["FMCYCLE_STORE"] = f"{found[1]}{Path(found[2]).absolute()}"
 
 
 def _address() -> tuple[str, int]:
-    """(host, port) that `bentoml serve` is about to take."""
+    """Return (host, port) that `bentoml serve` will listen on."""
     import click
     from bentoml._internal.configuration.containers import BentoMLContainer
 
@@ -90,7 +90,7 @@ def _check_port(host: str, port: int) -> None:
 
 
 def _try(root: Path, home: Path) -> None:
-    """Load and warm up the deployed model as a worker will, in a process that may fail in any way."""
+    """Load and warm up the deployed model as a worker does, in a process that may fail in any way."""
     environment = os.environ | {"PYTHONPATH": f"{SOURCE}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
     command = [sys.executable, "-m", "fmcycle.serving.load", str(root), str(home)]
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True)
@@ -104,13 +104,13 @@ def _try(root: Path, home: Path) -> None:
 
 
 class Ends:
-    """Decides when the end of a worker is the end of the server; without it a worker is started again for ever."""
+    """Decides when the end of a worker ends the server; without it BentoML would restart workers for ever."""
 
     def __init__(self):
-        self.early = 0  # workers in a row that ended before they could serve
+        self.early = 0  # number of workers in a row that ended before they could serve
 
     def __call__(self, arbiter, process_pid: int, exit_code: int, **_) -> None:
-        """A hook of circus, which BentoML starts workers with. Exits with 2 where starting another would end the same way."""
+        """A hook of circus, with which BentoML starts workers. Exits with 2 if another worker would end the same way."""
         served = READY in os.environ and (Path(os.environ[READY]) / str(process_pid)).is_file()
         self.early = 0 if served or exit_code in (0, -signal.SIGTERM) else self.early + 1
         if exit_code != 2 and self.early < LIVES:
@@ -122,6 +122,6 @@ class Ends:
 
 
 def can_serve() -> None:
-    """Say of this process, a worker, that it can serve."""
+    """Record that this process, a worker, can serve."""
     if folder := os.environ.get(READY):
         (Path(folder) / str(os.getpid())).touch()

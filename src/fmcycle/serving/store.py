@@ -1,4 +1,4 @@
-"""The feedback store: every answer, and what people said about it; SQLite by default, PostgreSQL by URL."""
+"""The feedback store: every answer and people's feedback on it; SQLite by default, PostgreSQL by URL."""
 
 import hashlib
 import json
@@ -14,7 +14,8 @@ from fmcycle.artifact.folder import digest_of
 from fmcycle.errors import InputError
 
 DEFAULT = "store/feedback.db"
-AWAY = {"connect_timeout": 2, "keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3}  # how PostgreSQL is missed, seconds
+# seconds after which PostgreSQL counts as down
+AWAY = {"connect_timeout": 2, "keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3}
 metadata = sa.MetaData()
 
 ANSWERS = sa.Table(
@@ -23,7 +24,7 @@ ANSWERS = sa.Table(
     sa.Column("answer_id", sa.String(64), primary_key=True),
     sa.Column("time", sa.String(32), nullable=False),  # ISO 8601, UTC
     sa.Column("kind", sa.String(16), nullable=False),  # chat, image_chat, completion, embedding, classification, image, transcription
-    sa.Column("prompt", sa.Text, nullable=False),  # messages as JSON; `media` of one is the sha256 of its file
+    sa.Column("prompt", sa.Text, nullable=False),  # messages as JSON; `media` of a message is the sha256 of its file
     sa.Column("answer", sa.Text, nullable=False),
     sa.Column("finish", sa.String(16), nullable=False),
     sa.Column("model", sa.String(64), nullable=False),
@@ -46,7 +47,7 @@ FEEDBACK = sa.Table(
     sa.Column("preferred", sa.String(16), nullable=False),
     sa.Column("role", sa.String(64), nullable=False),
     sa.Column("key", sa.String(255), unique=True),  # Idempotency-Key
-    sa.Column("content", sa.String(64), nullable=False),  # digest of what was said, to tell a repeat from a reused key
+    sa.Column("content", sa.String(64), nullable=False),  # digest of the feedback, to tell a repeat from a reused key
 )
 MEDIA = sa.Table(
     "media",
@@ -55,17 +56,17 @@ MEDIA = sa.Table(
     sa.Column("content", sa.LargeBinary, nullable=False),
 )
 PROBE = sa.Table(
-    "probe",  # one row, written to know whether anything can be
+    "probe",  # one row, which a test write updates
     metadata,
     sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("time", sa.String(32), nullable=False),
 )
 UNSAID = {"rating": 0, "comment": "", "corrected": "", "preferred": "", "role": ""}  # the feedback of an answer that has none
-NEVER = (sa.exc.IntegrityError, sa.exc.DataError, sa.exc.NotSupportedError)  # what a row is refused for, now and later
+NEVER = (sa.exc.IntegrityError, sa.exc.DataError, sa.exc.NotSupportedError)  # errors of the row itself, which a retry can't mend
 
 
 class StoreDown(Exception):
-    """The store can't be written at the moment: locked, full, away. The message says why, and holds nothing that a user wrote."""
+    """The store can't be written at the moment: locked, full or down. The message says why and holds no text of a user."""
 
 
 class UnknownAnswer(KeyError):
@@ -110,9 +111,10 @@ class Store:
 
     @contextmanager
     def _writing(self) -> Iterator[sa.Connection]:
-        """A transaction that is on disk when this is left. Raises StoreDown, or one of NEVER."""
+        """A transaction that is on disk when the block ends. Raises StoreDown, or one of NEVER."""
         try:
-            if self.file and self.opened and _identity(self.file) != self.opened:  # moved or removed: what is written there is lost
+            # if the file was moved or removed, writes to it would be lost
+            if self.file and self.opened and _identity(self.file) != self.opened:
                 self.engine.dispose()
                 metadata.create_all(self.engine)
             with self.engine.begin() as connection:
@@ -123,14 +125,14 @@ class Store:
             raise StoreDown(str(getattr(error, "orig", error)).partition("\n")[0][:200]) from error
 
     def probe(self) -> None:
-        """Write a row that says nothing. Raises StoreDown."""
+        """Write a row without content. Raises StoreDown."""
         row = {"number": 1, "time": datetime.now(UTC).isoformat(timespec="seconds")}
         with self._writing() as connection:
             if not connection.execute(PROBE.update(), row).rowcount:
                 connection.execute(PROBE.insert(), row)
 
     def add_answer(self, row: dict, media: Iterable[bytes] = ()) -> None:
-        """Keep one answer, once. row: the columns of `answers`, `prompt` as a list of messages; media: the files that these name.
+        """Store an answer, once. row: the columns of `answers`, `prompt` as a list of messages; media: the files that the messages name.
 
         Raises StoreDown.
         """
@@ -139,7 +141,7 @@ class Store:
         try:
             with self._writing() as connection:
                 connection.execute(ANSWERS.insert(), row | {"prompt": json.dumps(row["prompt"], ensure_ascii=False)})
-        except sa.exc.IntegrityError:  # kept before, by an attempt that was cut off before it heard so
+        except sa.exc.IntegrityError:  # an earlier attempt stored it and was cut off before it knew
             with self._writing() as connection:
                 if connection.scalar(sa.select(ANSWERS.c.answer_id).where(ANSWERS.c.answer_id == row["answer_id"])) is None:
                     raise
@@ -150,18 +152,18 @@ class Store:
             with self._writing() as connection:
                 if connection.scalar(sa.select(MEDIA.c.sha256).where(MEDIA.c.sha256 == row["sha256"])) is None:
                     connection.execute(MEDIA.insert(), row)
-        except sa.exc.IntegrityError:  # another request has kept the same file meanwhile
+        except sa.exc.IntegrityError:  # another request has stored the same file meanwhile
             pass
 
     def media(self, sha256: str) -> bytes | None:
-        """The bytes of a file; None where it is not here."""
+        """Return the bytes of a file, or None if the store does not have it."""
         with self.engine.connect() as connection:
             return connection.scalar(sa.select(MEDIA.c.content).where(MEDIA.c.sha256 == sha256))
 
     def add_feedback(self, answer_id: str, time: str, said: dict, key: str | None = None) -> tuple[int, bool]:
-        """(number of the row, was it new). said: {"rating", "comment", "corrected", "preferred", "role"}.
+        """Store feedback; return (number of the row, True if it is new). said: {"rating", "comment", "corrected", "preferred", "role"}.
 
-        The same `key` with the same content is the row that is there already. Raises UnknownAnswer, SeveralInputs, KeyReused, StoreDown.
+        The same `key` with the same content returns the existing row. Raises UnknownAnswer, SeveralInputs, KeyReused, StoreDown.
         """
         content = digest_of([answer_id, said])
         try:
@@ -184,7 +186,7 @@ class Store:
             return there.number, False
 
     def interactions(self) -> Iterator[dict]:
-        """Every answer with its feedback merged (of each field the latest that says something), oldest first."""
+        """Yield every answer with its merged feedback (the latest non-empty value of each field), oldest first."""
         with self.engine.connect() as connection:
             said: dict[str, dict] = {}
             for row in connection.execute(FEEDBACK.select().order_by(FEEDBACK.c.number)).mappings():
@@ -194,7 +196,7 @@ class Store:
                 yield dict(row) | {"prompt": json.loads(row["prompt"])} | said.get(row["answer_id"], UNSAID)
 
     def close(self) -> None:
-        """Give the connections back."""
+        """Close the connections."""
         self.engine.dispose()
 
     def _durable(self, connection, _record) -> None:
@@ -214,10 +216,10 @@ def _identity(file: Path) -> tuple[int, int] | None:
 
 
 def trace(content: str | bytes) -> str:
-    """What stands in a prompt of the store: a text as it is, of a file its size and digest."""
+    """Return the content of a message in the store: the text itself, or the size and digest of a file."""
     return content if isinstance(content, str) else f"[{len(content)} bytes, sha256 {sha256(content)}]"
 
 
 def sha256(content: bytes) -> str:
-    """The name of a file's content."""
+    """Return the sha256 of a file's content, which names it."""
     return hashlib.sha256(content).hexdigest()
