@@ -125,8 +125,8 @@ def test_what_sees_begins_with_the_weights_of_both_parts(folder, monkeypatch):
 BAD = {
     "no picture": ("clip_emoji", png, COLOURS, {"media": None}, r"row 3 of train \(r3\): no image in it"),
     "a picture cut short": ("clip_emoji", png, COLOURS, {"media": png(0)[:90]}, r"row 3 of train \(r3\): a damaged picture"),
-    "a sound cut short": ("hear_spoken", wav, WORDS, {"media": wav(0)[:90]}, r"row 3 of train \(r3\): a WAV file that is cut short"),
-    "a picture for a sound": ("whisper_spoken", wav, WORDS, {"media": png(0)}, r"row 3 of train \(r3\): no WAV file"),
+    "a sound cut short": ("hear_spoken", wav, WORDS, {"media": wav(0)[:90]}, r"row 3 of train \(r3\): a sound that is cut short"),
+    "a picture for a sound": ("whisper_spoken", wav, WORDS, {"media": png(0)}, r"row 3 of train \(r3\): not a readable audio file"),
 }
 
 

@@ -100,7 +100,7 @@ def test_a_corrected_class_of_a_text_is_a_document_with_that_label(served, learn
 
 def test_a_corrected_transcript_is_an_example_with_that_text(served, learnt, monkeypatch):
     speech = served("speech")
-    monkeypatch.setattr(speech.assistant.engine, "transcribe", lambda wav: "the pocket")
+    monkeypatch.setattr(speech.assistant.engine, "transcribe", lambda sound: "the pocket")
     answer = speech.http.post("/v1/audio/transcriptions", files={"file": ("a.wav", families.WAV)}).json()["id"]
     say(speech, answer, rating=-1, corrected="the bucket")
     folder = learnt(speech)

@@ -144,7 +144,7 @@ def test_vectors_pictures_and_transcripts_are_shown(shown, files):
     page = shown("pixel_decoder")
     assert not page.locator("#words").is_visible() and answered(page, "Draw").locator("img").count() == 1
     page = shown("speech")
-    page.get_by_label("A WAV file").set_input_files(files / "a.wav")
+    page.get_by_label("A sound").set_input_files(files / "a.wav")
     assert answered(page, "Write down").locator(".text").inner_text() == "the bucket"
 
 

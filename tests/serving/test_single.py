@@ -7,6 +7,7 @@ import json
 import families
 import numpy as np
 import pytest
+import soundfile
 from PIL import Image
 
 from fmcycle.processor import media
@@ -70,7 +71,7 @@ def test_pictures_have_the_models_size_and_the_same_seed_draws_them_again(served
 
 def test_a_transcript_comes_as_json_and_as_text_with_personal_data_masked(served, monkeypatch):
     speech = served("speech")
-    monkeypatch.setattr(speech.assistant.engine, "transcribe", lambda wav: "write to bob@example.com")
+    monkeypatch.setattr(speech.assistant.engine, "transcribe", lambda sound: "write to bob@example.com")
     said = speech.openai.audio.transcriptions.create(model="fmcycle", file=("a.wav", families.WAV))
     plain = speech.openai.audio.transcriptions.create(model="fmcycle", file=("a.wav", families.WAV), response_format="text")
     assert said.text == plain == "write to <email>"
@@ -159,7 +160,7 @@ BAD = {
     "no picture": ("image_classifier", "/classify", {"input": given(b"text", "image/png")}, "not a readable image"),
     "no base64": ("image_classifier", "/classify", {"input": {"media_type": "image/png", "data": "???"}}, "base64"),
     "cut sound": ("audio_classifier", "/classify", {"input": given(families.WAV[:-40], "audio/wav")}, "cut short"),
-    "no sound": ("audio_classifier", "/classify", {"input": given(families.PNG, "audio/wav")}, "no WAV"),
+    "no sound": ("audio_classifier", "/classify", {"input": given(families.PNG, "audio/wav")}, "not a readable audio file"),
     "another size": ("diffusion", "/v1/images/generations", {"prompt": "cat", "size": "256x256"}, "8x8 only"),
     "a link": ("diffusion", "/v1/images/generations", {"prompt": "cat", "response_format": "url"}, "b64_json"),
     "no such class": ("diffusion", "/v1/images/generations", {"prompt": "horse"}, "cat, dog, owl"),
@@ -196,12 +197,24 @@ def test_roles_that_the_template_refuses_are_told_why(served, monkeypatch):
     assert answer.status_code == 400 and "no system here" in answer.json()["error"]["message"]
 
 
+@pytest.mark.parametrize(("kind", "media_type"), [("FLAC", "audio/flac"), ("OGG", "audio/ogg"), ("MP3", "audio/mpeg")])
+def test_sounds_of_every_kind_are_served(served, kind, media_type):
+    out = io.BytesIO()
+    soundfile.write(out, *soundfile.read(io.BytesIO(families.WAV)), format=kind)
+    answer = served("speech").http.post("/v1/audio/transcriptions", files={"file": (f"a.{kind.lower()}", out.getvalue())})
+    assert answer.status_code == 200 and answer.json()["text"] == "the bucket"
+    answer = served("audio_classifier").http.post("/classify", json={"input": given(out.getvalue(), media_type)})
+    assert answer.status_code == 200
+    cut = served("speech").http.post("/v1/audio/transcriptions", files={"file": ("a", out.getvalue()[:-40])})
+    assert cut.status_code == 400 and cut.json()["error"]["message"].startswith("file: ")
+
+
 def test_a_bad_form_is_told_why(served):
     http, long = served("speech").http, media.as_wav(np.zeros(9000), 8000)
     wav = {"file": ("a.wav", families.WAV)}
     for body, why in (
         ({"data": {"model": "fmcycle"}, "files": {"sound": wav["file"]}}, "file: send one file"),
-        ({"files": {"file": ("a.wav", b"RIFF")}}, "no WAV"),
+        ({"files": {"file": ("a.wav", b"RIFF")}}, "not a readable audio file"),
         ({"files": {"file": ("a.wav", long)}}, "at most 1 s are heard"),
         ({"files": wav, "data": {"language": "en"}}, "language"),
         ({"files": wav, "data": {"response_format": "srt"}}, "'json' or 'text'"),

@@ -40,10 +40,7 @@ def judge(frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
 def wrong(content: bytes) -> str | None:
     """Why `content` can't be decoded to its end as an image or audio; None if it can."""
     try:
-        if content[:4] == b"RIFF" and content[8:12] == b"WAVE":
-            media.sound(content)
-        else:
-            media.picture(content)
+        (media.sound if media.is_sound(content) else media.picture)(content)
     except ValueError as error:
         return str(error)
     return None

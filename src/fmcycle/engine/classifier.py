@@ -9,7 +9,7 @@ from fmcycle.model.inputs import batched, placed
 from fmcycle.ranges import PositiveInt
 
 KINDS = {"input_ids": "text", "pixel_values": "image"}  # a model with any other main input reads sound
-READS = {"text": "texts", "image": "images", "audio": "WAV files"}
+READS = {"text": "texts", "image": "images", "audio": "audio files"}
 
 
 class Classifier:

@@ -44,7 +44,7 @@ def pictures(processor: Any, items: list[bytes]) -> dict[str, torch.Tensor]:
 
 
 def sounds(processor: Any, items: list[bytes]) -> dict[str, torch.Tensor]:
-    """Return the features of WAV files under the feature extractor's names. Raises InputError for a file that is not WAV or too long."""
+    """Return the features of audio files under the feature extractor's names. Raises InputError for one that is unreadable or too long."""
     extract = components.feature_extractor_of(processor)
     limit = audio.longest(extract)
     longest = limit / extract.sampling_rate if limit else media.SECONDS

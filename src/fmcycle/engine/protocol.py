@@ -122,8 +122,8 @@ class ImageEngine(Engine, Protocol):
 class SpeechEngine(Engine, Protocol):
     """Transcripts."""
 
-    def transcribe(self, wav: bytes) -> str:
-        """Return the transcript of a WAV file. Raises InputError for a file that the model can't read."""
+    def transcribe(self, sound: bytes) -> str:
+        """Return the transcript of an audio file. Raises InputError for a file that the model can't read."""
 
 
 TASKS: dict[str, type] = dict.fromkeys(("chat", "completion"), TokenEngine) | {

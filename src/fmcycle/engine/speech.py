@@ -10,7 +10,7 @@ from fmcycle.ranges import PositiveInt
 
 
 class Speech:
-    """`transcribe(wav)` returns the greedy transcript of a WAV file. Source: Radford et al., Whisper (2022)."""
+    """`transcribe(sound)` returns the greedy transcript of an audio file. Source: Radford et al., Whisper (2022)."""
 
     tasks = ("transcribe",)
     takes = ("audio",)
@@ -23,8 +23,8 @@ class Speech:
         """Do nothing: a transcript of silence would warm up nothing but noise."""
 
     @torch.inference_mode()
-    def transcribe(self, wav: bytes) -> str:
-        """Return the text. Raises InputError for a file that is not WAV, or longer than the model hears at once."""
-        features = placed(self.model, inputs.sounds(self.processor, [wav]))
+    def transcribe(self, sound: bytes) -> str:
+        """Return the text. Raises InputError for an unreadable file, or one longer than the model hears at once."""
+        features = placed(self.model, inputs.sounds(self.processor, [sound]))
         ids = self.model.generate(**features, do_sample=False, num_beams=1, max_new_tokens=self.max_tokens)
         return components.tokenizer_of(self.processor).decode(ids[0], skip_special_tokens=True).strip()

@@ -1,4 +1,4 @@
-"""Audio as numbers: feature extractors, and the formats of rows whose `media` is a WAV file."""
+"""Audio as numbers: feature extractors, and the formats of rows whose `media` is an audio file."""
 
 import numpy as np
 
@@ -30,9 +30,9 @@ def longest(extractor) -> int | None:
 
 
 def features(row: dict, processor) -> dict:
-    """Return the WAV file in `media` as {"input_features": (mels, frames)} (Whisper) or {"input_values": (frames, mels)} (AST), float32.
+    """Return the audio file in `media` as {"input_features": (mels, frames)} (Whisper) or {"input_values": (frames, mels)} (AST), float32.
 
-    It resamples other rates and averages channels. Raises ValueError for bytes that are no WAV file, and for audio longer than the
+    It resamples other rates and averages channels. Raises ValueError for bytes that are no audio file, and for audio longer than the
     extractor takes: truncated audio would not match its text or label.
     """
     extractor = feature_extractor_of(processor)

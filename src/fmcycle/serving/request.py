@@ -67,9 +67,9 @@ def read_form(schema: type[BaseModel], kind: str, body: bytes, file: str) -> tup
         raise _no_form("it ends before its last boundary")
     if files != [file]:
         raise ApiError(400, f"{file}: send one file under this name", "missing_file", file)
-    wav = fields.pop(file)
+    content = fields.pop(file)
     try:
-        return _valid(schema, {name: content.decode() for name, content in fields.items()}), wav
+        return _valid(schema, {name: value.decode() for name, value in fields.items()}), content
     except UnicodeDecodeError:
         raise _no_form("a field is not UTF-8") from None
 

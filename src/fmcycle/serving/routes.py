@@ -109,9 +109,9 @@ async def _draw(request: Request):
 
 
 async def _transcribe(request: Request):
-    asked, wav = await run_in_threadpool(read_form, single.Transcription, request.headers["content-type"], await request.body(), "file")
+    asked, sound = await run_in_threadpool(read_form, single.Transcription, request.headers["content-type"], await request.body(), "file")
     form = _as_text if asked.response_format == "text" else JSONResponse
-    return await reply.whole(request, partial(single.transcribe, _assistant(request), asked, wav), form)
+    return await reply.whole(request, partial(single.transcribe, _assistant(request), asked, sound), form)
 
 
 def _as_text(answer: dict) -> PlainTextResponse:

@@ -26,7 +26,9 @@ INPUTS = 256  # texts or files in one request
 class Media(Closed):
     """An image or a sound in JSON."""
 
-    media_type: Literal["image/png", "image/jpeg", "image/webp", "image/gif", "image/bmp", "audio/wav"]
+    media_type: Literal[
+        "image/png", "image/jpeg", "image/webp", "image/gif", "image/bmp", "audio/wav", "audio/flac", "audio/ogg", "audio/mpeg"
+    ]
     data: str
 
     @field_validator("data")
@@ -157,16 +159,16 @@ def draw(assistant: Assistant, asked: Images) -> dict:
     return {"id": name, "created": int(time.time()), "size": engine.size, "output_format": "png", "seed": seed, "data": data}
 
 
-def transcribe(assistant: Assistant, asked: Transcription, wav: bytes) -> dict:
-    """Return {"text", "id"}: the transcript of a WAV file, behind the output guards."""
+def transcribe(assistant: Assistant, asked: Transcription, sound: bytes) -> dict:
+    """Return {"text", "id"}: the transcript of a sound file, behind the output guards."""
     assistant.need("transcribe", asked.model)
 
     def work():
-        text = guarded(assistant.engine.transcribe(wav), assistant.pipeline.guards("output"))
+        text = guarded(assistant.engine.transcribe(sound), assistant.pipeline.guards("output"))
         tokenizer = components.tokenizer_of(assistant.engine.processor)
         return text, text, 0, len(tokenizer(text, add_special_tokens=False)["input_ids"])
 
-    name, (text, *_) = answered(assistant, "transcription", [wav], "file", work)
+    name, (text, *_) = answered(assistant, "transcription", [sound], "file", work)
     return {"text": text, "id": name}
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from fmcycle.errors import InputError
+from fmcycle.processor.media import is_sound
 from fmcycle.ranges import ExistingPath
 from fmcycle.source.choice import digest
 from fmcycle.source.local import write_record
@@ -125,7 +126,7 @@ def labelled(rows: list[dict], folder: Path) -> dict[str, list[dict]]:
         about = {"id": f"feedback/{row['answer_id']}", "group": group(row), "time": row["time"], "label" if named else "text": answer}
         content = bytes_of(folder / row["media"][0]) if row["media"] else None
         if content and answer:
-            kind = "speech" if content[:4] == b"RIFF" and content[8:12] == b"WAVE" else "image"
+            kind = "speech" if is_sound(content) else "image"
             tables.setdefault("examples", []).append({"text": "", **about, "media": content, "type": kind})
         elif row["media"] or TRACE.fullmatch(text):
             lost += 1

@@ -64,8 +64,8 @@ WRONG = {
     ("rows/metadata.jsonl", 4): "no file beside it has the name in file_name or file or image or audio or path",
     ("rows/green.png", None): "text is not a string but int",
     ("rows/metadata.jsonl", 6): "not valid JSON: half-written?",
-    ("speech/metadata.csv", 3): "not readable as WAV (cut short)",
-    ("speech/c.wav", None): "a WAV file without sound",
+    ("speech/metadata.csv", 3): "a damaged sound (Error in WAV file. No 'data' chunk marker.)",
+    ("speech/c.wav", None): "a file without sound",
 }
 
 

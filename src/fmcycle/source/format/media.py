@@ -1,18 +1,18 @@
 """Read folders of images or audio whose captions, transcripts or labels are in metadata.jsonl, metadata.csv, or a file beside each."""
 
-import io
 import posixpath
-import wave
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import PurePosixPath
 from typing import BinaryIO
 
+from fmcycle.processor.media import open_sound
 from fmcycle.source.format import delimited, json_lines
 from fmcycle.source.format.stream import Damaged, read_whole
 from fmcycle.source.readable import BOM, readable
 from fmcycle.source.row import Record
 
-TYPES = {".png": "image", ".jpg": "image", ".jpeg": "image", ".gif": "image", ".webp": "image", ".bmp": "image", ".wav": "speech"}
+TYPES = {".png": "image", ".jpg": "image", ".jpeg": "image", ".gif": "image", ".webp": "image", ".bmp": "image"}
+TYPES |= dict.fromkeys((".wav", ".flac", ".ogg", ".opus", ".mp3"), "speech")
 MAGIC = {
     ".png": b"\x89PNG\r\n\x1a\n", ".jpg": b"\xff\xd8\xff", ".jpeg": b"\xff\xd8\xff", ".gif": b"GIF8", ".webp": b"RIFF", ".bmp": b"BM",
 }  # fmt: skip
@@ -116,10 +116,10 @@ def content(name: str, open_file: Open) -> bytes | str:
     except (Damaged, OSError) as error:
         return str(error)
     suffix = PurePosixPath(name).suffix.lower()
-    if suffix == ".wav":
+    if TYPES[suffix] == "speech":
         try:
-            with wave.open(io.BytesIO(found)) as sound:
-                return found if sound.getnframes() and sound.getframerate() else "a WAV file without sound"
-        except (wave.Error, EOFError) as error:
-            return f"not readable as WAV ({str(error) or 'cut short'})"
+            with open_sound(found):
+                return found
+        except ValueError as error:
+            return str(error)
     return found if found.startswith(MAGIC[suffix]) else f"not a {suffix} file: its first bytes are those of another format"
