@@ -35,8 +35,8 @@ WHOLE = media.as_png(np.zeros((3, 40, 40)))
 @pytest.mark.parametrize(
     ("content", "why"),
     [
-        (b"", "no picture"),
-        (b"GIF8 and more", "picture"),
+        (b"", "not a readable image"),
+        (b"GIF8 and more", "not a readable image"),
         (WHOLE[: len(WHOLE) // 2], "damaged"),
         (WHOLE[:50] + b"XXXX" + WHOLE[54:], "damaged"),
         (png(Image.new("I;16", (2, 2))), "mode I;16"),

@@ -154,7 +154,7 @@ BAD = {
     "too long": ("encoder", "/v1/embeddings", {"input": "bucket " * 200}, "this model reads 64"),
     "picture to an encoder": ("encoder", "/v1/embeddings", {"input": given(families.PNG, "image/png")}, "reads texts"),
     "text to a picture model": ("masked_image", "/v1/embeddings", {"input": "x"}, "reads pictures"),
-    "text to a picture classifier": ("image_classifier", "/classify", {"input": "x"}, "classifies pictures only"),
+    "text to a picture classifier": ("image_classifier", "/classify", {"input": "x"}, "classifies images only"),
     "picture to a text classifier": ("text_classifier", "/classify", {"input": given(families.PNG, "image/png")}, "texts only"),
     "cut picture": ("image_classifier", "/classify", {"input": given(CUT, "image/png")}, "damaged picture"),
     "no picture": ("image_classifier", "/classify", {"input": given(b"text", "image/png")}, "not a readable image"),
