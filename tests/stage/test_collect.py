@@ -70,10 +70,11 @@ def test_one_source_that_fails_leaves_what_stood_there(tmp_path, texts, monkeypa
     assert not [file for file in tmp_path.iterdir() if "partial" in file.name]
 
 
-def test_a_name_that_is_no_folder_is_refused(tmp_path, texts):
+@pytest.mark.parametrize("name", ["../up", "up/", ".up"])
+def test_a_name_that_is_no_folder_is_refused_before_any_source_is_collected(tmp_path, texts, capsys, name):
     with pytest.raises(InputError, match="becomes a folder"):
-        collect.run(settings(tmp_path / "out", **{"../up": texts}))
-    assert not (tmp_path / "up").exists()
+        collect.run(settings(tmp_path / "out", **{"-first": texts, name: texts}))
+    assert not list(tmp_path.rglob("up")) and "collect -first" not in capsys.readouterr().err
 
 
 def test_a_kill_leaves_nothing_half_written_and_the_next_run_ends_as_if_nothing_had_happened(tmp_path, texts, root):
