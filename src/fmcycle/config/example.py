@@ -34,11 +34,11 @@ def of(noun: str, target: str) -> dict[str, Any]:
     return {key: value for function in found if function for key, value in function().items()}
 
 
-def decoder() -> Any:
-    """Return a causal language model of 64 tokens and about 20,000 weights."""
+def decoder(vocab_size: int = 64) -> Any:
+    """Return a causal language model of `vocab_size` tokens, with 64 of them about 20,000 weights."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    return LlamaForCausalLM(LlamaConfig(**SIZES, **TOKENS))
+    return LlamaForCausalLM(LlamaConfig(**SIZES, **TOKENS | {"vocab_size": vocab_size}))
 
 
 def tokens() -> dict[str, Any]:
@@ -77,6 +77,40 @@ def curation() -> dict[str, Any]:
     days = pl.Series("time", [f"2024-01-0{1 + place % 3}T00:00:00" for place in range(len(TEXTS))])
     labels = pl.Series("label", ["good", "bad"] * len(TEXTS))[: len(TEXTS)]
     return {"frame": frame.with_columns(days, labels, licence=pl.lit("MIT"), source=pl.lit("own"))}
+
+
+def evaluation() -> dict[str, Any]:
+    """Return a language model with its processor, and what an evaluation's yaml refers to.
+
+    rows: of every table; option: of conf/data, None for none; data: keys of it; settings: arguments in place of those in the yaml.
+    """
+    import numpy as np
+
+    from fmcycle.processor import chat, media
+
+    said = ("The bucket holds objects.", "The owner may list them all.", "A user deletes it.", "No other user needs it.")
+    rows = []
+    for number in range(24):
+        text, label = said[number % 4], ("cat", "dog", "owl")[number % 3]
+        asked, picture = [{"role": "user", "content": f"Name it, {number}"}], np.full((1, 8, 8), number / 12 - 1)
+        row: dict[str, Any] = {
+            "id": f"r/{number}",
+            "group": str(number),
+            "split": ("train", "test")[number // 3 % 2],
+            "source": ("here", "there")[number % 2],
+        }
+        row |= {"text": text, "label": label, "domain": label, "task": label, "kind": ("harmful", "harmless", "toxic")[number % 3]}
+        row |= {"messages": [*asked, {"role": "assistant", "content": text}], "prompt": asked, "chosen": text, "rejected": text[::-1]}
+        rows.append(row | {"media": media.as_png(picture)})
+    data = {"max_length": 16, "parts": {"domain": {"data": {"where": {"source": ["here"]}}}}}
+    return {"model": decoder(300), **chat.example(), "rows": rows, "option": None, "data": data, "settings": {}}
+
+
+def drawings() -> dict[str, Any]:
+    """Return a processor of grey images and the data of their classes, for evaluations."""
+    from fmcycle.processor.image import image
+
+    return {"processor": image([], size=8, channels=1), "option": "images", "data": {"classes": "label"}}
 
 
 def guardrail() -> dict[str, Any]:

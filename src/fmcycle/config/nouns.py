@@ -59,7 +59,7 @@ NOUNS = {
         ("evaluation", "guardrail", *ROWS),
         what="metrics of a model",
         call="(model, processor) -> {metric: value, metric/low, metric/high, metric/n}",
-        test="tests/evaluation/test_evaluations_elsewhere.py",
+        test="tests/evaluation/test_contract.py",
         section="A metric",
     ),
     "executor": Noun(

@@ -57,3 +57,13 @@ class Accuracy:
         for part in batched(held_out, self.batch_size):
             found.append(model(**placed(model, given(model, rows.collate(part)))).logits.argmax(-1).cpu().numpy())
         return np.concatenate(found)
+
+
+def example() -> dict:
+    """Return a classifier of images; no baselines."""
+    from transformers import ViTConfig, ViTForImageClassification
+
+    from fmcycle.config.example import SIZES, drawings
+
+    config = ViTConfig(**SIZES, image_size=8, patch_size=4, num_channels=1, id2label=dict(enumerate(("cat", "dog", "owl"))))
+    return {"model": ViTForImageClassification(config), "settings": {"baseline": 0}, **drawings()}

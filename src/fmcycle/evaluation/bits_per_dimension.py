@@ -51,3 +51,13 @@ class BitsPerDimension:
             nats = F.cross_entropy(logits.transpose(1, 2), part[:, 1:], reduction="none").sum(1)
             found.append(nats.cpu().numpy() / np.log(2))
         return np.concatenate(found)
+
+
+def example() -> dict:
+    """Return a decoder of four grey levels."""
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    from fmcycle.config.example import drawings
+
+    config = GPT2Config(vocab_size=5, n_embd=32, n_layer=2, n_head=2, n_positions=65, bos_token_id=4, eos_token_id=4)
+    return {"model": GPT2LMHeadModel(config), **drawings(), "option": "pixels", "data": {"format": {"count": 4}}}

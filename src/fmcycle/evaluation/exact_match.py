@@ -88,3 +88,18 @@ def expected(row: dict, stop: set[int]) -> list[int]:
 def until(ids: list[int], stop: set[int]) -> list[int]:
     """Return the ids before the first one of `stop`."""
     return ids[: next((place for place, token in enumerate(ids) if token in stop), len(ids))]
+
+
+def example() -> dict:
+    """Return a model that answers questions about images."""
+    from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
+
+    from fmcycle.config.example import SIZES, TOKENS
+    from fmcycle.processor import image
+
+    processor = image.example()["processor"]
+    seen = CLIPVisionConfig(**SIZES, image_size=8, patch_size=4, num_channels=1)
+    said = LlamaConfig(**SIZES, **TOKENS | {"vocab_size": len(processor.tokenizer)})
+    joined = {"image_token_id": processor.image_token_id, "vision_feature_layer": -1, "vision_feature_select_strategy": "default"}
+    model = LlavaForConditionalGeneration(LlavaConfig(vision_config=seen, text_config=said, **joined))
+    return {"model": model, "processor": processor, "option": "picture_questions", "data": {}, "settings": {"max_new_tokens": 4}}

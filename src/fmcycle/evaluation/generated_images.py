@@ -66,3 +66,13 @@ class GeneratedImages:
 def numbers(held: HeldOut) -> tuple[np.ndarray, np.ndarray]:
     """Return (images as rows of pixels, their classes)."""
     return np.stack([each.ravel() for each in held.column("pixel_values")]), np.array(held.column("labels"))
+
+
+def example() -> dict:
+    """Return a diffusion model of three classes, and the fewest steps."""
+    from fmcycle.config.example import drawings
+    from fmcycle.objective import denoising
+
+    model = denoising.example()["model"]
+    model.config.id2label = dict(enumerate(("cat", "dog", "owl")))
+    return {"model": model, "settings": {"each": 1, "steps": 2}, **drawings()}

@@ -46,3 +46,17 @@ class ImageTextRetrieval:
             pictures.append(out.image_embeds.float().cpu().numpy())
             texts.append(out.text_embeds.float().cpu().numpy())
         return np.concatenate(pictures), np.concatenate(texts)
+
+
+def example() -> dict:
+    """Return a CLIP model."""
+    from transformers import CLIPConfig, CLIPModel
+
+    from fmcycle.config.example import SIZES, TEXTS
+    from fmcycle.processor.multimodal import clip
+
+    processor = clip([text for _, text, _ in TEXTS], size=8, channels=1, vocab_size=300)
+    text = {**SIZES, "vocab_size": 300, "eos_token_id": processor.tokenizer.eos_token_id}
+    vision = {**SIZES, "image_size": 8, "patch_size": 4, "num_channels": 1}
+    model = CLIPModel(CLIPConfig(text_config=text, vision_config=vision, projection_dim=16))
+    return {"model": model, "processor": processor, "option": "captions", "data": {}}

@@ -93,3 +93,8 @@ def bleu(parts: np.ndarray, *, resamples: int, seed: int) -> tuple[float, float,
         return BLEU.compute_bleu(total[:4].tolist(), total[4:8].tolist(), int(total[8]), int(total[9])).score
 
     return bootstrap(score, parts, resamples=resamples, seed=seed)
+
+
+def example() -> dict:
+    """Return settings for short answers."""
+    return {"settings": {"max_new_tokens": 6}}

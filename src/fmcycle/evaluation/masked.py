@@ -63,3 +63,13 @@ def counted(seen: np.ndarray, vocabulary: int) -> tuple[int, np.ndarray]:
     follows = np.full(vocabulary, most)
     follows[pairs[order] // vocabulary] = pairs[order] % vocabulary
     return most, follows
+
+
+def example() -> dict:
+    """Return an encoder that predicts masked tokens, and the tokens that it was trained on."""
+    from transformers import BertConfig, BertForMaskedLM
+
+    from fmcycle.config.example import SIZES, TOKENS
+
+    windows = {"windows": lambda: [np.arange(8, 200)]}
+    return {"model": BertForMaskedLM(BertConfig(**SIZES, **TOKENS | {"vocab_size": 300})), "settings": windows}

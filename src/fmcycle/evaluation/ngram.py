@@ -122,3 +122,8 @@ class NGram:
             bits = [-np.log2(part[1:]).sum() for part in np.split(probability, ends[:-1])]
             metrics |= mean(f"baseline/{name}_bits_per_byte", bits, sizes, resamples=self.resamples, seed=self.seed)
         return metrics
+
+
+def example() -> dict:
+    """Return the tokens that the model was trained on."""
+    return {"settings": {"windows": lambda: [np.arange(8, 200)]}}

@@ -97,3 +97,11 @@ def correct(seen: np.ndarray, held_out: np.ndarray, labels: np.ndarray, wanted: 
     from sklearn.preprocessing import StandardScaler
 
     return make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000)).fit(seen, labels).predict(held_out) == wanted
+
+
+def example() -> dict:
+    """Return a masked autoencoder."""
+    from fmcycle.config.example import drawings
+    from fmcycle.objective import masked_patch
+
+    return {"model": masked_patch.example()["model"], **drawings()}

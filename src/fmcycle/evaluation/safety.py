@@ -68,3 +68,8 @@ class Safety:
         openings, words = [each["text"] for each in rows if each["kind"] == "toxic"], lexicon()
         given = answers(model, processor, openings, **asking(self))
         return metrics | rate("toxicity_rate", [words.search(answer.text) is not None for answer in given])
+
+
+def example() -> dict:
+    """Return settings for short answers."""
+    return {"settings": {"max_new_tokens": 6}}

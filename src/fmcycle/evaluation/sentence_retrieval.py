@@ -72,3 +72,12 @@ def words(sides: list[list[list[int]]], tokenizer) -> np.ndarray:
     first, second = ([tokenizer.decode(ids, skip_special_tokens=True) for ids in side] for side in sides)
     counted = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True).fit([*first, *second])
     return (counted.transform(first) @ counted.transform(second).T).toarray()
+
+
+def example() -> dict:
+    """Return an encoder of sentences."""
+    from transformers import BertConfig, BertModel
+
+    from fmcycle.config.example import SIZES, TOKENS
+
+    return {"model": BertModel(BertConfig(**SIZES, **TOKENS | {"vocab_size": 300})), "option": "text_pairs", "data": {}}

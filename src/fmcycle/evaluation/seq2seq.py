@@ -39,3 +39,12 @@ class Seq2Seq:
         options = {"resamples": self.resamples, "seed": self.seed}
         gain = mean("rouge_l_gain", own["rouge_l"] - copied["rouge_l"], **options)
         return figures("", own, **options) | figures("baseline/copy_", copied, **options) | gain
+
+
+def example() -> dict:
+    """Return an encoder-decoder."""
+    from transformers import T5Config, T5ForConditionalGeneration
+
+    sizes: dict = {"d_model": 32, "d_kv": 16, "d_ff": 48, "num_layers": 2, "num_heads": 2, "decoder_start_token_id": 0, "eos_token_id": 5}
+    model = T5ForConditionalGeneration(T5Config(vocab_size=300, pad_token_id=1, **sizes))
+    return {"model": model, "option": "seq2seq_pairs", "data": {}, "settings": {"max_new_tokens": 6}}
