@@ -39,10 +39,10 @@ def claims(width, height):
     ("content", "reason"),
     [
         (NOISE[: len(NOISE) // 2], "damaged picture"),
-        (b"\x89PNG\r\n\x1a\n" + b"\0" * 40, "picture"),
-        (b"", "no picture"),
+        (b"\x89PNG\r\n\x1a\n" + b"\0" * 40, "readable image"),
+        (b"", "not a readable image"),
         (claims(60000, 60000), "60000|3600000000"),
-        (claims(0, 8), "picture"),
+        (claims(0, 8), "image|picture"),
         (SOUND[: len(SOUND) // 2], "cut short"),
         (SOUND[:44], "without sound"),
     ],
