@@ -66,4 +66,4 @@ def answer_ids(processor, prompt: list[dict], answer: str) -> tuple[list[int], i
     ids = render(processor, [*prompt, {"role": "assistant", "content": answer}])
     start = len(render(processor, prompt, generation_prompt=True))
     stop = components.ends(processor)
-    return ids[: max((place + 1 for place in range(start, len(ids)) if ids[place] in stop), default=len(ids))], start
+    return ids[: next((place + 1 for place in range(start, len(ids)) if ids[place] in stop), len(ids))], start

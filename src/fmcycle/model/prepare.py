@@ -13,14 +13,16 @@ MEDIA = ("pixel_values", "input_features", "input_values")
 CLOSING = ("o_proj", "down_proj", "c_proj", "Wo")  # transformers' names of the last matrix of attention and MLP
 
 
-def fit_to(model, processor, classes: list[str] | None = None):
+def fit_to(model, processor, classes: list[str] | None = None, *, trained: bool = False):
     """Set the special token ids and class names in the configs of `model`; generation then ends at an end of turn or of text.
 
+    trained: the model has its weights, and its generation also ends where it did before.
     Raises InputError if the processor has more tokens than the model has embeddings, or if data and model differ in classes.
     """
     tokenizer = tokenizer_of(processor)
     if tokenizer is not None:
         _tokens(model, tokenizer)
+        end_generation(model, processor, beside=trained)
     if hasattr(processor, "image_token_id") and hasattr(model.config, "image_token_id"):
         model.config.image_token_id = processor.image_token_id
     if classes:
@@ -33,13 +35,22 @@ def _tokens(model, tokenizer) -> None:
     config = reader.config.get_text_config() if hasattr(reader.config, "get_text_config") else reader.config
     if len(tokenizer) > config.vocab_size:
         raise InputError(f"the processor has {len(tokenizer)} tokens, model.vocab_size is {config.vocab_size}: raise it to at least that")
-    configs = [each for each in (config, reader.config, getattr(model, "generation_config", None)) if each is not None]
-    for each in configs:
-        each.bos_token_id, each.pad_token_id, each.eos_token_id = tokenizer.bos_token_id, tokenizer.pad_token_id, tokenizer.eos_token_id
+    generation = getattr(model, "generation_config", None)
+    for each in filter(None, (config, reader.config, generation)):
+        each.bos_token_id, each.pad_token_id = tokenizer.bos_token_id, tokenizer.pad_token_id
+        if each is not generation:
+            each.eos_token_id = tokenizer.eos_token_id
         if getattr(reader.config, "is_encoder_decoder", False):
             each.decoder_start_token_id = tokenizer.bos_token_id
-    if getattr(model, "generation_config", None) is not None:
-        model.generation_config.eos_token_id = sorted(ends(tokenizer))
+
+
+def end_generation(model, processor, *, beside: bool):
+    """`model`, whose generation ends where the answers of `processor` do; with `beside` also where it did before."""
+    generation = getattr(model, "generation_config", None)
+    if generation is not None and tokenizer_of(processor) is not None:
+        own = generation.eos_token_id if beside else None
+        generation.eos_token_id = sorted({*(own if isinstance(own, list) else [own]), *ends(processor)} - {None})
+    return model
 
 
 def _classes(model, classes: list[str]) -> None:

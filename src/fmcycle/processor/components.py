@@ -3,8 +3,7 @@
 from typing import Any
 
 from fmcycle.errors import InputError
-
-ENDS = ("<|end|>", "<|im_end|>")  # end-of-turn tokens of known templates
+from fmcycle.processor import template
 
 
 def tokenizer_of(processor: Any) -> Any:
@@ -45,8 +44,14 @@ def image_ids(processor: Any) -> list[int]:
     return [processor.image_token_id] * count
 
 
+def chat_template(processor: Any) -> str | None:
+    """Return the chat template, the one named `default` if there are several; None without one."""
+    found = getattr(processor, "chat_template", None) or getattr(tokenizer_of(processor), "chat_template", None)
+    return found.get("default") if isinstance(found, dict) else found
+
+
 def ends(processor: Any) -> set[int]:
-    """Return the ids that end an answer: end of text and end of turn."""
-    tokenizer = tokenizer_of(processor)
-    found = {tokenizer.eos_token_id, *(tokenizer.convert_tokens_to_ids(text) for text in ENDS)}
-    return found - {None, tokenizer.unk_token_id}
+    """Return the ids that end an answer: end of text, and the end of turn that the chat template writes."""
+    tokenizer, found = tokenizer_of(processor), chat_template(processor)
+    turn = template.end_of_turn(tokenizer, found, len(tokenizer)) if found else None
+    return {tokenizer.eos_token_id, turn} - {None, tokenizer.unk_token_id}

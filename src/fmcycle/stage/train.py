@@ -112,7 +112,7 @@ def recipe_of(cfg, processor, data: dict) -> Recipe:
 def make_model(cfg, processor, classes: list[str], weights: bool):
     """Return the model before its strategy: a new one, one with cfg.model's own weights, inputs.model itself or its body under a new head,
     or one assembled from inputs.vision and inputs.language. With `weights` false it has the architecture only; no weights are read."""
-    from fmcycle.model.prepare import check_asked, fit_to, has_weights, like, quiet
+    from fmcycle.model.prepare import check_asked, end_generation, fit_to, has_weights, like, quiet
     from fmcycle.model.transfer import PARTS, on_body, same, with_parts
 
     base = cfg.inputs.get("model")
@@ -120,9 +120,9 @@ def make_model(cfg, processor, classes: list[str], weights: bool):
         if not weights:
             return like(base)
         check_asked(base, cfg.model)
-        return model_store.load_model(base)[0]
+        return end_generation(model_store.load_model(base)[0], processor, beside=True)
     model = build(cfg.model)
-    model = model if processor is None else fit_to(model, processor, classes)
+    model = model if processor is None else fit_to(model, processor, classes, trained=has_weights(cfg.model))
     if not weights:
         return model
     if base:
