@@ -27,6 +27,12 @@ class TrainingError(RuntimeError):
     exit_code = 1
 
 
+class DiskFull(OSError):
+    """A file could not be written because the disk is full: exit code 1, one message."""
+
+    exit_code = 1
+
+
 class JobError(RuntimeError):
     """A job that a launcher started elsewhere failed with `exit_code`; its log has the message."""
 

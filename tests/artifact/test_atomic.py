@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from fmcycle.artifact import atomic
-from fmcycle.errors import InputError
+from fmcycle.errors import DiskFull
 
 
 def test_a_reader_sees_the_old_or_the_new_content_and_no_partial_file_stays(tmp_path):
@@ -32,7 +32,7 @@ def test_no_disk_space_is_one_clear_error_and_the_old_file_stands(tmp_path, monk
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(InputError, match="no space left"):
+    with pytest.raises(DiskFull, match=r"a.txt: no space left on the disk .* MB free\); delete runs in runs/"):
         atomic.write_text(file, "new")
     assert file.read_text() == "old" and len(list(tmp_path.iterdir())) == 1
 

@@ -1,7 +1,12 @@
+import resource
+
+import numpy as np
+import polars as pl
 import pytest
+from safetensors.numpy import save_file
 
 from fmcycle.artifact import folder as artifact
-from fmcycle.errors import InputError
+from fmcycle.errors import DiskFull, InputError
 
 
 def make(folder, **files):
@@ -24,6 +29,26 @@ def test_a_folder_without_manifest_does_not_exist_after_an_error(tmp_path):
         raise RuntimeError
     assert (tmp_path / "a/x").read_text() == "1"
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+WRITERS = {
+    "python": lambda file: file.write_bytes(bytes(50_000)),
+    "safetensors": lambda file: save_file({"x": np.random.default_rng(0).random(9_000)}, file),
+    "polars": lambda file: pl.DataFrame({"x": np.random.default_rng(0).random(9_000)}).write_parquet(file),
+}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_a_full_disk_is_named_and_leaves_the_folder_before(name, tmp_path):
+    make(tmp_path / "a", x="1")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))  # no file may grow beyond this
+        with pytest.raises(DiskFull, match=r"a: no space left on the disk .* MB free"), artifact.create(tmp_path / "a") as partial:
+            WRITERS[name](partial / "y")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert (tmp_path / "a/x").read_text() == "1" and [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
 def test_every_single_bit_flip_is_seen_and_both_digests_named(tmp_path):

@@ -1,9 +1,14 @@
+import json
+import re
+import resource
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from fmcycle.cli import command_line
+from fmcycle.cli import command_line, main
 from fmcycle.config import groups, selection
 from fmcycle.errors import ConfigError
 
@@ -70,3 +75,47 @@ def test_values_keep_their_type_on_the_way_through_params(project):
         "a.d=true",
         "a.e=p/q-r.s",
     ]
+
+
+def test_a_full_disk_is_one_message_and_nothing_half_written_stays(project, fmcycle):
+    rows = [
+        {"text": f"{word} is what the document number {word} says, and it says so in a whole sentence."} for word in map(str, range(300))
+    ]
+    (project / "mine.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    small = {"preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (15_000, 15_000))}  # no file may grow beyond this
+    found = fmcycle("curate", "inputs.data=mine.jsonl", **small)
+    assert found.returncode == 1 and "Traceback" not in found.stderr, found.stderr
+    assert re.search(r"^\S+: no space left on the disk \([\d,]+ MB free\); delete runs in runs/", found.stderr, re.M), found.stderr
+    assert not [path for path in project.rglob("*") if "partial" in path.name]
+
+
+def test_the_pythons_are_those_of_pyproject(root):
+    asked = re.search(r'requires-python = ">=3\.(\d+),<3\.(\d+)"', (root / "pyproject.toml").read_text())
+    assert [(3, minor) for minor in range(int(asked[1]), int(asked[2]))] == [*main.PYTHONS]
+    assert not main.unable(sys.version_info[:2], main.NEEDED)
+
+
+def test_another_python_or_none_of_the_packages_is_one_sentence(tmp_path):
+    (tmp_path / ".venv/bin").mkdir(parents=True)
+    (tmp_path / ".venv/bin/activate").touch()
+    code = f"import os, sys; os.chdir({str(tmp_path)!r}); from fmcycle.cli import main; "
+    source = {"PYTHONPATH": str(Path(main.__file__).parents[2])}
+    for start in ("sys.version_info = (3, 13, 0, 'final', 0)", "pass"):
+        flags = ["-I", "-S"] if start == "pass" else []  # without its packages
+        path = f"import sys; sys.path.insert(0, {source['PYTHONPATH']!r}); " if flags else ""
+        line = f"{path}{code}{start}; sys.exit(main.main(['train']))"
+        found = subprocess.run([sys.executable, *flags, "-c", line], capture_output=True, text=True, env=source)
+        assert found.returncode == 2 and len(found.stderr.splitlines()) == 1, found.stderr
+        assert ("has no yaml, hydra" if flags else "needs Python 3.11 or 3.12, and") in found.stderr
+        assert "run `. .venv/bin/activate`, then the same command again" in found.stderr
+
+
+@pytest.mark.parametrize("minor", [7, 8, 9, 10, 13, 14])
+def test_a_real_python_of_another_version_says_so(minor, root):
+    names = [shutil.which(f"python3.{minor}"), *Path.home().glob(f".pyenv/versions/3.{minor}.*/bin/python")]
+    found = [subprocess.run([name, root / "train.py"], capture_output=True, text=True, env={}) for name in names if name]
+    found = [each for each in found if "pyenv" not in each.stderr[:6]]  # a shim without a version behind it
+    if not found:
+        pytest.skip(f"no Python 3.{minor} on this machine")
+    for each in found:
+        assert each.returncode == 2 and each.stderr.startswith("fmcycle needs Python 3.11 or 3.12, and "), each.stderr

@@ -8,7 +8,9 @@ import shutil
 from contextlib import contextmanager
 from pathlib import Path
 
-from fmcycle.errors import InputError
+from fmcycle.errors import DiskFull, InputError
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def fsync_folder(folder: Path) -> None:
@@ -20,10 +22,28 @@ def fsync_folder(folder: Path) -> None:
         os.close(handle)
 
 
+def full(error: BaseException | None) -> bool:
+    """True if an error says that a disk, a quota or a file's largest size was reached; libraries in Rust say it in their message alone."""
+    if error is None:
+        return False
+    named = any(f"(os error {number})" in str(error) for number in FULL)
+    return named or (isinstance(error, OSError) and error.errno in FULL) or full(error.__cause__)
+
+
+def no_space(path: str | Path) -> DiskFull:
+    """Return the error of a full disk: the file, and what to free."""
+    place = next(each for each in (Path(path).absolute(), *Path(path).absolute().parents) if each.exists())
+    free = shutil.disk_usage(place).free / 1e6
+    return DiskFull(
+        f"{path}: no space left on the disk ({free:,.0f} MB free); delete runs in runs/ that you no longer need, or old versions of data "
+        "and models with `dvc gc --workspace`, then run the same command again"
+    )
+
+
 def write_bytes(path: str | Path, content: bytes) -> None:
     """Write `content` atomically: a reader sees all of it or the old file.
 
-    Raises InputError if the disk is full, and keeps the old file.
+    Raises DiskFull if the disk is full, and keeps the old file.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -36,8 +56,8 @@ def write_bytes(path: str | Path, content: bytes) -> None:
         os.replace(partial, path)
     except OSError as error:
         partial.unlink(missing_ok=True)
-        if error.errno == errno.ENOSPC:
-            raise InputError(f"{path}: no space left on the disk; free some and run the same command again") from error
+        if full(error):
+            raise no_space(path) from error
         raise
     fsync_folder(path.parent)
 

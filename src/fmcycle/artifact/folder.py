@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fmcycle.artifact import atomic, digest_cache, manifest
 from fmcycle.artifact.manifest import MANIFEST, listing
-from fmcycle.errors import InputError
+from fmcycle.errors import DiskFull, InputError
 
 
 def sha256(path: str | Path) -> str:
@@ -27,7 +27,7 @@ def create(folder: str | Path, *, ours: bool = False):
     """Yield an empty folder to write into; on success it gets its manifest and replaces `folder`.
 
     After an error or a kill, `folder` is unchanged. ours: only fmcycle writes there, so any old content may go.
-    Raises InputError if `folder` exists and is no artifact: it belongs to the user.
+    Raises InputError if `folder` exists and is no artifact: it belongs to the user; DiskFull if a library could not write all of it.
     """
     folder = Path(folder)
     if not ours and folder.exists() and (foreign := manifest.stranger(folder)):
@@ -39,6 +39,10 @@ def create(folder: str | Path, *, ours: bool = False):
         yield partial
         atomic.write_json(partial / MANIFEST, listing(partial))
         atomic.replace_folder(partial, folder)
+    except Exception as error:
+        if atomic.full(error) and not isinstance(error, DiskFull):
+            raise atomic.no_space(folder) from error
+        raise
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 

@@ -5,7 +5,9 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
+from fmcycle.artifact import atomic
 from fmcycle.distributed import rank
 from fmcycle.errors import InputError
 
@@ -29,6 +31,8 @@ def told() -> Iterator[Outcome]:
     except Exception as error:
         if not isinstance(error, InputError):
             rank.end_with_others(error)
+        if atomic.full(error) and not hasattr(error, "exit_code"):
+            error = atomic.no_space(getattr(error, "filename", None) or Path.cwd())
         outcome.code = getattr(error, "exit_code", 0) or 1
         if hasattr(error, "exit_code"):
             print(error, file=sys.stderr)

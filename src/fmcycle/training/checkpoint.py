@@ -1,6 +1,5 @@
 """Writes and reads checkpoints for resuming: tensors in safetensors, all else in JSON, the manifest last. No pickle."""
 
-import errno
 import json
 import shutil
 import warnings
@@ -13,9 +12,8 @@ from safetensors.torch import load_file
 
 from fmcycle.artifact import atomic
 from fmcycle.artifact import folder as artifact
-from fmcycle.errors import InputError, TrainingError
+from fmcycle.errors import DiskFull, InputError, TrainingError
 
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 NAMES = {  # dtype names of the safetensors format
     torch.float64: "F64",
     torch.float32: "F32",
@@ -85,13 +83,10 @@ class SafeCheckpointIO(CheckpointIO):
             with artifact.create(path, ours=True) as partial:
                 write_tensors(partial / "tensors.safetensors", tensors)
                 atomic.write_json(partial / "state.json", state)
-        except (OSError, InputError) as error:
-            cause = error if isinstance(error, OSError) else error.__cause__
-            if not isinstance(cause, OSError) or cause.errno not in FULL:
-                raise
+        except DiskFull as error:
             need = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values()) / 1e6
             raise TrainingError(
-                f"{path}: the disk has no room for a checkpoint of {need:.1f} MB ({cause.strerror}); free some, or lower trainer.keep; "
+                f"{path}: the disk has no room for a checkpoint of {need:.1f} MB; free some, or lower trainer.keep; "
                 f"the same command resumes from the checkpoint before, which is whole"
             ) from error
 
