@@ -86,7 +86,7 @@ class SafeCheckpointIO(CheckpointIO):
         except DiskFull as error:
             need = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values()) / 1e6
             raise TrainingError(
-                f"{path}: the disk has no room for a checkpoint of {need:.1f} MB; free some, or lower trainer.keep; "
+                f"{path}: the disk has no room for a checkpoint of {need:.1f} MB ({error.__cause__}); free some, or lower trainer.keep; "
                 f"the same command resumes from the checkpoint before, which is whole"
             ) from error
 
