@@ -1,5 +1,7 @@
 """A search that could not be made is refused when it is composed, before anything is judged."""
 
+import json
+
 import pytest
 
 from fmcycle.config import compose
@@ -42,3 +44,33 @@ def test_all_that_is_wrong_is_told_at_once():
     with pytest.raises(ConfigError) as error:
         compose.compose(["stage=select", *list(CASES)[:1], *list(CASES)[2:3], "incumbent=nobody"])
     assert len(error.value.problems) == 3
+
+
+SIZES = {  # what a model's own config.json says: what does not fit it
+    '{"n_positions": 256, "n_embd": 32}': "data.max_length 512 exceeds the model's 256 positions: lower data.max_length",
+    '{"text_config": {"max_position_embeddings": 511}}': "data.max_length 512 exceeds the model's 511 positions",
+    '{"max_target_positions": 448}': "data.max_length 512 exceeds the model's 448 positions",
+    '{"max_position_embeddings": 512, "hidden_size": 12}': "strategy.peft_config.r 16 exceeds the model's width 12",
+}
+
+
+@pytest.mark.parametrize("content", SIZES)
+@pytest.mark.parametrize("keys", [("path",), ("path", "base")])
+def test_a_model_that_has_its_weights_brings_its_own_sizes(tmp_path, content, keys):
+    folders = [tmp_path / key for key in keys]
+    for folder in folders:
+        folder.mkdir()
+    (folders[-1] / "config.json").write_text(content)
+    given = ["model=pretrained", *(f"model.{folder.name}={folder}" for folder in folders)]
+    with pytest.raises(ConfigError) as error:
+        compose.compose(given)
+    assert error.value.problems[0].startswith(SIZES[content]) and "raise model" not in SIZES[content]
+    (folders[-1] / "config.json").write_text(json.dumps({"max_position_embeddings": 512, "hidden_size": 16}))
+    compose.compose(given)
+    (folders[-1] / "config.json").write_text("{")
+    compose.compose(given)
+
+
+def test_positions_inside_a_part_are_looked_at():
+    with pytest.raises(ConfigError, match=r"data.max_length 128 exceeds the model's 77 positions: .* or raise model.text_config.max_pos"):
+        compose.compose(["stage=pretrain", "experiment=clip_emoji", "data.max_length=128"])

@@ -99,6 +99,10 @@ def test_a_null_that_is_needed_is_told_before_anything_starts(stage, overrides, 
 
 
 def test_a_null_that_nothing_reads_is_no_fault(there):
+    Path("processor").mkdir()
+    nothing = ["inputs.processor=processor", "inputs.tokens=null", "inputs.documents=null", "evaluation=[]"]
+    assert wrong("stage=pretrain", "budget.max_steps=0", *nothing) == []
+    assert "inputs.tokens, which is null" in "".join(wrong("stage=pretrain", *nothing))
     Path("mine").mkdir()
     given = ["inputs.model=mine", "inputs.documents=artifacts/curate/documents.parquet", "evaluation=[bits_per_byte]"]
     assert wrong("stage=evaluate_on", *given) == []

@@ -1,3 +1,4 @@
+import copy
 import warnings
 from pathlib import Path
 
@@ -5,11 +6,13 @@ import pytest
 import torch
 import yaml
 from safetensors.torch import load_file, save_file
+from transformers import MixtralConfig, MixtralForCausalLM
 
 from fmcycle.artifact import folder as artifact
 from fmcycle.config.build import build
 from fmcycle.errors import InputError
 from fmcycle.model import store as model_store
+from fmcycle.model.adapted import adapted as adapted_to
 from fmcycle.model.adapter import load, merge, save, with_tokens
 from fmcycle.processor import store
 from fmcycle.strategy.freeze import freeze
@@ -134,9 +137,107 @@ def test_the_saved_adapter_on_the_base_equals_the_model_and_has_the_same_bytes_t
 def test_freeze_trains_what_it_names(material):
     model = freeze(base(material), train=["norm"])
     assert all(("norm" in name) == p.requires_grad for name, p in model.named_parameters())
-    with pytest.raises(InputError, match="matches no weight"):
-        freeze(base(material), train=["nrom"])
+    for wrong, said in ((["nrom"], "nrom matches no weight.*did you mean norm"), (["norm", "lm_haed"], "lm_haed match"), ([], "is empty")):
+        with pytest.raises(InputError, match=said):
+            freeze(base(material), train=wrong)
 
 
 def test_full_trains_everything(material):
     assert all(p.requires_grad for p in full(freeze(base(material), train=["norm"])).parameters())
+
+
+def peft_config(**changes):
+    return LORA | {"peft_config": LORA["peft_config"] | changes}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"target_modules": ["q_proj", "v_pruj"]}, "target_modules: v_pruj fits nothing in this LlamaForCausalLM; did you mean v_proj?"),
+        ({"target_modules": ["query_key_value", "dense_4h"]}, "target_modules: query_key_value fits nothing"),
+        ({"target_modules": "(q|v)_prooj"}, "does not fit this LlamaForCausalLM: Target modules"),
+        ({"exclude_modules": ["lm_haed"]}, "exclude_modules: lm_haed fits nothing in this LlamaForCausalLM; did you mean lm_head?"),
+        ({"modules_to_save": ["lm_head", "lm_haed"]}, "modules_to_save: lm_haed fits nothing"),
+        ({"target_modules": ["q_proj"], "layers_to_transform": [0, 7]}, r"layer 7 of this LlamaForCausalLM, whose layers are \[0, 1\]"),
+        ({"target_modules": ["q_proj"], "layers_to_transform": 2}, "is in layer 2"),
+        ({"target_modules": ["q_proj", "lm_head"], "layers_to_transform": [0, 7]}, "is in layer 7"),
+        ({"target_parameters": ["q_proj.wieght"]}, "target_parameters: q_proj.wieght fits nothing"),
+        ({"rank_pattern": {"q_proj": 4, "k_prog": 8}}, "rank_pattern: k_prog fits nothing in this LlamaForCausalLM; did you mean k_proj?"),
+        ({"alpha_pattern": {"k_prog": 8}}, "alpha_pattern: k_prog fits nothing"),
+        ({"trainable_token_indices": {"embed_tokens": [2], "lm_haed": [2]}}, "trainable_token_indices: lm_haed fits nothing"),
+        ({"modules_to_save": ["embed_tokens"]}, "modules_to_save trains embed_tokens whole, trainable_token_indices rows of it"),
+    ],
+)
+def test_what_fits_nothing_in_the_model_is_refused_though_others_fit(material, changes, said):
+    with pytest.raises(InputError, match=said):
+        adapted_to(build(peft_config(**changes)), base(material))
+
+
+def test_names_that_fit_are_adapted_whatever_their_form(material):
+    for changes in (
+        {"target_modules": ["layers.0.self_attn.q_proj", "v_proj"]},
+        {"target_modules": ["q_proj"], "layers_to_transform": [1]},
+        {"target_modules": r".*\.q_proj", "rank_pattern": {"layers.1.self_attn.q_proj": 2}},
+        {"exclude_modules": ["lm_head"]},
+    ):
+        strategy = build(peft_config(**changes))
+        assert [adapted_to(strategy, base(material)).get_nb_trainable_parameters() for _ in range(2)]
+        assert strategy.keywords["peft_config"].target_modules == build(peft_config(**changes)).keywords["peft_config"].target_modules
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"modules_to_save": ["lm_head"], "trainable_token_indices": None},
+        {"modules_to_save": ["embed_tokens"], "trainable_token_indices": None},
+        {"bias": "all"},
+        {"bias": "lora_only"},
+        {"use_dora": True},
+    ],
+)
+def test_an_adapter_that_trains_weights_of_its_base_too_goes_on_that_base(material, tmp_path, changes):
+    torch.manual_seed(0)
+    biased = base(material)
+    for layer in biased.model.layers:
+        layer.self_attn.q_proj.bias = torch.nn.Parameter(torch.zeros(64))
+    trained = adapted_to(build(peft_config(**changes)), copy.deepcopy(biased))
+    with torch.no_grad():
+        for parameter in trained.parameters():
+            if parameter.requires_grad:
+                parameter.add_(torch.randn_like(parameter), alpha=0.02)
+    save(trained.eval(), tmp_path / "adapter")
+    loaded = load(copy.deepcopy(biased), tmp_path / "adapter").eval()
+    torch.testing.assert_close(loaded(IDS).logits, trained(IDS).logits)
+    torch.testing.assert_close(merge(loaded)(IDS).logits, trained(IDS).logits, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("method", ["IA3Config", "LoHaConfig", "VeraConfig", "LNTuningConfig", "OFTConfig"])
+def test_an_adapter_of_another_method_goes_on_its_base(material, tmp_path, method):
+    wanted = {"IA3Config": {"target_modules": ["v_proj", "down_proj"], "feedforward_modules": ["down_proj"]}}
+    wanted |= {"LNTuningConfig": {"target_modules": ["input_layernorm"]}, "VeraConfig": {"target_modules": ["q_proj"]}}
+    config = {"_target_": f"peft.{method}", "target_modules": ["q_proj", "v_proj"]} | wanted.get(method, {})
+    torch.manual_seed(0)
+    trained = adapted_to(build({"_target_": "peft.get_peft_model", "_partial_": True, "peft_config": config}), base(material))
+    with torch.no_grad():
+        for parameter in trained.parameters():
+            if parameter.requires_grad:
+                parameter.add_(torch.randn_like(parameter), alpha=0.02)
+    save(trained.eval(), tmp_path / "adapter")
+    loaded = load(base(material), tmp_path / "adapter").eval()
+    torch.testing.assert_close(loaded(IDS).logits, trained(IDS).logits)
+
+
+def test_experts_are_adapted_merged_and_loaded_as_dense_weights_are(tmp_path):
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "intermediate_size": 64}
+    whole = MixtralForCausalLM(MixtralConfig(vocab_size=64, num_local_experts=4, num_experts_per_tok=2, **sizes)).eval()
+    trained = adapted_to(build(LORA), copy.deepcopy(whole)).eval()
+    with torch.no_grad():
+        for name, parameter in trained.named_parameters():
+            if "lora_B" in name:
+                parameter.normal_(std=0.05)
+    before = trained(IDS).logits
+    save(trained, tmp_path / "adapter")
+    loaded = load(copy.deepcopy(whole), tmp_path / "adapter").eval()
+    torch.testing.assert_close(loaded(IDS).logits, before)
+    torch.testing.assert_close(merge(trained)(IDS).logits, before, rtol=1e-4, atol=1e-4)

@@ -1,9 +1,13 @@
 """Conflicts between config values that are each valid alone."""
 
+import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from fmcycle.config import columns, signature
+
+POSITIONS = ("max_position_embeddings", "n_positions", "max_target_positions")  # names of one size, in transformers' configs
 
 
 def _first(node: dict | None, *names):
@@ -16,10 +20,21 @@ def conflicts(config: dict) -> list[str]:
     return [problem for rule in rules if (problem := rule(config))] + list(_search(config))
 
 
+def _sizes(config: dict) -> dict:
+    """Return the sizes of the model: those that its node names, else those in the config.json of the folder that has its weights."""
+    node = config.get("model") or {}
+    folder = Path(str(node.get("base") or node.get("path") or "nowhere"))
+    try:
+        found = json.loads((folder / "config.json").read_text()) if "path" in node and not node.get("package") else {}
+    except (OSError, ValueError):  # the path's own check says what is wrong
+        found = {}
+    return node if not isinstance(found, dict) else found | node
+
+
 def _rank(config):
     strategy = config.get("strategy") or {}
     rank = _first(strategy.get("peft_config") if isinstance(strategy, dict) else None, "r")
-    width = _first(config.get("model"), "hidden_size", "n_embd", "d_model")
+    width = _first(_sizes(config), "hidden_size", "n_embd", "d_model")
     if rank and width and rank > width:
         return f"strategy.peft_config.r {rank} exceeds the model's width {width}: lower strategy.peft_config.r"
     return None
@@ -35,11 +50,13 @@ def _tokens(config):
 
 
 def _positions(config):
-    positions = _first(config.get("model"), "max_position_embeddings", "n_positions")
+    found = {f"text_config.{name}": value for name, value in (_sizes(config).get("text_config") or {}).items()} | _sizes(config)
+    names = [f"{place}{name}" for place in ("", "text_config.") for name in POSITIONS]
+    key = next((name for name in names if found.get(name) is not None), "")
     for name, length in _lengths(config.get("data"), "data"):
-        if positions and isinstance(length, int) and length > positions:
-            key = "max_position_embeddings" if "max_position_embeddings" in config["model"] else "n_positions"
-            return f"{name} {length} exceeds the model's {positions} positions: lower {name} or raise model.{key}"
+        if isinstance(length, int) and isinstance(found.get(key), int) and length > found[key]:
+            more = f" or raise model.{key}" if "path" not in config["model"] else ""  # weights that are there have their positions
+            return f"{name} {length} exceeds the model's {found[key]} positions: lower {name}{more}"
     return None
 
 

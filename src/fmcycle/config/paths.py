@@ -156,7 +156,10 @@ def _nulls(composed) -> list[str]:
         if all(composed.inputs.get(name) is None for name in names):
             keys = " or ".join(f"inputs.{name}" for name in names)
             lines.append(f"{keys}: name the folder or file that {composed.stage} needs, inputs.{names[0]}=PATH")
-    read = [each for each in _given(composed.section, "") if each[0].partition(".")[0] not in _constant(composed.stage, "BESIDE")]
+    beside = _constant(composed.stage, "BESIDE")
+    if (composed.section.get("budget") or {}).get("max_steps") == 0:  # a run without a step reads no rows
+        beside = (*beside, "data")
+    read = [each for each in _given(composed.section, "") if each[0].partition(".")[0] not in beside]
     for key, value, may_be_null in read:
         name = str(value)[1:-1]  # inputs stand in a section as <name>
         if value == f"<{name}>" and name in composed.inputs and composed.inputs[name] is None and not may_be_null:

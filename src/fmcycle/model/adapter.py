@@ -16,6 +16,7 @@ from fmcycle.processor.components import special_ids, tokenizer_of
 
 BASE = "base.json"  # beside the adapter: fingerprint of the base's weights
 CHAT = "chat"  # trainable_token_indices: the special tokens of the chat template
+WRAPPERS = ("base_layer", "token_adapter", "original_module")  # name parts that peft puts before a weight of the base
 LIMIT = 1e-3  # nats: largest divergence of the merged model's next-token distribution from the adapter's
 
 
@@ -38,7 +39,7 @@ def write(model, folder: Path) -> None:
         if isinstance(config.get(name), list):
             config[name] = sorted(config[name])
     atomic.write_json(folder / "adapter_config.json", config)
-    atomic.write_json(folder / BASE, {"sha256": fingerprint(model)})
+    atomic.write_json(folder / BASE, {"sha256": fingerprint(model, config.get("bias") or "none")})
 
 
 def merges(model) -> bool:
@@ -56,7 +57,9 @@ def load(model, folder: str | Path):
 
     folder = Path(folder)
     artifact.verify(folder)
-    have = fingerprint(model)
+    with store.library(f"{folder}: the adapter"):
+        config = PeftConfig.from_pretrained(str(folder))
+    have = fingerprint(model, getattr(config, "bias", "none"))
     wanted = artifact.read_json(folder / BASE, sha256=str)["sha256"] if (folder / BASE).is_file() else have  # only our adapters have BASE
     if wanted != have:
         raise InputError(
@@ -64,7 +67,6 @@ def load(model, folder: str | Path):
             "model.base=FOLDER"
         )
     with store.library(f"{folder}: the adapter"):
-        config = PeftConfig.from_pretrained(str(folder))
         config.inference_mode = False
         adapted = get_peft_model(model, config)
         stored, expected = load_file(folder / "adapter_model.safetensors"), get_peft_model_state_dict(adapted)
@@ -75,14 +77,20 @@ def load(model, folder: str | Path):
     return adapted
 
 
-def fingerprint(model) -> str:
-    """Return the sha256 over names and values of a model's weights, without those of an adapter."""
-    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
-    found = hashlib.sha256()
-    for name, weight in sorted((name.replace(".token_adapter", "").replace(".base_layer", ""), p) for name, p in inner.named_parameters()):
-        if "lora_" not in name and "trainable_tokens" not in name:
-            found.update(f"{name} {tuple(weight.shape)} {weight.dtype}".encode())
-            found.update(weight.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+def fingerprint(model, bias: str = "none") -> str:
+    """Return the sha256 over names and values of the base weights that an adapter leaves unchanged; `model` may have the adapter on it.
+
+    bias: of the adapter's config; unless it is none, the adapter trains biases of its base in place and stores them.
+    """
+    inner, adapters = (model.get_base_model(), {*model.peft_config}) if hasattr(model, "get_base_model") else (model, set())
+    found, named = hashlib.sha256(), {}
+    for name, weight in inner.named_parameters():
+        parts = name.split(".")
+        if not adapters & {*parts} and (bias == "none" or "bias" not in parts[-1]):
+            named[".".join(part for part in parts if part not in WRAPPERS)] = weight
+    for name, weight in sorted(named.items(), key=lambda item: item[0]):
+        found.update(f"{name} {tuple(weight.shape)} {weight.dtype}".encode())
+        found.update(weight.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
     return found.hexdigest()
 
 

@@ -36,9 +36,10 @@ class Recipe:
         import torch
 
         from fmcycle.kernels import linear_cross_entropy
+        from fmcycle.model.adapted import adapted
 
         torch.manual_seed(self.budget.seed)
-        return linear_cross_entropy.fuse(self.strategy(self.make_model(weights)))
+        return linear_cross_entropy.fuse(adapted(self.strategy, self.make_model(weights)))
 
 
 def of_one_tokenizer(inputs: dict) -> str:
