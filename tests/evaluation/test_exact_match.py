@@ -7,6 +7,8 @@ import torch
 
 from fmcycle.data.table import Rows
 from fmcycle.evaluation.exact_match import ExactMatch, expected
+from fmcycle.evaluation.held_out import HeldOut
+from fmcycle.guardrail.refuse import Refuse
 from fmcycle.processor.audio import transcript
 from fmcycle.processor.components import ends, pad
 from fmcycle.processor.image import conversation
@@ -33,3 +35,11 @@ def test_answers_are_counted_and_the_most_frequent_one_is_the_trainings(learnt):
     often = [expected(row, ends(processor)) == expected(rows[1], ends(processor)) for row in rows]
     assert found["exact_match"] == pytest.approx(np.mean(right), abs=1e-6) and found["exact_match/n"] == 3
     assert found["baseline/most_frequent_exact_match"] == pytest.approx(np.mean(often), abs=1e-6)
+
+
+def test_answers_are_judged_behind_the_guards(learnt):
+    model, processor, rows, _ = learnt
+    guards = {"output": [str.upper, Refuse(patterns=["BUCKET"])]}
+    held = HeldOut(lambda split, _: Rows(rows[:2], pad(processor)), "test", processor)
+    bare, guarded = (ExactMatch(None, max_new_tokens=6, guardrail=each).answers(model, processor, held) for each in (None, guards))
+    assert guarded == ["" if "bucket" in text else text.upper() for text in bare]

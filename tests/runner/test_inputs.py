@@ -136,6 +136,14 @@ def test_what_is_given_reaches_what_is_made_of_it_and_no_model(finished, status,
         inputs.settle_inputs(compose([f"stage={stage}", "base=require", "inputs.documents=mine.parquet"]), refuse)
 
 
+@pytest.mark.parametrize("choice", ["guardrail=default", "guardrail=none", "guardrail=[default,none]", "guardrail.output=[]"])
+def test_a_package_reads_figures_of_answers_behind_its_own_guards(project, choice):
+    package = compose(["stage=package", choice])
+    evaluate = inputs.upstream("stage:evaluate", package)
+    nodes = [evaluate.section["evaluation"][name] for name in ("instruction", "safety")]
+    assert {str(node["guardrail"]) for node in (*nodes, evaluate.section["sample"])} == {str(package.section["guardrail"])}
+
+
 def test_what_only_decorates_a_page_is_never_made(finished, monkeypatch, capsys):
     monkeypatch.chdir(finished)
     Path("mine").mkdir(exist_ok=True)

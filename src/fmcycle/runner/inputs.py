@@ -104,7 +104,9 @@ def upstream(reference: str, below: Composed) -> Composed:
         return _compose((named, *trainer, f"base={below.base}"))
     stage = reference.removeprefix(STAGE)
     shared = [f"{group}={below.choices[group]}" for group in SHARED if below.choices.get(group)]
-    shared += [text for text in below.overrides if text.lstrip("+~").split(".")[0] in SHARED and "." in text.split("=")[0]]
+    for text in below.overrides:  # keys inside these groups, and several options of one
+        group, _, inside = text.lstrip("+~").split("=")[0].partition(".")
+        shared += [text] if group in SHARED and (inside or not below.choices.get(group)) else []
     shared += machine(below)
     model = below.choices.get("model")
     chosen = selection(stage, model=model) if Path("params.yaml").is_file() else [*brought(model, stage)]

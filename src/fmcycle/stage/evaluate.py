@@ -1,7 +1,7 @@
 """evaluate: measure a model on held-out data; write the figures, sampled answers and a page."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -39,7 +39,7 @@ class Config:
     sample: Node | None = None
     contamination: Node | None = None
     data: Node | None = None
-    guardrail: dict[Literal["input", "output"], list[Node]] | None = None
+    guardrail: dict[Literal["input", "output"], list[Node]] = field(default_factory=dict)
     trainer: dict | None = None
 
 
