@@ -1,6 +1,7 @@
 """A run is planned before any work: said, refused with what would fit, chosen to fit, and written beside what it cost."""
 
 import json
+import shutil
 from types import SimpleNamespace
 
 import pytest
@@ -120,6 +121,17 @@ def test_the_door_shows_a_plan_and_makes_nothing(project, capsys):
     assert main.main(["plan", "curate"]) == 2 and "does not train" in capsys.readouterr().err
     assert main.main(["plan"]) == 2 and main.main(["train", "plan=maybe"]) == 2
     assert sorted(path.relative_to(project) for path in project.rglob("*") if ".cache" not in path.parts) == before
+
+
+def test_rows_of_one_s_own_are_planned_before_they_are_curated(project, material, capsys):
+    (project / "mine.jsonl").write_text('{"instruction": "What does str.lower do?", "output": "It returns a copy."}\n')
+    sizes = ["hidden_size=64", "num_hidden_layers=2", "num_attention_heads=4", "num_key_value_heads=4", "intermediate_size=128"]
+    sizes += ["vocab_size=512", "max_position_embeddings=128"]
+    chosen = [f"model.{each}" for each in sizes] + ["data.max_length=128", "model.tie_word_embeddings=false"]
+    shutil.copytree(material / "model", "base")
+    arguments = ["plan", "finetune", "inputs.model=base", "inputs.instructions=mine.jsonl", *chosen, "plan=json"]
+    assert main.main(arguments) == 0, capsys.readouterr().err
+    assert "every row has 128 tokens" in json.loads(capsys.readouterr().out)["assumed"] and not (project / "runs").exists()
 
 
 def test_a_ledger_corrects_the_plan():

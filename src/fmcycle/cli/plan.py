@@ -13,6 +13,7 @@ from fmcycle.config.compose import Composed, compose
 from fmcycle.errors import ConfigError, InputError
 from fmcycle.processor import store
 from fmcycle.runner import inputs
+from fmcycle.runner.own_table import COLUMNS, is_table
 from fmcycle.runner.run import _quiet
 
 READ = 64e6  # bytes; a larger table is not read for the lengths of its rows
@@ -69,7 +70,8 @@ def rows_of(cfg, found: dict[str, Path | None], processor) -> tuple:
     from fmcycle.cost.plan import Rows
 
     small = all(path is None or path.is_dir() or path.stat().st_size < READ for path in found.values())
-    if processor is not None and small and None not in found.values():
+    curated = all(name not in COLUMNS or path is None or is_table(path, name) for name, path in found.items())
+    if processor is not None and small and curated and None not in found.values():
         return build(cfg.data)("train", processor), ""
     length = cfg.data.get("max_length") or 1024
     return Rows(length), f"every row has {length} tokens (data.max_length): the data is not read"
