@@ -35,6 +35,7 @@ OWN = {
     "Gemma2": {"head_dim": 8, "query_pre_attn_scalar": 8},
     "Gemma3": {"head_dim": 8, "query_pre_attn_scalar": 8},
     "Qwen3": {"head_dim": 8},
+    "Cohere": {"logit_scale": 1.0},  # its own, 1/16, is for a width of thousands
     "GptOss": {"head_dim": 8, "num_local_experts": 2, "num_experts_per_tok": 1},
 }
 
