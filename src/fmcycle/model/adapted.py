@@ -13,7 +13,7 @@ REFUSALS = (ValueError, TypeError, KeyError, AttributeError, IndexError, NotImpl
 
 
 def adapted(strategy: Callable, model):
-    """Return `strategy(model)`; peft gets a copy of its config, because it writes the names that it found into it.
+    """Return `strategy(model)`; peft gets a copy of its config, in which it notes the names that it found.
 
     Raises InputError for an entry of peft_config that fits nothing in the model, and for a config that peft refuses.
     """
