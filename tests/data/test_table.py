@@ -99,6 +99,13 @@ def test_needed_rows_are_those_of_the_budget(material):
     assert list(needed(rows, Budget(max_steps=10_000, global_batch=4))) == list(range(len(rows)))
 
 
+def test_a_template_that_refuses_a_row_is_named_with_the_row_and_its_own_repair(material):
+    processor = store.load_processor(material / "processor")
+    processor.chat_template = processor.chat_template.replace("<|end|>", "")
+    with pytest.raises(InputError, match=r"row 0 of train .*: the chat template writes no end-of-turn token .* in chat_template\.jinja$"):
+        Table(str(material / "instructions.parquet"), instruction)("train", processor)
+
+
 def test_what_a_format_gets_wrong_is_named_with_its_row(material):
     processor = store.load_processor(material / "processor")
     size = len(processor)

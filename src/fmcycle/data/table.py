@@ -46,13 +46,16 @@ class Table:
         vocabulary, kept, made, longer = vocabulary_of(processor), [], [], 0
         media = "media" in frame.columns
         for place, row in enumerate(frame.iter_rows(named=True)):
+            repair = "; correct data.format or the row"
             try:
                 found = make(row)
                 wrong = None if found is None else fault(found, vocabulary)
+            except InputError as error:  # names its own repair, as a chat template's does
+                wrong, repair = str(error), ""
             except ValueError as error:  # unreadable media, or a format for another table
                 wrong = str(error)
             if wrong:
-                raise InputError(f"{self.path}: row {place} of {split} ({row.get('id', 'no id')}): {wrong}; correct data.format or the row")
+                raise InputError(f"{self.path}: row {place} of {split} ({row.get('id', 'no id')}): {wrong}{repair}")
             if found is not None and length(found) > self.max_length:
                 longer += 1
             elif found is not None:
