@@ -1,6 +1,13 @@
 """conf/logger: what a yaml names is built into the run's folder."""
 
+import importlib.util
+import json
+import os
 import re
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -24,9 +31,11 @@ def test_two_loggers_and_none():
 
 
 def test_a_yaml_of_ones_own_names_another(project, root, tmp_path):
-    shown = re.search(r"# conf/logger/wandb.yaml\n(.*?)```", (root / "docs/watching.md").read_text(), re.S)
-    (project / "conf/logger/wandb.yaml").write_text(shown[1])
-    assert compose.compose(["stage=finetune", "logger=wandb", "+logger.wandb.entity=us"]).config()["logger"]["wandb"]["entity"] == "us"
+    shown = re.search(r"# conf/logger/comet.yaml\n(.*?)```", (root / "docs/watching.md").read_text(), re.S)
+    (project / "conf/logger/comet.yaml").write_text(shown[1])
+    assert (
+        compose.compose(["stage=finetune", "logger=comet", "+logger.comet.workspace=us"]).config()["logger"]["comet"]["workspace"] == "us"
+    )
     (project / "conf/logger/mine.yaml").write_text("mine: {_target_: lightning.pytorch.loggers.CSVLogger, name: mine}\n")
     (made,) = loggers.made(compose.compose(["stage=finetune", "logger=mine"]).config()["logger"], tmp_path / "runs/finetune/01")
     made.log_metrics({"loss": 1.0}, step=1)
@@ -37,9 +46,99 @@ def test_a_yaml_of_ones_own_names_another(project, root, tmp_path):
         compose.compose(["stage=finetune", "logger=mine"])
 
 
-def test_a_logger_that_is_not_installed_is_named_before_any_work(tmp_path):
-    with pytest.raises(InputError, match=r"logger.wandb: .*wandb"):
-        loggers.made({"wandb": {"_target_": "lightning.pytorch.loggers.WandbLogger", "project": "p"}}, tmp_path / "runs/pretrain/01")
+LACKING = [name for name in ("wandb", "mlflow") if not importlib.util.find_spec(name)]
+
+
+@pytest.mark.skipif(not LACKING, reason="wandb and mlflow are installed")
+def test_a_logger_that_is_not_installed_is_refused_before_any_work(project, fmcycle):
+    for words in (["finetune", f"logger=[csv,{LACKING[-1]}]"], ["finetune", "-m", f"logger={LACKING[-1]}", "optimizer.lr=0.1,0.2"]):
+        found = fmcycle(*words)
+        assert found.returncode == 2 and "Traceback" not in found.stderr
+        assert f"run `pip install {LACKING[-1]}`, or choose another logger" in found.stderr and not (project / "runs").exists()
+
+
+def test_the_packages_of_loggers_are_read_from_their_source():
+    found = [library.missing(f"lightning.pytorch.loggers.{name}") for name in ("CSVLogger", "TensorBoardLogger", "CometLogger")]
+    assert found == ["", "", "comet-ml"]
+    assert {
+        name for name, of in (("wandb", "WandbLogger"), ("mlflow", "MLFlowLogger")) if library.missing(f"lightning.pytorch.loggers.{of}")
+    } == {*LACKING}
+
+
+def test_names_and_tags_are_no_identity():
+    plain = compose.compose(["stage=pretrain"])
+    told = ["logger=[csv,wandb,mlflow]", "logger.wandb.name=first", "logger.wandb.tags=[a,b]", "logger.mlflow.tags={team: us}"]
+    named = compose.compose(["stage=pretrain", *told, "logger.mlflow.run_name=first"])
+    assert named.section == plain.section and set(named.config()["logger"]) == {"csv", "wandb", "mlflow"}
+    assert named.config()["logger"]["wandb"]["tags"] == ["a", "b"] and named.config()["logger"]["mlflow"]["tags"] == {"team": "us"}
+
+
+# Logs steps as a run does, one that is killed behind the last one or one that ends.
+RUN = """
+import json, os, signal, sys
+from fmcycle.tracking import loggers, run_record
+end, first, last = sys.argv[1], *map(int, sys.argv[2:])
+folder = "runs/pretrain/0123"
+made = loggers.made(json.loads(os.environ["NODES"]), folder)
+steps = run_record.Steps(folder, first - 1)
+log = loggers.Log(made, folder, steps.reached)
+for step in range(first, last + 1):
+    row = {"step": step, "loss": 1 / step}
+    steps.add(row)
+    log.add(row)
+if end == "killed":
+    os.kill(os.getpid(), signal.SIGKILL)
+log.close()
+"""
+
+
+def killed_and_resumed(option: str, *overrides: str) -> None:
+    """Log steps 1 to 5, be killed, and log steps 4 to 7 in a second process, as a run does that resumes from a checkpoint."""
+    folder = Path("runs/pretrain/0123")
+    folder.mkdir(parents=True)
+    nodes = compose.compose(["stage=pretrain", f"logger={option}", *overrides]).config()["logger"]
+    environment = os.environ | {"NODES": json.dumps(nodes), "PYTHONPATH": str(Path(loggers.__file__).parents[2])}
+    for words in (["killed", "1", "5"], ["ended", "4", "7"]):
+        done = subprocess.run([sys.executable, "-c", RUN, *words], env=environment, capture_output=True, text=True)
+        assert done.returncode == (-9 if words[0] == "killed" else 0), done.stderr
+
+
+def test_mlflow_gets_every_step_once_in_one_run(project):
+    pytest.importorskip("mlflow", reason="mlflow is not installed")
+    killed_and_resumed("mlflow", "logger.mlflow.run_name=first", "logger.mlflow.tags={team: us}")
+    with sqlite3.connect("runs/mlflow.db") as base:
+        steps = base.execute("select step from metrics where key = 'loss' order by step").fetchall()
+        assert [step for (step,) in steps] == [1, 2, 3, 4, 5, 6, 7]
+        assert base.execute("select name from runs").fetchall() == [("first",)]
+        assert ("team", "us") in base.execute("select key, value from tags").fetchall()
+
+
+def test_wandb_gets_every_step_once_in_one_run(project):
+    pytest.importorskip("wandb", reason="wandb is not installed")
+    killed_and_resumed("wandb", "logger.wandb.name=first", "logger.wandb.tags=[lora]")
+    (file,) = Path("runs/pretrain/0123/wandb").glob("offline-run-*/run-pretrain-0123.wandb")
+    records = wandb_records(file)
+    history = [{item.nested_key[0] or item.key: item.value_json for item in record.history.item} for record in records]
+    assert [int(row["trainer/global_step"]) for row in history if "loss" in row] == [1, 2, 3, 4, 5, 6, 7]
+    runs = {(record.run.run_id, record.run.display_name, *record.run.tags) for record in records if record.run.run_id}
+    assert runs == {("pretrain-0123", "first", "lora")}
+
+
+def wandb_records(file: Path) -> list:
+    """The records of a .wandb file: a header of 7 bytes, then LevelDB's log, in blocks of 32 KiB."""
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    content, at, found, piece = file.read_bytes(), 7, [], b""
+    while at + 7 <= len(content):
+        if 32768 - at % 32768 < 7:
+            at += 32768 - at % 32768
+        length, kind = int.from_bytes(content[at + 4 : at + 6], "little"), content[at + 6]
+        piece += content[at + 7 : at + 7 + length]
+        at += 7 + length
+        if kind in (1, 4):  # a whole record, or its last piece
+            found.append(Record.FromString(piece))
+            piece = b""
+    return found
 
 
 def test_files_stay_in_the_runs_folder(tmp_path):

@@ -1,6 +1,7 @@
 """Third-party names that a config may build: allowed by rule, their parameters read from the installed source without importing it."""
 
 import functools
+import importlib.util
 import json
 import os
 import re
@@ -79,6 +80,17 @@ def permits(target: str, thing) -> bool:
     ancestors = {kind.__name__ for kind in getattr(thing, "__mro__", (thing,))}
     module = str(getattr(thing, "__module__", ""))
     return any(re.fullmatch(rule.module, module) and (not rule.base or rule.base in ancestors) for rule in rules(target))
+
+
+def missing(target: str) -> str:
+    """Return the package that a logger of Lightning needs and that is not installed; "" if there is none."""
+    name = target.rpartition(".")[2]
+    for rule in (each for each in rules(target) if each.base == "Logger"):
+        for text in (file.read_text() for file in rule.folder.glob(rule.files)):
+            needed = re.search(r'RequirementCache\("([\w.-]+)[^"]*"(?:, (?:module=)?"(\w+)")?', text)
+            if needed and re.search(rf"^class {name}\b", text, re.M) and not importlib.util.find_spec(needed[2] or needed[1]):
+                return needed[1]
+    return ""
 
 
 _fresh: set[str] = set()  # read by this process and not yet written

@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 
 from fmcycle.artifact import vouched
-from fmcycle.config import paths
+from fmcycle.config import library, paths
 from fmcycle.config.compose import Composed, compose
 from fmcycle.config.groups import SHARED, stage_groups
 from fmcycle.config.groups import stages as known_stages
@@ -71,9 +71,20 @@ def _made(below: Composed, perform) -> dict[str, Path]:
 
 
 def wrong_paths(stage: Composed) -> list[str]:
-    """Return what is wrong with the paths of a stage, or else with those of the stages above it that would run outside the pipeline."""
-    found = paths.problems(stage)
+    """Return what is wrong with the paths of a stage and the packages of its loggers, or else with the paths of the stages above it that
+    would run outside the pipeline."""
+    found = [*_no_package(stage), *paths.problems(stage)]
     return found or [f"{line} (for {name}, which {stage.stage} needs)" for line, name in _wrong_above(stage).items()]
+
+
+def _no_package(stage: Composed) -> list[str]:
+    """Return one line for each chosen logger whose package is not installed."""
+    packages = {name: library.missing(node["_target_"]) for name, node in (stage.config().get("logger") or {}).items()}
+    return [
+        f"logger.{name}: the package {package} is not installed: run `pip install {package}`, or choose another logger"
+        for name, package in packages.items()
+        if package
+    ]
 
 
 def _wrong_above(stage: Composed) -> dict[str, str]:

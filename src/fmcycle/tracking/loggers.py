@@ -1,34 +1,43 @@
 """Feeds the loggers of conf/logger: each gets every step once, even if the run was killed and resumed."""
 
 import inspect
+import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 from lightning.pytorch.utilities import rank_zero_only
 
+from fmcycle.artifact import atomic
 from fmcycle.config import build
 from fmcycle.errors import InputError
 from fmcycle.tracking import run_record
+
+RUNS = "logger_runs.json"  # {logger: the run that a service made for this one}
 
 
 def made(nodes: dict, folder: str | Path) -> list:
     """Return the Lightning loggers of `nodes`, {name: node}. Raises InputError if the package of one is not installed.
 
-    `save_dir` is the run's folder. A logger that takes an `id` and whose node has none gets the run's name, so that a resumed run
-    continues the same run of a service.
+    `save_dir` is the run's folder. So that a resumed run continues the same run of a service, a logger that takes an `id` gets the run's
+    name, and one that takes a `run_id` gets the one that the service gave at the first start; RUNS in the folder keeps it.
     """
     folder, loggers = Path(folder), []
+    known = json.loads((folder / RUNS).read_text()) if (folder / RUNS).is_file() else {}
     own = {"save_dir": str(folder), "id": "-".join(folder.parts[-2:])}
     for name, node in nodes.items():
         if "save_dir" in node:
             raise InputError(f"logger.{name}.save_dir: a run logs into its own folder, {folder}; remove the key")
         takes = inspect.signature(build.resolve(node["_target_"])).parameters
         try:
-            loggers.append(build.build(node, **{key: value for key, value in own.items() if key in takes and key not in node}))
+            ours = own | ({"run_id": known[name]} if name in known else {})
+            loggers.append(build.build(node, **{key: value for key, value in ours.items() if key in takes and not node.get(key)}))
         except ModuleNotFoundError as error:
             first = str(error).splitlines()[0]
             raise InputError(f"logger.{name}: {first} Install it into this environment, or choose another logger=") from error
+        if "run_id" in takes and name not in known and rank_zero_only.rank == 0:  # type: ignore[attr-defined]
+            known[name] = loggers[-1].version
+            atomic.write_json(folder / RUNS, known)
     for logger in loggers:
         if (old := place(logger, folder)) and rank_zero_only.rank == 0:  # type: ignore[attr-defined]
             shutil.rmtree(old, ignore_errors=True)  # before Lightning opens its files
@@ -36,8 +45,9 @@ def made(nodes: dict, folder: str | Path) -> list:
 
 
 def place(logger, folder: str | Path) -> Path | None:
-    """Return the folder of a logger that writes files below `folder`; None for a service."""
-    found, folder = Path(logger.log_dir or folder).resolve(), Path(folder).resolve()
+    """Return the folder of a logger that writes files below `folder`, as W&B offline does; None for a service."""
+    own = Path(folder) / "wandb" if getattr(logger, "_offline", False) else logger.log_dir
+    found, folder = Path(own or folder).resolve(), Path(folder).resolve()
     return found if found != folder and found.is_relative_to(folder) else None
 
 
