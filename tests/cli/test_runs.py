@@ -65,6 +65,41 @@ def test_two_runs_differ_in_config_data_code_and_result(two):
     assert not any(runs.compare(first, first).values())
 
 
+def test_every_key_that_differs_is_shown_with_list_elements_and_keys_of_one_side():
+    left = {"a": [1, 2, {"b": 1}], "only": None, "same": [1, [2]], "kind": 1, "none": [], "gone": {"x": 1}}
+    right = {"a": [1, 3, {"b": 2}, 4], "same": [1, [2]], "kind": True, "none": None, "new": {"y": [0]}}
+    assert runs.differences(runs.flat(left), runs.flat(right)) == [
+        ("a.1", 2, 3),
+        ("a.2.b", 1, 2),
+        ("only", "null", None),
+        ("kind", 1, "true"),
+        ("none", [], "null"),
+        ("gone.x", 1, None),
+        ("a.3", None, 4),
+        ("new.y.0", None, 0),
+    ]
+    assert runs.results({"x": 1.0, "x/n": 5, "y": 2}, {"x": 1.0, "x/n": 6}) == [("x", "1, n 5", "1, n 6"), ("y", "2", None)]
+
+
+def test_two_real_runs(project, fmcycle):
+    for name, more in (("one", 0), ("two", 40)):
+        rows = [{"text": f"{word} is what document {word} of a small collection says in one sentence."} for word in range(60 + more)]
+        (project / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    made = [
+        fmcycle("curate", "inputs.data=one.jsonl"),
+        fmcycle("curate", "inputs.data=two.jsonl", "curation.quality.stop_words={en:[the,is]}", "+curation.quality.max_words=90"),
+    ]
+    assert [each.returncode for each in made] == [0, 0], made[-1].stderr
+    second, first = runs.find()
+    found = runs.compare(first, second)
+    config = {key: (left, right) for key, left, right in found["config"]}
+    assert config.pop("curation.quality.max_words") == (None, 90) and config.pop("curation.quality.stop_words.en.1") == ("be", "is")
+    assert len(config) == 15 and {right for _, right in config.values()} == {None}  # the further stop words of one side
+    assert [key for key, *_ in found["data"]] == ["data"] and not found["code"]
+    shown = fmcycle("runs", str(first["folder"]), str(second["folder"])).stdout
+    assert "code: the same" in shown and "one.jsonl" in shown and "two.jsonl" in shown
+
+
 def test_a_run_is_named_by_its_folder_its_out_or_its_identity(two):
     out = two / "artifacts/finetune"
     (out / "model").mkdir(parents=True)

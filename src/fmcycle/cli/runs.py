@@ -1,6 +1,7 @@
 """`fmcycle runs`: lists every run that is recorded in runs/ or artifacts/, or compares two of them."""
 
 import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from fmcycle.tracking import run_record
 
 METRICS = ("bits_per_byte", "rouge_l", "preference_accuracy", "score", "validation_loss")  # the table shows the first that a run has
 MISSING = "\u2013"
+BESIDE = ("low", "high", "n")  # NAME/low, NAME/high: the interval of a metric; NAME/n: its rows
 RECORDS = "*.provenance.json"
 WIDE = 200  # columns without a terminal
 
@@ -140,21 +142,29 @@ def named(text: str, entries: list[dict]) -> dict:
 
 
 def flat(node, prefix: str = "") -> dict[str, object]:
-    """{"a": {"b": 1}} -> {"a.b": 1}; lists stay whole unless they hold mappings."""
-    if isinstance(node, list) and any(isinstance(item, dict) for item in node):
-        node = dict(enumerate(node))
-    if not isinstance(node, dict) or not node:
+    """{"a": {"b": 1}, "c": [2]} -> {"a.b": 1, "c.0": 2}; an empty mapping or list is a value."""
+    if not isinstance(node, dict | list) or not node:
         return {prefix.removesuffix("."): node}
     found: dict[str, object] = {}
-    for key, value in node.items():
+    for key, value in node.items() if isinstance(node, dict) else enumerate(node):
         found |= flat(value, f"{prefix}{key}.")
     return found
 
 
 def differences(left: dict, right: dict) -> list[tuple[str, object, object]]:
-    """Return (key, left, right) of every leaf that differs; None for a side that lacks it."""
-    keys = dict.fromkeys([*left, *right])
-    return [(key, left.get(key), right.get(key)) for key in keys if left.get(key) != right.get(key)]
+    """Return (key, left, right) of every leaf that differs, as text; None for a side that lacks it, `null` for one that holds null."""
+    absent = object()
+    keys = [key for key in dict.fromkeys([*left, *right]) if _apart(left.get(key, absent), right.get(key, absent))]
+    return [(key, *(_told(side[key]) if key in side else None for side in (left, right))) for key in keys]
+
+
+def _apart(left, right) -> bool:
+    """True if two values differ, also in type: 1 and true, 1 and 1.0."""
+    return left != right or type(left) is not type(right)
+
+
+def _told(value):
+    return {None: "null", True: "true", False: "false"}[value] if value is None or isinstance(value, bool) else value
 
 
 def compare(first: dict, second: dict) -> dict[str, list[tuple[str, object, object]]]:
@@ -182,17 +192,21 @@ def digests(entry: dict) -> dict[str, str]:
 
 
 def results(first: dict, second: dict) -> list[tuple[str, object, object]]:
-    """Return (metric, value, value) of those that differ, with their intervals if any; `*` if the intervals don't overlap."""
-    keys = [key for key in dict.fromkeys([*first, *second]) if key.rpartition("/")[2] not in ("low", "high", "n")]
+    """Return (metric, value, value) of those that differ in value, interval or rows, with these if any; `*` if the intervals are apart."""
+    names = dict.fromkeys(re.sub("/(low|high|n)$", "", key) for key in [*first, *second])
     found: list[tuple[str, object, object]] = []
-    for key in keys:
-        if first.get(key) == second.get(key):
+    for name in names:
+        one, other = (
+            {key: metrics[key] for key in (name, *(f"{name}/{each}" for each in BESIDE)) if key in metrics} for metrics in (first, second)
+        )
+        if one == other:
             continue
-        bounds = [(metrics.get(f"{key}/low"), metrics.get(f"{key}/high")) for metrics in (first, second)]
-        (low, high), (other_low, other_high) = bounds
-        apart = None not in (low, high, other_low, other_high) and (low > other_high or high < other_low)  # type: ignore[operator]
-        texts = [_figure(metrics.get(key), *pair) for metrics, pair in zip((first, second), bounds, strict=True)]
-        found.append((f"{key}{' *' if apart else ''}", *texts))  # type: ignore[arg-type]
+        bounds = [(side.get(f"{name}/low"), side.get(f"{name}/high")) for side in (one, other)]
+        apart = None not in (*bounds[0], *bounds[1]) and (bounds[0][0] > bounds[1][1] or bounds[0][1] < bounds[1][0])
+        texts = [_figure(side.get(name), *pair) for side, pair in zip((one, other), bounds, strict=True)]
+        if one.get(f"{name}/n") != other.get(f"{name}/n"):
+            texts = [text and f"{text}, n {side.get(f'{name}/n')}" for text, side in zip(texts, (one, other), strict=True)]
+        found.append((f"{name}{' *' if apart else ''}", texts[0], texts[1]))
     return found
 
 
