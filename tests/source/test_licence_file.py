@@ -1,5 +1,6 @@
 import json
 
+import polars as pl
 import pytest
 
 from fmcycle.licence.policy import family
@@ -59,7 +60,7 @@ def test_a_readme_without_a_head_and_a_file_that_only_sounds_like_a_licence_are_
     assert record_of(tmp_path, tmp_path)["licence"] == "unknown"
 
 
-@pytest.mark.parametrize("column", ["licence", "license", "License", "licenses", "LICENCE"])
+@pytest.mark.parametrize("column", ["licence", "License", "licenses", "LICENCE", "license_name", "repoLicense", "spdx_id", "rights"])
 @pytest.mark.parametrize("name", ["a.jsonl", "a.csv", "a.json"])
 def test_a_rows_licence_holds_under_its_usual_names(tmp_path, column, name):
     row = {"text": "A text.", column: "GPL-3.0-only"}
@@ -67,3 +68,31 @@ def test_a_rows_licence_holds_under_its_usual_names(tmp_path, column, name):
     assert read(tmp_path).table("documents")["licence"].to_list() == ["GPL-3.0-only"]
     (tmp_path / name).write_text(f"word,{column}\nset,GPL-3.0-only\n" if name == "a.csv" else json.dumps(row | {column: ["GPL-3.0-only"]}))
     assert read(tmp_path).table("documents")["licence"].to_list() == ["GPL-3.0-only"]
+
+
+@pytest.mark.parametrize("column", ["metadata", "Meta"])
+@pytest.mark.parametrize("key", ["license", "max_stars_repo_licenses"])
+def test_a_licence_inside_a_mapping_holds_unless_the_row_says_another(tmp_path, column, key):
+    rows = [
+        {"text": "A text.", column: {key: "GPL-3.0-only", "stars": 3}},
+        {"text": "B text.", column: {key: "GPL-3.0-only"}, "licence": "MIT"},
+    ]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in [*rows, {"text": "C text.", column: "MIT"}]))
+    (tmp_path / "b.csv").write_text(f'text,{column}\nD text.,"{{""{key}"": ""GPL-3.0-only""}}"\n')
+    pl.DataFrame([rows[0] | {"text": "E text."}]).write_parquet(tmp_path / "c.parquet")
+    pl.DataFrame([{"text": "F text.", column: json.dumps(rows[0][column])}]).write_parquet(tmp_path / "d.parquet")
+    messages = [{"role": "user", "content": "G?"}, {"role": "assistant", "content": "Yes."}]
+    (tmp_path / "e.jsonl").write_text(json.dumps({"messages": messages, column: {key: ["GPL-3.0-only"]}}))
+    reading = read(tmp_path)
+    found = dict(reading.table("documents").select("text", "licence").iter_rows())
+    wanted = {"B text.": "MIT", "C text.": "unknown"}
+    assert found == {f"{name} text.": wanted.get(f"{name} text.", "GPL-3.0-only") for name in "ABCDEF"}
+    assert reading.table("instructions")["licence"].to_list() == ["GPL-3.0-only"] and not reading.quarantine
+
+
+def test_a_column_that_only_sounds_like_a_licence_is_told(tmp_path):
+    (tmp_path / "a.jsonl").write_text(
+        json.dumps({"text": "A text.", "license_url": "https://example.org", "license_type": "MIT", "license": "ISC"})
+    )
+    reading = read(tmp_path)
+    assert reading.table("documents")["licence"].to_list() == ["ISC"] and {*reading.unread} == {"license_url", "license_type"}

@@ -31,13 +31,16 @@ TALKS = {  # shape: rows that all say the same
     "messages": [
         {"messages": [ASKED, TOLD]}, {"messages": json.dumps([ASKED, TOLD])}, {"conversations": [ASKED, TOLD]},
         {"messages": [ASKED | {"content": [{"type": "text", "text": Q}]}, TOLD | {"content": [{"type": "text", "text": A}]}]},
+        {"contents": [{"role": "user", "parts": [{"text": Q}]}, {"role": "model", "parts": [{"text": A}]}]}, {"chat": [ASKED, TOLD]},
+        {"messages": [{"speaker": "user", "text": Q}, {"speaker": "assistant", "text": A}]},
         {"messages": [ASKED | {"name": "jo"}, TOLD | {"weight": 1, "tool_calls": None}], "prompt": Q, "tools": [], "source": "kiln"},
     ],
     "KTO": [{"prompt": Q, "completion": A, "label": True}, {"prompt": [ASKED], "completion": [TOLD], "label": 1}],
 }  # fmt: skip
 PAIRS = {
     "preferences": [
-        {"prompt": Q, "chosen": A, "rejected": NO}, {"question": Q, "chosen": A, "rejected": NO},
+        {"prompt": Q, "chosen": A, "rejected": NO}, {"prompt": Q, "chosen_response": A, "rejected_response": NO},
+        {"question": Q, "chosen": A, "rejected": NO},
         {"instruction": Q, "input": "", "chosen": A, "rejected": NO},
         {"chosen": [ASKED, TOLD], "rejected": [ASKED, DENIED]}, {"prompt": [ASKED], "chosen": [TOLD], "rejected": [DENIED]},
         {"prompt": Q, "chosen": [ASKED, TOLD], "rejected": [ASKED, DENIED], "messages": [ASKED, TOLD], "score_chosen": 4.5},
@@ -117,13 +120,22 @@ def test_the_same_rows_are_the_same_in_every_form_of_file(tmp_path):
 
 
 def test_rules_and_context_of_a_row_stand_before_its_question(tmp_path):
-    for row in ({"system": RULES["content"], "prompt": Q, "completion": A}, {"system_prompt": RULES["content"], "messages": [ASKED, TOLD]}):
-        assert alone(tmp_path, row)["messages"] == [RULES, ASKED, TOLD]
+    for name in ("system", "system_prompt", "systemPrompt", "System Instruction", "sys_prompt", "preamble"):
+        for value in (
+            RULES["content"],
+            [RULES["content"]],
+            [{"type": "text", "text": RULES["content"]}],
+            {"parts": [{"text": RULES["content"]}]},
+        ):
+            assert alone(tmp_path, {name: value, "prompt": Q, "completion": A})["messages"] == [RULES, ASKED, TOLD]
+            assert alone(tmp_path, {name: value, "messages": [ASKED, TOLD]})["messages"] == [RULES, ASKED, TOLD]
     row = {"system": RULES["content"], "prompt": Q, "chosen": A, "rejected": NO}
     assert alone(tmp_path, row, "preferences")["prompt"] == [RULES, ASKED]
     row = {"system": "Be brief.", "messages": [RULES | {"role": "developer"}, ASKED, TOLD]}
     assert alone(tmp_path, row)["messages"][0] == {"role": "system", "content": "Be brief.\n\nAnswer as a potter."}
-    for name in ("input", "context", "passage"):
+    for name, value in (("contexts", ["The kiln", "of 1912."]), ("documents", '["The kiln", "of 1912."]')):
+        assert alone(tmp_path, {"question": Q, name: value, "answer": A})["messages"][0]["content"] == f"{Q}\n\nThe kiln\n\nof 1912."
+    for name in ("input", "context", "passage", "article", "story", "evidence"):
         assert (
             alone(tmp_path, {"instruction": Q, name: "The kiln of 1912.", "output": A})["messages"][0]["content"]
             == f"{Q}\n\nThe kiln of 1912."
@@ -152,6 +164,12 @@ def test_a_text_made_of_the_columns_is_no_document_and_a_text_of_its_own_is_told
         ({"messages": [ASKED, TOLD | {"weight": 0.5}]}, "weight 0.5"),
         ({"messages": [ASKED, TOLD | {"weight": 0}]}, "none of its answers is trained on"),
         ({"prompt": Q, "completion": A, "label": False}, "label"),
+        ({"messages": [ASKED, TOLD], "instructions": "Answer as a potter."}, "instructions"),
+        ({"messages": [ASKED, TOLD], "documents": ["The kiln of 1912."]}, "documents"),
+        ({"messages": [ASKED, TOLD], "loss_mask": [0, 1]}, "loss_mask"),
+        ({"prompt": Q, "completion": A, "persona": "a potter"}, "persona"),
+        ({"question": Q, "context": {"title": ["Kilns"], "sentences": [["Old."]]}, "answer": A}, "context is not text"),
+        ({"messages": [ASKED, TOLD], "system": {"name": "potter"}}, "system is not text"),
         ({"prompt": Q, "completion": A, "split": "somewhere"}, "somewhere"),
         ({"question": Q, "answers": ["one", "two"]}, "answers"),
         ({"chosen": A, "rejected": NO}, "no prompt"),

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from fmcycle.source import given_split, shape
+from fmcycle.source import column, given_split, shape
 from fmcycle.source.readable import HALF, encodable, plain, readable
 from fmcycle.tables.schema import DEFAULT, ORIGINS, READ
 
@@ -85,7 +85,9 @@ def take(records: list[Record], file: str, origin: Origin) -> Read:
 
 def renamed(row, names: dict[str, str]) -> dict:
     """The row with fmcycle's names of its columns; columns without such a name are left out."""
-    return {name: row[column] for column, name in names.items()}
+    found = {name: row[own] for own, name in names.items()}
+    holder = column.nested(names)
+    return found | {"licence": column.licence_in(row[holder])} if holder else found
 
 
 def shaped(records: list[Record], sorted_in: dict[str, list[Record]], read: Read) -> list[tuple]:
@@ -106,7 +108,10 @@ def shaped(records: list[Record], sorted_in: dict[str, list[Record]], read: Read
 def take_frame(frame: pl.DataFrame, file: str, origin: Origin) -> Read:
     """`take` for documents that come as a frame of string columns, `place` and `line`."""
     plan = shape.plan(tuple(name for name in frame.columns if name not in ("place", "line")), origin.map)
-    frame = frame.select("place", "line", *(pl.col(column).alias(name) for column, name in plan.names.items()))
+    read = {name: pl.col(own) for own, name in plan.names.items()}
+    if holder := column.nested(plan.names):
+        read["licence"] = pl.col(holder).map_elements(column.licence_in, pl.String)
+    frame = frame.select("place", "line", **read)
     missing = [pl.lit(None, dtype).alias(name) for name, dtype in READ["documents"].items() if name not in frame.columns]
     fair, refused = readable_rows(frame.with_columns(missing))
     fair, astray = placed(fair, origin.split is not None)

@@ -7,26 +7,13 @@ from typing import NamedTuple
 
 from fmcycle.errors import InputError
 from fmcycle.source.choice import digest
+from fmcycle.source.column import ALIAS, ANSWERED, ASKED, BESIDE, CALLED, MEANT, META, NAMES, PLACES, SYSTEM, TALKS, TOOLS, usual
 from fmcycle.source.given_split import place_of
-from fmcycle.source.turn import EMPTY, THOUGHTS, given, parsed, tools, turns
+from fmcycle.source.readable import plain as plain_value
+from fmcycle.source.turn import EMPTY, THOUGHTS, content, given, parsed, tools, turns
 from fmcycle.tables.schema import READ
 
 Map = tuple[tuple[str, str], ...]  # pairs of fmcycle's name and the file's column
-TALKS = ("messages", "conversations", "conversation", "dialogue", "dialog", "turns")
-SYSTEM = ("system", "system_prompt", "system_message", "developer")
-TOOLS = ("tools", "functions")
-ASKED = ("instruction", "prompt", "question", "query", "problem", "inputs", "user", "human")
-BESIDE = ("input", "context", "passage")  # context of a question; `input` alone is a question
-ANSWERED = ("completion", "output", "response", "answer", "answers", "solution", "target", "targets", "assistant", "gpt", "reply")
-CALLED = ("tool_calls", "function_call")
-PLACES = ("split", "subset", "set", "fold")  # columns other than `split` count only if their value names a split
-MORE = ("history", "images", "image", "audio", "audios", "video", "videos", "choices", "options", "text", "content", "weight", "mask")
-MEANT = {*TALKS, *SYSTEM, *TOOLS, *ASKED, *BESIDE, *ANSWERED, *THOUGHTS, *CALLED, *MORE, "chosen", "rejected", "train_on_inputs"}
-ALIAS = {
-    "license": "licence", "licenses": "licence", "licences": "licence", "preferred_output": "chosen", "non_preferred_output": "rejected",
-    "partition": "split", "data_split": "split", "dataset_split": "split",
-}  # fmt: skip
-NAMES = {*MEANT, *PLACES, *ALIAS, *ALIAS.values()}.union(*READ.values())
 DIGEST = re.compile("[0-9a-f]{16,64}")
 WANTED = {"true": True, "1": True, "false": False, "0": False}
 HH = re.compile(r"\n\n(Human|Assistant): ?")
@@ -53,17 +40,33 @@ class Plan(NamedTuple):
 def plan(columns: tuple[str, ...], chosen: Map = ()) -> Plan:
     """The plan of rows with these columns. chosen: the user's names of columns (source.map)."""
     names = {column: name for name, column in chosen if column in columns}
-    for column in sorted(columns, key=lambda column: column not in NAMES):  # exact names before those that differ in case
-        plain = re.sub(r"[\s-]+", "_", column.strip().lower())
-        name = ALIAS.get(plain, plain)
+    for column in sorted(columns, key=lambda column: (column not in NAMES, column.endswith("_type"))):  # exact names first
+        name = usual(column)
         if column not in names and name in NAMES and name not in names.values():
             names[column] = name
+    if "licence" not in names.values():
+        names |= dict.fromkeys([column for column in columns if usual(column) in META][:1], "licence")
     table = table_of(names.values())
     if table in READ:
         if "text" not in names.values():  # `content` is a synonym of `text`
             names = {column: "text" if name == "content" else name for column, name in names.items()}
         names = {column: name for column, name in names.items() if name in READ[table]}
     return Plan(table, names, tuple(column for column in columns if column not in names))
+
+
+def words(value, name: str) -> str:
+    """The text of a column with context or a system prompt: a text, a list of texts, or content parts. Raises ValueError for another."""
+    value = parsed(value)
+    if isinstance(value, dict):
+        value = next((value[key] for key in ("parts", "content") if key in value), value)
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return "\n\n".join(value)
+    if isinstance(value, list | dict):
+        value = content(value, "system")[0]
+    text = plain_value(value)
+    if not text or not text.strip():
+        raise ValueError(f"{name} is not text: leave it out, or choose with source.map")
+    return text
 
 
 def table_of(names: Collection[str]) -> str | None:
@@ -241,7 +244,7 @@ def question(said: dict, used: set[str], unread: set[str]) -> tuple[list[dict], 
     text = str(value) if isinstance(value, int | float) else said[name]
     if beside and isinstance(text, str):
         used.add(beside)
-        text = f"{text}\n\n{said[beside]}"
+        text = f"{text}\n\n{words(said[beside], beside)}"
     asked = []
     if "history" in said:
         used.add("history")
@@ -254,7 +257,7 @@ def question(said: dict, used: set[str], unread: set[str]) -> tuple[list[dict], 
 
 def headed(messages: list[dict], said: dict, used: set[str]) -> list[dict]:
     """Put the system prompt and the tools of the row's columns before the messages."""
-    texts = [str(said[name]) for name in SYSTEM if name in said]
+    texts = [words(said[name], name) for name in SYSTEM if name in said]
     tooled = [tools(said[name], name) for name in TOOLS if name in said]
     used |= {name for name in (*SYSTEM, *TOOLS) if name in said}
     first = messages[:1] if messages[0]["role"] == "system" else []
