@@ -78,12 +78,12 @@ def planted(cases):
 def test_a_key_has_the_mixture_of_one_and_a_name_has_not():
     keys = [
         "sk-proj-9fT2xLq8Zr4Vw1Bn6Kd3", "sk_live_4eC39HqLyjWDarjtT1zdp7dc", "pk_test_TYooMQauvdEDq54NiTphI7jx",
-        "sk-123e4567-e89b-12d3-a456-426614174000", "AKIAIOSFODNN7EXAMPLE",
+        "sk-123e4567-e89b-12d3-a456-426614174000", "xoxb-123456789012-abcdefABCDEF", "glpat-Zx81kQp0Lw7vTn3Rb5Yc", "AKIAIOSFODNN7EXAMPLE",
     ]  # fmt: skip
     names = [
         "sk-learn-extra-tree-models", "CONSTRAINT pk_invoice_rows_2024_id", "def rk_fourth_order_step(f, y)", "pk_customer_address_line_1",
         "ASIAPACIFICSALESREGION", "api_key = settings.provider_api_key_v2", "password = load_password_v2(path)",
-        "token = vocab_tokens[1234]",
+        "token = vocab_tokens[1234]", "xoxb-style-token-names", "glpat-rotation-helper-script",
     ]  # fmt: skip
     assert [key for key in keys if ("key", key) not in found(f"It was {key}, they said.")] == []
     assert [name for name in names if found(f"See {name} in it.")] == []

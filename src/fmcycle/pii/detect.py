@@ -79,7 +79,7 @@ def token(match: re.Match) -> bool:
     span = match[0]
     if span[:3] in ("sk-", "sk_", "pk-", "pk_", "rk-", "rk_"):
         return mixed(span[3:]) >= 16 or max(map(len, re.split("[-_]", span))) >= 20
-    return not span.startswith(("ASIA", "AROA", "AIDA")) or any(character.isdigit() for character in span)
+    return not span.startswith(("ASIA", "AROA", "AIDA", "xox", "glpat-", "pypi-")) or any(character.isdigit() for character in span)
 
 
 def random(match: re.Match) -> bool:

@@ -1,4 +1,5 @@
 import polars as pl
+import pytest
 
 from fmcycle.source.reader import read
 
@@ -68,6 +69,28 @@ def test_the_separator_is_the_one_that_is_named_or_stands_outside_of_quotes(tmp_
         ("c.csv#2", "Five."),
         ("c.csv#3", "Six."),
     ]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '"sep=;"\nid;text\n1;One, two.\n',
+        "\n \n# by hand\n\nid;text\n1;One, two.\n",
+        '"id";"a, name, of\nseveral, lines";text\n1;2;One, two.\n',
+        '\ufeff"id";"a ""b, c, d"" e";text\r\n1;2;One, two.\r\n',
+        'id;5" pipe, long;text\n1;2;One, two.\n',
+    ],
+)
+def test_a_header_is_read_whatever_stands_above_and_in_it(tmp_path, content):
+    (tmp_path / "a.csv").write_text(content)
+    reading = read(tmp_path)
+    assert reading.quarantine == []
+    assert reading.table("documents").select("id", "text").rows() == [("1", "One, two.")]
+
+
+def test_a_table_in_utf_16_is_named(tmp_path):
+    (tmp_path / "a.csv").write_text("id;text\n1;One.\n", encoding="utf-16")
+    assert [entry["reason"] for entry in read(tmp_path).quarantine] == ["UTF-16, as Excel's Unicode text: save it as CSV UTF-8"]
 
 
 def test_a_cell_keeps_its_blanks(tmp_path):

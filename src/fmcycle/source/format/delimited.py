@@ -1,5 +1,6 @@
 """Read CSV and TSV: rows whose columns fit a table, others rendered as text in "column: value" lines."""
 
+import codecs
 import csv
 import io
 import itertools
@@ -13,6 +14,7 @@ from fmcycle.source.row import Record
 from fmcycle.source.shape import Map, plan
 
 BATCH = 4 << 20  # bytes of fields
+HEADER = 100  # lines of a header
 KEPT = {"id", "source", "licence", "group", "time", "origin", "label", "domain", "split"}  # columns that are kept beside a rendered text
 
 
@@ -25,12 +27,16 @@ def records(stream: BinaryIO, name: str, chosen: Map = (), *, render: bool = Tru
     csv.field_size_limit(LIMIT)
     lines = text_lines(stream)
     skipped = 0
-    while (first := next(lines, "")).startswith("# "):  # a comment above the header
+    while (first := next(lines, "")).startswith("# ") or first.isspace():  # a comment or a blank line above the header
         skipped += 1
-    told = re.fullmatch(r"sep=(.)\r?\n?", first, re.I | re.S)
+    told = re.fullmatch(r'("?)sep=(.)\1\r?\n?', first, re.I | re.S)
     if told:
         first, skipped = next(lines, ""), skipped + 1
-    reader = csv.reader(itertools.chain([first], lines), delimiter=told[1] if told else delimiter(first, name))
+    above = [first]  # the lines of the header: a name in quotes may have several
+    while "".join(above).count('"') % 2 and len(above) < HEADER and (more := next(lines, "")):
+        above.append(more)
+    shown = first if "".join(above).count('"') % 2 else "".join(above)
+    reader = csv.reader(itertools.chain(above, lines), delimiter=told[2] if told else delimiter(shown, name))
     header = [column.strip() for column in next(reader, [])]
     if len({*header}) < len(header):
         raise Damaged("a header that names a column twice")
@@ -55,6 +61,8 @@ def text_lines(stream: BinaryIO) -> Iterator[str]:
     for start, block in blocks(stream):
         if block is None:
             raise Damaged(f"a line longer than {LIMIT >> 20} MiB")
+        if start == 0 and block.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            raise Damaged("UTF-16, as Excel's Unicode text: save it as CSV UTF-8")
         text = block.decode("utf-8", "surrogateescape")
         yield from io.StringIO(text.removeprefix("\ufeff") if start == 0 else text, newline="")
 
