@@ -174,6 +174,41 @@ def test_the_same_works_of_two_sources_are_found():
     assert both >= 0.8 * len(speeches) and "kjv" not in found
 
 
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ["1 + 2 - 3", "1 + 2 + 3", "1 * 2 - 3", "1 × 2 - 3"],
+        ["it was -5 °C", "it was 5 °C", "it was +5 °C"],
+        ["it costs $5", "it costs €5", "it costs 5%", "it costs 5"],
+        ["is x < y true", "is x > y true", "is x != y true", "is x + y true", "is x < y < true"],
+        ["written in C", "written in C++", "written in C#"],
+        ["see (>5)", "see (<5)", "see (5)"],
+    ],
+)
+def test_a_sign_that_changes_what_is_said_makes_another_text(texts):
+    pad = " ".join(f"word{number}" for number in range(200))
+    found = whole(MinHash(), pl.DataFrame({"id": texts, "text": [f"{pad} {text} here" for text in texts]}))
+    assert found["value"].null_count() == len(texts)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("so - it was", "so, it was"),
+        ("5 − 3", "5 - 3"),
+        ("*bold* (aside) #tag", "bold, aside: tag"),
+        ("said\n> quoted", "said\nquoted"),
+        ("5 %", "5%"),
+    ],
+)
+def test_a_sign_that_says_nothing_makes_a_copy(one, other):
+    pad = " ".join(f"word{number}" for number in range(200))
+    assert whole(MinHash(), pl.DataFrame({"id": ["a", "b"], "text": [f"{pad} {one} here", f"{pad} {other} here"]}))["value"].to_list() == [
+        None,
+        "a",
+    ]
+
+
 def test_the_same_words_with_other_signs_or_another_label_are_no_copy():
     pad, tail, more = (" ".join(f"{word}{number}" for number in range(200)) for word in ("word", "tail", "more"))
     sums = [f"{pad} and then what is 12 {sign} 4 {sign} 3" for sign in ("+", "-", "*", "/", "<=", "+")]

@@ -12,7 +12,15 @@ from fmcycle.ranges import Fraction, NonNegativeInt, PositiveInt
 SAMPLE = 2048  # n-grams of a text that are compared; for longer texts the overlap has a standard deviation of 0.009 at 0.8
 FETCHED = 4096  # documents fetched at a time
 JOINED = 1 << 17  # lines of a part that are joined at a time
-SIGN = r"\d\s*[-+*/%^<>=≤≥≠×÷·:&|~−]+"  # signs after a number; between two numbers they are an operator
+SIGNS = "|".join(  # signs that change what a text says, where each number is written 00 and each word aa
+    (
+        r"0\s*[-+*/%^<>=≤≥≠×÷·:&|~]+\s*0",  # an operator between two numbers
+        r"(?:^|[\s(\[])[-+±~<>≤≥$€£¥]+0",  # a sign or a currency before a number
+        r"0\s?[%‰°]",  # a unit behind a number
+        r"[a0][ \t][<>=≤≥≠+*/^×÷!]+[ \t][a0]",  # an operator between two words; a hyphen there is a dash
+        r"a(?:\+\+|#)",  # C++ and C#
+    )
+)
 Sense = tuple[str, int]
 PAIR = ("row", "size", "original", "longer")
 COMPARED = 1 << 14  # documents in memory together, with their candidates; each slice of them reads most of the corpus again
@@ -212,11 +220,12 @@ def samples(rows: pl.Series, fetch: Fetch, ngram: int) -> tuple[dict[int, np.nda
 
 
 def senses(frame: pl.DataFrame) -> list[Sense]:
-    """(label, hash of 64 bits of the signs) of each text: in code all but blanks, in prose what is between two numbers."""
+    """(label, hash of 64 bits of the signs) of each text: in code all but blanks, in prose the SIGNS."""
     code = pl.col("type").is_in(["code"]) if "type" in frame.columns else pl.lit(False)
     label = pl.col("label").fill_null("") if "label" in frame.columns else pl.lit("")
-    between = pl.col("text").str.extract_all(rf"{SIGN}\s*\d").list.join(" ").str.replace_all(r"[\s\d]+", " ")
-    signs = pl.when(code).then(pl.col("text").str.replace_all(r"\s+", "")).otherwise(between)
+    plain = pl.col("text").str.replace_all("−", "-").str.replace_all(r"\p{N}+", "00").str.replace_all(r"[\p{L}\p{M}]+", "aa")
+    found = plain.str.extract_all(f"(?m){SIGNS}").list.join(" ").str.replace_all(r"[\sa0]+", " ")
+    signs = pl.when(code).then(pl.col("text").str.replace_all(r"\s+", "")).otherwise(found)
     return frame.select(label.alias("label"), signs.hash(0).alias("signs")).rows()
 
 
