@@ -1,8 +1,9 @@
 """Checks a config against the constructors that it names: reports every wrong name, else every wrong value, with key and file."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
-from fmcycle.config import build, library, nouns, signature
+from fmcycle.config import build, library, near_key, nouns, signature
 from fmcycle.config.conflicts import conflicts
 from fmcycle.config.nodes import misplaced
 from fmcycle.errors import suggest
@@ -13,13 +14,19 @@ def check(config: dict, where) -> list[str]:
 
     config: plain data; where: (dotted key) -> the file that holds the key.
     """
-    names: list[str] = []
-    values: list[str] = own(config)
-    _walk(config, Place(), where, names, values)
-    names += misplaced(config, where)
-    if names:
-        return names
-    return values or conflicts(config)
+    found = Found(config, where, values=own(config))
+    _walk(config, Place(), found)
+    return [*found.names, *misplaced(config, where)] or found.values or conflicts(config)
+
+
+@dataclass
+class Found:
+    """The problems of names and of values in `config`; where: (dotted key) -> the file that holds the key."""
+
+    config: dict
+    where: Callable[[str], str]
+    names: list[str] = field(default_factory=list)
+    values: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -43,53 +50,54 @@ class Place:
         return Place(key, self.of, self.inside or (self.of is not None and "_target_" in node))
 
 
-def _walk(node, at: Place, where, names, values) -> None:
+def _walk(node, at: Place, found: Found) -> None:
     if isinstance(node, list):
         for index, item in enumerate(node):
-            _walk(item, at.below(str(index), node), where, names, values)
+            _walk(item, at.below(str(index), node), found)
     if not isinstance(node, dict):
         if node == "???":
-            values.append(f"{at.key}: needs a value: give {at.key}=VALUE")
+            found.values.append(f"{at.key}: needs a value: give {at.key}=VALUE")
         return
     if "_target_" in node:
-        _check_node(node, at, where, names, values)
+        _check_node(node, at, found)
     for name, value in node.items():
-        _walk(value, at.below(str(name), node), where, names, values)
+        _walk(value, at.below(str(name), node), found)
 
 
 COMMON = ("_target_", "_partial_")
 
 
-def _check_node(node, at: Place, where, names, values) -> None:
-    target, prefix = node["_target_"], at.prefix
+def _check_node(node, at: Place, found: Found) -> None:
+    target, prefix, where = node["_target_"], at.prefix, found.where
     file = where(f"{prefix}_target_")
     if not isinstance(target, str) or not build.allowed(target):
-        names.append(f"{prefix}_target_: a config may not build {target} ({file}){suggest(str(target), library.names(str(target)))}")
+        found.names.append(f"{prefix}_target_: a config may not build {target} ({file}){suggest(str(target), library.names(str(target)))}")
         return
     if wrong := nouns.problem(target, node, at.of, at.inside):
-        names.append(f"{prefix}_target_: {wrong} ({file})")
+        found.names.append(f"{prefix}_target_: {wrong} ({file})")
         return
     known = signature.read(target)
     if known is None:
-        names.append(f"{prefix}_target_: there is no {target} ({file}); correct the name, or add the constructor")
+        found.names.append(f"{prefix}_target_: there is no {target} ({file}); correct the name, or add the constructor")
         return
     root = not at.key
     loads = library.closed(node) if library.rules(target) else []
-    names.extend(f"{prefix}{name}: {library.CLOSED_WHY} ({where(prefix + name)})" for name in loads)
+    found.names.extend(f"{prefix}{name}: {library.CLOSED_WHY} ({where(prefix + name)})" for name in loads)
     if not isinstance(node.get("_partial_", False), bool):
-        values.append(f"{prefix}_partial_: must be true or false, not {node['_partial_']!r} ({file})")
+        found.values.append(f"{prefix}_partial_: must be true or false, not {node['_partial_']!r} ({file})")
     for name, value in node.items():
         if name in (*COMMON, *loads) or (root and name in ROOT):
             continue
         if name not in known.parameters:
             if not known.open:
-                names.append(f"{prefix}{name}: no such key in {where(prefix + name)}{suggest(str(name), known.parameters)}")
+                near = near_key.key(f"{prefix}{name}", found.config, known.parameters, str(value))
+                found.names.append(f"{prefix}{name}: no such key in {where(prefix + name)}{near}")
             continue
         wrong = signature.fault(value, known.parameters[name].type)
         if wrong and value != "???":
-            values.append(f"{prefix}{name}: {wrong} ({where(prefix + name)})")
+            found.values.append(f"{prefix}{name}: {wrong} ({where(prefix + name)})")
     if not node.get("_partial_"):
-        values.extend(
+        found.values.extend(
             f"{prefix}{name}: {target} needs it; add it to {where(prefix + name)}"
             for name, parameter in known.parameters.items()
             if parameter.required and name not in node and not (root and name in ROOT)

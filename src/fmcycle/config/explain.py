@@ -1,10 +1,10 @@
 """Explains every override that Hydra refuses, each with the nearest right name."""
 
-import difflib
 import re
+from typing import cast
 
 from fmcycle.config import groups as group
-from fmcycle.config import signature
+from fmcycle.config import near_key, signature
 from fmcycle.errors import InputError, suggest
 
 
@@ -92,27 +92,30 @@ def _value_problem(item, base, right, hydra_compose) -> str | None:
         while depth < len(parts) and OmegaConf.is_dict(node) and parts[depth] in node:
             node, depth = node[parts[depth]], depth + 1
         if depth == len(parts):
+            if isinstance(item.value(), dict) and OmegaConf.is_dict(node):  # optimizer={lrr:1}
+                inner = [_missing(f"{item.key_or_group}.{name}", "VALUE", depth, node, base) for name in item.value() if name not in node]
+                return "; ".join(inner) or f"{item.input_line}: {_first_lines(fault)}"
             return f"{item.input_line}: {_first_lines(fault)}"
-        return f"{item.key_or_group}: {_missing(item, parts, depth, node, dict(base.hydra.runtime.choices))}"
+        return _missing(item.key_or_group, item.input_line.partition("=")[2], depth, node, base)
 
 
-def _missing(item, parts: list[str], depth: int, node, choices: dict) -> str:
-    """Return why a config node has no `parts[depth]`, and which key was probably meant."""
+def _missing(key: str, value: str, depth: int, node, base) -> str:
+    """Return why `node` of the config `base` lacks `key`, whose part at `depth` it should have, and which key was probably meant."""
     from omegaconf import OmegaConf
 
-    name, file = parts[depth], group.where(item.key_or_group, choices)
+    parts, choices = key.split("."), dict(base.hydra.runtime.choices)
+    name, file = parts[depth], group.where(key, choices)
     there = [each for each in node if each not in ("hydra", "_target_", "_partial_")] if OmegaConf.is_dict(node) else []
     place = group.places(choices["stage"]).get(parts[0], "") if depth == 1 else ""
     if name in group.members(place) and place not in choices:
-        return f"{name} is not among the chosen options of {place}: choose it too, {parts[0]}=[{','.join([*there, name])}]"
+        return f"{key}: {name} is not among the chosen options of {place}: choose it too, {parts[0]}=[{','.join([*there, name])}]"
     target = node.get("_target_") if OmegaConf.is_dict(node) else None
     known = signature.read(target) if isinstance(target, str) else None
-    more = [each for each in known.parameters if each not in there] if known else []
-    if name in more:
-        return f"not in {file}, but {target} takes it: add it with +{item.input_line}"
-    if near := [each for each in difflib.get_close_matches(name, more, 1) if not difflib.get_close_matches(name, there, 1)]:
-        return f"no such key in {file}; did you mean {near[0]}? It may be added with +{'.'.join([*parts[:depth], near[0]])}="
-    return f"no such key in {file}{suggest(name, there + (group.names() if depth == 0 else []))}"
+    if known and name in known.parameters:
+        return f"{key}: not in {file}, but {target} takes it: add it with +{key}={value}"
+    config = cast(dict, OmegaConf.to_container(base, resolve=False))
+    here = there + (group.names() if depth == 0 else [])
+    return f"{key}: no such key in {file}{near_key.key(key, config, here, value)}"
 
 
 def _first_lines(fault: Exception) -> str:

@@ -200,7 +200,9 @@ SHARED = ("model", "processor", "guardrail", RAW)
 
 
 def where(key: str, choices: dict) -> str:
-    """Return the file that holds a dotted key: that of the longest package which the key begins with."""
+    """Return the file that holds a dotted key: the experiment if it sets it, else that of the longest package that the key begins with."""
+    if _has(content("experiment", str(choices.get("experiment"))), key.split(".")):
+        return f"conf/experiment/{choices['experiment']}.yaml"
     stage = str(choices.get("stage"))
     best = ("", f"conf/stage/{stage}.yaml")
     place, _, node = key.partition(".")
@@ -213,6 +215,11 @@ def where(key: str, choices: dict) -> str:
         if option and (key == package or key.startswith(package + ".")) and len(package) > len(best[0]):
             best = (package, f"conf/{name}/{option}.yaml")
     return best[1]
+
+
+def _has(node, path: list[str]) -> bool:
+    """True if a plain mapping has the key at `path`."""
+    return not path or (isinstance(node, dict) and path[0] in node and _has(node[path[0]], path[1:]))
 
 
 def stage_groups(stage: str) -> set[str]:

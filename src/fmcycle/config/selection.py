@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from fmcycle.config import build, code_digest, paths
+from fmcycle.config import build, code_digest, near_key, paths
 from fmcycle.config import groups as group
 from fmcycle.config.compose import Composed, compose
 from fmcycle.config.groups import stage_groups, stages
@@ -25,19 +25,39 @@ def selection(stage: str, file: str | Path = "params.yaml", model: str | None = 
     """
     if not Path(file).is_file():
         raise InputError(f"{file}: does not exist; selection=FILE names the file of the pipeline's choices, usually params.yaml")
-    chosen = yaml.safe_load(Path(file).read_text()) or {}
+    chosen = _choices(Path(file))
     groups = {key: value for key, value in chosen.items() if key not in ("stages", "overrides")}
     if unknown := [key for key in groups if key not in group.names()]:
-        raise ConfigError([f"{key}: no such group in {file}{suggest(key, group.names())}" for key in unknown])
+        raise ConfigError([f"{key}: no such group in {file}{near_key.in_params(key) or suggest(key, group.names())}" for key in unknown])
     for part in ("stages", "overrides"):
+        _mapping(part, chosen.get(part), file)
         if unknown := [key for key in chosen.get(part) or {} if key not in stages()]:
-            raise ConfigError([f"{part}.{key}: no such stage in {file}{suggest(key, stages())}" for key in unknown])
+            raise ConfigError(
+                [f"{part}.{key}: no such stage in {file}{near_key.in_params(key) or suggest(key, stages())}" for key in unknown]
+            )
+        _mapping(f"{part}.{stage}", (chosen.get(part) or {}).get(stage), file)
     own = (chosen.get("stages") or {}).get(stage) or {}
     has = stage_groups(stage)
     result = [f"{key}={value}" for key, value in groups.items() if key in has and key not in own]
     result += flatten(own) + flatten((chosen.get("overrides") or {}).get(stage) or {})
     result = [*group.fitting([*brought(model or groups.get("model"), stage)], result), *result]
     return list({text.split("=")[0]: text for text in result}.values())
+
+
+def _choices(file: Path) -> dict:
+    """Return the content of a file like params.yaml. Raises ConfigError if it is no YAML, or has another form."""
+    try:
+        chosen = yaml.safe_load(file.read_text()) or {}
+    except (yaml.YAMLError, ValueError) as error:
+        raise ConfigError([f"{file}: not valid YAML ({' '.join(str(error).split())[:200]}); correct it"]) from error
+    _mapping("it", chosen, file)
+    return {str(key): value for key, value in chosen.items()}
+
+
+def _mapping(key: str, value, file: str | Path) -> None:
+    """Raise ConfigError if the value of a key is neither null nor a mapping."""
+    if value is not None and not isinstance(value, dict):
+        raise ConfigError([f"{file}: {key} must hold `key: value` lines, such as `model: llama_small`, not {value!r}"])
 
 
 @functools.cache
@@ -78,11 +98,11 @@ def _quoted(value) -> str:
 def local() -> list[str]:
     """Return the machine settings of the git-ignored local.yaml: trainer, executor, logger and their keys; none decides a result."""
     settings = build.local()
-    if wrong := [key for key in settings if key.split(".")[0] not in ("trainer", "executor", "logger")]:
+    if wrong := [key for key in settings if key.split(".")[0] not in near_key.LOCAL]:
         raise ConfigError(
             [
                 f"local.yaml: {key} is not a machine setting; it may hold trainer, executor, logger and their keys, "
-                "put other keys into params.yaml"
+                f"put other keys into params.yaml{near_key.in_local(key) or near_key.in_params(key)}"
                 for key in wrong
             ]
         )
