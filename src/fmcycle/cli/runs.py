@@ -201,7 +201,7 @@ def results(first: dict, second: dict) -> list[tuple[str, object, object]]:
         )
         if one == other:
             continue
-        bounds = [(side.get(f"{name}/low"), side.get(f"{name}/high")) for side in (one, other)]
+        bounds: list[tuple] = [(side.get(f"{name}/low"), side.get(f"{name}/high")) for side in (one, other)]
         apart = None not in (*bounds[0], *bounds[1]) and (bounds[0][0] > bounds[1][1] or bounds[0][1] < bounds[1][0])
         texts = [_figure(side.get(name), *pair) for side, pair in zip((one, other), bounds, strict=True)]
         if one.get(f"{name}/n") != other.get(f"{name}/n"):
