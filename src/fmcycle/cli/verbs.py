@@ -30,7 +30,7 @@ GROUPS = {
     "stages": "run one stage of the lifecycle; missing inputs are made first",
     "runs and data": "the cost of a run, the origin of an artifact, the difference between two",
     "serving": "the served package, and the feedback on its answers",
-    "shell": "completion at TAB",
+    "machine": "what this machine has, and completion at TAB",
 }
 FLAGS: dict[tuple[str, ...], dict[str, Any]] = {  # of every stage
     ("-m", "--multirun"): {"action": "store_true", "help": "sweep: run one job for every combination of key=a,b"},
@@ -109,7 +109,8 @@ def parsers() -> dict[str, Parser]:
         package.add_argument("package", nargs="?", default=PACKAGE, metavar="PACKAGE", help=f"default {PACKAGE}")
     feedback = add("serving", "feedback", "verbs.feedback", "Export new feedback into feedback/snapshots.")
     feedback.add_argument("action", choices=["export"])
-    completion = add("shell", "completion", "completion.main", "Print the script that completes fmcycle's words at TAB.")
+    add("machine", "doctor", "doctor.main", "Show what this machine and this project have, what is broken and what will be slow.")
+    completion = add("machine", "completion", "completion.main", "Print the script that completes fmcycle's words at TAB.")
     completion.epilog = 'Add this line to ~/.bashrc: eval "$(fmcycle completion bash)"; to ~/.zshrc, behind compinit, with zsh.'
     completion.add_argument("shell", choices=["bash", "zsh"], help="the shell that reads the script")
     completion.add_argument("words", nargs="?", metavar="WORDS", help="the words up to the cursor, one a line; the script passes them")
