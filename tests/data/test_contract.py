@@ -83,7 +83,7 @@ def test_what_rows_may_have_is_what_the_protocol_says(rows):
     if isinstance(rows, protocol.Traced):
         assert rows.documents(0) and all(name.startswith("d/") for name in rows.documents(0))
     if isinstance(rows, protocol.Selected):
-        assert rows.longer >= 0
+        assert min(rows.left_out.values()) >= 0
     if isinstance(rows, protocol.Tabled):
         assert rows.frame.height == len(rows)
 

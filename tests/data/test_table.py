@@ -34,9 +34,14 @@ def test_long_rows_are_left_out_not_cut_and_counted(material, capsys):
     processor = store.load_processor(material / "processor")
     every = Table(str(material / "instructions.parquet"), instruction, max_length=4000)("train", processor)
     rows = Table(str(material / "instructions.parquet"), instruction, max_length=40)("train", processor)
-    assert len(rows) > 0 and rows.lengths.max() <= 40 and len(rows) + rows.longer == len(every) and every.longer == 0
+    assert (
+        len(rows) > 0
+        and rows.lengths.max() <= 40
+        and len(rows) + rows.left_out["too_long"] == len(every)
+        and every.left_out == {"too_long": 0}
+    )
     told = capsys.readouterr().out
-    assert told == f"train: {len(rows):,} of {len(every):,} rows, {rows.longer:,} longer than data.max_length 40\n"
+    assert told == f"train: {len(rows):,} of {len(every):,} rows, {rows.left_out['too_long']:,} longer than data.max_length 40\n"
     with pytest.raises(
         InputError, match=f"none of {len(every)} rows of train is left, {len(every)} of them are longer than data.max_length 1"
     ):
@@ -52,8 +57,11 @@ def test_a_table_without_rows_says_which_it_lacks(material, tmp_path):
         Table(str(tmp_path / "empty.parquet"), instruction)("validation", processor)
     with pytest.raises(InputError, match=r"no row of validation among 3 rows: .* split\.validation=0\.3"):
         Table(str(tmp_path / "train.parquet"), instruction)("validation", processor)
-    with pytest.raises(InputError, match=r"no row of train is one of data\.where"):
-        Table(str(tmp_path / "train.parquet"), instruction, where={"task": ["none"]})("train", processor)
+    rows.with_columns(split=pl.Series(["train", "train", "test"]), task=pl.Series(["a", "a", "b"])).write_parquet(
+        tmp_path / "other.parquet"
+    )
+    with pytest.raises(InputError, match=r"no row of train matches data\.where"):
+        Table(str(tmp_path / "other.parquet"), instruction, where={"task": ["b"]})("train", processor)
 
 
 def test_nothing_is_learnt_from_a_masked_answer(material):
@@ -72,6 +80,28 @@ def test_where_keeps_the_rows_it_names(material):
     assert len(Table(str(material / "instructions.parquet"), instruction, where={"task": ["method"]})("train", processor)) > 0
     with pytest.raises(InputError, match="no such column"):
         Table(str(material / "instructions.parquet"), instruction, where={"tsk": ["method"]})("train", processor)
+
+
+@pytest.mark.parametrize("values", [["method", "metod"], "metod", ["method", 7], [None, "method"]])
+def test_a_value_of_where_that_no_row_has_is_refused_though_others_fit(material, values):
+    processor = store.load_processor(material / "processor")
+    with pytest.raises(InputError, match=r"data\.where\.task: no row of .*instructions.parquet has (metod; did you mean method\?|7|None)"):
+        Table(str(material / "instructions.parquet"), instruction, where={"task": values})("train", processor)
+
+
+def test_every_filter_of_rows_says_how_many_it_left_out(material, tmp_path, capsys):
+    processor = store.load_processor(material / "processor")
+    frame = pl.read_parquet(material / "instructions.parquet").filter(pl.col("split") == "train").head(9)
+    frame = frame.with_columns(task=pl.Series(["a"] * 7 + ["b"] * 2), name=pl.Series([str(number) for number in range(9)]))
+    frame.write_parquet(tmp_path / "rows.parquet")
+
+    def some(row, processor):
+        return None if row["name"] in "01" else instruction(row, processor)
+
+    longest = max(len(instruction(row, processor)["input_ids"]) for row in frame.head(7).iter_rows(named=True))
+    rows = Table(str(tmp_path / "rows.parquet"), some, where={"task": "a"}, max_length=longest)("train", processor)
+    assert rows.left_out == {"other_where": 2, "no_example": 2, "too_long": 0} and len(rows) == 5
+    assert capsys.readouterr().out == "train: 5 of 9 rows, 2 not in data.where, 2 without an example\n"
 
 
 def test_an_annotation_is_computed_once_and_equals_the_model(material, tmp_path):
@@ -157,7 +187,7 @@ def test_pictures_are_made_when_they_are_read_and_stacked(tmp_path):
 @pytest.mark.parametrize("content", [b"\x89PNG\r\n\x1a\n and then nothing", b"", None])
 def test_a_picture_that_is_none_is_named_before_anything_begins(tmp_path, content):
     table, processor = pictures(tmp_path, lambda rows: rows[4].update(media=content))
-    with pytest.raises(InputError, match=r"examples\.parquet: row 4 of train \(p/4\): .*picture.*; correct data\.format or the row"):
+    with pytest.raises(InputError, match=r"examples\.parquet: row 4 of train \(p/4\): .*image.*; correct data\.format or the row"):
         table("train", processor)
 
 
@@ -168,7 +198,7 @@ def test_a_class_unseen_in_training_is_left_out_and_counted(tmp_path, capsys):
     table, processor = pictures(tmp_path, owls)
     held_out = table("test", processor)
     assert len(held_out) == 1 and held_out.classes == ["cat", "dog"]
-    assert "2 rows of test are left out: train has no row of their label" in capsys.readouterr().out
+    assert held_out.left_out["other_class"] == 2 and "2 of a label that train lacks" in capsys.readouterr().out
 
 
 def test_a_column_of_classes_that_is_not_there_is_told(tmp_path):

@@ -48,7 +48,10 @@ class Rows:
 
     def __init__(self, parts: dict[str, tuple[Any, float]], max_length: int):
         self.names, self.parts = list(parts), [rows for rows, _ in parts.values()]
-        self.longer = sum(rows.longer for rows in self.parts if isinstance(rows, Selected))
+        self.left_out = {"too_long": 0}
+        for rows in self.parts:
+            for reason, count in rows.left_out.items() if isinstance(rows, Selected) else ():
+                self.left_out[reason] = self.left_out.get(reason, 0) + count
         whole = sum(share for _, share in parts.values())
         self.shares = np.array([share / whole for _, share in parts.values()])
         self.firsts = np.cumsum([0, *(len(rows) for rows in self.parts)])

@@ -112,11 +112,11 @@ class Tabled(Protocol):
 
 @runtime_checkable
 class Selected(Protocol):
-    """Rows that count those left out as too long."""
+    """Rows that count those left out."""
 
     @property
-    def longer(self) -> int:
-        """Number of rows left out because they are longer than data.max_length."""
+    def left_out(self) -> dict[str, int]:
+        """Number of rows left out by reason: {"too_long": longer than data.max_length, ...}; metrics.json has them."""
         ...
 
 

@@ -10,7 +10,7 @@ import torch
 from fmcycle.data import packing
 from fmcycle.data.token_shards import vocabulary_of
 from fmcycle.distributed import rank
-from fmcycle.errors import InputError
+from fmcycle.errors import InputError, suggest
 from fmcycle.processor.components import pad as pad_of
 from fmcycle.ranges import ExistingPath, PositiveInt
 
@@ -36,14 +36,15 @@ class Table:
     classes: str | None = None
 
     def __call__(self, split: str, processor) -> "Rows | Packed":
-        frame, names = self.chosen(split)
+        frame, names, left = self.chosen(split)
         number = {name: place for place, name in enumerate(names)}
 
         def make(row: dict) -> dict | None:
             made = self.format(row, processor)
             return made if made is None or self.classes is None else made | {"labels": number[row[self.classes]]}
 
-        vocabulary, kept, made, longer = vocabulary_of(processor), [], [], 0
+        vocabulary, kept, made = vocabulary_of(processor), [], []
+        left |= {"too_long": 0, "no_example": 0}
         media = "media" in frame.columns
         for place, row in enumerate(frame.iter_rows(named=True)):
             repair = "; correct data.format or the row"
@@ -56,17 +57,26 @@ class Table:
                 wrong = str(error)
             if wrong:
                 raise InputError(f"{self.path}: row {place} of {split} ({row.get('id', 'no id')}): {wrong}{repair}")
-            if found is not None and length(found) > self.max_length:
-                longer += 1
-            elif found is not None:
+            if found is None:
+                left["no_example"] += 1
+            elif length(found) > self.max_length:
+                left["too_long"] += 1
+            else:
                 kept.append(place)
                 made.append({"tokens": length(found)} if media else found)
         if not kept:
-            raise InputError(f"{self.path}: {self.why_none(frame.height, split, longer)}")
-        if longer and rank.first():
-            print(f"{split}: {len(kept):,} of {frame.height:,} rows, {longer:,} longer than data.max_length {self.max_length}", flush=True)
+            raise InputError(f"{self.path}: {self.why_none(frame.height, split, left['too_long'])}")
+        words = {
+            "other_where": "not in data.where",
+            "other_class": f"of a {self.classes} that train lacks",
+            "no_example": "without an example",
+        }
+        words["too_long"] = f"longer than data.max_length {self.max_length}"
+        if any(left.values()) and rank.first():
+            told = ", ".join(f"{left[name]:,} {what}" for name, what in words.items() if left.get(name))
+            print(f"{split}: {len(kept):,} of {len(kept) + sum(left.values()):,} rows, {told}", flush=True)
         rows = self.rows(frame[kept], made, make, media, names, processor)
-        rows.longer = longer
+        rows.left_out = {name: count for name, count in left.items() if count or name == "too_long"}
         return rows
 
     def why_none(self, rows: int, split: str, longer: int) -> str:
@@ -95,23 +105,27 @@ class Table:
             raise InputError("data.packed: only rows of just input_ids and labels can be packed; set data.packed=false for other columns")
         return Packed(made, self.max_length, pad)
 
-    def chosen(self, split: str) -> tuple[pl.DataFrame, list[str]]:
-        """Return (the rows of a split that `where` and `classes` keep, the names of the classes)."""
+    def chosen(self, split: str) -> tuple[pl.DataFrame, list[str], dict[str, int]]:
+        """Return (the rows of a split that `where` and `classes` keep, the names of the classes, the number of rows that each left out)."""
         frame = pl.read_parquet(self.path)
         for column in (*self.where, *([self.classes] if self.classes else [])):
             if column not in frame.columns:
                 key = "classes" if column == self.classes else f"where.{column}"
                 raise InputError(f"data.{key}: {self.path} has no such column, {column}; it has {', '.join(frame.columns)}")
+        whole = frame.filter(pl.col("split") == split).height
         for column, values in self.where.items():
+            values = values if isinstance(values, list) else [values]
+            known = frame[column].unique().to_list()
+            if strange := [value for value in values if value not in known]:
+                raise InputError(f"data.where.{column}: no row of {self.path} has {strange[0]}{suggest(str(strange[0]), known)}")
             frame = frame.filter(pl.col(column).is_in(values))
         rows = frame.filter(pl.col("split") == split)
+        left = {"other_where": whole - rows.height}
         if self.classes is None:
-            return rows, []
+            return rows, [], left
         names = frame.filter(pl.col("split") == "train")[self.classes].drop_nulls().unique().sort().to_list()
         known = rows.filter(pl.col(self.classes).is_in(names))
-        if known.height < rows.height:
-            print(f"{self.path}: {rows.height - known.height} rows of {split} are left out: train has no row of their {self.classes}")
-        return known, names
+        return known, names, left | {"other_class": rows.height - known.height}
 
 
 def length(row: dict) -> int:
@@ -145,7 +159,7 @@ class Rows:
         self.rows, self.pad, self.classes = rows, pad, classes or []
         self.lengths = np.array([length(row) for row in rows])
         self.annotations: dict[str, np.ndarray] = {}
-        self.longer = 0  # rows that were left out as too long
+        self.left_out = {"too_long": 0}
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -191,7 +205,7 @@ class Packed:
         self.sizes = np.array([len(row["input_ids"]) for row in rows])
         self.order, self.begins = packing.best_fit(self.sizes, length)
         self.row_tokens = self.sizes.sum() / len(self)
-        self.longer = 0
+        self.left_out = {"too_long": 0}
 
     def __len__(self) -> int:
         return len(self.begins) - 1

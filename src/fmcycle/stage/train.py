@@ -81,8 +81,8 @@ def run(cfg: Config) -> dict | None:
         return None
     metrics = finish(cfg, model, processor, module.history.curve)
     checkpoint.keep_last(cfg.runs, 0)
-    longer = {f"{split}_rows_too_long": rows.longer for split, rows in recipe.data.items() if isinstance(rows, Selected)}
-    return metrics | longer
+    selected = {split: rows.left_out for split, rows in recipe.data.items() if isinstance(rows, Selected)}
+    return metrics | {f"{split}_rows_{reason}": count for split, left in selected.items() for reason, count in left.items()}
 
 
 def begin(cfg: Config) -> dict:
