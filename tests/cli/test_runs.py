@@ -6,6 +6,7 @@ import sys
 import time
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from fmcycle.artifact import atomic, provenance
@@ -131,8 +132,8 @@ def test_it_is_quick_and_needs_no_torch(two):
 
 
 def test_a_stage_is_in_the_table_from_its_start(project, fmcycle):
-    (project / "damaged.parquet").write_bytes(b"PAR1" + bytes(40))
-    refused = fmcycle("processor", "inputs.documents=damaged.parquet", "processor.vocab_size=300")
+    pl.DataFrame(schema={"text": pl.String, "split": pl.String}).write_parquet(project / "empty.parquet")
+    refused = fmcycle("processor", "inputs.documents=empty.parquet", "processor.vocab_size=300")
     assert refused.returncode != 0
     (found,) = runs.find()
     assert found["state"] == "failed" and found["differs"] == {"processor.vocab_size": "300"} and found["error"]

@@ -118,7 +118,7 @@ def test_where_keeps_the_documents_that_it_names(here):
         Packed(str(here), documents=documents, where={"sorce": ["a"]})("train", None)
     with pytest.raises(InputError, match="keeps no document"):
         Packed(str(here), documents=documents, where={"source": ["c"]})("train", None)
-    with pytest.raises(InputError, match=r"needs data\.documents"):
+    with pytest.raises(InputError, match=r"set data\.documents="):
         Packed(str(here), where={"source": ["a"]})("train", None)
 
 

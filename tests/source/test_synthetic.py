@@ -159,7 +159,7 @@ def test_what_is_missing_is_named_with_its_key(server, seeds, tmp_path):
     for change, message in (
         ({"seeds": None}, r"inputs\.seeds=PATH"),
         ({"prompt": "no place"}, r"source\.made\.prompt"),
-        ({"share": 0.5}, "share 0.5 beside 0 instructions of all sources"),
+        ({"share": 0.5}, "share 0.5 allows none beside the 0 instructions of all sources"),
     ):
         with pytest.raises(InputError, match=message):
             synthetic(tmp_path / "out/made", **{"seeds": seeds, "generate": server["generate"], "prompt": PROMPT, **change})
