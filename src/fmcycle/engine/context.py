@@ -38,3 +38,9 @@ class Context:
             return [*ids, self.tokenizer.eos_token_id]
         start = self.tokenizer.bos_token_id
         return ids if start is None else [start, *ids]
+
+    @property
+    def stop_ids(self) -> frozenset[int]:
+        """Ids that end an answer: the processor's, and those of the model's generation_config, of which some models have several."""
+        own = getattr(getattr(self.model, "generation_config", None), "eos_token_id", None)
+        return frozenset({*components.ends(self.processor), *(own if isinstance(own, list) else [own])} - {None})

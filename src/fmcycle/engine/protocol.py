@@ -65,6 +65,7 @@ class TokenEngine(Engine, Protocol):
     """Chats and completions, token by token.
 
     Many requests may run at the same time. The engine answers each as if it were alone, and a request that fails ends alone.
+    `stop_ids`, a set, is optional: ids that end an answer; without it those of the processor do.
     """
 
     @property

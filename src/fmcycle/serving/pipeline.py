@@ -109,7 +109,7 @@ class Pipeline:
     ) -> Draft:
         """Return the draft of an answer to `ids`, the tokens of `messages`. sampling: fields of `Sampling`; greedy without them."""
         length = max(0, min(max_tokens or self.engine.max_tokens, self.engine.room(ids)))
-        ends = frozenset(components.ends(self.engine.processor))
+        ends = frozenset(getattr(self.engine, "stop_ids", None) or components.ends(self.engine.processor))
         request = Request(ids, Sampling(length, stop_ids=ends, **sampling), images)
         stream = TextStream(components.tokenizer_of(self.engine.processor), self.guards("output"), list(stop))
         return Draft(messages, request, self.guards("input"), stream)

@@ -12,7 +12,7 @@ from fmcycle.artifact import folder as artifact
 from fmcycle.engine.protocol import Request, Sampling
 from fmcycle.errors import InputError
 from fmcycle.model import store as model_store
-from fmcycle.processor import chat, components
+from fmcycle.processor import chat
 from fmcycle.ranges import ExistingPath, NonNegativeFloat, NonNegativeInt, PositiveInt, WebAddress
 
 TRIES = 3
@@ -83,14 +83,13 @@ class Model:
         self.loaded: tuple | None = None
 
     def __call__(self, prompts: list[str]) -> list[str]:
-        from fmcycle.engine.generate import generate  # imports torch, which Endpoint doesn't need
+        from fmcycle.engine.context import Context  # imports torch, which Endpoint doesn't need
+        from fmcycle.engine.generate import generate
 
         self.loaded = self.loaded or model_store.load_model(self.folder)
         model, processor = self.loaded
         room = max(1, model.config.max_position_embeddings - self.max_tokens)
-        own = model.generation_config.eos_token_id  # some models have several end tokens
-        stop = components.ends(processor) | set(own if isinstance(own, list) else [own])
-        sampling = Sampling(self.max_tokens, stop_ids=frozenset(stop - {None}))
+        sampling = Sampling(self.max_tokens, stop_ids=Context(model, processor).stop_ids)
         answers = generate(model, [Request(self.ids(processor, prompt)[:room], sampling) for prompt in prompts])
         return [processor.decode(answer.ids, skip_special_tokens=True) for answer in answers]
 
