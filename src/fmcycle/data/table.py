@@ -66,18 +66,21 @@ class Table:
                 made.append({"tokens": length(found)} if media else found)
         if not kept:
             raise InputError(f"{self.path}: {self.why_none(frame.height, split, left['too_long'])}")
+        if any(left.values()) and rank.first():
+            print(f"{split}: {len(kept):,} of {len(kept) + sum(left.values()):,} rows, {self.told(left)}", flush=True)
+        rows = self.rows(frame[kept], made, make, media, names, processor)
+        rows.left_out = {name: count for name, count in left.items() if count or name == "too_long"}
+        return rows
+
+    def told(self, left: dict[str, int]) -> str:
+        """Return the number of rows that each filter left out, in words."""
         words = {
             "other_where": "not in data.where",
             "other_class": f"of a {self.classes} that train lacks",
             "no_example": "without an example",
+            "too_long": f"longer than data.max_length {self.max_length}",
         }
-        words["too_long"] = f"longer than data.max_length {self.max_length}"
-        if any(left.values()) and rank.first():
-            told = ", ".join(f"{left[name]:,} {what}" for name, what in words.items() if left.get(name))
-            print(f"{split}: {len(kept):,} of {len(kept) + sum(left.values()):,} rows, {told}", flush=True)
-        rows = self.rows(frame[kept], made, make, media, names, processor)
-        rows.left_out = {name: count for name, count in left.items() if count or name == "too_long"}
-        return rows
+        return ", ".join(f"{left[name]:,} {what}" for name, what in words.items() if left.get(name))
 
     def why_none(self, rows: int, split: str, longer: int) -> str:
         """Return why a split has no row."""

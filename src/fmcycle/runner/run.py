@@ -23,7 +23,7 @@ from fmcycle.distributed import rank
 from fmcycle.errors import ConfigError, InputError, Missing
 from fmcycle.hardware import threads
 from fmcycle.licence.audit import TABLES, permit
-from fmcycle.runner import outs
+from fmcycle.runner import outs, stopped
 from fmcycle.runner.inputs import CONFIG, settle_inputs, wrong_paths
 from fmcycle.runner.own_table import curated
 from fmcycle.runner.record import traced
@@ -76,6 +76,8 @@ def perform(composed: Composed, needed_by: str | None = None) -> Path:
         started, clock = datetime.now(UTC), time.monotonic()
         print(f"{composed.stage} -> {out}, {threads.settle()}", flush=True)
         config = _configured(composed, inputs, out, runs)
+        if line := stopped.beside(config, runs):
+            print(line, flush=True)
         with rank.shared(runs / "config.yaml", config) if trains(config) else nullcontext():
             stage = build.resolve(config.pop("_target_"))
             metrics = stage(SimpleNamespace(**config))
