@@ -5,9 +5,7 @@ import importlib
 import tomllib
 from pathlib import Path
 
-import yaml
-
-from fmcycle.config import library, library_source
+from fmcycle.config import library, library_source, user_yaml
 from fmcycle.errors import ConfigError, InputError
 
 
@@ -49,10 +47,7 @@ def package_folders() -> list[Path]:
 def local() -> dict:
     """Return the settings in local.yaml of the working folder; {} if there is no such file."""
     file = Path("local.yaml")
-    try:
-        found = (yaml.safe_load(file.read_text()) or {}) if file.is_file() else {}
-    except yaml.YAMLError as error:
-        raise ConfigError([f"local.yaml: not valid YAML ({' '.join(str(error).split())[:200]}); correct it"]) from error
+    found = user_yaml.content(file) if file.is_file() else {}
     if not isinstance(found, dict):
         raise ConfigError(["local.yaml: must hold key: value lines, such as `trainer: gpu`"])
     return {str(key): value for key, value in found.items()}

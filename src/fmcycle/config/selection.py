@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from fmcycle.config import build, code_digest, near_key, paths
+from fmcycle.config import build, code_digest, near_key, paths, user_yaml
 from fmcycle.config import groups as group
 from fmcycle.config.compose import Composed, compose
 from fmcycle.config.groups import stage_groups, stages
@@ -46,10 +46,7 @@ def selection(stage: str, file: str | Path = "params.yaml", model: str | None = 
 
 def _choices(file: Path) -> dict:
     """Return the content of a file like params.yaml. Raises ConfigError if it is no YAML, or has another form."""
-    try:
-        chosen = yaml.safe_load(file.read_text()) or {}
-    except (yaml.YAMLError, ValueError) as error:
-        raise ConfigError([f"{file}: not valid YAML ({' '.join(str(error).split())[:200]}); correct it"]) from error
+    chosen = user_yaml.content(file)
     _mapping("it", chosen, file)
     return {str(key): value for key, value in chosen.items()}
 
