@@ -29,7 +29,9 @@ def test_the_nearest_record_holds_and_a_row_says_it_better(tmp_path):
     }
 
 
-@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"licence": "MIT", "origin": "heaven"}', "7"])
+@pytest.mark.parametrize(
+    "content", ["{", "[]", "{}", '{"licence": "MIT", "origin": "heaven"}', '{"licence": "MIT", "licence": "GPL-3.0-only"}', "7"]
+)
 def test_a_record_that_says_nothing_stops_instead_of_guessing(tmp_path, content):
     (tmp_path / "licence.json").write_text(content)
     with pytest.raises(InputError, match=r"licence\.json"):

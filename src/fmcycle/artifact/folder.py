@@ -125,7 +125,7 @@ def indexed(file: Path) -> set[str]:
     return set(names.values())
 
 
-def _unique(pairs: list[tuple]) -> dict:
+def unique(pairs: list[tuple]) -> dict:
     """Return a dict of `pairs`. Raises ValueError for a key that stands twice; json would take the last one."""
     found = dict(pairs)
     if len(found) < len(pairs):
@@ -138,7 +138,7 @@ def read_json(file: str | Path, **kinds: type | tuple[type, ...]) -> dict:
     """Return a JSON object with the keys of `kinds`, each of its type. Raises InputError with the file, what is wrong and the repair."""
     file = Path(file)
     try:
-        found = json.loads(file.read_bytes(), object_pairs_hook=_unique)
+        found = json.loads(file.read_bytes(), object_pairs_hook=unique)
     except FileNotFoundError:
         raise InputError(f"{file}: not readable: it does not exist; {repair(file)}") from None
     except (OSError, ValueError, RecursionError) as error:

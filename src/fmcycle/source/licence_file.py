@@ -6,6 +6,7 @@ from pathlib import Path
 
 import yaml
 
+from fmcycle.artifact.folder import unique
 from fmcycle.errors import InputError
 from fmcycle.licence.policy import UNKNOWN, family, spelled
 from fmcycle.tables.schema import ORIGINS
@@ -69,7 +70,7 @@ def said(folder: Path) -> dict[str, str] | None:
 def recorded(file: Path) -> dict[str, str]:
     """The licence and origin in a record. Raises InputError if it has no licence or an unknown origin."""
     try:
-        record = json.loads(file.read_text())
+        record = json.loads(file.read_text(), object_pairs_hook=unique)
         licence = record["licence"] if "licence" in record else record["license"]
         found = {"licence": str(licence), "origin": str(record.get("origin", UNKNOWN))}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
