@@ -206,7 +206,7 @@ def test_gradient_checkpointing_keeps_less_and_changes_nothing(tmp_path, make):
 
 
 def test_the_rate_of_a_step_reaches_the_optimizer(tmp_path):
-    module = fit(tmp_path, budget={"schedule": "cosine", "warmup": 0.5, "floor": 0.1})
+    module = fit(tmp_path, budget={"schedule": "cosine", "warmup": 0.5, "min_lr_ratio": 0.1})
     plan = module.budget
     assert module.history.curve["lr"] == [1e-2 * plan.rate(step) for step in range(6)]
 
