@@ -16,12 +16,12 @@ def judged(name, text, kind="code"):
         ("c.json~2", '{"a": 1,}', "Expecting property name enclosed in double quotes: line 1 column 9 (char 8)"),
         ("d.toml", "a = ", "Invalid value (at end of document)"),
         ("e.YML", "a: [1, 2", "while parsing a flow sequence"),
-        ("f.py", "a = '\0'", "line 1: source code string cannot contain null bytes"),
+        ("f.py", "a = '\0'", "source code string cannot contain null bytes"),  # without its line before Python 3.11.4
     ],
 )
 def test_code_that_does_not_parse_is_dropped_with_the_place(name, text, value):
     found = judged(name, text)
-    assert found["reason"] == "code does not parse" and found["value"].startswith(value.split(" (")[0][:30])
+    assert found["reason"] == "code does not parse" and value.split(" (")[0][:30] in found["value"]
     assert found["rule"].endswith(" parses") and found["count:unchecked"] == 0
 
 
