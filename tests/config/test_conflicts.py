@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import yaml
 
 from fmcycle.config import compose
 from fmcycle.errors import ConfigError
@@ -37,7 +38,8 @@ def test_token_rows_that_are_none_are_refused(rows):
 
 @pytest.mark.parametrize("rows", ["chat", "[1,2]", "[]", "null", "{lm_head: [3]}"])
 def test_token_rows_may_be_named_or_left_out(rows):
-    compose.compose([f"strategy.peft_config.trainable_token_indices={rows}"])
+    found = compose.compose([f"strategy.peft_config.trainable_token_indices={rows}"]).section["strategy"]["peft_config"]
+    assert found["trainable_token_indices"] == yaml.safe_load(rows)
 
 
 def test_all_that_is_wrong_is_told_at_once():
