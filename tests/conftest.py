@@ -165,3 +165,20 @@ def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     return tmp_path / "cache" / "downloads"
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    """A hub on this machine that the processes of this test ask, with empty caches."""
+    from hub_server import hub_server
+
+    from fmcycle.artifact import hub as ours
+
+    for name in (*ours.SET, ours.CLOSED, "HF_TOKEN", "DVC_STAGE", "HUGGING_FACE_HUB_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    monkeypatch.setenv("FMCYCLE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    with hub_server() as server:
+        monkeypatch.setenv("HF_ENDPOINT", server.address)
+        yield server

@@ -99,6 +99,9 @@ def parsers() -> dict[str, Parser]:
     what.add_argument("--match", metavar="TEXT", help="rows with this text, whatever its case")
     what.add_argument("--regex", metavar="PATTERN", help="rows that match")
     forget.add_argument("--apply", action="store_true", help="remove it from sources/ and data/")
+    fetch = add("runs and data", "fetch", "hub.fetch", "Fetch a model from the hub into the cache; print its commit and licence.")
+    fetch.add_argument("kind", choices=["model"])
+    fetch.add_argument("reference", metavar="hub:OWNER/NAME", help="docs/hub.md has the whole form")
     compose = add("runs and data", "compose", "verbs.compose", "Resolve params.yaml's selection into artifacts/config.yaml for DVC.")
     compose.add_argument("settings", nargs="*", metavar="selection=FILE|out=FILE", type=setting("selection", "out"))
     for name, about in (

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 
 import yaml
 
-from fmcycle.artifact import atomic, provenance
+from fmcycle.artifact import atomic, hub, provenance
 from fmcycle.artifact import folder as artifact
 from fmcycle.config import build, code_digest
 from fmcycle.config.compose import Composed, compose
@@ -163,7 +163,8 @@ def _announce(composed: Composed, needed_by: str) -> None:
 
 def _quiet() -> None:
     """Silence hub access, library warnings and loading bars, so that the terminal shows the stage's own lines."""
-    os.environ |= {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1", "TRANSFORMERS_VERBOSITY": "error"}
+    hub.close()
+    os.environ |= {"HF_HUB_DISABLE_PROGRESS_BARS": "1", "TRANSFORMERS_VERBOSITY": "error"}
     logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
     for category in (FutureWarning, DeprecationWarning):
         warnings.filterwarnings("ignore", category=category, module=r"(transformers|lightning|torch)\.")
