@@ -3,7 +3,7 @@ import re
 import jinja2
 import pytest
 
-from fmcycle.artifact.page import render
+from fmcycle.artifact.page import contents, render
 
 EVIL = "<script>alert(1)</script>"
 
@@ -17,6 +17,13 @@ def test_values_are_escaped_and_a_missing_one_is_an_error(tmp_path):
     assert "<script" not in text and text.count("&lt;script&gt;") == 3 and '"&lt;' in text and '&#34;"' in text
     with pytest.raises(jinja2.UndefinedError):
         render(file)
+
+
+def test_the_contents_name_every_heading_once():
+    body = '<h2>Against <b>A</b> &amp; B</h2><h2>Twice</h2><p>&lt;h2&gt;no&lt;/h2&gt;</p><h2>Twice</h2><h2 id="own">\u00e9</h2>'
+    anchors, text = contents(body)
+    assert anchors == [("against-a-amp-b", "Against A &amp; B"), ("twice", "Twice"), ("twice-2", "Twice"), ("own", "\u00e9")]
+    assert re.findall(r'<h2 id="([^"]*)"', text) == [anchor for anchor, _ in anchors]
 
 
 def test_every_page_extends_the_one_base_and_loads_nothing(root):

@@ -15,10 +15,10 @@ SAMPLES = [{"id": "x/1", "task": "describe", "prompt": "What?", "answer": "<scri
 LINEAGE = {"model": "ab" * 32, "documents": "cd" * 32}
 
 
-def test_the_page_loads_nothing_and_runs_nothing():
+def test_the_page_loads_nothing_and_runs_nothing_of_a_row():
     html = page(METRICS, {"pretrain": METRICS}, CURVES, SAMPLES, LINEAGE)
-    assert not re.search(r"<(script|link|img|iframe)\b|https?://|@import|url\(", html)
-    assert "&lt;script&gt;alert(1)" in html
+    assert not re.search(r"<(link|img|iframe)\b|src=|https?://(?!www.w3.org/2000/svg)|@import|url\(", html)
+    assert "&lt;script&gt;alert(1)" in html and html.count("<script>") == 1
 
 
 def test_same_content_same_bytes_and_every_digest_is_there():
@@ -47,6 +47,6 @@ def test_a_figure_stands_beside_the_baselines_of_its_kind():
     ends = {"": 0.6, "/low": 0.5, "/high": 0.7, "/n": 9}
     names = ("probe_accuracy", "baseline/pixels_accuracy", "text_recall@5", "image_recall@5", "baseline/chance_recall@5", "alone_gain")
     html = page({name + end: value for name in names for end, value in ends.items()}, {}, {}, [], LINEAGE)
-    first, second = (part.split("</svg>")[0] for part in html.split("<svg")[1:])
-    assert ">probe accuracy</text>" in first and ">pixels</text>" in first and "recall" not in first
-    assert ">image recall@5</text>" in second and ">chance</text>" in second and "alone" not in first + second
+    first, second = (part.split("</figure>")[0] for part in html.split("<figure")[1:])
+    assert ">probe accuracy</span>" in first and ">pixels</span>" in first and "recall" not in first
+    assert ">image recall@5</span>" in second and ">chance</span>" in second and "alone" not in first + second

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from fmcycle.artifact.charts import curve, intervals
 from fmcycle.artifact.page import render
-from fmcycle.tracking.charts import curve, intervals
 
 TEMPLATE = "report.html"
 SHOWN = 20  # contaminated rows on the page

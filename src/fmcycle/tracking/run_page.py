@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 from fmcycle.artifact import atomic, page
+from fmcycle.artifact.charts import curve
 from fmcycle.tracking import run_record
-from fmcycle.tracking.charts import curve
 
 TEMPLATE, PAGE, PLAN = "run.html", "run.html", "plan.json"
 CHARTS = (  # title, axis label, series: (name in the legend, name in steps.jsonl)
