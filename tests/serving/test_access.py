@@ -109,7 +109,9 @@ def test_a_page_that_was_told_may_ask_and_read_what_it_is_told():
     page, http = "http://localhost:5173", client(origins=["http://localhost:5173"])
     before = asked(http, "OPTIONS", origin=page, access_control_request_method="POST", access_control_request_headers="content-type, x-a")
     assert before.status_code == 204 and before.headers["access-control-allow-headers"] == "content-type, x-a"
-    assert "POST" in before.headers["access-control-allow-methods"]
+    assert "POST" in before.headers["access-control-allow-methods"] and "access-control-allow-private-network" not in before.headers
+    private = {"access_control_request_method": "POST", "access_control_request_private_network": "true"}
+    assert asked(http, "OPTIONS", origin=page, **private).headers["access-control-allow-private-network"] == "true"
     for answer in (asked(http, origin=page), http.post("/x", content=b"", headers={"origin": page})):
         assert answer.headers["access-control-allow-origin"] == page and answer.headers["vary"] == "Origin"
     assert asked(http, origin="http://localhost:5174").status_code == 403

@@ -23,8 +23,36 @@ def test_the_message_that_the_server_gave_may_be_appended_to_the_history(served,
     assert client.chat.completions.create(model="fmcycle", messages=messages, max_tokens=4).id
 
 
-def test_an_empty_answer_may_be_appended_too(served):
-    assert chat(served, messages=[HELLO, {"role": "assistant", "content": "", "refusal": None}, HELLO]).status_code == 200
+@pytest.mark.parametrize("helper", ["parse", "stream"])
+def test_the_message_of_the_clients_helpers_may_be_appended_too(served, helper):
+    completions = served("decoder").openai.chat.completions
+    asked = {"model": "fmcycle", "messages": [HELLO], "stop": [" "]}  # both helpers raise if the limit cuts an answer
+    if helper == "parse":
+        message = completions.parse(**asked).choices[0].message
+    else:
+        with completions.stream(**asked) as stream:
+            message = stream.get_final_completion().choices[0].message
+    for form in (message, message.model_dump()):
+        assert completions.create(model="fmcycle", messages=[HELLO, form, HELLO], max_tokens=4).id
+
+
+def test_a_developers_message_is_a_system_message(served):
+    for role in ("developer", "system"):
+        assert chat(served, messages=[{"role": role, "content": "Be brief."}, HELLO]).status_code == 200
+        assert served("decoder").kept()[-1]["prompt"][0] == {"role": "system", "content": "Be brief."}
+    assert chat(served, messages=[HELLO, {"role": "developer", "content": "Be brief."}, HELLO]).status_code == 400
+
+
+def test_two_limits_that_differ_are_refused(served):
+    assert chat(served, max_completion_tokens=4).status_code == 200
+    answer = chat(served, max_completion_tokens=5)
+    assert answer.status_code == 400 and "max_completion_tokens" in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("content", ["", None])
+def test_an_empty_answer_may_be_appended_too(served, content):
+    assert chat(served, messages=[HELLO, {"role": "assistant", "content": content, "refusal": None}, HELLO]).status_code == 200
+    assert chat(served, messages=[{"role": "user", "content": content}]).status_code == 400
     assert chat(served, messages=[{"role": "user", "content": ""}]).status_code == 400
 
 
@@ -42,9 +70,11 @@ NEUTRAL = {
     "response_format": [None, {"type": "text"}],
     "store": [None, False],
     "n": [None, 1],
-    **{key: [None] for key in ("audio", "prediction", "reasoning_effort", "verbosity", "web_search_options", "stop", "user", "seed")},
+    **{key: [None] for key in ("audio", "prediction", "reasoning_effort", "web_search_options", "stop", "user", "seed")},
     "safety_identifier": [None, "a"],
     "prompt_cache_key": [None, "a"],
+    "prompt_cache_retention": [None, "in_memory"],
+    "verbosity": [None, "medium"],
 }
 
 
@@ -67,6 +97,8 @@ ASKS = {
     "audio": {"voice": "alloy", "format": "wav"},
     "prediction": {"type": "content", "content": "x"},
     "reasoning_effort": "high",
+    "prompt_cache_retention": "24h",
+    "verbosity": "low",
     "store": True,
     "n": 2,
 }
@@ -80,14 +112,15 @@ def test_a_field_that_asks_for_what_the_server_does_not_do_is_refused_by_name(se
 
 def test_what_another_model_called_or_refused_is_no_history_here(served):
     call = {"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}}
-    for more in ({"tool_calls": [call]}, {"refusal": "no"}, {"audio": {"id": "a"}}, {"function_call": {"name": "f", "arguments": ""}}):
+    others = ({"refusal": "no"}, {"name": "bob"}, {"parsed": {}}, {"audio": {"id": "a"}}, {"function_call": {"name": "f", "arguments": ""}})
+    for more in ({"tool_calls": [call]}, *others):
         answer = chat(served, messages=[HELLO, {"role": "assistant", "content": "x", **more}, HELLO])
         assert answer.status_code == 400 and next(iter(more)) in answer.json()["error"]["message"]
 
 
 def test_neutral_values_pass_on_the_other_routes(served):
     for family, path, body in (
-        ("decoder", "/v1/completions", {"prompt": "The", "max_tokens": 2, "suffix": None, "logit_bias": {}, "best_of": 1, "echo": False}),
+        ("decoder", "/v1/completions", {"prompt": ["The"], "max_tokens": 2, "suffix": None, "logit_bias": {}, "best_of": 1, "echo": False}),
         ("encoder", "/v1/embeddings", {"input": "x", "encoding_format": None, "dimensions": None, "user": None}),
         ("diffusion", "/v1/images/generations", {"prompt": "cat", "quality": "auto", "style": None, "stream": False, "background": "auto"}),
     ):

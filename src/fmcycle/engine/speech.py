@@ -27,4 +27,5 @@ class Speech:
         """Return the text. Raises InputError for an unreadable file, or one longer than the model hears at once."""
         features = placed(self.model, inputs.sounds(self.processor, [sound]))
         ids = self.model.generate(**features, do_sample=False, num_beams=1, max_new_tokens=self.max_tokens)
-        return components.tokenizer_of(self.processor).decode(ids[0], skip_special_tokens=True).strip()
+        text = components.tokenizer_of(self.processor).decode(ids[0], skip_special_tokens=True)
+        return text.rstrip("\ufffd").strip()  # the limit may cut the last character

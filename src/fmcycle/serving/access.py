@@ -93,6 +93,8 @@ def shared(origin: str, scope) -> list[tuple[bytes, bytes]]:
         told.append((b"access-control-allow-methods", b"GET, POST"))
         told.append((b"access-control-allow-headers", wanted.encode() if TOKENS.fullmatch(wanted) else b"content-type"))
         told.append((b"access-control-max-age", b"600"))
+        if b"access-control-request-private-network" in headers:  # Chrome asks so if a public page calls an address of this machine
+            told.append((b"access-control-allow-private-network", b"true"))
     return told
 
 

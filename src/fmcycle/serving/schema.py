@@ -60,11 +60,29 @@ class ImagePart(Closed):
 
 
 class Message(Closed):
-    neutral: ClassVar[Neutral] = {"refusal": (), "annotations": ([],), "audio": (), "function_call": (), "tool_calls": ([],)}
+    neutral: ClassVar[Neutral] = {
+        "annotations": ([],),
+        "audio": (),
+        "function_call": (),
+        "name": ("",),
+        "parsed": (),  # of the message that the OpenAI client's `parse` and `stream` return
+        "reasoning_content": ("",),
+        "refusal": (),
+        "tool_calls": ([],),
+    }
 
-    role: Literal["system", "user", "assistant"]
+    role: Literal["system", "developer", "user", "assistant"]
     content: Text | list[Annotated[TextPart | ImagePart, Field(discriminator="type")]]
-    name: None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _same(cls, given):
+        """A developer's message is a system message under OpenAI's newer name; an answer without content is an empty one."""
+        if not isinstance(given, dict):
+            return given
+        if given.get("role") == "developer":
+            return given | {"role": "system"}
+        return given | {"content": ""} if given.get("role") == "assistant" and given.get("content") is None else given
 
     def plain(self) -> dict[str, str]:
         """Return {"role", "content"} with the joined texts of the content."""
@@ -122,19 +140,20 @@ class Words(Closed):
 class Chat(Words):
     """POST /v1/chat/completions."""
 
-    neutral: ClassVar[Neutral] = dict.fromkeys(("audio", "moderation", "prediction", "verbosity", "web_search_options"), ()) | {
+    neutral: ClassVar[Neutral] = dict.fromkeys(("audio", "moderation", "prediction", "web_search_options"), ()) | {
         "function_call": ("none", "auto"),
         "functions": ([],),
         "logit_bias": ({},),
         "modalities": (["text"],),
         "parallel_tool_calls": (True, False),
         "prompt_cache_options": (),
-        "prompt_cache_retention": (),
+        "prompt_cache_retention": ("in_memory",),
         "reasoning_effort": ("none",),
         "service_tier": ("auto", "default"),
         "tool_choice": ("none", "auto"),
         "tools": ([],),
         "top_logprobs": (0,),
+        "verbosity": ("medium",),
     }
 
     messages: Annotated[list[Message], Field(min_length=1, max_length=1000)]
@@ -157,6 +176,8 @@ class Chat(Words):
             raise ValueError("messages: a content is empty")
         if any(message.images() for message in self.messages if message.role != "user"):
             raise ValueError("messages: pictures may stand in the user's messages only")
+        if self.max_tokens and self.max_completion_tokens and self.max_tokens != self.max_completion_tokens:
+            raise ValueError("max_tokens and max_completion_tokens are two names of one limit and differ: give one of them")
         return self
 
     def limit(self) -> int | None:
@@ -169,10 +190,15 @@ class Completion(Words):
 
     neutral: ClassVar[Neutral] = {"logit_bias": ({},), "suffix": ("",)}
 
-    prompt: Annotated[Text, Field(min_length=1)]
+    prompt: Annotated[Text, Field(min_length=1)]  # a list of one text is that text
     echo: Literal[False] | None = None
     best_of: Annotated[int, Field(ge=1, le=1)] | None = None
     logprobs: None = None
+
+    @field_validator("prompt", mode="before")
+    @classmethod
+    def _one(cls, value):
+        return value[0] if isinstance(value, list) and len(value) == 1 else value
 
     def limit(self) -> int | None:
         """Return the length of the answer in tokens; 16 if the client names none, as at OpenAI."""

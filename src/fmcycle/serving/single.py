@@ -98,7 +98,13 @@ class Images(Closed):
 class Transcription(Closed):
     """The fields beside the file of POST /v1/audio/transcriptions; in a form all of them are texts."""
 
-    neutral: ClassVar[Neutral] = {"language": ("",), "prompt": ("",), "temperature": ("0", "0.0"), "stream": ("false",)}
+    neutral: ClassVar[Neutral] = {
+        "chunking_strategy": ("auto",),
+        "language": ("",),
+        "prompt": ("",),
+        "stream": ("false",),
+        "temperature": ("0", "0.0"),
+    }
 
     model: str = ""
     response_format: Literal["json", "text"] = "json"

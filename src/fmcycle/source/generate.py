@@ -91,7 +91,8 @@ class Model:
         room = max(1, model.config.max_position_embeddings - self.max_tokens)
         sampling = Sampling(self.max_tokens, stop_ids=Context(model, processor).stop_ids)
         answers = generate(model, [Request(self.ids(processor, prompt)[:room], sampling) for prompt in prompts])
-        return [processor.decode(answer.ids, skip_special_tokens=True) for answer in answers]
+        texts = [processor.decode(answer.ids, skip_special_tokens=True) for answer in answers]
+        return [text.rstrip("\ufffd") for text in texts]  # max_tokens may cut the last character
 
     def ids(self, processor, prompt: str) -> list[int]:
         """A prompt's token ids, by the chat template if the model has one."""
