@@ -5,7 +5,7 @@ import pytest
 
 from fmcycle.artifact import folder as artifact
 from fmcycle.errors import InputError
-from fmcycle.source.local import local, record_of
+from fmcycle.source.local import local, names_in, record_of
 from fmcycle.source.reader import read
 
 
@@ -101,3 +101,25 @@ def test_they_come_through_collect_and_the_stages_digests(tmp_path, capsys):
     before = artifact.verify(folder, raw=True)
     (folder / "manifest.json").write_text("[]")
     assert artifact.verify(folder, raw=True) != before
+
+
+def test_a_folder_that_cannot_be_listed_is_refused_by_name(tmp_path):
+    (tmp_path / "a.txt").write_text("A text that can be read.")
+    where = os.open(tmp_path, os.O_RDONLY)
+    for _ in range(20):  # a path longer than any call takes
+        os.mkdir("x" * 250, dir_fd=where)
+        where, above = os.open("x" * 250, os.O_RDONLY, dir_fd=where), where
+        os.close(above)
+    os.close(where)
+    with pytest.raises(InputError, match="x: the folder can't be listed: File name too long"):
+        names_in(tmp_path)
+    assert names_in(tmp_path / "not-there") == []
+
+
+def test_files_are_listed_in_the_order_of_their_folders(tmp_path):
+    names = ["b.txt", "a/z.txt", "a-b/c.txt", "a/b/c.txt", "a.txt", ".git/x.txt", "a/.hidden", "LICENSE", "a/README.md"]
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("A text.")
+    assert names_in(tmp_path) == ["a/README.md", "a/b/c.txt", "a/z.txt", "a-b/c.txt", "a.txt", "b.txt"]
+    assert names_in(tmp_path) == [path.relative_to(tmp_path).as_posix() for path in sorted(tmp_path / name for name in names_in(tmp_path))]

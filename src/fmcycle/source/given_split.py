@@ -8,6 +8,7 @@ SPLITS = {
     "train": "train", "training": "train", "validation": "validation", "valid": "validation", "val": "validation", "dev": "validation",
     "test": "test", "testing": "test", "eval": "test", "evaluation": "test",
 }  # fmt: skip
+HINT = re.compile("train|val|dev|test", re.I)  # every name of SPLITS has one of these in it
 
 
 def place_of(value) -> str | None:
@@ -18,6 +19,8 @@ def place_of(value) -> str | None:
 
 def place_of_file(name: str) -> str | None:
     """The split in a file's name, else in the name of its nearest folder that has one; None if there is none."""
+    if not HINT.search(name):
+        return None
     *folders, file = PurePosixPath(name).parts or ("",)
     return next((place for part in (file.split(".")[0], *reversed(folders)) if (place := place_of(part))), None)
 

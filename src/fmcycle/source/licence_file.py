@@ -1,6 +1,7 @@
 """The licence that a folder declares: in fmcycle's record, a LICENSE file or a dataset card. None of these files is data."""
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -11,7 +12,8 @@ from fmcycle.errors import InputError
 from fmcycle.licence.policy import UNKNOWN, family, spelled
 from fmcycle.tables.schema import ORIGINS
 
-RECORDS = ("licence.json", "license.json")
+RECORDS, README = ("licence.json", "license.json"), "readme.md"
+NOTHING = {"licence": UNKNOWN, "origin": UNKNOWN}
 TEXT = re.compile(r"((un)?licen[sc]e([-_][a-z0-9-]+(\.\d+)?)?|copying)(\.(txt|md|rst))?", re.I)
 CARD = re.compile(r"\A---\r?\n(.*?)\r?\n---\s*$", re.S | re.M)
 CARD_KEYS = {"license", "license_name", "task_categories", "configs", "dataset_info", "size_categories", "pretty_name", "language", "tags"}
@@ -32,14 +34,15 @@ FORMS = {  # SPDX name: a pattern of the licence's text; the first that matches 
 SHORT = {"Attribution": "BY", "NonCommercial": "NC", "NoDerivatives": "ND", "NoDerivs": "ND", "ShareAlike": "SA"}
 
 
-def is_licence(file: Path) -> bool:
+def is_licence(path: str) -> bool:
     """True for a licence text, a licence record or a dataset card: these files are not data."""
-    return file.name in RECORDS or bool(TEXT.fullmatch(file.name)) or card(file) is not None
+    name = path.rpartition("/")[2]
+    return name in RECORDS or bool(TEXT.fullmatch(name)) or (name.lower() == README and card(Path(path)) is not None)
 
 
 def card(file: Path) -> dict | None:
     """The YAML front matter of a dataset card; None for any other file."""
-    if file.name.lower() != "readme.md" or not file.is_file():
+    if file.name.lower() != README or not file.is_file():
         return None
     with open(file, encoding="utf-8", errors="replace") as stream:
         found = CARD.search(stream.read(1 << 16))
@@ -58,12 +61,13 @@ def said(folder: Path) -> dict[str, str] | None:
     for name in RECORDS:
         if (folder / name).is_file():
             return recorded(folder / name)
-    names = sorted(file for file in folder.iterdir() if file.is_file()) if folder.is_dir() else []
-    for file in names:
+    telling = sorted(name for name in os.listdir(folder) if TEXT.fullmatch(name) or name.lower() == README) if folder.is_dir() else []
+    files = [file for name in telling if (file := folder / name).is_file()]
+    for file in files:
         if (head := card(file)) and (licence := head.get("license_name") or head.get("license")):
             named = licence if isinstance(licence, list) else [licence]
             return {"licence": " AND ".join(map(str, named)), "origin": UNKNOWN}
-    texts = [file for file in names if TEXT.fullmatch(file.name)]
+    texts = [file for file in files if TEXT.fullmatch(file.name)]
     return {"licence": " AND ".join(dict.fromkeys(map(recognised, texts))), "origin": UNKNOWN} if texts else None
 
 

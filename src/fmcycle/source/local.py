@@ -2,10 +2,11 @@
 
 import errno
 import os
+import posixpath
 import shutil
 import zipfile
 from collections.abc import Callable, Iterable
-from pathlib import Path, PurePath, PurePosixPath
+from pathlib import Path, PurePath
 from typing import BinaryIO, Literal
 
 from fmcycle.artifact import atomic, manifest
@@ -18,6 +19,7 @@ from fmcycle.source.format.stream import PACKED
 TABULAR = {".jsonl", ".ndjson", ".json", ".parquet", ".arrow", ".csv", ".tsv", ".zip", ".tar", ".tgz"}
 
 SAVED = ("state.json", "dataset_info.json")  # files that `save_to_disk` writes beside the rows
+DESCRIBED = ("dataset_dict.json", "dataset_infos.json")
 
 OUT = "a link that leads out of"
 
@@ -37,14 +39,14 @@ def local(
     if path is None or not Path(path).is_dir():
         raise InputError(f"source {folder.name}: no folder {path}; name the folder of your own files with inputs.local=FOLDER")
     start = Path(path)
-    inside = files(start)
-    left = {file: why for file in inside if (why := trouble(file, start))}
-    for file, why in left.items():
-        print(f"source {folder.name}: {escaped(str(file))} was skipped: {why}", flush=True)
+    inside = names_in(start)
+    left = {name: why for name in inside if (why := trouble(start / name, start))}
+    for name, why in left.items():
+        print(f"source {folder.name}: {escaped(str(start / name))} was skipped: {why}", flush=True)
     own = record_of(start, start)
     licence = own["licence"] if licence == "unknown" else licence
     origin = own["origin"] if origin == "unknown" else origin  # type: ignore[assignment]
-    keep(folder, [file.relative_to(start).as_posix() for file in inside if file not in left], lambda name: (start / name).open("rb"))
+    keep(folder, [name for name in inside if name not in left], lambda name: (start / name).open("rb"))
     write_record(folder, licence, origin)
 
 
@@ -70,8 +72,8 @@ def keep(folder: Path, names: Iterable[str], open_file: Callable[[str], BinaryIO
 
 def suffix(name: str) -> str:
     """The suffix of a file's name in lower case; of a compressed file the one before .gz, .zst or .bz2."""
-    path = PurePosixPath(name)
-    return PurePosixPath(path.stem if path.suffix.lower() in PACKED else name).suffix.lower()
+    stem, end = posixpath.splitext(name)
+    return (posixpath.splitext(stem)[1] if end.lower() in PACKED else end).lower()
 
 
 def named(name: str) -> str:
@@ -84,22 +86,35 @@ def escaped(name: str) -> str:
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-def files(folder: Path) -> list[Path]:
-    """The files and links under `folder`, sorted, without hidden files, fmcycle's manifests, licences and dataset cards.
+def names_in(folder: Path) -> list[str]:
+    """The paths in `folder` of its files and links, sorted, without hidden files, fmcycle's manifests, licences and dataset cards.
 
-    Raises InputError for a link that leads out of `folder`: nobody has said whether that file may be used.
+    None if there is no such folder. Raises InputError for a folder that can't be listed, and for a link that leads out of `folder`:
+    nobody has said whether that file may be used.
     """
-    chosen = []
-    for where, folders, names in os.walk(folder):
-        links = [name for name in folders if os.path.islink(os.path.join(where, name))]
-        if any(name.endswith(".arrow") for name in names):
-            names = [name for name in names if name not in SAVED and not name.startswith("cache-")]
-        names = [name for name in names if name not in ("dataset_dict.json", "dataset_infos.json")]
-        found = (file for name in [*names, *links] if not licence_file.is_licence(file := Path(where, name)))
-        chosen += [file for file in found if not is_hidden(file.relative_to(folder)) and not manifest.is_ours(file)]
-    if out := next((file for file in sorted(chosen) if (trouble(file, folder) or "").startswith(OUT)), None):
-        raise InputError(f"{escaped(str(out))}: {trouble(out, folder)}")
-    return sorted(chosen)
+    chosen: list[str] = []
+    left = [""]
+    while left:
+        inside = left.pop()
+        try:
+            with os.scandir(folder / inside) as entries:
+                found = [entry for entry in entries if not entry.name.startswith(".")]
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise InputError(f"{escaped(str(folder / inside))}: the folder can't be listed: {error.strerror}") from None
+        saved = SAVED if any(entry.name.endswith(".arrow") for entry in found) else ()
+        for entry in found:
+            name = entry.name
+            if entry.is_dir(follow_symlinks=False):
+                left.append(f"{inside}{name}/")
+            elif name in DESCRIBED or name in saved or (saved and name.startswith("cache-")):
+                continue
+            elif not licence_file.is_licence(file := entry.path) and not (name == manifest.MANIFEST and manifest.is_ours(Path(file))):
+                if entry.is_symlink() and (why := trouble(Path(file), folder) or "").startswith(OUT):
+                    raise InputError(f"{escaped(file)}: {why}")
+                chosen.append(f"{inside}{name}")
+    return sorted(chosen, key=lambda name: name.split("/"))
 
 
 def trouble(file: Path, folder: Path) -> str | None:
@@ -128,11 +143,14 @@ def write_record(folder: Path, licence: str, origin: str, **more) -> None:
     atomic.write_json(folder / "licence.json", record | more)
 
 
-def record_of(folder: Path, root: Path) -> dict[str, str]:
+def record_of(folder: Path, root: Path, known: dict[Path, dict[str, str]] | None = None) -> dict[str, str]:
     """{"licence", "origin"} of the nearest record, card or LICENSE, in `folder` or above it up to `root`; "unknown" without one.
 
-    Raises InputError for a record that cannot be read: fmcycle never guesses whether a text may be used.
+    known: the answers for folders already asked about. Raises InputError for a record that cannot be read: fmcycle never guesses
+    whether a text may be used.
     """
-    if (found := licence_file.said(folder)) is None:
-        return {"licence": "unknown", "origin": "unknown"} if folder == root else record_of(folder.parent, root)
-    return found
+    known = {} if known is None else known
+    if folder not in known:
+        above = licence_file.NOTHING if folder == root else None
+        known[folder] = licence_file.said(folder) or above or record_of(folder.parent, root, known)
+    return known[folder]

@@ -1,6 +1,7 @@
 """Read any folder as fmcycle's tables, unit by unit; whatever cannot be read goes to the quarantine with its reason."""
 
 import os
+import posixpath
 import stat
 import tarfile
 import zipfile
@@ -17,8 +18,8 @@ import zstandard
 
 from fmcycle.source import given_split, shape
 from fmcycle.source.format import arrow, delimited, json_lines, json_values, media, packed, parquet, tarred, whole
-from fmcycle.source.format.stream import CHUNK, PACKED, Watched, unpacked
-from fmcycle.source.local import escaped, files, record_of, suffix, trouble
+from fmcycle.source.format.stream import CHUNK, PACKED, Watched, at_once, unpacked
+from fmcycle.source.local import escaped, names_in, record_of, suffix, trouble
 from fmcycle.source.row import Origin, Read, Record, take, take_frame
 from fmcycle.tables.schema import READ
 
@@ -36,6 +37,7 @@ BROKEN = (
 DAMAGE = (*BROKEN, pa.ArrowException, pl.exceptions.PolarsError, pl.exceptions.PanicException)
 MANY = 1024  # single-document files that become one frame
 LINES = {".jsonl", ".ndjson"}
+CUT = {".parquet", *LINES}
 STREAMS: dict[str, Callable[[BinaryIO, str, shape.Map], Iterable[list[Record] | pl.DataFrame]]] = {
     **dict.fromkeys(LINES, lambda stream, name, map: json_lines.records(stream)),
     **dict.fromkeys((".csv", ".tsv"), delimited.records),
@@ -55,7 +57,7 @@ class Unit:
 
     folder: str
     file: str  # relative path; a media folder's ends with a slash
-    index: int  # of the file in the input's order: the upper bits of `row`
+    index: int  # of the file in the input's order
     begin: int
     end: int
     first_line: int
@@ -63,6 +65,12 @@ class Unit:
     changed: int
     origin: Origin
     names: tuple[str, ...] = ()  # the files of a media folder
+    kind: str = ""  # the file's suffix in lower case
+
+    @property
+    def row(self) -> int:
+        """The number of the file's first row."""
+        return self.index << 40
 
 
 def read(folder: str | Path) -> Read:
@@ -87,22 +95,23 @@ def units(folder: str | Path, *, bytes: int = 64 << 20, map: shape.Map = (), spl
     (source.map); split: keep the split that a row or its file's name declares.
     """
     start = Path(folder)
-    folder, inside = (start.parent, [start]) if start.is_file() else (start, files(start))
+    folder, inside = (start.parent, [start.name]) if start.is_file() else (start, names_in(start))
     found: list[Unit] = []
-    plan = planned([file.relative_to(folder).as_posix() for file in inside])
+    plan = planned(inside)
     places = given_split.places_of([name for name, _ in plan], is_text) if split else {}
-    records: dict[Path, dict[str, str]] = {}
+    root, known = str(folder), dict[Path, dict[str, str]]()
+    shared: dict[tuple, Origin] = {}  # of the files of a folder that have one split
     for index, (name, names) in enumerate(plan):
-        path = folder / name
-        parent = path if name.endswith("/") else path.parent
-        if parent not in records:
-            records[parent] = record_of(parent, folder)
-        record = records[parent]
-        source = next(iter(parent.relative_to(folder).parts), folder.resolve().name)
+        parent = name.rpartition("/")[0]
         place = places.get(name, "") if split else None
-        origin = Origin(source, record["licence"], record["origin"], index << 40, place, map)
-        size, changed = state(path)
-        found += [Unit(str(folder), name, index, *piece, size, changed, origin, names) for piece in pieces(path, size, bytes)]
+        if (parent, place) not in shared:
+            record = record_of(folder / parent, folder, known)
+            source = next(iter(Path(parent).parts), folder.resolve().name)
+            shared[parent, place] = Origin(source, record["licence"], record["origin"], 0, place, map)
+        kind = posixpath.splitext(name)[1].lower()
+        size, changed = state(path := f"{root}/{name}")
+        for piece in pieces(path, kind, size, bytes) if kind in CUT else ((0, size, 1),):
+            found.append(Unit(root, name, index, *piece, size, changed, shared[parent, place], names, kind))
     return found
 
 
@@ -111,13 +120,13 @@ def is_text(name: str) -> bool:
     return suffix(name) in whole.SUFFIXES
 
 
-def state(path: Path) -> tuple[int, int]:
-    """(size in bytes, mtime in ns) of a regular file that can be read, else (0, 0): `frames` then gives the reason."""
+def state(path: str) -> tuple[int, int]:
+    """(size in bytes, mtime in ns) of a regular file, else (0, 0): `frames` then gives the reason."""
     try:
         found = os.stat(path)
     except (OSError, ValueError):
         return 0, 0
-    return (found.st_size, found.st_mtime_ns) if stat.S_ISREG(found.st_mode) and os.access(path, os.R_OK) else (0, 0)
+    return (found.st_size, found.st_mtime_ns) if stat.S_ISREG(found.st_mode) else (0, 0)
 
 
 def planned(names: list[str]) -> list[tuple[str, tuple[str, ...]]]:
@@ -132,18 +141,20 @@ def planned(names: list[str]) -> list[tuple[str, tuple[str, ...]]]:
     return [(name, tuple(inside)) for name, inside in plan.items()]
 
 
-def pieces(path: Path, size: int, bytes: int) -> list[tuple[int, int, int]]:
-    """(first byte, end, number of the first line) of a file's units; only JSONL and Parquet are cut."""
-    kind = path.suffix.lower() if size else ""
+def pieces(path: str, kind: str, size: int, bytes: int) -> list[tuple[int, int, int]]:
+    """(first byte, end, number of the first line) of the units of a JSONL or Parquet file; a single one if it can't be read."""
+    if not size or not os.access(path, os.R_OK):
+        return [(0, size, 1)]
     if kind == ".parquet":
-        return [(begin, end, 1) for begin, end in parquet.cuts(path, size, bytes)]
-    return json_lines.cuts(path, size, bytes) if kind in LINES else [(0, size, 1)]
+        return [(begin, end, 1) for begin, end in parquet.cuts(Path(path), size, bytes)]
+    return json_lines.cuts(Path(path), size, bytes)
 
 
 class Whole(NamedTuple):
-    """A file that is one document: its row, or the reason why it cannot be read."""
+    """A file that is one document: the row's number, and the row or the reason why it cannot be read."""
 
     name: str
+    number: int
     origin: Origin
     row: dict | str
 
@@ -168,10 +179,10 @@ def frames(*units: Unit) -> Iterator[Read]:
 def together(held: list[Whole]) -> Read:
     """Join the documents of many files into one frame."""
     records: list[Record] = []
-    for name, origin, row in held:
+    for name, number, origin, row in held:
         if isinstance(row, dict):
             own = {"id": escaped(name), "source": origin.source, "licence": origin.licence, "origin": origin.origin}
-            records.append((origin.row, None, own | row | ({"split": origin.split} if origin.split else {})))
+            records.append((number, None, own | row | ({"split": origin.split} if origin.split else {})))
     first = held[0].origin
     read = take(records, escaped(held[0].name), replace(first, row=0))
     bad = [{"file": escaped(part.name), "line": None, "reason": part.row} for part in held if isinstance(part.row, str)]
@@ -180,16 +191,21 @@ def together(held: list[Whole]) -> Read:
 
 def parts(unit: Unit) -> Iterator[Read | Whole]:
     """The rows of a unit; an error that ends the reading becomes the last entry of the quarantine."""
-    root = Path(unit.folder)
+    if unit.size and unit.kind in whole.SUFFIXES:
+        content = at_once(f"{unit.folder}/{unit.file}", unit.size, unit.changed)
+        if content is not None:
+            yield Whole(unit.file, unit.row, unit.origin, whole.document(content, unit.kind))
+            return
+    root, origin = Path(unit.folder), replace(unit.origin, row=unit.row)
     try:
         if unit.names:
             for name, records in media.records(list(unit.names), lambda name: opened(root, name)):
-                yield take(records, escaped(name), unit.origin)
+                yield take(records, escaped(name), origin)
             return
         if why := trouble(root / unit.file, root):
             raise ValueError(why)
         with Watched(root / unit.file, unit.size, unit.changed) as stream:
-            yield from of_file(cast(BinaryIO, stream), unit)
+            yield from of_file(cast(BinaryIO, stream), unit, origin)
     except DAMAGE as error:
         yield refused(unit.file, error)
 
@@ -201,10 +217,9 @@ def opened(root: Path, name: str) -> BinaryIO:
     return (root / name).open("rb")
 
 
-def of_file(stream: BinaryIO, unit: Unit) -> Iterator[Read | Whole]:
+def of_file(stream: BinaryIO, unit: Unit, origin: Origin) -> Iterator[Read | Whole]:
     """The rows of a unit's file, or of its byte range."""
-    origin = unit.origin
-    kind = PurePosixPath(unit.file).suffix.lower()
+    kind = unit.kind
     if not unit.size:
         yield refused(unit.file, "empty")
     elif kind in LINES:
@@ -233,7 +248,7 @@ def of_stream(stream: BinaryIO, name: str, origin: Origin) -> Iterator[Read | Wh
     with ExitStack() as stack:
         for part in STREAMS[kind](stack.enter_context(unpacked(stream, name)), inner, origin.map):
             if kind in whole.SUFFIXES:
-                yield Whole(name, origin, part[0][2])  # type: ignore[index,arg-type]
+                yield Whole(name, origin.row, origin, part[0][2])  # type: ignore[index,arg-type]
             else:
                 yield read_of(part, name, origin)
 

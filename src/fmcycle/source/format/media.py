@@ -25,7 +25,7 @@ Open = Callable[[str], BinaryIO]
 
 def is_media(name: str) -> bool:
     """True if a file is an image or audio, by its suffix."""
-    return PurePosixPath(name).suffix.lower() in TYPES
+    return posixpath.splitext(name)[1].lower() in TYPES
 
 
 def claimed(names: Iterable[str]) -> set[str]:

@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 from typing import BinaryIO
 
 from fmcycle.source.format.stream import read_whole
-from fmcycle.source.readable import readable
+from fmcycle.source.readable import BOM, CONTROL, readable
 from fmcycle.source.row import Record
 
 TYPES = {
@@ -24,19 +24,35 @@ LANGUAGES = {
 }  # fmt: skip
 DECLARED = re.compile(rb"""<meta[^>]{0,200}charset\s*=\s*["']?([A-Za-z0-9_.:-]{2,40})""", re.I)
 SUFFIXES = {*TYPES, *LANGUAGES}
+CONTROLS = CONTROL.encode()
 
 
 def records(stream: BinaryIO, name: str) -> list[Record]:
-    """A file as one document; HTML that is not UTF-8 is read in the encoding that it declares. The domain of code is its language."""
-    suffix = PurePosixPath(name).suffix.lower()
-    content = read_whole(stream)
-    row: dict = {"type": TYPES.get(suffix, "code")}
-    if suffix in LANGUAGES:
-        row["domain"] = LANGUAGES[suffix]
-    problem, text = readable(content)
-    if problem and row["type"] == "html":
+    """A file as one document."""
+    return [(0, None, document(read_whole(stream), PurePosixPath(name).suffix.lower()))]
+
+
+def document(content: bytes, suffix: str) -> dict | str:
+    """The row of a file with this suffix, or the reason why it is refused; the domain of code is its language.
+
+    HTML that is not UTF-8 is read in the encoding that it declares.
+    """
+    kind = TYPES.get(suffix, "code")
+    problem, text = quick(content) or readable(content)
+    if problem and kind == "html":
         problem, text = readable(declared(content))
-    return [(0, None, problem or {"text": text, **row})]
+    return problem or ({"text": text, "type": kind} | ({"domain": LANGUAGES[suffix]} if suffix in LANGUAGES else {}))
+
+
+def quick(content: bytes) -> tuple[None, str] | None:
+    """What `readable` returns for nearly all files; None for one that has a control character or a byte order mark, or nothing visible."""
+    if content.startswith(BOM) or len(content.translate(None, CONTROLS)) < len(content):
+        return None
+    try:
+        text = content.decode()
+    except UnicodeDecodeError:
+        return None
+    return None if text.isspace() or not text else (None, text)
 
 
 def declared(content: bytes) -> str | bytes:
