@@ -225,3 +225,20 @@ def test_the_same_words_with_other_signs_or_another_label_are_no_copy():
     assert whole(MinHash(), frame)["value"].to_list() == [*[None] * 5, "0", *[None] * 3, "6", None, "10", "10", "10"]
     long = frame.head(10).with_columns(text=pl.concat_str(pl.col("text").repeat_by(4).list.join("\n")))
     assert whole(Contained(), long)["value"].to_list() == [*[None] * 5, "0", *[None] * 3, "6"]
+
+
+@pytest.mark.parametrize("step", [MinHash(), Contained()])
+def test_code_with_another_indentation_is_no_copy_unless_only_the_width_differs_or_braces_say_the_same(step):
+    tail = "# " + " ".join(f"word{number}" for number in range(700))
+    python = "def total(rows):\n    for row in rows:\n        found = row\n{}    return found\n" + tail
+    inner, outer, wide = python.format("    "), python.format(""), python.format("    ").replace("    ", "\t\t")
+    braced = "int total(int row) {{\n  if (row) {{\n{}    row = 1; }}\n  return row; }}\n// " + tail.replace("word", "brace")
+    frame = pl.DataFrame(
+        {
+            "id": ["inner", "outer", "wide", "c", "c2", "unknown"],
+            "text": [inner, outer, wide, braced.format(""), braced.format("    "), outer.replace("found", "other").replace("word", "tail")],
+            "type": "code",
+            "domain": ["python"] * 3 + ["C"] * 2 + [None],
+        }
+    )
+    assert whole(step, frame)["value"].to_list() == [None, None, "inner", None, "c", None]

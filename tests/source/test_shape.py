@@ -35,7 +35,8 @@ TALKS = {  # shape: rows that all say the same
         {"messages": [{"speaker": "user", "text": Q}, {"speaker": "assistant", "text": A}]},
         {"messages": [ASKED | {"name": "jo"}, TOLD | {"weight": 1, "tool_calls": None}], "prompt": Q, "tools": [], "source": "kiln"},
     ],
-    "KTO": [{"prompt": Q, "completion": A, "label": True}, {"prompt": [ASKED], "completion": [TOLD], "label": 1}],
+    "KTO": [{"prompt": Q, "completion": A, "label": True}, {"prompt": [ASKED], "completion": [TOLD], "label": 1},
+        {"prompt": Q, "completion": A, "kto_tag": True}, {"prompt": Q, "completion": A, "label": "desirable"}],
 }  # fmt: skip
 PAIRS = {
     "preferences": [
@@ -163,7 +164,9 @@ def test_a_text_made_of_the_columns_is_no_document_and_a_text_of_its_own_is_told
         ({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}, TOLD]}, "image_url"),
         ({"messages": [ASKED, TOLD | {"weight": 0.5}]}, "weight 0.5"),
         ({"messages": [ASKED, TOLD | {"weight": 0}]}, "none of its answers is trained on"),
-        ({"prompt": Q, "completion": A, "label": False}, "label"),
+        ({"prompt": Q, "completion": A, "label": False}, "label marks the answer as unwanted"),
+        ({"messages": [ASKED, TOLD], "kto_tag": False}, "label marks the answer as unwanted"),
+        ({"prompt": Q, "completion": A, "label": "undesirable"}, "label marks the answer as unwanted"),
         ({"messages": [ASKED, TOLD], "instructions": "Answer as a potter."}, "instructions"),
         ({"messages": [ASKED, TOLD], "documents": ["The kiln of 1912."]}, "documents"),
         ({"messages": [ASKED, TOLD], "loss_mask": [0, 1]}, "loss_mask"),
@@ -199,6 +202,13 @@ def test_the_refusal_shows_the_columns_and_a_map_that_repairs_it(tmp_path):
     assert "the columns ask_me, say_so; name them, for instance 'source.map={prompt: ask_me, completion: say_so}'" in why(
         tmp_path, {"ask_me": Q, "say_so": A}
     )
+    for row, map in (
+        ({"frage": Q, "winner": A, "loser": NO}, "{prompt: frage, chosen: winner, rejected: loser}"),
+        ({"worse": NO, "better": A, "task": Q, "id": "7"}, "{prompt: task, chosen: better, rejected: worse}"),
+        ({"passage_of_mine": A}, "{text: passage_of_mine}"),
+    ):
+        assert why(tmp_path, row).endswith(f"'source.map={map}'")
+    of(tmp_path, [{"ask_me": Q, "say_so": A}])
     pieces = frames(*units(tmp_path / "data", map=chosen({"prompt": "ask_me", "completion": "say_so"})))
     assert next(pieces).tables["instructions"]["messages"].to_list() == [[ASKED, TOLD]]
     for wrong in ({"prompts": "ask_me"}, {"prompt": 7}):

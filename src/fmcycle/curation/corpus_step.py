@@ -6,7 +6,7 @@ from typing import Any, Protocol
 import polars as pl
 
 VERDICT = ("reason", "rule", "value")
-ASKED = ("row", "id", "text", "type", "label")  # columns of fetched documents; a table in memory may lack the last two
+ASKED = ("row", "id", "text", "type", "domain", "label")  # columns of fetched documents; a table in memory may lack the last three
 Fetch = Callable[[pl.Series], pl.DataFrame]
 
 

@@ -21,6 +21,7 @@ SIGNS = "|".join(  # signs that change what a text says, where each number is wr
         r"a(?:\+\+|#)",  # C++ and C#
     )
 )
+BRACED = ["c", "c++", "rust", "go", "java", "kotlin", "javascript", "typescript", "php", "perl", "r", "swift", "objective-c", "c#", "dart"]
 Sense = tuple[str, int]
 PAIR = ("row", "size", "original", "longer")
 COMPARED = 1 << 14  # documents in memory together, with their candidates; each slice of them reads most of the corpus again
@@ -220,13 +221,32 @@ def samples(rows: pl.Series, fetch: Fetch, ngram: int) -> tuple[dict[int, np.nda
 
 
 def senses(frame: pl.DataFrame) -> list[Sense]:
-    """(label, hash of 64 bits of the signs) of each text: in code all but blanks, in prose the SIGNS."""
+    """(label, hash of 64 bits of the signs) of each text: in code all but blanks, with the depth of each line unless the language has
+    braces; in prose the SIGNS."""
     code = pl.col("type").is_in(["code"]) if "type" in frame.columns else pl.lit(False)
+    braced = pl.col("domain").str.to_lowercase().is_in(BRACED) if "domain" in frame.columns else pl.lit(False)
     label = pl.col("label").fill_null("") if "label" in frame.columns else pl.lit("")
     plain = pl.col("text").str.replace_all("−", "-").str.replace_all(r"\p{N}+", "00").str.replace_all(r"[\p{L}\p{M}]+", "aa")
     found = plain.str.extract_all(f"(?m){SIGNS}").list.join(" ").str.replace_all(r"[\sa0]+", " ")
-    signs = pl.when(code).then(pl.col("text").str.replace_all(r"\s+", "")).otherwise(found)
-    return frame.select(label.alias("label"), signs.hash(0).alias("signs")).rows()
+    shown = frame.select(label=label, text="text", code=code, braced=braced.fill_null(False), found=found)
+    deep = shown.select(pl.when(code=True, braced=False).then(pl.col("text")))["text"].map_elements(depths, pl.String)
+    signs = pl.when(pl.col("braced") & pl.col("code")).then(pl.col("text").str.replace_all(r"\s+", ""))
+    return shown.select("label", signs=pl.coalesce(deep, signs, "found").hash(0)).rows()
+
+
+def depths(text: str) -> str:
+    """Code without blanks, each line behind the depth of its indentation, which is the same whatever the width of a step."""
+    stack: list[int] = []
+    found = []
+    for line in text.expandtabs().splitlines():
+        if body := "".join(line.split()):
+            width = len(line) - len(line.lstrip())
+            while stack and stack[-1] > width:
+                stack.pop()
+            if width > (stack[-1] if stack else 0):
+                stack.append(width)
+            found.append(f"{len(stack)} {body}")
+    return "\n".join(found)
 
 
 def alike(one: np.ndarray, other: np.ndarray, sense: Sense, sense_of_other: Sense) -> bool:

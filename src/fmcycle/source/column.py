@@ -25,6 +25,7 @@ MEANT = {*TALKS, *SYSTEM, *TOOLS, *ASKED, *BESIDE, *ANSWERED, *THOUGHTS, *CALLED
 ALIAS = {
     "license": "licence", "licenses": "licence", "licences": "licence", "preferred_output": "chosen", "non_preferred_output": "rejected",
     "chosen_response": "chosen", "rejected_response": "rejected", "response_j": "chosen", "response_k": "rejected",
+    "kto_tag": "label",
     "partition": "split", "data_split": "split", "dataset_split": "split",
 }  # fmt: skip
 NAMES = {*MEANT, *PLACES, *ALIAS, *ALIAS.values()}.union(*READ.values())
