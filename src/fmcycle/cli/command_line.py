@@ -1,12 +1,12 @@
 """Splits a command line into flags and overrides; refuses a flag that is not listed here, which Hydra would otherwise guess."""
 
-from fmcycle.cli import verbs
+from fmcycle.cli.arguments import FLAGS as KNOWN
 from fmcycle.config import groups, selection
 from fmcycle.errors import ConfigError, suggest
 
-VALUES = {names[-1]: settings.get("choices", ()) for names, settings in verbs.FLAGS.items() if "action" not in settings}
-SHORT = {names[0]: names[-1] for names in verbs.FLAGS if len(names) > 1}
-FLAGS = ("--help", "--version", *(names[-1] for names in verbs.FLAGS))
+VALUES = {names[-1]: settings.get("choices", ()) for names, settings in KNOWN.items() if "action" not in settings}
+SHORT = {names[0]: names[-1] for names in KNOWN if len(names) > 1}
+FLAGS = ("--help", "--version", *(names[-1] for names in KNOWN))
 CONFIGS = ("--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd", "--experimental-rerun")
 
 
