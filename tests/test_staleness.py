@@ -70,7 +70,7 @@ def test_an_edit_moves_the_sections_and_digests_of_what_uses_it_and_no_other(hou
     assert moved == expected
 
 
-BY_HAND = {"continue_pretrain", "evaluate_on"}  # stages of nobody's default: they are run by their names
+BY_HAND = {"continue_pretrain", "convert", "evaluate_on"}  # stages of nobody's default: they are run by their names
 
 
 def test_every_stage_of_the_graph_has_a_section_and_reads_what_its_config_names(root):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fmcycle.cli import command_line, main
-from fmcycle.config import groups, selection
+from fmcycle.config import grammar, groups, selection
 from fmcycle.errors import ConfigError
 
 
@@ -69,7 +69,7 @@ def test_params_yaml_is_checked_too(project):
 
 
 def test_values_keep_their_type_on_the_way_through_params(project):
-    assert selection.flatten({"a": {"b": None, "c": [1, "x y"], "d": True, "e": "p/q-r.s"}}) == [
+    assert grammar.flatten({"a": {"b": None, "c": [1, "x y"], "d": True, "e": "p/q-r.s"}}) == [
         "a.b=null",
         "a.c=[1,'x y']",
         "a.d=true",

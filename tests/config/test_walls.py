@@ -10,7 +10,7 @@ import yaml
 
 import fmcycle
 from fmcycle.cli import command_line
-from fmcycle.config import build, compose, hydra_keys, nouns, selection
+from fmcycle.config import build, compose, grammar, hydra_keys, nouns, selection
 from fmcycle.errors import ConfigError, InputError
 
 DOORS = ("command line", "params.yaml", "local.yaml", "yaml in conf", "experiment")
@@ -27,7 +27,7 @@ def through(door: str, project, key: str, node: dict) -> list[str]:
     """The overrides of a run that brings `node` under `key` through a door; what the door itself refuses is a ConfigError here."""
     stage = STAGE.get(key.split(".")[0], "finetune")
     if door == "command line":
-        return [f"stage={stage}", f"+{key}={selection._quoted(node)}"]
+        return [f"stage={stage}", f"+{key}={grammar.quoted(node)}"]
     if door == "params.yaml":
         (project / "params.yaml").write_text(yaml.safe_dump({"overrides": {stage: {f"+{key}": node}}}))
         return [f"stage={stage}", *selection.selection(stage)]
@@ -171,7 +171,7 @@ def test_of_hydras_own_keys_only_the_launcher_and_what_it_asks_for_may_be_set(pr
     if key == "searchpath" and place != "command line":
         return  # Hydra takes it from the command line's, which is ours
     if place == "command line":
-        flat = selection.flatten({"hydra": {key: value}})
+        flat = grammar.flatten({"hydra": {key: value}})
         assert problems([f"++{text}" for text in flat])
         return
     if place == "config.yaml":
@@ -268,7 +268,7 @@ def test_a_value_with_quotes_comes_through_params_yaml_as_it_is(project):
         "=",
         "é",
     ):
-        text = selection.flatten({"inputs": {"instructions": value}})
+        text = grammar.flatten({"inputs": {"instructions": value}})
         try:
             assert compose.compose(text).inputs["instructions"] == value
         except InputError as error:

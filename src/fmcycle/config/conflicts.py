@@ -1,10 +1,9 @@
 """Conflicts between config values that are each valid alone."""
 
-import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
+from fmcycle.artifact import external
 from fmcycle.config import columns, signature
 
 POSITIONS = ("max_position_embeddings", "n_positions", "max_target_positions")  # names of one size, in transformers' configs
@@ -16,25 +15,23 @@ def _first(node: dict | None, *names):
 
 def conflicts(config: dict) -> list[str]:
     """Return one line for each pair of values that exclude one another. config: a resolved stage config, plain data."""
-    rules = (_rank, _tokens, _positions, _batch, _heads, columns.problem)
-    return [problem for rule in rules if (problem := rule(config))] + list(_search(config))
+    sizes = _sizes(config)
+    rules = (_tokens, _batch, _heads, _unmeasured, columns.problem)
+    found = [problem for problem in (_rank(config, sizes), _positions(config, sizes)) if problem]
+    return [*found, *(problem for rule in rules if (problem := rule(config))), *_contexts(config, sizes), *_search(config)]
 
 
 def _sizes(config: dict) -> dict:
-    """Return the sizes of the model: those that its node names, else those in the config.json of the folder that has its weights."""
+    """Return the sizes of the model: those that its node names, else those of its weights, else those of the folder in inputs.model."""
     node = config.get("model") or {}
-    folder = Path(str(node.get("base") or node.get("path") or "nowhere"))
-    try:
-        found = json.loads((folder / "config.json").read_text()) if "path" in node and not node.get("package") else {}
-    except (OSError, ValueError):  # the path's own check says what is wrong
-        found = {}
-    return node if not isinstance(found, dict) else found | node
+    given = (config.get("inputs") or {}).get("model")
+    return external.sizes(node or {"path": given}) | {key: value for key, value in node.items() if value is not None}
 
 
-def _rank(config):
+def _rank(config, sizes):
     strategy = config.get("strategy") or {}
     rank = _first(strategy.get("peft_config") if isinstance(strategy, dict) else None, "r")
-    width = _first(_sizes(config), "hidden_size", "n_embd", "d_model")
+    width = _first(sizes | (sizes.get("text_config") or {}), "hidden_size", "n_embd", "d_model")
     if rank and width and rank > width:
         return f"strategy.peft_config.r {rank} exceeds the model's width {width}: lower strategy.peft_config.r"
     return None
@@ -49,14 +46,52 @@ def _tokens(config):
     return f"strategy.peft_config.trainable_token_indices: must be chat, a list of token ids or null, not {rows!r}"
 
 
-def _positions(config):
-    found = {f"text_config.{name}": value for name, value in (_sizes(config).get("text_config") or {}).items()} | _sizes(config)
+def _positions(config, sizes):
+    key, positions = _most(sizes)
+    for name, length in _lengths(config.get("data"), "data"):
+        if isinstance(length, int) and isinstance(positions, int) and length > positions:
+            more = f" or raise model.{key}" if _made_anew(config) else ""
+            return f"{name} {length} exceeds the model's {positions} positions: lower {name}{more}"
+    return None
+
+
+def _contexts(config, sizes) -> Iterator[str]:
+    """Yield the evaluations that show the model more tokens than it has positions, or ask for an answer that fills them all."""
+    key, positions = _most(sizes)
+    places = [(place, nodes) for place in ("evaluation", "judge", "confirm") if isinstance(nodes := config.get(place), dict)]
+    nodes = {f"{place}.{name}": node for place, held in places for name, node in held.items() if isinstance(node, dict)}
+    more = f" or raise model.{key}" if _made_anew(config) else ""
+    for name, node in (nodes | {"sample": config.get("sample") or {}}).items():
+        context, answer = node.get("context"), node.get("max_new_tokens")
+        if isinstance(positions, int) and isinstance(context, int) and context > positions:
+            yield f"{name}.context {context} exceeds the model's {positions} positions: lower {name}.context{more}"
+        if isinstance(positions, int) and isinstance(answer, int) and answer >= positions:
+            yield (
+                f"{name}.max_new_tokens {answer} leaves no room for a prompt in the model's {positions} positions: "
+                f"lower {name}.max_new_tokens{more}"
+            )
+
+
+def _most(sizes: dict) -> tuple[str, int | None]:
+    """Return (the key of the model's positions, their number); ("", None) if its sizes are not known."""
+    found = {f"text_config.{name}": value for name, value in (sizes.get("text_config") or {}).items()} | sizes
     names = [f"{place}{name}" for place in ("", "text_config.") for name in POSITIONS]
     key = next((name for name in names if found.get(name) is not None), "")
-    for name, length in _lengths(config.get("data"), "data"):
-        if isinstance(length, int) and isinstance(found.get(key), int) and length > found[key]:
-            more = f" or raise model.{key}" if "path" not in config["model"] else ""  # weights that are there have their positions
-            return f"{name} {length} exceeds the model's {found[key]} positions: lower {name}{more}"
+    return key, found.get(key)
+
+
+def _made_anew(config: dict) -> bool:
+    """True if the config names the model's sizes; weights that are there have theirs."""
+    return bool(config.get("model")) and "path" not in config["model"]
+
+
+def _unmeasured(config):
+    gate, inputs = config.get("gate"), config.get("inputs") or {}
+    if gate and "metrics" in inputs and inputs["metrics"] is None:
+        return (
+            f"inputs.metrics: is null, and the gate bounds {', '.join(gate)}: measure the model with `fmcycle evaluate model=FOLDER "
+            "inputs.instructions=FILE` and give inputs.metrics=RUN/out/metrics.json, or choose gate=none, which bounds nothing"
+        )
     return None
 
 

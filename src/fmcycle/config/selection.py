@@ -1,21 +1,17 @@
 """Overrides for a stage from params.yaml, local.yaml and the defaults that its model brings."""
 
 import functools
-import re
 from pathlib import Path
 
 import yaml
 
-from fmcycle.config import build, code_digest, near_key, paths, user_yaml
+from fmcycle.artifact import hub
+from fmcycle.config import build, code_digest, model_path, near_key, paths, user_yaml
 from fmcycle.config import groups as group
 from fmcycle.config.compose import Composed, compose
+from fmcycle.config.grammar import flatten, quoted
 from fmcycle.config.groups import stage_groups, stages
 from fmcycle.errors import ConfigError, InputError, suggest
-
-PLAIN = re.compile(r"(?!(?i:null|true|false|nan|inf)$)[A-Za-z_/][\w./-]*", re.ASCII)  # a text that needs no quotes in Hydra's grammar
-
-
-QUOTED = re.compile(r"(\\*)('|$)")  # between quotes, a quote and the backslashes right before one need a backslash each
 
 
 def selection(stage: str, file: str | Path = "params.yaml", model: str | None = None) -> list[str]:
@@ -38,7 +34,10 @@ def selection(stage: str, file: str | Path = "params.yaml", model: str | None = 
         _mapping(f"{part}.{stage}", (chosen.get(part) or {}).get(stage), file)
     own = (chosen.get("stages") or {}).get(stage) or {}
     has = stage_groups(stage)
-    result = [f"{key}={value}" for key, value in groups.items() if key in has and key not in own]
+    if model_path.is_path(str(groups.get("model") or "")):
+        place, groups["model"] = model_path.located(str(groups["model"])), "pretrained"
+        groups |= {"model.path": quoted(place)} if model is None else {}
+    result = [f"{key}={value}" for key, value in groups.items() if key.split(".")[0] in has and key.split(".")[0] not in own]
     result += flatten(own) + flatten((chosen.get("overrides") or {}).get(stage) or {})
     result = [*group.fitting([*brought(model or groups.get("model"), stage)], result), *result]
     return list({text.split("=")[0]: text for text in result}.values())
@@ -68,30 +67,6 @@ def brought(model: str | None, stage: str) -> tuple[str, ...]:
     return (*found, *(text for part in ("stages", "overrides") for text in flatten((start.get(part) or {}).get(stage) or {})))
 
 
-def flatten(node: dict, prefix: str = "") -> list[str]:
-    """{"objective": {"lr": 0.1}} -> ["objective.lr=0.1"], in Hydra's grammar."""
-    found = []
-    for key, value in node.items():
-        if isinstance(value, dict) and value:
-            found += flatten(value, f"{prefix}{key}.")
-        else:
-            found.append(f"{prefix}{key}={_quoted(value)}")
-    return found
-
-
-def _quoted(value) -> str:
-    """A plain value in Hydra's grammar, to which it is parsed back."""
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    if isinstance(value, list):
-        return f"[{','.join(map(_quoted, value))}]"
-    if isinstance(value, dict):
-        return f"{{{','.join(f'{key}:{_quoted(item)}' for key, item in value.items())}}}"
-    if not isinstance(value, str) or PLAIN.fullmatch(value):
-        return str(value)
-    return "'" + QUOTED.sub(lambda found: 2 * found[1] + (found[2] and rf"\{found[2]}"), value) + "'"
-
-
 def local() -> list[str]:
     """Return the machine settings of the git-ignored local.yaml: trainer, executor, logger and their keys; none decides a result."""
     settings = build.local()
@@ -113,7 +88,8 @@ def pipeline(file: str | Path = "params.yaml") -> dict[str, dict]:
     for stage in stages():
         try:
             composed = compose([f"stage={stage}", *selection(stage, file)])
-            sections[stage], wrong = composed.tracked, [*_unknown_to_dvc(composed), *paths.in_pipeline(composed)]
+            sections[stage] = composed.tracked
+            wrong = [*_unknown_to_dvc(composed), *_unwatched(composed, file), *paths.in_pipeline(composed)]
         except ConfigError as error:
             wrong = error.problems
         for problem in wrong:
@@ -124,6 +100,20 @@ def pipeline(file: str | Path = "params.yaml") -> dict[str, dict]:
         every = [problem if len(where) == len(stages()) else f"{problem} (stage {', '.join(where)})" for problem, where in problems.items()]
         raise ConfigError(every)
     return sections | {"code": {stage: code_digest.digest(section) for stage, section in sections.items()}}
+
+
+def _unwatched(composed: Composed, file: str | Path) -> list[str]:
+    """Return a line if dvc.yaml does not name the model's folder or file that params.yaml has: DVC would not see it change."""
+    path = str(_choices(Path(file)).get("model") or "")
+    graph = yaml.safe_load(Path("dvc.yaml").read_text())["stages"] if Path("dvc.yaml").is_file() and model_path.is_path(path) else {}
+    deps = graph.get(composed.stage, {}).get("deps")
+    read = (
+        not hub.is_reference(path)
+        and composed.stage in ("processor", "pretrain")
+        and deps is not None
+        and not {path, path.rstrip("/")} & {*map(str, deps)}
+    )
+    return [f"model: {path} is not among the deps of {composed.stage} in dvc.yaml: add it, so that DVC sees it change"] if read else []
 
 
 def _other_guards(sections: dict[str, dict]) -> list[str]:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import polars as pl
 
+from fmcycle.artifact import external
 from fmcycle.errors import InputError
 from fmcycle.licence.policy import UNKNOWN, Policy, family
 
@@ -18,7 +19,7 @@ def permit(policy: Policy | None, model: dict, data: dict, inputs: dict) -> None
     """
     if not policy:
         return
-    wrong, own = [], model.get("licence")
+    wrong, own = [], external.licence_of(model)
     if own and not policy.permits(own):
         wrong.append(f"model: its weights are under {own} ({family(own)})")
     for file, where in mixed(data, inputs):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fmcycle.errors import InputError
+from fmcycle.processor.store import library
 
 LEFT_OUT = ("quantization_config", "_name_or_path", "transformers_version")  # fields that transformers adds to the config
 
@@ -22,12 +23,6 @@ def reader(file: Path) -> Any:
         raise InputError(f"{file}: not a whole GGUF file ({type(error).__name__}: {error}); fetch it again") from error
 
 
-def licence(file: Path) -> str | None:
-    """Return the file's general.license, or None."""
-    field = reader(file).fields.get("general.license")
-    return str(field.contents()) if field else None
-
-
 def model_class(architecture: str) -> Any:
     """Return the transformers model class of this name. Raises InputError if there is none."""
     import transformers
@@ -38,18 +33,23 @@ def model_class(architecture: str) -> Any:
     return found
 
 
-def load(file: Path, architecture: str) -> Any:
-    """Return the model of class `architecture`, fp32. Raises InputError if the file's class or set of weights differs."""
+def load(file: Path, architecture: str | None = None) -> Any:
+    """Return the model of class `architecture`, fp32; None: the language model that the file names.
+
+    Raises InputError if the file's class or set of weights differs.
+    """
     import torch
     import transformers
 
-    wanted = model_class(architecture)
+    wanted = model_class(architecture) if architecture else None
     tensors = {tensor.name for tensor in reader(file).tensors}
-    config = transformers.AutoConfig.from_pretrained(str(file.parent), gguf_file=file.name, local_files_only=True)
+    with library(f"{file}: its fields"):
+        config = transformers.AutoConfig.from_pretrained(str(file.parent), gguf_file=file.name, local_files_only=True)
+    wanted = wanted or named_by(config, file)
     if config.model_type != wanted.config_class.model_type:
         raise InputError(f"{file} is a {config.model_type}, but model.architecture is {architecture}: correct it, or choose another file")
     fields = {name: value for name, value in config.to_dict().items() if name not in LEFT_OUT}
-    plain = wanted.config_class(**fields | {"architectures": [architecture]})
+    plain = wanted.config_class(**fields | {"architectures": [wanted.__name__]})
     with torch.device("meta"):
         check_names(file, tensors, wanted(plain))
     if torch.empty(0).is_meta:
@@ -63,6 +63,16 @@ def load(file: Path, architecture: str) -> Any:
     model = wanted(plain)  # a model marked as quantized refuses to be saved
     model.load_state_dict(found.state_dict())
     return model.eval()
+
+
+def named_by(config: Any, file: Path) -> Any:
+    """Return the language model class of a config. Raises InputError if transformers has none for it."""
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+    name = MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.get(config.model_type)
+    if name is None:
+        raise InputError(f"{file} is a {config.model_type}, which is no language model of transformers: name one, model.architecture=CLASS")
+    return model_class(name)
 
 
 def check_names(file: Path, tensors: set[str], model: Any) -> None:

@@ -8,6 +8,7 @@ from fmcycle.errors import InputError
 from fmcycle.model import diffusion as pipeline
 from fmcycle.model import store as model_store
 from fmcycle.processor.components import ends, tokenizer_of
+from fmcycle.processor.store import load_processor
 
 MEDIA = ("pixel_values", "input_features", "input_values")
 CLOSING = ("o_proj", "down_proj", "c_proj", "Wo")  # transformers' names of the last matrix of attention and MLP
@@ -31,10 +32,7 @@ def fit_to(model, processor, classes: list[str] | None = None, *, trained: bool 
 
 
 def _tokens(model, tokenizer) -> None:
-    reader = model.text_encoder if hasattr(model, "text_encoder") else model
-    config = reader.config.get_text_config() if hasattr(reader.config, "get_text_config") else reader.config
-    if len(tokenizer) > config.vocab_size:
-        raise InputError(f"the processor has {len(tokenizer)} tokens, model.vocab_size is {config.vocab_size}: raise it to at least that")
+    reader, config = _room(model, tokenizer)
     generation = getattr(model, "generation_config", None)
     for each in filter(None, (config, reader.config, generation)):
         each.bos_token_id, each.pad_token_id = tokenizer.bos_token_id, tokenizer.pad_token_id
@@ -42,6 +40,30 @@ def _tokens(model, tokenizer) -> None:
             each.eos_token_id = tokenizer.eos_token_id
         if getattr(reader.config, "is_encoder_decoder", False):
             each.decoder_start_token_id = tokenizer.bos_token_id
+
+
+def _room(model, tokenizer, folder: str | Path | None = None):
+    """Return (the part of `model` that reads text, its config). Raises InputError if it has fewer embeddings than there are tokens.
+
+    folder: of the weights, which then can't be made larger.
+    """
+    reader = model.text_encoder if hasattr(model, "text_encoder") else model
+    config = reader.config.get_text_config() if hasattr(reader.config, "get_text_config") else reader.config
+    if len(tokenizer) > config.vocab_size:
+        repair = f"{folder} has the tokenizer of another model; fetch it again" if folder else "raise it to at least that"
+        raise InputError(f"the processor has {len(tokenizer)} tokens, model.vocab_size is {config.vocab_size}: {repair}")
+    return reader, config
+
+
+def sound(folder: str | Path) -> None:
+    """Raise InputError if a model folder lacks a weight, a shard or its processor, or has fewer embeddings than tokens; reads headers."""
+    import torch
+
+    processor = load_processor(folder)
+    with torch.device("cpu" if pipeline.is_pipeline(folder) else "meta"):
+        model = model_store.load_weights(folder)
+    if (tokenizer := tokenizer_of(processor)) is not None:
+        _room(model, tokenizer, folder)
 
 
 def end_generation(model, processor, *, beside: bool):
@@ -125,7 +147,9 @@ def check_asked(folder: str | Path, node: dict) -> None:
     else:
         found = artifact.read_json(folder / "config.json")
         kind = model_store.architecture(folder).__name__
-        asked, have = {"architecture": node["_target_"].rpartition(".")[2], **node}, {"architecture": kind, **found}
+        named = {} if node.get("architecture", "") is None else {"architecture": node["_target_"].rpartition(".")[2]}
+        asked, have = named | {key: value for key, value in node.items() if (key, value) != ("architecture", None)}, found
+        have = {"architecture": kind, **have}
     for key, there, value in _differences(asked, have, ""):
         raise InputError(
             f"{folder} is a {kind} with {key} {there}; you asked for model.{key}={value}. "

@@ -1,5 +1,6 @@
 """Saves and loads model folders: transformers and diffusers load them unaided, and no weight is initialised silently."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,11 @@ def describe(model: str | Path) -> dict[str, str]:
     return {"model": digest(model), "processor": digest_of(files), "template": files.get("chat_template.jinja", "")}
 
 
-def save_model(model, processor, folder: str | Path) -> None:
+def save_model(model, processor, folder: str | Path, card: Path | None = None) -> None:
     """Write `model` and `processor` into an artifact folder that transformers (or diffusers) loads unaided.
 
-    An adapter that can't be merged goes to its subfolder `adapter/`. Raises InputError if the libraries can't load the result.
+    card: the model card to copy beside them, if it is a file. An adapter that can't be merged goes to the subfolder `adapter/`.
+    Raises InputError if the libraries can't load the result.
     """
     with create(folder) as partial:
         base = model.get_base_model() if hasattr(model, "get_base_model") else model
@@ -34,6 +36,8 @@ def save_model(model, processor, folder: str | Path) -> None:
         processor.save_pretrained(partial)
         if (tokenizer := tokenizer_of(processor)) is not None and (partial / "text_encoder").is_dir():
             tokenizer.save_pretrained(partial / "tokenizer")  # where diffusers looks for it
+        if card is not None and card.is_file():
+            shutil.copyfile(card, partial / "README.md")
         loads(partial)
 
 

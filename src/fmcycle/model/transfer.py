@@ -19,8 +19,9 @@ def architecture(folder: str | Path) -> str | None:
 
 
 def same(folder: str | Path, node: dict) -> bool:
-    """True if the model in `folder` has the class of the config node, or if the folder names none."""
-    return architecture(folder) in (None, node.get("architecture") or node["_target_"].rpartition(".")[2])
+    """True if the model in `folder` has the class of the config node, or if one of them names none."""
+    wanted = node["architecture"] if "architecture" in node else node["_target_"].rpartition(".")[2]
+    return wanted is None or architecture(folder) in (None, wanted)
 
 
 def on_body(fresh, folder: str | Path):

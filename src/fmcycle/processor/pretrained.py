@@ -26,12 +26,13 @@ def pretrained(
     vocab_size: PositiveInt | None = None,
     begin: str | None = None,
 ) -> Any:
-    """Return the processor in `base` or else `path`, found by `fmcycle.artifact.external.located`; `texts` are not used.
+    """Return the processor in `base`, else in the base of an adapter, else in `path`; `texts` are not used.
 
     vocab_size: number of tokens it must have. begin: the token that preceded texts when the weights were trained, if the file
     states another. Raises InputError for files that are missing, damaged, or would run code.
     """
-    place = external.located(base or path, package, sha256)
+    named = None if base or package or external.form(Path(path)) != "adapter" else external.base_of(Path(path))
+    place = external.located(base or named or path, package, sha256)
     processor = of_gguf(place) if place.is_file() else of_folder(place)
     tokenizer = tokenizer_of(processor)
     if vocab_size is not None and (tokenizer is None or len(tokenizer) != vocab_size):

@@ -11,10 +11,11 @@ import yaml
 from fmcycle.artifact import vouched
 from fmcycle.config import library, paths
 from fmcycle.config.compose import Composed, compose
+from fmcycle.config.grammar import flatten
 from fmcycle.config.groups import SHARED, stage_groups
 from fmcycle.config.groups import stages as known_stages
 from fmcycle.config.paths import EXPERIMENT, MADE, STAGE, is_path
-from fmcycle.config.selection import brought, flatten, local, pipeline, selection
+from fmcycle.config.selection import brought, local, pipeline, selection
 from fmcycle.distributed import rank
 from fmcycle.errors import InputError, Missing
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import polars as pl
 
 from fmcycle.config.compose import Composed, compose
+from fmcycle.config.grammar import flatten
 from fmcycle.config.paths import is_path
-from fmcycle.config.selection import flatten
 from fmcycle.errors import InputError
 from fmcycle.source.shape import is_row
 

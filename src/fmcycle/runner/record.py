@@ -8,8 +8,8 @@ from typing import Any
 from fmcycle.artifact import provenance
 from fmcycle.config import code_digest
 from fmcycle.config.compose import Composed, compose
+from fmcycle.config.grammar import flatten
 from fmcycle.config.groups import MACHINE
-from fmcycle.config.selection import flatten
 from fmcycle.errors import Interrupted
 from fmcycle.tracking import run_page, run_record
 

@@ -13,11 +13,12 @@ from types import SimpleNamespace
 
 import yaml
 
-from fmcycle.artifact import atomic, hub, provenance
+from fmcycle.artifact import atomic, external, hub, provenance
 from fmcycle.artifact import folder as artifact
 from fmcycle.config import build, code_digest
 from fmcycle.config.compose import Composed, compose
 from fmcycle.config.machine import said, trains
+from fmcycle.config.model_path import left_out
 from fmcycle.config.paths import is_path
 from fmcycle.distributed import rank
 from fmcycle.errors import ConfigError, InputError, Missing
@@ -25,6 +26,7 @@ from fmcycle.hardware import threads
 from fmcycle.licence.audit import TABLES, permit
 from fmcycle.runner import outs, stopped
 from fmcycle.runner.inputs import CONFIG, settle_inputs, wrong_paths
+from fmcycle.runner.own_model import at_weights
 from fmcycle.runner.own_table import curated
 from fmcycle.runner.record import traced
 
@@ -52,8 +54,10 @@ def perform(composed: Composed, needed_by: str | None = None) -> Path:
 
     needed_by: the stage that needs this one as an input. Raises Missing if the stage must run and base=require forbids that.
     """
+    _quiet()
     machine = _begun(composed, needed_by)
-    composed = curated(composed, perform)
+    permit(build.build(composed.config().get("licence")), composed.section.get("model") or {}, {}, {})
+    composed = curated(at_weights(composed, perform), perform)
     _permitted(composed)
     inputs = settle_inputs(composed, perform)
     named = _weights(composed.section)
@@ -106,6 +110,8 @@ def _begun(composed: Composed, needed_by: str | None):
         outs.claim(Path(composed.out), composed.stage)
     if needed_by is None and (problems := wrong_paths(composed)):
         raise ConfigError(problems)
+    if needed_by is None and (line := left_out(composed)):
+        print(line, flush=True)
     return machine
 
 
@@ -137,6 +143,8 @@ def _weights(section: dict) -> dict[str, Path | None]:
         node = section.get(group)
         if isinstance(node, dict) and not node.get("package"):
             found |= {f"{group}.{key}": Path(node[key]) for key in ("path", "base", "tokenizer") if node.get(key)}
+            if node.get("path") and (base := external.base_of(Path(node["path"]), node.get("base"))):
+                found[f"{group}.base"] = Path(base)
     return found
 
 
@@ -172,7 +180,6 @@ def _quiet() -> None:
 
 def _configured(composed: Composed, inputs: dict, out: Path, runs: Path) -> dict:
     """Return the config that the stage runs with; write it to `runs`/config.yaml."""
-    _quiet()
     runs.mkdir(parents=True, exist_ok=True)
     settled = {name: None if path is None else str(path) for name, path in inputs.items()}
     config = composed.config(inputs=settled, out=str(out), runs=str(runs))

@@ -18,7 +18,7 @@ from fmcycle.ranges import Node
 from fmcycle.serving.pipeline import guards_digest, guards_of
 from fmcycle.serving.probe import probe
 
-NEEDS = (("model",), ("metrics",))
+NEEDS = (("model",),)
 WRITES = ("gate.json", "package.json", "model")
 
 
@@ -34,15 +34,17 @@ class Config:
 def run(cfg: Config) -> None:
     """Check `inputs.metrics` against the gate; write gate.json, package.json and, if it passes, model/: all that a deployment needs.
 
-    The last check sends one request through engine and guardrails. Raises InputError if the metrics belong to another model than
+    Without metrics, which a gate without bounds does not need, the one check sends a request through engine and guardrails; otherwise it is
+    the last. Raises InputError if the metrics belong to another model than
     `inputs.model` or to answers behind other guards, or if the engine can't serve such a model.
     """
-    model, metrics = Path(cfg.inputs["model"]), Path(cfg.inputs["metrics"])
+    model, metrics = Path(cfg.inputs["model"]), cfg.inputs.get("metrics")
     fit.check(model, cfg.engine["_target_"])
     described = model_store.describe(model)
-    _same_as_evaluated(model, described["model"], metrics, cfg.guardrail)
+    if metrics:
+        _same_as_evaluated(model, described["model"], Path(metrics), cfg.guardrail)
     served = {"engine": cfg.engine, "guardrail": cfg.guardrail}
-    verdict = judge(build(cfg.gate), artifact.read_json(metrics))
+    verdict = judge(build(cfg.gate), artifact.read_json(metrics) if metrics else {})
     if verdict["passed"]:
         verdict = _serves(model, served, verdict)
     package = artifact.tagged(described | served | {"config": artifact.digest_of(served), "code": code_digest.own(served)})
