@@ -23,11 +23,11 @@ def test_it_shows_every_part_and_imports_no_torch_itself(project):
     assert not (project / "runs").exists()
 
 
-def test_a_folder_without_a_project_is_broken(tmp_path, monkeypatch, capsys):
+def test_a_folder_without_a_project_is_told_how_to_make_one(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(doctor, "torch", lambda: FOUND)
-    assert doctor.main([]) == 2
-    assert "BROKEN: change into the folder of your project" in capsys.readouterr().out
+    assert doctor.main([]) == 0
+    assert "make one: `fmcycle init NAME`" in capsys.readouterr().out
 
 
 def test_a_torch_that_is_not_importable_is_broken(project, tmp_path, fmcycle):

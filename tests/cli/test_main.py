@@ -110,6 +110,16 @@ def test_another_python_or_none_of_the_packages_is_one_sentence(tmp_path):
         assert "run `. .venv/bin/activate`, then the same command again" in found.stderr
 
 
+def test_an_installed_package_without_its_needs_says_how_to_install_it(tmp_path, root):
+    shutil.copytree(root / "src/fmcycle/cli", tmp_path / "lib/python/site-packages/fmcycle/cli")
+    shutil.copy(root / "src/fmcycle/__init__.py", tmp_path / "lib/python/site-packages/fmcycle")
+    line = f"import sys; sys.path.insert(0, {str(tmp_path / 'lib/python/site-packages')!r}); from fmcycle.cli import main; "
+    command = [sys.executable, "-I", "-S", "-c", f"{line}sys.exit(main.main(['train']))"]
+    found = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert found.returncode == 2 and len(found.stderr.splitlines()) == 1, found.stderr
+    assert main.INSTALL in found.stderr and "make setup" not in found.stderr
+
+
 @pytest.mark.parametrize("minor", [7, 8, 9, 10, 13, 14])
 def test_a_real_python_of_another_version_says_so(minor, root):
     names = [shutil.which(f"python3.{minor}"), *Path.home().glob(f".pyenv/versions/3.{minor}.*/bin/python")]

@@ -118,8 +118,9 @@ def packages() -> list[Row]:
 
 def project() -> list[Row]:
     """Return the rows of the working folder: its conf/, git and DVC."""
-    if not Path("conf/config.yaml").is_file():
-        return [Row("project", f"{Path.cwd()} has no conf/config.yaml", broken="change into the folder of your project")]
+    if not (Path("conf/config.yaml").is_file() or Path("params.yaml").is_file()):
+        found = f"{Path.cwd()} has no params.yaml"
+        return [Row("project", found, "change into the folder of your project, or make one: `fmcycle init NAME`")]
     rows = [Row("project", str(Path.cwd()))]
     changed = _git("status", "--porcelain", "--untracked-files=no")
     if changed is None:

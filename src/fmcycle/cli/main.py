@@ -6,6 +6,7 @@ from pathlib import Path
 
 # This file must also start in a Python that can't run the rest: it says so. So it imports the rest only below, and keeps to old syntax.
 PYTHONS = ((3, 11), (3, 12))  # as requires-python in pyproject.toml
+INSTALL = "install it again: `python3.11 -m venv .venv`, `. .venv/bin/activate`, then `pip install` with the wheel of fmcycle"
 NEEDED = ("yaml", "hydra", "polars", "torch", "lightning", "transformers")  # packages without which no stage runs
 
 
@@ -36,8 +37,10 @@ def main(arguments: "list[str] | None" = None) -> int:
 
 def unable(python: "tuple[int, ...]", packages: "tuple[str, ...]") -> str:
     """Return why fmcycle can't run in this Python, and the command that helps; "" if it can."""
-    folder = next((each for each in (Path(".venv"), Path(__file__).parents[3] / ".venv") if (each / "bin/activate").is_file()), None)
-    repair = f"run `. {folder}/bin/activate`, then the same command again" if folder else "`make setup` makes an environment that has it"
+    clone = Path(__file__).parents[3]
+    folder = next((each for each in (Path(".venv"), clone / ".venv") if (each / "bin/activate").is_file()), None)
+    new = "`make setup` makes an environment that has it" if (clone / "Makefile").is_file() else INSTALL
+    repair = f"run `. {folder}/bin/activate`, then the same command again" if folder else new
     if python not in PYTHONS:
         known = " or ".join(".".join(map(str, each)) for each in PYTHONS)
         return f"fmcycle needs Python {known}, and {sys.executable} is Python {'.'.join(map(str, python))}: {repair}"

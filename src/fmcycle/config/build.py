@@ -30,9 +30,16 @@ def user_packages() -> tuple[str, ...]:
     return tuple(tomllib.loads(file.read_text()).get("tool", {}).get("fmcycle", {}).get("packages", ()))
 
 
-def package_folders() -> list[Path]:
-    """Return the conf/ folder of each user package that has one. Raises InputError if a package can't be imported."""
-    folders = []
+def added_folders() -> list[Path]:
+    """Return the folders that add options to `conf_dir`: conf/ of the working folder, and that of each user package that has one.
+
+    Raises InputError if a package can't be imported, or if an option of the working folder has the name of a shipped one.
+    """
+    folders, own, shipped = [], Path("conf").resolve(), conf_dir()
+    if own.is_dir() and own != shipped:
+        if twice := sorted(file for file in own.glob("*/*.yaml") if (shipped / file.relative_to(own)).is_file()):
+            raise InputError(f"{twice[0].relative_to(own.parent)}: fmcycle has an option of this name already; give yours another name")
+        folders.append(own)
     for package in user_packages():
         found = library_source.package_folder(package)
         if found is None:

@@ -11,7 +11,7 @@ import yaml
 
 from fmcycle.config import environment, hydra_keys, library, model_path
 from fmcycle.config import groups as group
-from fmcycle.config.build import conf_dir, package_folders
+from fmcycle.config.build import added_folders, conf_dir
 from fmcycle.config.check import check
 from fmcycle.config.explain import explain, unresolved
 from fmcycle.config.groups import MACHINE, RAW, where
@@ -94,7 +94,7 @@ def compose(overrides: list[str]) -> Composed:
     _contain(hydra["run"]["dir"], "hydra.run.dir")
     _contain(hydra["sweep"]["dir"], "hydra.sweep.dir")
     _contain(hydra["launcher"].get("submitit_folder"), "hydra.launcher.submitit_folder")
-    if problems := hydra_keys.asked(overrides) or hydra_keys.composed(hydra, [f"file://{folder}" for folder in package_folders()]):
+    if problems := hydra_keys.asked(overrides) or hydra_keys.composed(hydra, [f"file://{folder}" for folder in added_folders()]):
         raise ConfigError(problems)
     OmegaConf.set_struct(cfg, False)
     del cfg["hydra"]

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from fmcycle.config import signature
-from fmcycle.config.build import conf_dir, package_folders
+from fmcycle.config.build import added_folders, conf_dir
 from fmcycle.ranges import Node
 
 START = "start"  # conf/start: the defaults that a model brings to its stages; chosen with the model, never alone
@@ -17,16 +17,15 @@ CHOICE = re.compile(r"([\w/]+)(?:@([\w.]+))?=(?:\[([\w,\s]*)\]|(\w+))")
 INPUT = re.compile(r"\$\{inputs\.(\w+)\}")
 
 
-@functools.cache
 def search_path() -> str:
-    """Return Hydra's override for the conf/ folders of the user's packages."""
-    folders = [f"'file://{folder}'" for folder in package_folders()]
+    """Return Hydra's override for the conf/ folders that add options."""
+    folders = [f"'file://{folder}'" for folder in added_folders()]
     return f"hydra.searchpath=[{','.join(folders)}]"
 
 
 def folders() -> list[Path]:
-    """Return conf/ and the conf/ of each user package that has one."""
-    return [conf_dir(), *package_folders()]
+    """Return conf/ and every folder that adds options to it."""
+    return [conf_dir(), *added_folders()]
 
 
 def names() -> list[str]:

@@ -70,7 +70,7 @@ def asked(overrides: list[str]) -> list[str]:
 def composed(hydra: dict, searchpath: list[str]) -> list[str]:
     """Return the problems of a composed hydra node, whichever file or override sets a value that is not OURS.
 
-    hydra: plain data, interpolations unresolved; searchpath: the conf/ folders of the user's packages.
+    hydra: plain data, interpolations unresolved; searchpath: the folders that add options to conf/.
     """
     found = [f"hydra.searchpath: {FROM_CONF}"] if hydra["searchpath"] != searchpath else []
     found += [_refused(f"hydra.{key}", key) for key in _different(hydra, OURS, TOLD)]

@@ -35,7 +35,7 @@ def machine() -> Any:
 
 def _option(name: str) -> dict:
     """Read conf/trainer/NAME.yaml of the project or of a user's package; the CPU needs no file."""
-    folders = [build.conf_dir(), *build.package_folders()]
+    folders = [build.conf_dir(), *build.added_folders()]
     files = [file for folder in folders if (file := folder / f"trainer/{name}.yaml").is_file()]
     if not files and name != CPU:
         raise InputError(f"local.yaml: trainer {name}: there is no conf/trainer/{name}.yaml; name one that is there, or take it out")

@@ -15,6 +15,7 @@ from fmcycle.artifact import folder as artifact
 from fmcycle.errors import InputError
 from fmcycle.serving import place, start
 
+PACKAGE = Path(__file__).resolve().parents[1]
 FILES = 4096  # that a worker may open, because more connections than it keeps may come at once
 log = logging.getLogger("bentoml.serve")
 
@@ -31,12 +32,19 @@ def home_of(root: Path) -> Path:
     return Path(BentoMLContainer.bentoml_home.get()) / "fmcycle"
 
 
+def _is_code(file: Path) -> bool:
+    return file.is_file() and "__pycache__" not in file.parts
+
+
 def version(project: Path, name: str) -> str:
     """Return the version of the Bento `name`: a digest of code, requirements and deployed model. Exits with 0 if it is built already."""
-    files = [file for file in sorted((project / "src").rglob("*")) if file.is_file() and "__pycache__" not in file.parts]
-    files += [file for name in ("bentofile.yaml", "requirements.lock") if (file := project / name).is_file()]
-    files += sorted((project / "conf/trainer").glob("*.yaml"))
-    content = {file.relative_to(project).as_posix(): artifact.sha256(file) for file in files}
+    beside = ("bentofile.yaml", "requirements.lock", "requirements.txt", "serve.py")
+    files = {each: project / each for each in beside if (project / each).is_file()}
+    folders = {"src": project / "src", "conf/trainer": project / "conf/trainer"}
+    folders |= {} if PACKAGE.is_relative_to(project.resolve()) else {"fmcycle": PACKAGE}
+    for where, folder in folders.items():
+        files |= {f"{where}/{file.relative_to(folder).as_posix()}": file for file in folder.rglob("*") if _is_code(file)}
+    content = {each: artifact.sha256(files[each]) for each in sorted(files)}
     with start.refusing():
         tag = start.settle(project)["tag"]
     digest = artifact.digest_of(content | {"deployed": tag})[:16]
@@ -78,7 +86,7 @@ def create(root: Path):
                 assistant = load(root, home)
             except InputError as error:  # the same load succeeded a moment ago, in `start.check`
                 print(error, file=sys.stderr, flush=True)
-                os._exit(error.exit_code)  # ends the server: bento_entry.py
+                os._exit(error.exit_code)  # ends the server: entry.py
             gc.collect()
             gc.freeze()  # the model stays for good, and a garbage collection over all of it would delay every request
             app.state.assistant = assistant
