@@ -17,9 +17,9 @@ import numpy as np
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from fmcycle.data.datamodule import Stream
 from fmcycle.data.mixture import Mixture
 from fmcycle.data.packing import Packed
+from fmcycle.data.stream import Stream
 from fmcycle.data.table import Table
 from fmcycle.data.window import Windows
 from fmcycle.kernels import linear_cross_entropy

@@ -60,7 +60,8 @@ def test_memory_that_is_not_there_is_refused_with_a_micro_batch_that_fits():
 
 def test_where_one_row_is_too_much_other_settings_are_computed():
     one = plan.needed(recipe(2, micro_batch=1), 0.0)[0]
-    text, changed = limits.smaller(recipe(2), (10**12, 0.0), 0.95 * one)
+    text, changed, size = limits.smaller(recipe(2), (10**12, 0.0), 0.95 * one, plan.longest(recipe(2)))
+    assert size == plan.needed(changed, 0.0)[0]
     assert plan.needed(changed, 0.0)[0] <= 0.95 * one
     assert (
         text.startswith("trainer=fsdp trainer.devices=2 ") and changed.machine.strategy == "fsdp" and changed.machine.gradient_checkpointing
@@ -70,8 +71,23 @@ def test_where_one_row_is_too_much_other_settings_are_computed():
 def test_an_adapter_is_tried_where_nothing_else_fits(root, monkeypatch):
     monkeypatch.chdir(root)
     one = plan.needed(recipe(1, micro_batch=1, gradient_checkpointing=True), 0.0)[0]
-    text, changed = limits.smaller(recipe(1), (10**12, 0.0), 0.8 * one)
+    text, changed, _ = limits.smaller(recipe(1), (10**12, 0.0), 0.8 * one, plan.longest(recipe(1)))
     assert text == "strategy=lora trainer.micro_batch=1 trainer.gradient_checkpointing=true" and plan.needed(changed, 0.0)[0] <= 0.8 * one
+
+
+def test_where_nothing_fits_the_least_is_named_with_what_it_needs(root, monkeypatch):
+    monkeypatch.chdir(root)
+    said = plan.predict(recipe(1), UNPRICED, room=(1000, 0.0))
+    with pytest.raises(InputError, match=r"does not fit, .*the least, (strategy=lora )?trainer.micro_batch=1.*needs 0\.\d+ GB a device"):
+        limits.check(recipe(1), said, NO_LIMIT)
+
+
+def test_a_state_that_is_too_large_alone_is_not_tried_with_fewer_rows(monkeypatch):
+    tried, real = [], plan.work
+    monkeypatch.setattr(plan, "work", lambda chosen, batch: tried.append(chosen.machine) or real(chosen, batch))
+    step = plan.longest(recipe(2, micro_batch=1))
+    limits.smaller(recipe(2), (10**12, 0.0), 0.5 * step.state, step)
+    assert len(tried) <= 4 and all(machine.gradient_checkpointing for machine in tried[1:])
 
 
 def test_a_stated_budget_is_kept_with_fewer_steps():

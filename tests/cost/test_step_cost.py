@@ -7,7 +7,7 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, MixtralConfig, MixtralForCausalLM
 
 from fmcycle.cost import step_cost
-from fmcycle.kernels import linear_cross_entropy
+from fmcycle.kernels import linear_cross_entropy, rowwise
 from fmcycle.objective.dpo import DPO
 from fmcycle.objective.next_token import NextToken
 from fmcycle.objective.sft import SFT
@@ -15,6 +15,7 @@ from fmcycle.optimizer.adamw import adamw
 from fmcycle.optimizer.muon import muon
 from fmcycle.strategy.freeze import freeze
 
+PARTS = rowwise.parts
 SIZES = {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 128}
 
 
@@ -42,6 +43,15 @@ def batch(rows: int = 4, length: int = 32) -> dict:
 
 def size(tensors) -> int:
     return sum(x.numel() * x.element_size() for x in set(tensors))
+
+
+def test_one_slice_of_a_layer_s_rows_counts_for_all(monkeypatch):
+    def said():
+        return step_cost.step_cost(lambda: linear_cross_entropy.fuse(llama()), batch(3, 150), NextToken(), adamw)
+
+    at_once = said()
+    monkeypatch.setattr(step_cost.Meter, "parts", lambda meter, count, size=rowwise.ROWS: PARTS(count, size))
+    assert said() == at_once
 
 
 @pytest.mark.parametrize("optimizer", [adamw, muon])

@@ -3,11 +3,11 @@ import polars as pl
 import pytest
 
 from fmcycle.data import token_shards
-from fmcycle.data.datamodule import Stream
 from fmcycle.data.mixture import Mixture
 from fmcycle.data.order import held_out
 from fmcycle.data.packing import Packed
 from fmcycle.data.precompute import annotate, needed
+from fmcycle.data.stream import Stream
 from fmcycle.data.table import Table
 from fmcycle.data.window import Windows
 from fmcycle.errors import InputError

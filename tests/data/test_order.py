@@ -3,8 +3,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from fmcycle.data.datamodule import Stream
 from fmcycle.data.order import shuffled, step_rows
+from fmcycle.data.stream import Stream
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 17, 1000])

@@ -30,7 +30,7 @@ def run(verb: str, arguments: list[str]) -> int:
         if given.cfg == "job":
             print(view.config(jobs, given.package, given.resolve), end="")
         elif form != "false" and not given.cfg:
-            end.code = planned(jobs, form)
+            end.code = planned(composed, form)
         elif runs and not given.multirun:
             imports_for_children()
             runner.perform(composed[0])
@@ -64,7 +64,7 @@ def every(jobs: list[list[str]], check) -> list[compose.Composed]:
     return composed
 
 
-def planned(jobs: list[list[str]], form: str) -> int:
+def planned(jobs: list[compose.Composed], form: str) -> int:
     """Show the plan of each job; return the highest of their exit codes."""
     from fmcycle.cli import plan
 

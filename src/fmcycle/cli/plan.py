@@ -9,7 +9,7 @@ from rich.table import Table
 
 from fmcycle.config import paths
 from fmcycle.config.build import build
-from fmcycle.config.compose import Composed, compose
+from fmcycle.config.compose import Composed
 from fmcycle.errors import ConfigError, InputError
 from fmcycle.processor import store
 from fmcycle.runner import inputs
@@ -20,9 +20,8 @@ from fmcycle.runner.run import _quiet
 READ = 64e6  # bytes; a larger table is not read for the lengths of its rows
 
 
-def show(overrides: list[str], form: str) -> None:
+def show(composed: Composed, form: str) -> None:
     """Print the plan of one training stage, as JSON if `form` is json. Raises InputError if the run would be refused."""
-    composed = compose(overrides)
     _quiet()
     if not str(composed.config()["_target_"]).startswith("fmcycle.stage.train."):
         raise InputError(f"{composed.stage} does not train: only training stages have a plan, such as `fmcycle plan pretrain`")

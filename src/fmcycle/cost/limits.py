@@ -6,14 +6,13 @@ from dataclasses import replace
 import yaml
 
 from fmcycle.config.build import build, conf_dir
-from fmcycle.cost.plan import Plan, needed, predict, room_of
-from fmcycle.cost.step_cost import Limit, Price
+from fmcycle.cost.plan import Plan, longest, needed, predict, room_of
+from fmcycle.cost.step_cost import Cost, Limit, Price
 from fmcycle.errors import InputError
 from fmcycle.model.adapter import with_tokens
 from fmcycle.training.recipe import Recipe
 
 RESERVE = 0.92  # of the free memory, for micro_batch=fit: other processes may take some meanwhile
-NOTHING = "No setting that was tried fits: choose a smaller model, or another machine"
 DEVICES = 64  # most devices that a proposal to shard may ask for
 
 
@@ -50,29 +49,33 @@ def problems(plan: Plan, limit: Limit) -> list[str]:
 def check(recipe: Recipe, plan: Plan, limit: Limit) -> None:
     """Raises InputError, with settings that would fit, if the plan exceeds the free memory or a limit."""
     if found := problems(plan, limit):
-        repair = repaired(recipe, plan, limit)
-        raise InputError(f"not begun: {'; '.join(found)}. {f'It would fit with {repair}' if repair else NOTHING}")
+        raise InputError(f"does not fit, not begun: {'; '.join(found)}. {repaired(recipe, plan, limit)}")
 
 
 def repaired(recipe: Recipe, plan: Plan, limit: Limit) -> str:
-    """Return the settings, each from a plan, with which the run would fit; "" if none does."""
+    """Return a sentence with the settings, each from a plan, with which the run would fit, or with what the least of them needs."""
+    nothing = "No setting that was tried fits: choose a smaller model, or another machine"
     room, changes, there = (plan.capacity, plan.own), [], most(limit, plan.capacity)
     if limit.money and plan.money is None:
-        return ""
+        return nothing
     if plan.peak[0] > there:
-        smallest = smaller(recipe, room, there)
-        if smallest is None:
-            return ""
-        changes, plan = [smallest[0]], predict(smallest[1], plan.price, room=room)
+        text, smallest, peak = smaller(recipe, room, there, plan.cost)
+        if peak > there:
+            size = (there - plan.own) / (peak - plan.own) * plan.cost.parameters / 1e6
+            return (
+                f"No setting that was tried fits: the least, {text}, needs {peak / 1e9:.2f} GB a device. Choose a machine that has them"
+                + (f", or a model of about {size:,.0f} million weights" if size >= 1 else "")
+            )
+        changes, plan = [text], predict(smallest, plan.price, room=room)
     seconds = [limit.minutes * 60] if limit.minutes else []
     if limit.money and plan.money:
         seconds.append(limit.money / plan.money * plan.minutes * 60)
     if seconds and plan.minutes * 60 > min(seconds):
         steps = math.floor(plan.steps * (min(seconds) - plan.start) / plan.seconds[0])
         if steps < 1:
-            return ""
+            return nothing
         changes.append(f"budget.max_steps={steps}")
-    return " ".join(changes)
+    return f"It would fit with {' '.join(changes)}"
 
 
 def most(limit: Limit, capacity: int) -> float:
@@ -80,23 +83,45 @@ def most(limit: Limit, capacity: int) -> float:
     return min(capacity, limit.gigabytes * 1e9 if limit.gigabytes else math.inf)
 
 
-def smaller(recipe: Recipe, room, most: float) -> tuple[str, Recipe] | None:
-    """Return (overrides, recipe): tries a smaller micro-batch, then gradient checkpointing, FSDP, LoRA; None if nothing fits."""
-    machine, again = recipe.machine, on(recipe, gradient_checkpointing=True)
-    for candidate in [recipe] if machine.gradient_checkpointing else [recipe, again]:
-        if micro := largest(candidate, room, most):
-            return _overrides(machine, candidate.machine, micro), on(candidate, micro_batch=micro)
+def smaller(recipe: Recipe, room, most: float, step: Cost) -> tuple[str, Recipe, float]:
+    """Return (overrides, recipe, bytes that it needs) of the first that fits of a smaller micro-batch, then gradient checkpointing, FSDP,
+    LoRA; of the least of them if nothing fits. step: the cost of a step of `recipe`.
+
+    A setting whose weights, gradients and optimizer alone are too much is not tried: a step of a large model is imagined in seconds.
+    """
+    machine, own = recipe.machine, room[1]
+    again, bare, tried = on(recipe, gradient_checkpointing=True), replace(step, activations=0, small=0), []
+    if needed(recipe, own, bare)[0] <= most:
+        for candidate in [recipe] if machine.gradient_checkpointing else [recipe, again]:
+            if micro := largest(candidate, room, most):
+                fitting = on(candidate, micro_batch=micro)
+                return _overrides(machine, candidate.machine, micro), fitting, needed(fitting, own)[0]
     least = on(again, micro_batch=1)
-    for devices in (n for n in range(machine.world + 1, DEVICES + 1) if recipe.budget.global_batch % n == 0):
-        sharded = on(least, devices=devices, num_nodes=1, strategy="fsdp")
-        if needed(sharded, room[1])[0] <= most:
-            return f"trainer=fsdp trainer.devices={devices} {_overrides(machine, sharded.machine, 1)}", sharded
+    counts = [n for n in range(machine.world + 1, DEVICES + 1) if recipe.budget.global_batch % n == 0]
+    sharded = [on(least, devices=devices, num_nodes=1, strategy="fsdp") for devices in counts]
+    if possible := [each for each in sharded if needed(each, own, bare)[0] <= most]:
+        step_of_one = longest(possible[0])
+        tried += [
+            (f"trainer=fsdp trainer.devices={each.machine.devices} {_overrides(machine, each.machine, 1)}", each, step_of_one)
+            for each in possible
+        ]
+    if found := _first(tried, own, most):
+        return found
     lora = build(with_tokens(yaml.safe_load((conf_dir() / "strategy/lora.yaml").read_text()), None))
-    if getattr(recipe.strategy, "func", recipe.strategy) is not lora.func:
-        light = replace(least, strategy=lora)
-        if micro := largest(light, room, most):
-            return f"strategy=lora {_overrides(machine, light.machine, micro)}", on(light, micro_batch=micro)
-    return None
+    light = least if getattr(recipe.strategy, "func", recipe.strategy) is lora.func else replace(least, strategy=lora)
+    text = _overrides(machine, light.machine, 1)
+    cost = longest(light)
+    if light is not least and needed(light, own, cost)[0] <= most and (micro := largest(light, room, most)):
+        light, text = on(light, micro_batch=micro), _overrides(machine, light.machine, micro)
+        cost = longest(light)
+    tried.append((text if light.strategy is recipe.strategy else f"strategy=lora {text}", light, cost))
+    return _first(tried, own, most) or min(((text, each, needed(each, own, cost)[0]) for text, each, cost in tried), key=lambda one: one[2])
+
+
+def _first(tried: list[tuple[str, Recipe, Cost]], own: float, most: float) -> tuple[str, Recipe, float] | None:
+    """Return (overrides, recipe, bytes) of the first that needs at most `most`; None if none does."""
+    sizes = ((text, each, needed(each, own, cost)[0]) for text, each, cost in tried)
+    return next((found for found in sizes if found[2] <= most), None)
 
 
 def _overrides(before, after, micro: int) -> str:
@@ -108,9 +133,12 @@ def largest(recipe: Recipe, room, most: float) -> int | None:
     """Return the largest micro-batch that divides a device's rows of a step and needs at most `most` bytes, by binary search."""
     share = recipe.budget.global_batch // recipe.machine.world
     choices = [micro for micro in range(1, share + 1) if share % micro == 0]
-    low, high = 0, len(choices)  # choices before `low` fit, those from `high` on do not
-    while low < high:
+
+    def fits(place: int) -> bool:
+        return needed(on(recipe, micro_batch=choices[place]), room[1])[0] <= most
+
+    low, high = int(fits(0)), len(choices)  # choices before `low` fit, those from `high` on do not
+    while 0 < low < high:
         middle = (low + high) // 2
-        fits = needed(on(recipe, micro_batch=choices[middle]), room[1])[0] <= most
-        low, high = (middle + 1, high) if fits else (low, middle)
+        low, high = (middle + 1, high) if fits(middle) else (low, middle)
     return choices[low - 1] if low else None

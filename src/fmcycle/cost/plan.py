@@ -1,5 +1,7 @@
 """Predicts the cost of a training run before any work: time, memory, disk and money."""
 
+import functools
+import sys
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -7,7 +9,7 @@ import torch
 
 from fmcycle.config import columns as column
 from fmcycle.cost import ledger, step_cost
-from fmcycle.data.datamodule import Stream
+from fmcycle.data.stream import Stream
 from fmcycle.errors import InputError
 from fmcycle.hardware import peak, throughput
 from fmcycle.model.prepare import check_takes
@@ -22,6 +24,7 @@ START = 12.0  # seconds from the command to the first step
 FIRST = 1.3  # seconds that the first step takes longer: it loads libraries and touches memory for the first time
 LOOK = 64  # steps whose rows are read
 FORWARD = 0.35  # share of a micro-batch's seconds: a validation runs the forward only
+LARGE = 1e9  # weights of a model whose plan takes seconds
 WRITE = 0.4e9  # bytes of a checkpoint a second, digests included
 
 
@@ -139,11 +142,15 @@ def predict(recipe: Recipe, price: step_cost.Price, *, room: tuple[int, float] |
     )
 
 
-def needed(recipe: Recipe, own: float) -> tuple[float, float, float]:
-    """Return (bytes, low, high) of one device's peak memory."""
-    worst, _, _ = batches(recipe, recipe.machine.micro(recipe.budget.global_batch))
+def longest(recipe: Recipe) -> step_cost.Cost:
+    """Return the cost of a step of `recipe` on its longest micro-batch."""
+    return work(recipe, batches(recipe, recipe.machine.micro(recipe.budget.global_batch))[0])
+
+
+def needed(recipe: Recipe, own: float, step: step_cost.Cost | None = None) -> tuple[float, float, float]:
+    """Return (bytes, low, high) of one device's peak memory. step: of a recipe that differs in its number of devices only."""
     lines = history(recipe.machine, recipe.budget)[1]
-    return ledger.calibrated(own + memory(work(recipe, worst), recipe.machine), lines, "peak")
+    return ledger.calibrated(own + memory(step or longest(recipe), recipe.machine), lines, "peak")
 
 
 def history(machine, budget) -> tuple[dict, list[dict]]:
@@ -198,12 +205,20 @@ def work(recipe: Recipe, batch: dict) -> step_cost.Cost:
 
     def make():
         model = recipe.model(weights=False)
+        _say(sum(p.numel() for p in model.parameters()))
         check_takes(model.get_base_model() if hasattr(model, "get_base_model") else model, batch)
         whole.prepare(model, None, budget.precision)
         return model
 
     accumulate = recipe.machine.accumulate(budget.global_batch)
     return step_cost.step_cost(make, batch, recipe.objective, recipe.optimizer, accumulate=accumulate, precision=budget.precision)
+
+
+@functools.cache
+def _say(parameters: int) -> None:
+    """Tell once that a large model is planned: its steps are imagined for some seconds before anything is said about them."""
+    if parameters >= LARGE:
+        print(f"planning a model of {parameters / 1e9:,.1f} billion weights; Ctrl-C or SIGTERM ends it", file=sys.stderr, flush=True)
 
 
 def batches(recipe: Recipe, micro: int) -> tuple[dict, dict, float]:

@@ -17,6 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
+from fmcycle.kernels import rowwise
 from fmcycle.ranges import NonNegativeFloat, PositiveFloat
 
 ATEN = torch.ops.aten
@@ -140,6 +141,7 @@ def imagined(dtype: torch.dtype = torch.float32) -> Iterator["Meter"]:
             mock.patch.object(nn.Module, "to", lambda module, *_, **__: module),
             FakeTensorMode(allow_non_fake_inputs=True),
             Meter() as meter,
+            mock.patch.object(rowwise, "parts", meter.parts),
         ):
             yield meter
     finally:
@@ -153,12 +155,23 @@ class Meter(TorchDispatchMode):
         super().__init__()
         self.alive: dict[int, int] = {}
         self.now = self.peak = self.small = self.most_small = 0
+        self.times = 1  # how often the operations that pass now happen
         self.restart()
 
     def restart(self) -> None:
         """Count work and peak from here."""
         self.work = dict.fromkeys(KINDS, 0.0)
         self.peak, self.most_small = self.now, self.small
+
+    def parts(self, count: int, size: int = rowwise.ROWS) -> Iterator[slice]:
+        """Yield the first slice of `count` rows once for all whole ones, then the rest: hundreds of equal slices would take minutes."""
+        whole, rest = divmod(count, size)
+        if whole:
+            self.times *= whole
+            yield slice(0, size)
+            self.times //= whole
+        if rest:
+            yield slice(count - rest, count)
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
@@ -178,26 +191,29 @@ class Meter(TorchDispatchMode):
         return out
 
     def _count(self, func, args, kwargs, out, given: list[Tensor], made: list[Tensor]) -> None:
-        self.work["calls"] += 1
+        self._add("calls", 1)
         packet = IN_PLACE.get(func._overloadpacket, func._overloadpacket)
         if func.is_view or packet in UNTOUCHED:
             return
         size = sum(map(_bytes, made)) + sum(map(_bytes, made if packet in LOOK_UP else given))
         if "scaled_dot_product" in str(packet):
-            self.work["attention_flops"] += _attention(args, backward="backward" in str(packet))
+            self._add("attention_flops", _attention(args, backward="backward" in str(packet)))
         elif "packed_attention" in str(packet):
-            self.work["attention_flops"] += _packed_attention(args, backward="backward" in str(packet))
+            self._add("attention_flops", _packed_attention(args, backward="backward" in str(packet)))
         elif packet in BATCHED:
-            self.work["batched_flops"] += flop_registry[packet](*args, **kwargs, out_val=out)
+            self._add("batched_flops", flop_registry[packet](*args, **kwargs, out_val=out))
         elif packet is ATEN._grouped_mm:
-            self.work["matmul_flops"] += 2 * args[0].numel() * args[1].shape[-1]
-            self.work["matmul_bytes"] += size
+            self._add("matmul_flops", 2 * args[0].numel() * args[1].shape[-1])
+            self._add("matmul_bytes", size)
         elif packet in flop_registry:
-            self.work["matmul_flops"] += flop_registry[packet](*args, **kwargs, out_val=out)
-            self.work["matmul_bytes"] += size
+            self._add("matmul_flops", flop_registry[packet](*args, **kwargs, out_val=out))
+            self._add("matmul_bytes", size)
         else:
-            self.work["near_bytes" if size < CACHED else "far_bytes"] += size
-            self.work["functions"] += sum(x.numel() for x in made) if packet in FUNCTIONS else 0
+            self._add("near_bytes" if size < CACHED else "far_bytes", size)
+            self._add("functions", sum(x.numel() for x in made) if packet in FUNCTIONS else 0)
+
+    def _add(self, kind: str, amount: float) -> None:
+        self.work[kind] += self.times * amount
 
     def _track(self, storage) -> None:
         key = storage._cdata
