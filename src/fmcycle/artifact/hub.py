@@ -55,6 +55,11 @@ def is_reference(value) -> bool:
     return isinstance(value, str) and value.startswith(HUB)
 
 
+def fault(value) -> str | None:
+    """Return why a value is no reference; None if it is one."""
+    return None if isinstance(value, str) and FORM.fullmatch(value) else f"must be hub:OWNER/NAME@REVISION (docs/hub.md), not {value!r}"
+
+
 def parse(text: str) -> Reference:
     """Return the parts of a reference. Raises InputError if `text` has another form."""
     found = FORM.fullmatch(text)
@@ -70,6 +75,11 @@ def fetched(reference: str, kind: Kind) -> Path:
     not in the cache and this process may not fetch.
     """
     asked = parse(reference)
+    return here(asked, kind) or _fetch(asked, kind)
+
+
+def here(asked: Reference, kind: Kind) -> Path | None:
+    """Return what a reference names if the cache has it; None if it must be fetched. Raises InputError if this process may not fetch it."""
     closed = offline()
     commit = asked.revision if asked.pinned else known(asked, kind) if closed else None
     if os.environ.get("DVC_STAGE") and not asked.pinned:
@@ -79,7 +89,16 @@ def fetched(reference: str, kind: Kind) -> Path:
     if closed:
         command = f"`fmcycle fetch {kind} {asked}`"
         raise InputError(f"{asked}: not in the cache, and {closed}; run {command} where the hub can be reached, then this again")
-    return _fetch(asked, kind)
+    return None
+
+
+def problem(reference: str, kind: Kind) -> str | None:
+    """Return why a reference can't be had, as far as it shows without asking the hub; None if it can."""
+    try:
+        here(parse(reference), kind)
+    except InputError as error:
+        return str(error)
+    return None
 
 
 def offline() -> str | None:
@@ -143,6 +162,7 @@ def _fetch(asked: Reference, kind: Kind) -> Path:
     """Fetch in a process of its own, which reads HF_ENDPOINT and HF_TOKEN as huggingface_hub does; print what it was."""
     environment = {name: value for name, value in os.environ.items() if name not in (*SET, CLOSED)}
     source = str(Path(__file__).parents[2])
+    environment |= {"HF_UPDATE_DOWNLOAD_COUNTS": "0", "HF_HUB_DISABLE_TELEMETRY": "1"}  # ask the hub for the files, and nobody for more
     environment["PYTHONPATH"] = os.pathsep.join([source, *filter(None, [environment.get("PYTHONPATH")])])
     command = [sys.executable, "-m", "fmcycle.artifact.hub_fetch", kind, str(asked)]
     with atomic.lock(home(asked, kind)):

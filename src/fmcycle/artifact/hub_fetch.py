@@ -1,29 +1,19 @@
 """Fetches one reference from the hub into the cache: the process behind `fmcycle.artifact.hub.fetched`. Runs no code of a repository."""
 
-import hashlib
 import json
-import os
-import re
-import shutil
 import sys
 from contextlib import contextmanager
-from glob import escape
 from pathlib import Path, PurePosixPath
 
-import yaml
-
-from fmcycle.artifact import atomic, external, hub
+from fmcycle.artifact import atomic, external, hub, hub_rows
 from fmcycle.artifact import folder as artifact
 from fmcycle.artifact.hub import Kind, Reference
+from fmcycle.artifact.hub_files import TEXT, checked, download, licence, link
 from fmcycle.errors import InputError, suggest
 
 TAKEN = (".safetensors", ".gguf", ".json", ".jinja", ".txt", ".model", ".tiktoken", ".md")  # none of them runs code when read
-TEXT = re.compile(r"(licen[sc]e|copying|notice)[\w.-]*", re.I)
 WEIGHTS = (".safetensors", ".gguf")
 OURS = (hub.RECORD, artifact.MANIFEST)  # names of files that the cache adds
-ODD = re.compile(r'[\x00-\x1f\x7f\\:*?"<>|]')
-CARD = re.compile(r"\A---\r?\n(.*?)\r?\n---\s*$", re.S | re.M)
-FREE = 1 << 30  # bytes that a fetch leaves free on the disk
 
 
 def main() -> int:
@@ -56,7 +46,7 @@ def fetch(asked: Reference, kind: Kind) -> tuple[Path, str]:
     files = checked(asked, about.siblings or [])
     path = hub.cached(pinned, kind)
     if not path:
-        path = model(pinned, files)
+        path = (model if kind == "model" else hub_rows.rows)(pinned, files)
     folder = path if path.is_dir() else path.parent
     size = sum(entry["size"] for entry in artifact.read_json(folder / artifact.MANIFEST).values())
     return path, f"{moved}{pinned}: {kind}, {size / 1e6:,.1f} MB in {folder}, licence {licence(folder) or 'not stated'}"
@@ -103,16 +93,6 @@ def exists(asked: Reference, kind: str) -> bool:
     return HfApi().repo_exists(asked.repo, repo_type=kind)
 
 
-def checked(asked: Reference, siblings: list) -> dict:
-    """Return {name: what the hub declares of the file}. Raises InputError for a name that no folder can hold."""
-    found = {each.rfilename: each for each in siblings}
-    for name in found:
-        parts = name.split("/")
-        if ODD.search(name) or any(part in ("", ".", "..") for part in parts) or len(name.encode("utf-8", "replace")) > 1000:
-            raise InputError(f"{asked}: holds a file named {name!r}, which leads out of a folder or fits into none; name another revision")
-    return found
-
-
 def model(asked: Reference, files: dict) -> Path:
     """Fetch the weights and all that describes them; pickles and code stay on the hub. Returns the folder or the GGUF file asked for."""
     chosen = needed(asked, files)
@@ -155,66 +135,6 @@ def needed(asked: Reference, files: dict) -> list[str]:
         return [*kept]
     double = {name for name in tensors if name.startswith("consolidated") and any(not each.startswith("consolidated") for each in tensors)}
     return [name for name in kept if name not in quantized and name not in double]
-
-
-def download(asked: Reference, kind: Kind, names: list[str], files: dict) -> Path:
-    """Return the snapshot in huggingface_hub's own cache with `names` in it, each with the digest that the hub declares."""
-    from huggingface_hub import snapshot_download
-
-    size = sum(files[name].size or 0 for name in names)
-    top = next(each for each in (hub.home(asked, kind), *hub.home(asked, kind).parents) if each.exists())
-    free = shutil.disk_usage(top).free
-    if size + FREE > free:
-        raise InputError(f"{asked}: needs {size / 1e9:,.0f} GB, {free / 1e9:,.0f} GB are free; free some, or set HF_HOME and FMCYCLE_CACHE")
-    found = snapshot_download(asked.repo, repo_type=kind, revision=asked.revision, allow_patterns=[escape(name) for name in names])
-    for name in names:
-        same(asked, Path(found) / name, files[name])
-    return Path(found)
-
-
-def same(asked: Reference, file: Path, declared) -> None:
-    """Raise InputError, and delete the file, if it has not the digest that the hub declares for it."""
-    if declared.lfs is not None:
-        expected, found = declared.lfs.sha256, artifact.sha256(file.resolve()) if file.is_file() else ""
-    else:
-        content = file.read_bytes() if file.is_file() else b""
-        expected, found = declared.blob_id, hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
-    if expected and found != expected:
-        if file.is_file():
-            file.resolve().unlink()
-            file.unlink(missing_ok=True)
-        raise InputError(
-            f"{asked}: {file.name} has the digest {found[:12]}..., the hub declares {expected[:12]}...: it was changed or cut on its way; "
-            "run the same command again, and ask its owner if it stays so"
-        )
-
-
-def link(file: Path, target: Path) -> None:
-    """Put a file of huggingface_hub's cache to `target`, as a hard link if both lie on one disk."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        os.link(file, target)
-    except OSError:
-        shutil.copyfile(file, target)
-
-
-def head(folder: Path) -> dict | None:
-    """Return the metadata of the card in `folder`: {} without a card, None if it can't be read."""
-    card = folder / "README.md"
-    text = card.read_text(encoding="utf-8", errors="replace") if card.is_file() else ""
-    found = CARD.search(text)
-    try:
-        content = yaml.safe_load(found[1]) if found else {}
-    except (yaml.YAMLError, RecursionError):
-        return None
-    return content if isinstance(content, dict) else None
-
-
-def licence(folder: Path) -> str | None:
-    """Return the licence that the card in `folder` states, several joined by AND; None if it states none."""
-    content = head(folder) or {}
-    named = content.get("license_name") or content.get("license")
-    return " AND ".join(map(str, named)) if isinstance(named, list) else str(named) if named else None
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Splits a command line into flags and overrides; refuses a flag that is not listed here, which Hydra would otherwise guess."""
 
 from fmcycle.cli.arguments import FLAGS as KNOWN
-from fmcycle.config import groups, model_path, selection
+from fmcycle.config import groups, model_path, own_rows, selection
 from fmcycle.errors import ConfigError, suggest
 
 VALUES = {names[-1]: settings.get("choices", ()) for names, settings in KNOWN.items() if "action" not in settings}
@@ -18,7 +18,7 @@ def expand(arguments: list[str]) -> tuple[list[str], list[str]]:
     Raises ConfigError for every flag that is not in FLAGS, in full or in its short form, and for every value that a flag does not take.
     """
     flags, overrides = _sorted(arguments)
-    overrides = model_path.named(overrides, sweep="--multirun" in flags)
+    overrides = model_path.named(own_rows.named(overrides), sweep="--multirun" in flags)
     stage = groups.stage_of(overrides)
     chosen = [text for text in overrides if text.startswith("selection=")]
     own = [text for text in overrides if not text.startswith("selection=")]

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import yaml
 
-from fmcycle.config import environment, hydra_keys, library, model_path
+from fmcycle.config import environment, hydra_keys, library, model_path, own_rows
 from fmcycle.config import groups as group
 from fmcycle.config.build import added_folders, conf_dir
 from fmcycle.config.check import check
@@ -81,7 +81,7 @@ def compose(overrides: list[str]) -> Composed:
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
-    overrides = group.spread(model_path.named(overrides))
+    overrides = group.spread(model_path.named(own_rows.named(overrides)))
     if doubled := group.doubled(overrides):
         raise ConfigError(doubled)
     try:

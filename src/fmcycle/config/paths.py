@@ -6,12 +6,15 @@ import typing
 from collections.abc import Iterator
 from pathlib import Path
 
+from fmcycle.artifact import hub
 from fmcycle.config import groups, signature
 from fmcycle.errors import suggest
 from fmcycle.ranges import ExistingPath
 
 STAGE, EXPERIMENT = "stage:", "experiment:"  # inputs.model=stage:pretrain/model, "the model of the stage pretrain, found or made"
 MADE = "made:"  # inputs.curve=made:pretrain/curve.json: the stage's file if it is up to date, else null; never made for this
+ROWS = ("data", "local", "documents", "instructions", "preferences", "prompts", "examples", "seeds")  # inputs that are rows
+FILES = (".parquet", ".jsonl", ".json", ".csv", ".tsv", ".txt", ".gguf", ".zip", ".safetensors")
 PIPELINE = ("artifacts", "data", "sources")  # folders that the stages of dvc.yaml write
 
 
@@ -85,15 +88,39 @@ def _of_kind(value, kind, key: str) -> Iterator[tuple[str, str | None, bool]]:
             yield from _of_kind(item, inner[1], f"{key}.{name}")
 
 
+def hub_kind(key: str) -> hub.Kind:
+    """Return what an input, or another key, reads from the hub."""
+    return "dataset" if key.removeprefix("inputs.") in ROWS else "model"
+
+
 def _not_there(composed, paths: dict[str, str]) -> list[str]:
     lines = []
     for key, path in paths.items():
-        if not path:
+        if hub.is_reference(path):
+            wrong = hub.problem(path, hub_kind(key))
+            lines += [f"{key}: {wrong}"] if wrong else []
+        elif not path:
             lines.append(f"{key}: is empty: give {key}=[PATH]")
         elif not Path(path).exists():
             near = nearest(path) or usual(composed.stage, key)
-            lines.append(f"{key}: {path} is not there; {f'did you mean {near}?' if near else repair(Path(path))}")
+            lines.append(f"{key}: {path} is not there; {f'did you mean {near}?' if near else on_hub(path) or repair(Path(path))}")
     return lines
+
+
+def unpinned(node, key: str = "") -> list[str]:
+    """Return one line for each reference below a node of the pipeline whose revision may move, the name of a source or a model's path."""
+    if hub.is_reference(node):
+        asked, kind = hub.parse(node), hub_kind("inputs.data" if key.startswith("source.") else key)
+        return [] if asked.pinned else [f"{key}: {hub.unpinned(asked, kind)}"]
+    below = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    return [line for name, item in below for line in unpinned(item, f"{key}.{name}" if key else str(name))]
+
+
+def on_hub(path: str) -> str | None:
+    """Return the question whether a name that is no path is meant as one of the hub; None if it has not the form of one."""
+    owner, _, name = path.partition("/")
+    named = bool(name) and not Path(owner).exists() and Path(name.partition("@")[0]).suffix.lower() not in FILES
+    return f"did you mean {hub.HUB}{path}?" if named and not hub.fault(f"{hub.HUB}{path}") and path.count("/") == 1 else None
 
 
 def repair(path: Path) -> str:

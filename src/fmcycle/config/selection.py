@@ -34,6 +34,11 @@ def selection(stage: str, file: str | Path = "params.yaml", model: str | None = 
         _mapping(f"{part}.{stage}", (chosen.get(part) or {}).get(stage), file)
     own = (chosen.get("stages") or {}).get(stage) or {}
     has = stage_groups(stage)
+    if hub.is_reference(rows := str(own.get("data", groups.get("data")))):
+        way = f"stages: {{collect: {{+source@source.mine: hub, source.mine.name: {rows.partition('@')[0]}@COMMIT}}}}"
+        raise ConfigError([f"{file}: data: {rows}: the rows of the pipeline come from its sources; choose {way}"])
+    if moving := paths.unpinned({"model": own.get("model", groups.get("model"))}):
+        raise ConfigError([f"{file}: {line}" for line in moving])
     if model_path.is_path(str(groups.get("model") or "")):
         place, groups["model"] = model_path.located(str(groups["model"])), "pretrained"
         groups |= {"model.path": quoted(place)} if model is None else {}
@@ -89,7 +94,8 @@ def pipeline(file: str | Path = "params.yaml") -> dict[str, dict]:
         try:
             composed = compose([f"stage={stage}", *selection(stage, file)])
             sections[stage] = composed.tracked
-            wrong = [*_unknown_to_dvc(composed), *_unwatched(composed, file), *paths.in_pipeline(composed)]
+            wrong = [*_unknown_to_dvc(composed), *_unwatched(composed, file)]
+            wrong += [*paths.in_pipeline(composed), *paths.unpinned(composed.section)]
         except ConfigError as error:
             wrong = error.problems
         for problem in wrong:

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from annotated_types import Ge, Gt, Le
 
 from fmcycle import ranges
+from fmcycle.artifact import hub
 from fmcycle.config import address, library, library_source
 
 NAMES = {name: kind for name, kind in vars(ranges).items() if typing.get_origin(kind) is typing.Annotated}
@@ -170,7 +171,7 @@ def fault(value, kind) -> str | None:
     return _plain_fault(value, kind)
 
 
-PATH = ranges.Kind("path")
+PATH, REFERENCE = ranges.Kind("path"), ranges.Kind("reference")
 ADDRESSES = {ranges.Kind("address"): address.FILES, ranges.Kind("web address"): address.WEB}
 BOUNDS = {Gt: (operator.gt, "above"), Ge: (operator.ge, "of at least"), Le: (operator.le, "at most")}
 WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", list: "a list", dict: "a mapping"}
@@ -180,6 +181,8 @@ def _plain_fault(value, base, *limits) -> str | None:
     """limits: a ranges.Kind, or bounds of annotated_types."""
     if limits and limits[0] in ADDRESSES:
         return address.fault(value, ADDRESSES[limits[0]])
+    if REFERENCE in limits:
+        return hub.fault(value)
     accepted = (int, float) if base is float else base
     right = isinstance(value, accepted) and not (isinstance(value, bool) and base is not bool)
     right = right and not (isinstance(value, float) and not math.isfinite(value))

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import polars as pl
 
+from fmcycle.artifact import hub
 from fmcycle.config.compose import Composed, compose
 from fmcycle.config.grammar import flatten
-from fmcycle.config.paths import is_path
+from fmcycle.config.paths import hub_kind, is_path
 from fmcycle.errors import InputError
 from fmcycle.source.shape import is_row
 
@@ -26,7 +27,7 @@ def curated(below: Composed, perform: Callable[..., Path]) -> Composed:
     made: dict[str, str] = {}
     for name in COLUMNS:
         value = below.inputs.get(name)
-        if value is None or not is_path(value) or not Path(value).exists() or is_table(Path(value), name):
+        if value is None or not (hub.is_reference(value) or (is_path(value) and Path(value).exists() and not is_table(Path(value), name))):
             continue
         stage = compose(["stage=curate", *flatten({"inputs": {"data": value}}), f"base={below.base}"])
         folder = perform(stage, needed_by=below.stage)
@@ -36,6 +37,13 @@ def curated(below: Composed, perform: Callable[..., Path]) -> Composed:
             raise InputError(f"inputs.{name}: {value} holds no {name}, but {held}; pass it as that input, or name other rows")
         made[name] = str(folder / f"{name}.parquet")
     return replace(below, inputs=below.inputs | made) if made else below
+
+
+def from_hub(composed: Composed) -> Composed:
+    """Return `composed` with the folder in the cache in place of each `hub:` input, except tables, which are curated first."""
+    named = {name: value for name, value in composed.inputs.items() if hub.is_reference(value) and name not in COLUMNS}
+    found = {name: str(hub.fetched(value, hub_kind(name))) for name, value in named.items()}
+    return replace(composed, inputs=composed.inputs | found) if found else composed
 
 
 def is_table(path: Path, name: str) -> bool:

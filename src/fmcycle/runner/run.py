@@ -27,7 +27,7 @@ from fmcycle.licence.audit import TABLES, permit
 from fmcycle.runner import outs, stopped
 from fmcycle.runner.inputs import CONFIG, settle_inputs, wrong_paths
 from fmcycle.runner.own_model import at_weights
-from fmcycle.runner.own_table import curated
+from fmcycle.runner.own_table import curated, from_hub
 from fmcycle.runner.record import traced
 
 RAW = ("data", "feedback", "local")  # inputs that may be any files of a person, without a manifest
@@ -57,7 +57,7 @@ def perform(composed: Composed, needed_by: str | None = None) -> Path:
     _quiet()
     machine = _begun(composed, needed_by)
     permit(build.build(composed.config().get("licence")), composed.section.get("model") or {}, {}, {})
-    composed = curated(at_weights(composed, perform), perform)
+    composed = from_hub(curated(at_weights(composed, perform), perform))
     _permitted(composed)
     inputs = settle_inputs(composed, perform)
     named = _weights(composed.section)

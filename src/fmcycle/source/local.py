@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path, PurePath
 from typing import BinaryIO, Literal
 
-from fmcycle.artifact import atomic, manifest
+from fmcycle.artifact import atomic, hub, manifest
 from fmcycle.errors import InputError
 from fmcycle.ranges import ExistingPath
 from fmcycle.source import licence_file
@@ -18,8 +18,8 @@ from fmcycle.source.format.stream import PACKED
 
 TABULAR = {".jsonl", ".ndjson", ".json", ".parquet", ".arrow", ".csv", ".tsv", ".zip", ".tar", ".tgz"}
 
+LISTS = ("dataset_dict.json", "dataset_infos.json", hub.RECORD)  # what is beside the rows of a dataset of the hub
 SAVED = ("state.json", "dataset_info.json")  # files that `save_to_disk` writes beside the rows
-DESCRIBED = ("dataset_dict.json", "dataset_infos.json")
 
 OUT = "a link that leads out of"
 
@@ -108,7 +108,7 @@ def names_in(folder: Path) -> list[str]:
             name = entry.name
             if entry.is_dir(follow_symlinks=False):
                 left.append(f"{inside}{name}/")
-            elif name in DESCRIBED or name in saved or (saved and name.startswith("cache-")):
+            elif name in LISTS or name in saved or (saved and name.startswith("cache-")):
                 continue
             elif not licence_file.is_licence(file := entry.path) and not (name == manifest.MANIFEST and manifest.is_ours(Path(file))):
                 if entry.is_symlink() and (why := trouble(Path(file), folder) or "").startswith(OUT):
