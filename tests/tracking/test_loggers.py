@@ -46,10 +46,10 @@ def test_a_yaml_of_ones_own_names_another(project, root, tmp_path):
         compose.compose(["stage=finetune", "logger=mine"])
 
 
-LACKING = [name for name in ("wandb", "mlflow") if not importlib.util.find_spec(name)]
+LACKING = [name for name in ("wandb", "mlflow", "trackio") if not importlib.util.find_spec(name)]
 
 
-@pytest.mark.skipif(not LACKING, reason="wandb and mlflow are installed")
+@pytest.mark.skipif(not LACKING, reason="wandb, mlflow and trackio are installed")
 def test_a_logger_that_is_not_installed_is_refused_before_any_work(project, fmcycle):
     for words in (["finetune", f"logger=[csv,{LACKING[-1]}]"], ["finetune", "-m", f"logger={LACKING[-1]}", "optimizer.lr=0.1,0.2"]):
         found = fmcycle(*words)
@@ -60,25 +60,26 @@ def test_a_logger_that_is_not_installed_is_refused_before_any_work(project, fmcy
 def test_the_packages_of_loggers_are_read_from_their_source():
     found = [library.missing(f"lightning.pytorch.loggers.{name}") for name in ("CSVLogger", "TensorBoardLogger", "CometLogger")]
     assert found == ["", "", "comet-ml"]
-    assert {
-        name for name, of in (("wandb", "WandbLogger"), ("mlflow", "MLFlowLogger")) if library.missing(f"lightning.pytorch.loggers.{of}")
-    } == {*LACKING}
+    theirs = {"wandb": "lightning.pytorch.loggers.WandbLogger", "mlflow": "lightning.pytorch.loggers.MLFlowLogger"}
+    known = theirs | {"trackio": "fmcycle.tracking.trackio.Trackio"}
+    assert {name for name, target in known.items() if library.missing(target)} == {*LACKING}
 
 
 def test_names_and_tags_are_no_identity():
     plain = compose.compose(["stage=pretrain"])
-    told = ["logger=[csv,wandb,mlflow]", "logger.wandb.name=first", "logger.wandb.tags=[a,b]", "logger.mlflow.tags={team: us}"]
-    named = compose.compose(["stage=pretrain", *told, "logger.mlflow.run_name=first"])
-    assert named.section == plain.section and set(named.config()["logger"]) == {"csv", "wandb", "mlflow"}
+    told = ["logger=[csv,wandb,mlflow,trackio]", "logger.wandb.name=first", "logger.wandb.tags=[a,b]", "logger.mlflow.tags={team: us}"]
+    named = compose.compose(["stage=pretrain", *told, "logger.mlflow.run_name=first", "logger.trackio.tags=[a]"])
+    assert named.section == plain.section and set(named.config()["logger"]) == {"csv", "wandb", "mlflow", "trackio"}
+    assert named.config()["logger"]["trackio"]["tags"] == ["a"]
     assert named.config()["logger"]["wandb"]["tags"] == ["a", "b"] and named.config()["logger"]["mlflow"]["tags"] == {"team": "us"}
 
 
 # Logs steps as a run does, one that is killed behind the last one or one that ends.
 RUN = """
-import json, os, signal, sys
+import json, os, signal, sys, time
 from fmcycle.tracking import loggers, run_record
 end, first, last = sys.argv[1], *map(int, sys.argv[2:])
-folder = "runs/pretrain/0123"
+folder = os.environ["RUN"]
 made = loggers.made(json.loads(os.environ["NODES"]), folder)
 steps = run_record.Steps(folder, first - 1)
 log = loggers.Log(made, folder, steps.reached)
@@ -87,17 +88,18 @@ for step in range(first, last + 1):
     steps.add(row)
     log.add(row)
 if end == "killed":
+    time.sleep(float(os.environ["WAIT"]))
     os.kill(os.getpid(), signal.SIGKILL)
 log.close()
 """
 
 
-def killed_and_resumed(option: str, *overrides: str) -> None:
+def killed_and_resumed(option: str, *overrides: str, folder: str = "runs/pretrain/0123", wait: float = 0) -> None:
     """Log steps 1 to 5, be killed, and log steps 4 to 7 in a second process, as a run does that resumes from a checkpoint."""
-    folder = Path("runs/pretrain/0123")
-    folder.mkdir(parents=True)
+    Path(folder).mkdir(parents=True)
     nodes = compose.compose(["stage=pretrain", f"logger={option}", *overrides]).config()["logger"]
-    environment = os.environ | {"NODES": json.dumps(nodes), "PYTHONPATH": str(Path(loggers.__file__).parents[2])}
+    settings = {"NODES": json.dumps(nodes), "RUN": folder, "WAIT": str(wait), "PYTHONPATH": str(Path(loggers.__file__).parents[2])}
+    environment = os.environ | settings
     for words in (["killed", "1", "5"], ["ended", "4", "7"]):
         done = subprocess.run([sys.executable, "-c", RUN, *words], env=environment, capture_output=True, text=True)
         assert done.returncode == (-9 if words[0] == "killed" else 0), done.stderr
@@ -122,6 +124,21 @@ def test_wandb_gets_every_step_once_in_one_run(project):
     assert [int(row["trainer/global_step"]) for row in history if "loss" in row] == [1, 2, 3, 4, 5, 6, 7]
     runs = {(record.run.run_id, record.run.display_name, *record.run.tags) for record in records if record.run.run_id}
     assert runs == {("pretrain-0123", "first", "lora")}
+
+
+def test_trackio_gets_every_step_once_in_one_run(project, monkeypatch):
+    pytest.importorskip("trackio", reason="trackio is not installed")
+    monkeypatch.delenv("TRACKIO_DIR", raising=False)
+    killed_and_resumed("trackio", "logger.trackio.name=first", "logger.trackio.tags=[lora]")
+    killed_and_resumed("trackio", "logger.trackio.name=first", folder="runs/pretrain/4567", wait=2)  # written before the kill
+    with sqlite3.connect("runs/trackio/fmcycle.db") as base:
+        rows = base.execute("select run_id, run_name, step, metrics from metrics order by run_id, step").fetchall()
+        runs = {run for run, *_ in rows}
+        assert len(runs) == 2 and {name for _, name, *_ in rows} == {"first"}
+        for run in runs:
+            assert [step for each, _, step, _ in rows if each == run] == [1, 2, 3, 4, 5, 6, 7]
+        assert json.loads(rows[0][3]) == {"loss": 1.0}
+        assert any(json.loads(config).get("tags") == ["lora"] for (config,) in base.execute("select config from configs"))
 
 
 def wandb_records(file: Path) -> list:

@@ -20,6 +20,7 @@ OPTIONAL = {  # {extra of pyproject.toml: (its module, what needs it)}
     "ray": ("ray", "executor=ray"),
     "wandb": ("wandb", "logger=wandb"),
     "mlflow": ("mlflow", "logger=mlflow"),
+    "trackio": ("trackio", "logger=trackio"),
     "postgres": ("psycopg", "FMCYCLE_STORE=postgresql://..."),
 }
 # Asked in a process of its own, so that a torch that crashes breaks one row, and this process stays small.

@@ -29,6 +29,7 @@ CLOSED = re.compile(
     r"tokenizer_kwargs|adapters|shadow_model|megatron_\w+|\w*backbone(_kwargs)?|\w*(attn|experts)_implementation\w*|quantization_config"
 )
 CLOSED_WHY = "names code, weights or files that the library would load; take it out"
+PACKAGES = {"fmcycle.tracking.trackio.Trackio": "trackio"}  # loggers of fmcycle: the package of each
 TIMM = re.compile("timm_.*")  # model_type of a nested config: timm would build the model by this name
 
 
@@ -83,7 +84,9 @@ def permits(target: str, thing) -> bool:
 
 
 def missing(target: str) -> str:
-    """Return the package that a logger of Lightning needs and that is not installed; "" if there is none."""
+    """Return the package that a logger needs and that is not installed; "" if there is none."""
+    if (own := PACKAGES.get(target)) and not importlib.util.find_spec(own):
+        return own
     name = target.rpartition(".")[2]
     for rule in (each for each in rules(target) if each.base == "Logger"):
         for text in (file.read_text() for file in rule.folder.glob(rule.files)):

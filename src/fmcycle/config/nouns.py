@@ -75,7 +75,7 @@ NOUNS = {
     ),
     "licence": Noun(("licence",), what="licences that training data may have"),
     "limit": Noun(("cost.step_cost",), what="upper bounds on the memory, time and money of a run"),
-    "logger": Noun((), others=("lightning.pytorch.loggers.",), what="experiment loggers, beside the run's own page"),
+    "logger": Noun(("tracking.trackio",), others=("lightning.pytorch.loggers.",), what="experiment loggers, beside the run's own page"),
     "model": Noun(("model",), ("model",), ("transformers.", "diffusers."), what="new or pretrained model", section="A model"),
     "monitor": Noun(
         ("monitor",),

@@ -35,8 +35,9 @@ def made(nodes: dict, folder: str | Path) -> list:
         except ModuleNotFoundError as error:
             first = str(error).splitlines()[0]
             raise InputError(f"logger.{name}: {first} Install it into this environment, or choose another logger=") from error
-        if "run_id" in takes and name not in known and rank_zero_only.rank == 0:  # type: ignore[attr-defined]
-            known[name] = loggers[-1].version
+        leads = "run_id" in takes and rank_zero_only.rank == 0  # type: ignore[attr-defined]
+        if leads and known.get(name) != (own_id := loggers[-1].version):
+            known[name] = own_id
             atomic.write_json(folder / RUNS, known)
     for logger in loggers:
         if (old := place(logger, folder)) and rank_zero_only.rank == 0:  # type: ignore[attr-defined]
@@ -52,8 +53,8 @@ def place(logger, folder: str | Path) -> Path | None:
 
 
 class Log:
-    """The loggers of one process of a run. Files below its folder are rewritten from steps.jsonl; a service, which can't delete
-    figures, gets only those after `reached`, the `run_record.order` that an earlier process of the run got to."""
+    """The loggers of one process of a run. Files below its folder, and loggers that say `rewrites`, are written anew from steps.jsonl; a
+    service, which can't delete figures, gets only those after `reached`, the `run_record.order` that an earlier process got to."""
 
     def __init__(self, loggers: Sequence, folder: str | Path, reached: tuple[int, bool]):
         self.services: list = []
@@ -61,7 +62,7 @@ class Log:
         self.reached = reached
         self.row: dict = {}  # the newest step; written to files together with its validation
         for logger in loggers:
-            (self.files if place(logger, folder) else self.services).append(logger)
+            (self.files if getattr(logger, "rewrites", False) or place(logger, folder) else self.services).append(logger)
         if self.files:
             for row in run_record.rows(folder):
                 self._file(row)
