@@ -12,7 +12,7 @@ import pytest
 from fmcycle.artifact import atomic, provenance
 from fmcycle.cli import runs
 from fmcycle.errors import InputError
-from fmcycle.tracking import run_record
+from fmcycle.tracking import compare, run_record
 
 
 def entry(project, name: str, *, seed=0, digest="d1", code="c1", state="done", metrics=None, stage="finetune", steps=3):
@@ -57,19 +57,19 @@ def test_the_table_says_how_far_each_run_came(two, fmcycle):
 
 def test_two_runs_differ_in_config_data_code_and_result(two):
     first, second = (runs.named(name, runs.find()) for name in ("aaaa", "finetune/bb"))
-    assert runs.compare(first, second) == {
+    assert compare.compare(first, second) == {
         "config": [("budget.seed", 0, 1)],
         "data": [("model", "d1 artifacts/pretrain/model", "d2 artifacts/pretrain/model")],
         "code": [("code", "c1c1c1c1c1c1", "c2c2c2c2c2c2"), ("fmcycle.speed/speed.py", "c1", "c2")],
         "result": [("rouge_l *", "0.2  (0.18 to 0.22)", "0.3  (0.28 to 0.32)")],
     }
-    assert not any(runs.compare(first, first).values())
+    assert not any(compare.compare(first, first).values())
 
 
 def test_every_key_that_differs_is_shown_with_list_elements_and_keys_of_one_side():
     left = {"a": [1, 2, {"b": 1}], "only": None, "same": [1, [2]], "kind": 1, "none": [], "gone": {"x": 1}}
     right = {"a": [1, 3, {"b": 2}, 4], "same": [1, [2]], "kind": True, "none": None, "new": {"y": [0]}}
-    assert runs.differences(runs.flat(left), runs.flat(right)) == [
+    assert compare.differences(compare.flat(left), compare.flat(right)) == [
         ("a.1", 2, 3),
         ("a.2.b", 1, 2),
         ("only", "null", None),
@@ -79,7 +79,7 @@ def test_every_key_that_differs_is_shown_with_list_elements_and_keys_of_one_side
         ("a.3", None, 4),
         ("new.y.0", None, 0),
     ]
-    assert runs.results({"x": 1.0, "x/n": 5, "y": 2}, {"x": 1.0, "x/n": 6}) == [("x", "1, n 5", "1, n 6"), ("y", "2", None)]
+    assert compare.results({"x": 1.0, "x/n": 5, "y": 2}, {"x": 1.0, "x/n": 6}) == [("x", "1, n 5", "1, n 6"), ("y", "2", None)]
 
 
 def test_two_real_runs(project, fmcycle):
@@ -92,7 +92,7 @@ def test_two_real_runs(project, fmcycle):
     ]
     assert [each.returncode for each in made] == [0, 0], made[-1].stderr
     second, first = runs.find()
-    found = runs.compare(first, second)
+    found = compare.compare(first, second)
     config = {key: (left, right) for key, left, right in found["config"]}
     assert config.pop("curation.quality.max_words") == (None, 90) and config.pop("curation.quality.stop_words.en.1") == ("be", "is")
     assert len(config) == 15 and {right for _, right in config.values()} == {None}  # the further stop words of one side
@@ -120,6 +120,21 @@ def test_a_name_of_nothing_is_refused_with_the_nearest(two, fmcycle):
             runs.named(name, runs.find())
         assert said in str(refused.value)
     assert fmcycle("runs", "one").returncode == 2
+
+
+def test_runs_that_are_named_stand_beside_one_another_on_a_page(two, fmcycle):
+    third = entry(two, "e", seed=2, metrics={"steps": 5}, steps=5)
+    (two / "runs/pages").mkdir()
+    done = fmcycle("runs", "finetune/aa", "bb", str(third), "--page", "runs/pages/compared.html")
+    assert done.returncode == 0 and done.stdout.strip() == "runs/pages/compared.html", done.stderr
+    text = (two / "runs/pages/compared.html").read_text()
+    assert "aaaaaaaa (this run)" in text and "bbbbbbbb, budget.seed 1" in text and "eeeeeeee, budget.seed 2" in text
+    for arguments, said in (
+        (("aa", "--page", "x.html"), "two or more and --page"),
+        (("aa", "bb", "--page", "no/x.html"), "a folder that exists"),
+    ):
+        refused = fmcycle("runs", *arguments)
+        assert refused.returncode == 2 and said in refused.stderr
 
 
 def test_it_is_quick_and_needs_no_torch(two):

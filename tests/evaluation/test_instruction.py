@@ -29,6 +29,19 @@ def test_a_model_gains_nothing_on_itself_and_tasks_add_up(assistant, material):
     assert metrics["method/rouge_l/n"] + metrics["type/rouge_l/n"] == metrics["rouge_l/n"]
 
 
+def test_every_prompt_is_kept_with_both_answers_and_their_scores(assistant, material):
+    evaluation = Instruction(str(material / "instructions.parquet"), reference=str(material / "model"), max_new_tokens=16, resamples=100)
+    metrics = evaluation(*assistant)
+    rows = evaluation.answered
+    assert len(rows) == metrics["rouge_l/n"] and all(row["answer"] == row["reference"] for row in rows)
+    mean = sum(row["scores"]["rouge_l"] for row in rows) / len(rows)
+    assert mean == pytest.approx(metrics["rouge_l"], abs=1e-3) and rows[0]["scores"] == rows[0]["reference_scores"]
+    assert set(rows[0]) == {"id", "task", "prompt", "expected", "answer", "refused", "scores", "reference", "reference_scores"}
+    alone = Instruction(str(material / "instructions.parquet"), per_task=1, max_new_tokens=4)
+    alone(*assistant)
+    assert "reference" not in alone.answered[0] and set(alone.answered[0]["scores"]) == {"rouge_l", "exact_match"}
+
+
 def test_no_held_out_rows_is_a_count_of_zero(assistant, material):
     metrics = Instruction(str(material / "instructions.parquet"), split="nowhere")(*assistant)
     assert metrics == {"rouge_l/n": 0, "bleu/n": 0, "exact_match/n": 0}

@@ -10,6 +10,8 @@ def test_forwards_is_preferred_to_backwards(assistant, material):
     metrics = Preference(str(material / "preferences.parquet"), reference=str(material / "model"))(*assistant)
     assert metrics["preference_accuracy/low"] > 0.8
     assert metrics["reward_accuracy"] == 0 and metrics["reward_margin"] == 0
+    assert metrics["reference/preference_accuracy"] == metrics["preference_accuracy"]
+    assert metrics["preference_accuracy_gain/low"] == metrics["preference_accuracy_gain"] == metrics["preference_accuracy_gain/high"] == 0
 
 
 def test_what_is_scored_is_the_answer_and_its_end_of_turn(assistant):

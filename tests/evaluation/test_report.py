@@ -17,8 +17,8 @@ LINEAGE = {"model": "ab" * 32, "documents": "cd" * 32}
 
 def test_the_page_loads_nothing_and_runs_nothing_of_a_row():
     html = page(METRICS, {"pretrain": METRICS}, CURVES, SAMPLES, LINEAGE)
-    assert not re.search(r"<(link|img|iframe)\b|src=|https?://(?!www.w3.org/2000/svg)|@import|url\(", html)
-    assert "&lt;script&gt;alert(1)" in html and html.count("<script>") == 1
+    assert not re.search(r"<(link|img|iframe)\b|src=|https?://|@import|url\(", html)
+    assert "&lt;script&gt;alert(1)" in html and html.count("<script>") == 2
 
 
 def test_same_content_same_bytes_and_every_digest_is_there():
@@ -40,7 +40,7 @@ def test_a_page_with_little_to_say_still_stands():
 
 def test_a_small_count_has_no_decimals():
     html = page(METRICS | {"contaminated/prompts": 1, "contaminated/prompts/n": 7, "rouge_l/n": 5}, {}, {}, [], LINEAGE)
-    assert "prompts: <b>1</b> of 7." in html and "n = 5<" in html
+    assert "prompts: <b>1</b> of 7." in html and "n = 5;" in html
 
 
 def test_a_figure_stands_beside_the_baselines_of_its_kind():

@@ -40,7 +40,9 @@ def test_twice_gives_the_same_bytes_and_names_what_was_measured(material, tmp_pa
     for name in ("samples.jsonl", "report.html", "contaminated.jsonl", "evaluated.json"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
     assert json.loads((tmp_path / "one" / "evaluated.json").read_text())["model"] == artifact.digest(material / "model")
-    assert len((tmp_path / "one" / "samples.jsonl").read_text().splitlines()) == 8
+    samples = [json.loads(line) for line in (tmp_path / "one" / "samples.jsonl").read_text().splitlines()]
+    assert len(samples) == len({(row["task"], row["id"]) for row in samples}) == found[0]["rouge_l/n"]  # a row is answered and shown once
+    assert all(row["reference"] == row["answer"] for row in samples)
 
 
 def test_two_evaluations_of_one_name_are_refused(material, tmp_path):

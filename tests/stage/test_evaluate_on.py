@@ -34,7 +34,7 @@ def test_a_classifier_is_measured_on_named_rows_and_packaged_with_those_figures(
     metrics = json.loads((out / "metrics.json").read_text())
     assert metrics["accuracy/n"] == 12 and metrics["owl/accuracy/n"] == 4 and "baseline/regression_accuracy" in metrics
     page = (out / "report.html").read_text()
-    assert "Against the baselines" in page and ">nearest neighbour</text>" in page and "toxicity" not in page
+    assert "Against the baselines" in page and ">nearest neighbour</span>" in page and "toxicity" not in page
     packed = perform(
         compose(["stage=package", "engine=classifier", "gate=none", "inputs.model=model", f"inputs.metrics={out}/metrics.json"])
     )

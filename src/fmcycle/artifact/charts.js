@@ -4,8 +4,9 @@ for (const figure of document.querySelectorAll("figure.curve")) {
   const svg = figure.querySelector("svg"), told = figure.querySelector("output"), { width, height } = svg.viewBox.baseVal;
   const lines = [...svg.querySelectorAll("polyline")], dots = svg.querySelectorAll("circle");
   const marks = svg.querySelector(".marks"), linear = marks.innerHTML;
+  const plain = lines.map((line) => line.getAttribute("points"));
   const make = (name, given) => {
-    const made = document.createElementNS("http://www.w3.org/2000/svg", name);
+    const made = document.createElementNS(svg.namespaceURI, name);
     for (const [key, value] of Object.entries(given)) made.setAttribute(key, value);
     return made;
   };
@@ -30,6 +31,7 @@ for (const figure of document.querySelectorAll("figure.curve")) {
     const [low, high] = range();
     const y = (value) => height - box.bottom - ((Math.min(scale(value), high) - low) / (high - low)) * (height - box.bottom - box.top);
     series.forEach((each, index) => {
+      if (!state.log && !state.smooth) return lines[index].setAttribute("points", plain[index]);
       const values = state.smooth ? smoothed(each.values) : each.values;
       lines[index].setAttribute("points", each.steps.map((step, place) => `${x(step).toFixed(1)},${y(values[place]).toFixed(1)}`).join(" "));
     });
@@ -62,6 +64,7 @@ for (const figure of document.querySelectorAll("figure.curve")) {
       return `${each.name} ${number(each.values[at])}${apart}`.trim();
     });
     told.textContent = `step ${step}: ${values.join(" · ")}`;
+    told.style.minHeight = `${told.offsetHeight}px`; // what stands below must not move under a click
   }
   function leave() {
     state.at = -1;

@@ -83,6 +83,7 @@ def _runs_and_data(add: Callable[..., Parser]) -> None:
     lineage.add_argument("path", nargs="?", default=PACKAGE, metavar="PATH", help=f"an artifact; default {PACKAGE}")
     runs = add("runs and data", "runs", "runs.main", "List every run and its state; compare the config, data, code and result of two.")
     runs.add_argument("runs", nargs="*", metavar="RUN", help="a folder or an identity; none: list all, two: compare them")
+    runs.add_argument("--page", metavar="FILE", help="write a page: the first run's, with the curves and keys of the others beside it")
     models = add("runs and data", "models", "models.main", "List every model of conf/model: family, size, licence, memory, results.")
     models.add_argument("form", nargs="?", choices=["json"], help="print one JSON line for each model")
     about = "Follow a document into the models, list the rows that a rule dropped, or compare two versions of the data."

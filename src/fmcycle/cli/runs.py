@@ -1,33 +1,47 @@
-"""`fmcycle runs`: lists every run that is recorded in runs/ or artifacts/, or compares two of them."""
+"""`fmcycle runs`: lists every run that is recorded in runs/ or artifacts/, or compares them on the terminal or on a page."""
 
 import json
-import re
 import subprocess
 from pathlib import Path
 
+from fmcycle.artifact import atomic
 from fmcycle.artifact import provenance as lineage
 from fmcycle.cli import verbs
 from fmcycle.errors import InputError, suggest
-from fmcycle.tracking import run_record
+from fmcycle.tracking import run_page, run_record
+from fmcycle.tracking.compare import compare
 
 METRICS = ("bits_per_byte", "rouge_l", "preference_accuracy", "score", "validation_loss")  # the table shows the first that a run has
 MISSING = "\u2013"
-BESIDE = ("low", "high", "n")  # NAME/low, NAME/high: the interval of a metric; NAME/n: its rows
 RECORDS = "*.provenance.json"
 WIDE = 200  # columns without a terminal
 
 
 def main(arguments: list[str]) -> int:
-    """Run the verb: list all runs, or compare two."""
-    chosen = verbs.parse("runs", arguments).runs
-    if len(chosen) not in (0, 2):
-        raise InputError(f"{verbs.usage('runs')}fmcycle runs: without arguments lists all runs, with two compares them; not {len(chosen)}")
+    """Run the verb: list all runs, compare two, or write the page of the first beside the others."""
+    given = verbs.parse("runs", arguments)
+    chosen = given.runs
+    if not (len(chosen) > 1 if given.page else len(chosen) in (0, 2)):
+        usage = "without arguments lists all runs, with two compares them, with two or more and --page FILE writes a page"
+        raise InputError(f"{verbs.usage('runs')}fmcycle runs: {usage}; not {len(chosen)}")
     entries = find()
-    if chosen:
+    if given.page:
+        print(page(given.page, [named(text, entries) for text in chosen]))
+    elif chosen:
         show(*(named(text, entries) for text in chosen))
     else:
         table(entries)
     return 0
+
+
+def page(file: str, entries: list[dict]) -> Path:
+    """Write the page of the first run, beside the other runs, into `file`."""
+    target = Path(file)
+    if target.is_dir() or not target.parent.is_dir():
+        raise InputError(f"--page {file}: name a file in a folder that exists, --page runs/compared.html")
+    first, *others = entries
+    atomic.write_text(target, run_page.render(first["folder"], first, run_record.Steps(first["folder"]), others, target.parent))
+    return target
 
 
 def find(runs: str | Path = "runs", artifacts: str | Path = "artifacts") -> list[dict]:
@@ -125,6 +139,7 @@ def named(text: str, entries: list[dict]) -> dict:
     Raises InputError with the nearest names if no run fits, or more than one.
     """
     path = Path(text)
+    path = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
     near = [path, *path.parents][: -1 if not path.is_absolute() else None]
     for place in near:
         for entry in entries:
@@ -139,75 +154,6 @@ def named(text: str, entries: list[dict]) -> dict:
         raise InputError(f"{text}: more than one run; say which: {', '.join(names)}")
     outs = [str(out) for entry in entries for out in entry["where"]]
     raise InputError(f"{text}: no run of this path or identity{suggest(text, [*names, *outs, *(name.split('/')[1] for name in names)])}")
-
-
-def flat(node, prefix: str = "") -> dict[str, object]:
-    """{"a": {"b": 1}, "c": [2]} -> {"a.b": 1, "c.0": 2}; an empty mapping or list is a value."""
-    if not isinstance(node, dict | list) or not node:
-        return {prefix.removesuffix("."): node}
-    found: dict[str, object] = {}
-    for key, value in node.items() if isinstance(node, dict) else enumerate(node):
-        found |= flat(value, f"{prefix}{key}.")
-    return found
-
-
-def differences(left: dict, right: dict) -> list[tuple[str, object, object]]:
-    """Return (key, left, right) of every leaf that differs, as text; None for a side that lacks it, `null` for one that holds null."""
-    absent = object()
-    keys = [key for key in dict.fromkeys([*left, *right]) if _apart(left.get(key, absent), right.get(key, absent))]
-    return [(key, *(_told(side[key]) if key in side else None for side in (left, right))) for key in keys]
-
-
-def _apart(left, right) -> bool:
-    """True if two values differ, also in type: 1 and true, 1 and 1.0."""
-    return left != right or type(left) is not type(right)
-
-
-def _told(value):
-    return {None: "null", True: "true", False: "false"}[value] if value is None or isinstance(value, bool) else value
-
-
-def compare(first: dict, second: dict) -> dict[str, list[tuple[str, object, object]]]:
-    """Return {"config", "data", "code", "result"}: (key, value in the first, value in the second) of everything that differs."""
-    code = differences(first.get("files", {}), second.get("files", {})) if first.get("files") and second.get("files") else []
-    if first["code"] != second["code"]:
-        code.insert(0, ("code", first["code"][:12], second["code"][:12]))
-    if first.get("revision") != second.get("revision"):
-        code.append(("revision", first.get("revision", "")[:12], second.get("revision", "")[:12]))
-    inputs = [
-        {name: f"{given['digest'][:12]} {given['path']}" for name, given in entry["inputs"].items() if given["digest"] != other.get(name)}
-        for entry, other in ((first, digests(second)), (second, digests(first)))
-    ]
-    return {
-        "config": differences(flat(first["section"]), flat(second["section"])),
-        "data": differences(*inputs),
-        "code": code,
-        "result": results(first.get("metrics", {}), second.get("metrics", {})),
-    }
-
-
-def digests(entry: dict) -> dict[str, str]:
-    """Return {input: content digest} of a run."""
-    return {name: given["digest"] for name, given in entry["inputs"].items()}
-
-
-def results(first: dict, second: dict) -> list[tuple[str, object, object]]:
-    """Return (metric, value, value) of those that differ in value, interval or rows, with these if any; `*` if the intervals are apart."""
-    names = dict.fromkeys(re.sub("/(low|high|n)$", "", key) for key in [*first, *second])
-    found: list[tuple[str, object, object]] = []
-    for name in names:
-        one, other = (
-            {key: metrics[key] for key in (name, *(f"{name}/{each}" for each in BESIDE)) if key in metrics} for metrics in (first, second)
-        )
-        if one == other:
-            continue
-        bounds: list[tuple] = [(side.get(f"{name}/low"), side.get(f"{name}/high")) for side in (one, other)]
-        apart = None not in (*bounds[0], *bounds[1]) and (bounds[0][0] > bounds[1][1] or bounds[0][1] < bounds[1][0])
-        texts = [_figure(side.get(name), *pair) for side, pair in zip((one, other), bounds, strict=True)]
-        if one.get(f"{name}/n") != other.get(f"{name}/n"):
-            texts = [text and f"{text}, n {side.get(f'{name}/n')}" for text, side in zip(texts, (one, other), strict=True)]
-        found.append((f"{name}{' *' if apart else ''}", texts[0], texts[1]))
-    return found
 
 
 def show(first: dict, second: dict) -> None:
@@ -239,10 +185,3 @@ def changes(first: str, second: str) -> str:
     command = ["git", "diff", "--stat=100", first.rstrip("+"), second.rstrip("+"), "--", "src", "conf"]
     done = subprocess.run(command, capture_output=True, text=True)
     return done.stdout.rstrip() if done.returncode == 0 else ""
-
-
-def _figure(value, low, high) -> str | None:
-    if value is None:
-        return None
-    text = f"{value:.4g}" if isinstance(value, float) else str(value)
-    return text if low is None or high is None else f"{text}  ({low:.4g} to {high:.4g})"

@@ -11,6 +11,7 @@ from fmcycle.errors import Refused
 from fmcycle.evaluation.figures import rate
 from fmcycle.evaluation.generate import answers, asking
 from fmcycle.evaluation.held_out import HeldOut
+from fmcycle.evaluation.instruction import asked, compared
 from fmcycle.model.inputs import batched, placed
 from fmcycle.processor.components import ends, tokenizer_of
 from fmcycle.ranges import PositiveInt
@@ -39,16 +40,17 @@ class ExactMatch:
         wanted = [tokenizer.decode(expected(row, stop)).strip() for row in held.rows]
         said = self.answers(model, processor, held)
         frequent = tokenizer.decode(often).strip()
-        return rate("exact_match", np.array([one == other for one, other in zip(said, wanted, strict=True)])) | rate(
-            "baseline/most_frequent_exact_match", np.array([frequent == each for each in wanted])
-        )
+        right = np.array([one == other for one, other in zip(said, wanted, strict=True)])
+        prompts = [tokenizer.decode(prompt(row), skip_special_tokens=True).strip() for row in held.rows]
+        self.answered = compared(asked(prompts, wanted, said), {"exact_match": right})
+        return rate("exact_match", right) | rate("baseline/most_frequent_exact_match", np.array([frequent == each for each in wanted]))
 
     def answers(self, model, processor, held: HeldOut) -> list[str]:
         """Return the text of the greedy answer to each row."""
         if held.rows and "decoder_labels" in held.rows[0]:
             return self._heard(model, processor, held)
-        tokenizer, asked = tokenizer_of(processor), [prompt(row) for row in held.rows]
-        prompts = [(tokenizer.decode(ids, skip_special_tokens=True), ids) for ids in asked]
+        tokenizer, before = tokenizer_of(processor), [prompt(row) for row in held.rows]
+        prompts = [(tokenizer.decode(ids, skip_special_tokens=True), ids) for ids in before]
         seen = [{"pixel_values": pixels} for pixels in held.column("pixel_values")]
         return [answer.text.strip() for answer in answers(model, processor, prompts, seen=seen, **asking(self))]
 

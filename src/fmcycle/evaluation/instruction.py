@@ -10,6 +10,7 @@ from fmcycle.evaluation.generate import answers, asking
 from fmcycle.evaluation.held_out import held_out, per_group
 from fmcycle.model import store as model_store
 from fmcycle.ranges import ExistingPath, NonNegativeInt, PositiveInt
+from fmcycle.serving.pipeline import Draft
 from fmcycle.statistics.interval import bootstrap
 
 
@@ -19,6 +20,7 @@ class Instruction:
 
     guardrail, stop: as `answers` takes them. reference: folder of a model with the same processor, given the same prompts behind the
     same guards; its metrics are `reference/...`, and `..._gain` is this model minus that one, by paired bootstrap over answers.
+    After a call `answered` holds a row for each prompt, as `compared` returns them.
     ROUGE-L is the F-measure of rouge-score (0 to 1), BLEU sacreBLEU's corpus score (0 to 100), exact match is up to white space.
     """
 
@@ -43,22 +45,56 @@ class Instruction:
     def __call__(self, model, processor) -> dict[str, float]:
         rows = self.rows()
         expected = [each["messages"][-1]["content"] for each in rows]
-        own, options = self._scores(model, processor, rows, expected), {"resamples": self.resamples, "seed": self.seed}
+        given = self._answers(model, processor, rows)
+        own, options = scores([answer.text for answer in given], expected), {"resamples": self.resamples, "seed": self.seed}
+        said, other = None, None
         metrics = figures("", own, **options)
         for task in sorted({each["task"] for each in rows}):
             chosen = [index for index, each in enumerate(rows) if each["task"] == task]
             metrics |= figures(f"{task}/", {name: scores[chosen] for name, scores in own.items()}, **options)
         if self.reference is not None:
             reference = model_store.load_model(self.reference, model.device, model.dtype)[0]
-            other = self._scores(reference, processor, rows, expected)
+            said = [answer.text for answer in self._answers(reference, processor, rows)]
+            other = scores(said, expected)
             metrics |= figures("reference/", other, **options)
             for name in ("rouge_l", "exact_match"):
                 metrics |= mean(f"{name}_gain", own[name] - other[name], **options)
+        asked = [
+            {"id": each["id"], "task": each["task"], "prompt": each["messages"][-2]["content"], "expected": wanted}
+            | {"answer": answer.text, "refused": bool(answer.refusals)}
+            for each, answer, wanted in zip(rows, given, expected, strict=True)
+        ]
+        self.answered = compared(asked, own, said, other)
         return metrics
 
-    def _scores(self, model, processor, rows, expected) -> dict[str, np.ndarray]:
-        given = answers(model, processor, [each["messages"][:-1] for each in rows], **asking(self))
-        return scores([answer.text for answer in given], expected)
+    def _answers(self, model, processor, rows) -> list[Draft]:
+        return answers(model, processor, [each["messages"][:-1] for each in rows], **asking(self))
+
+
+def asked(prompts: list[str], expected: list[str], said: list[str]) -> list[dict]:
+    """Return rows {"id", "task", "prompt", "expected", "answer"} of data without ids and tasks: the id is the place in the split."""
+    texts = zip(prompts, expected, said, strict=True)
+    return [
+        {"id": f"row {place}", "task": "", "prompt": one, "expected": two, "answer": three} for place, (one, two, three) in enumerate(texts)
+    ]
+
+
+def compared(
+    rows: list[dict], own: dict[str, np.ndarray], said: list[str] | None = None, other: dict[str, np.ndarray] | None = None
+) -> list[dict]:
+    """Return each row with its `scores`, {metric: value}; with `reference`, the other model's answer, and `reference_scores` if given."""
+    found = [row | {"scores": _of_one(own, place)} for place, row in enumerate(rows)]
+    if said is None or other is None:
+        return found
+    return [
+        row | {"reference": text, "reference_scores": _of_one(other, place)}
+        for place, (row, text) in enumerate(zip(found, said, strict=True))
+    ]
+
+
+def _of_one(found: dict[str, np.ndarray], place: int) -> dict[str, float]:
+    """The scores of one answer; BLEU's ten sums are no score of one."""
+    return {name: round(float(values[place]), 4) for name, values in found.items() if values.ndim == 1}
 
 
 def scores(given: list[str], expected: list[str]) -> dict[str, np.ndarray]:

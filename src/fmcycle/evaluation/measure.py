@@ -12,12 +12,14 @@ def measure(
     *,
     beside: dict[str, float] | None = None,
     clean: dict[str, str] | None = None,
+    answered: list[dict] | None = None,
     bar: bool = False,
 ) -> dict[str, float]:
     """Return the merged metrics of the evaluations in `nodes`, {name: config of (model, processor) -> metrics}.
 
     beside: metrics that the caller adds to the same file. clean: {table: the same without contaminated rows}; an evaluation that
-    names such a table runs once more on the clean one, and its metrics end in `/clean`. bar: show progress.
+    names such a table runs once more on the clean one, and its metrics end in `/clean`. answered: gets the rows `answered` that evaluations
+    keep of their prompts. bar: show progress.
     Raises InputError if two evaluations give the same metric.
     """
     from rich.progress import track
@@ -26,6 +28,8 @@ def measure(
     metrics: dict[str, float] = {}
     for name, evaluation in track(evaluations.items(), description="evaluate", disable=not bar):
         found = evaluation(model, processor)
+        if answered is not None:
+            answered += getattr(evaluation, "answered", [])
         if (node := replaced(nodes[name], clean or {})) != nodes[name]:
             found |= named(build(node)(model, processor))
         if twice := sorted(set(found) & {*metrics, *(beside or {})}):

@@ -19,8 +19,9 @@ class Preference:
     """Accuracy on held-out pairs (chosen, rejected), by the log-likelihood of each answer and its end of turn.
 
     `preference_accuracy`: the chosen answer is likelier a token (a sum would prefer the shorter). With `reference`, the folder of the
-    model that alignment started from, `reward_accuracy` is how often, and `reward_margin` by how many nats, the model moved toward
-    the chosen answer rather than the rejected one: the implicit reward of DPO (Rafailov et al., 2023, section 4) without its beta.
+    model that alignment started from, `reference/preference_accuracy` is that model's and `preference_accuracy_gain` the paired
+    difference; `reward_accuracy` is how often, and `reward_margin` by how many nats, the model moved toward the chosen answer rather
+    than the rejected one: the implicit reward of DPO (Rafailov et al., 2023, section 4) without its beta.
     """
 
     preferences: ExistingPath
@@ -41,14 +42,17 @@ class Preference:
     def __call__(self, model, processor) -> dict[str, float]:
         pairs = self.rows()
         sums, tokens = self._log_likelihoods(model, processor, pairs)
-        means = sums / np.maximum(tokens, 1)
-        metrics = rate("preference_accuracy", means[:, 0] > means[:, 1])
+        right = likelier(sums, tokens)
+        metrics = rate("preference_accuracy", right)
         if self.reference is not None:
             reference = model_store.load_model(self.reference, model.device, model.dtype)[0]
-            other, _ = self._log_likelihoods(reference, processor, pairs)
+            other, counted = self._log_likelihoods(reference, processor, pairs)
+            before, options = likelier(other, counted), {"resamples": self.resamples, "seed": self.seed}
+            metrics |= rate("reference/preference_accuracy", before)
+            metrics |= mean("preference_accuracy_gain", right.astype(float) - before, **options)
             margin = (sums - other)[:, 0] - (sums - other)[:, 1]
             metrics |= rate("reward_accuracy", margin > 0)
-            metrics |= mean("reward_margin", margin, resamples=self.resamples, seed=self.seed)
+            metrics |= mean("reward_margin", margin, **options)
         return metrics
 
     def _log_likelihoods(self, model, processor, pairs) -> tuple[np.ndarray, np.ndarray]:
@@ -59,6 +63,12 @@ class Preference:
         parts = [loss[start - 1 :] for loss, (_, start) in zip(losses, rendered, strict=True)]
         sums, tokens = [-part.sum() for part in parts], [len(part) for part in parts]
         return np.array(sums).reshape(-1, 2), np.array(tokens).reshape(-1, 2)
+
+
+def likelier(sums: np.ndarray, tokens: np.ndarray) -> np.ndarray:
+    """Is the chosen answer likelier a token than the rejected one? (pairs,) of bool."""
+    means = sums / np.maximum(tokens, 1)
+    return means[:, 0] > means[:, 1]
 
 
 def answer_ids(processor, prompt: list[dict], answer: str) -> tuple[list[int], int]:

@@ -1,14 +1,16 @@
-"""The evaluation as one self-contained page: metrics with intervals, curves, answers, lineage."""
+"""The evaluation as one self-contained page: verdict, metrics with intervals and comparisons, answers, curves, lineage."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from fmcycle.artifact.charts import curve, intervals
 from fmcycle.artifact.page import render
+from fmcycle.evaluation import verdict
+from fmcycle.evaluation.verdict import Row
 
 TEMPLATE = "report.html"
 SHOWN = 20  # contaminated rows on the page
+ANSWERS = 400  # answers on the page; samples.jsonl has all
 NAMES = {
     "bits_per_byte": "Bits per byte",
     "perplexity": "Perplexity per token",
@@ -17,7 +19,8 @@ NAMES = {
     "exact_match": "Exact match",
     "rouge_l_gain": "ROUGE-L gain over the base model",
     "exact_match_gain": "Exact-match gain over the base model",
-    "preference_accuracy": "Preferred answer likelier",
+    "preference_accuracy": "Preference accuracy",
+    "preference_accuracy_gain": "Preference-accuracy gain over the base model",
     "reward_accuracy": "Moved toward the preferred answer",
     "reward_margin": "Margin of that move, nats",
     "refusal_rate": "Harmful requests refused",
@@ -30,17 +33,6 @@ HEADLINES = 6  # cards if the model has no metric of HEADLINE
 HEADLINE = ("bits_per_byte", "rouge_l", "exact_match", "preference_accuracy", "refusal_rate", "toxicity_rate")
 CLEAN = "/clean"  # suffix of a metric on rows that no training text contains
 STAGES = ("pretrain", "finetune", "align", "select", "compress")
-
-
-class Row(NamedTuple):
-    """One metric: key, display name, value, 95 % interval and count; None for what it lacks."""
-
-    key: str
-    name: str
-    value: float | None
-    low: float | None
-    high: float | None
-    n: int | None
 
 
 def rows(metrics: dict[str, float]) -> Iterator[Row]:
@@ -90,42 +82,67 @@ def beside(found: dict[str, Row]) -> list[str]:
     charts = []
     for kind in kinds:
         alike = sorted((row for row in rows if row.key.rpartition("_")[2] == kind), key=lambda row: "/" in row.key)
-        bars = [(short(row, kind), row.value, row.low, row.high) for row in alike if row.value is not None]
+        bars = [(verdict.short(row.key, kind) if "/" in row.key else row.name, row.value, row.low, row.high) for row in alike]
         charts.append(intervals(bars, label=f"{kind} on the same held-out rows, 95 % interval"))  # type: ignore[arg-type]
     return charts
 
 
-def short(row: Row, kind: str) -> str:
-    """Return the label of a bar: the baseline's name, or the metric's."""
-    return row.key.removeprefix("baseline/").removesuffix(f"_{kind}").replace("_", " ") if "/" in row.key else row.name
+def told(samples: list[dict]) -> list[dict]:
+    """Return the answers of the page, grouped by task: each sample with `score`, its first metric, and `change`, that minus the base's."""
+    shown = sorted(samples[:ANSWERS], key=lambda row: row["task"])
+    found = []
+    for row in shown:
+        scores, other = row.get("scores") or {}, row.get("reference_scores") or {}
+        first = next((name for name in ("rouge_l", *scores) if name in scores), None)
+        change = scores[first] - other[first] if first in other else None
+        kind = None if change is None else "better" if change > 0 else "worse" if change < 0 else "same"
+        found.append(
+            {"scores": {}, "reference": None, "reference_scores": {}, "refused": False} | row | {"score": scores.get(first), "change": kind}
+        )
+    return found
 
 
-def page(metrics: dict, stages: dict, curves: dict, samples: list[dict], lineage: dict[str, str], contaminated: Sequence[dict] = ()) -> str:
-    """Return the page. stages: {stage: metrics}; curves: {stage: its curve.json}; lineage: {input: digest}; contaminated: rows."""
+def page(
+    metrics: dict,
+    stages: dict,
+    curves: dict,
+    samples: list[dict],
+    lineage: dict[str, str],
+    contaminated: Sequence[dict] = (),
+    gate: dict | None = None,
+) -> str:
+    """Return the page. stages: {stage: metrics}; curves: {stage: its curve.json}; samples: rows of samples.jsonl; lineage: {input: digest};
+    contaminated: rows; gate: a gate.json that judged these metrics.
+    """
     found = {row.key: row for row in rows(metrics)}
-    compared = baselines(metrics, stages)
+    counted = baselines(metrics, stages)
     drawn = {stage: drawing(values) for stage, values in curves.items()}
+    before = {row.key: row for row in rows(stages.get("pretrain", {})) if row.value is not None and row.low is not None}
+    cards = [(row, verdict.comparisons(found, row.key, before)) for row in headline(found)]
     return render(
         Path(__file__).with_name(TEMPLATE),
         number=number,
+        name_of=lambda key: NAMES.get(key, key.replace("_", " ")),
         count=count,
         interval=interval,
-        headline=headline(found),
-        beside=beside({key: row for key, row in found.items() if not (compared and key.endswith("bits_per_byte"))}),
-        compared=intervals(compared, label="bits per byte of the same held-out documents, 95 % interval; less is better")
-        if compared
-        else "",
+        direction=verdict.direction,
+        difference=verdict.difference,
+        said=verdict.sentence([each for _, compared in cards for each in compared], gate, len(found)),
+        gate=gate,
+        cards=cards,
+        beside=beside({key: row for key, row in found.items() if not (counted and key.endswith("bits_per_byte"))}),
+        counted=intervals(counted, label="bits per byte of held-out documents, 95 % interval; lower is better") if counted else "",
         seen=stages.get("pretrain", {}).get("seen_tokens"),
         tasks=tasks(metrics),
-        gains=[row for row in found.values() if row.key.endswith("_gain")],
+        gains=[row for row in found.values() if row.key.endswith("_gain") and row.value is not None],
         held=[row for row in found.values() if row.key.startswith("contaminated/")],
         clean=[(found[key.removesuffix(CLEAN)], found[key]) for key in found if key.endswith(CLEAN) and key.count("/") == 1],
         contaminated=contaminated[:SHOWN],
         everything=list(found.values()),
         stages=[(stage, list(rows(stages[stage]))) for stage in STAGES if stage in stages],
         curves=[(stage, drawn[stage]) for stage in STAGES if drawn.get(stage)],
-        samples=samples,
-        sample_tasks=sorted({sample["task"] for sample in samples}),
+        samples=told(samples),
+        left_out=max(0, len(samples) - ANSWERS),
         lineage=lineage,
         harms="refusal_rate" in found or "toxicity_rate" in found,
     )
@@ -153,5 +170,5 @@ def count(value: float | None) -> str:
 
 
 def interval(row: Row) -> str:
-    """Format the interval as `low to high`; without one a dash."""
-    return f"{number(row.low)} to {number(row.high)}" if row.low is not None else "\u2013"
+    """Format the interval as `[low, high]`; without one a dash."""
+    return f"[{number(row.low)}, {number(row.high)}]" if row.low is not None else "\u2013"

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from fmcycle.evaluation.figures import mean
 from fmcycle.evaluation.generate import answers, asking
 from fmcycle.evaluation.held_out import HeldOut
-from fmcycle.evaluation.instruction import figures, scores
+from fmcycle.evaluation.instruction import asked, compared, figures, scores
 from fmcycle.processor.components import tokenizer_of
 from fmcycle.ranges import NonNegativeInt, PositiveInt
 
@@ -38,6 +38,7 @@ class Seq2Seq:
         own, copied = scores(said, wanted), scores(read, wanted)
         options = {"resamples": self.resamples, "seed": self.seed}
         gain = mean("rouge_l_gain", own["rouge_l"] - copied["rouge_l"], **options)
+        self.answered = compared(asked(read, wanted, said), own)
         return figures("", own, **options) | figures("baseline/copy_", copied, **options) | gain
 
 

@@ -61,8 +61,10 @@ def run(cfg: Config) -> dict[str, float]:
     machine = machine_of(cfg)
     model, processor = model_store.load_model(given["model"], machine.device, machine.dtype)
     found, metrics, files = contaminated(cfg, given)
-    metrics |= measure(cfg.evaluation, model, processor, beside=metrics, clean=files, bar=True)
-    samples = sample(model, processor) if sample else []
+    samples: list[dict] = []
+    metrics |= measure(cfg.evaluation, model, processor, beside=metrics, clean=files, answered=samples, bar=True)
+    answered = {(row["task"], row["id"]) for row in samples}
+    samples += [row for row in (sample(model, processor) if sample else []) if (row["task"], row["id"]) not in answered]
     digests = {name: artifact.digest(path) for name, path in sorted(given.items())}
     digests |= {"guardrail": guards} if (guards := guards_of(cfg.evaluation)) else {}
     from fmcycle.evaluation.report import page
