@@ -3,7 +3,7 @@ import re
 import jinja2
 import pytest
 
-from fmcycle.artifact.page import contents, render
+from fmcycle.artifact.page import colours, contents, render
 
 EVIL = "<script>alert(1)</script>"
 
@@ -27,11 +27,15 @@ def test_the_contents_name_every_heading_once():
 
 
 def test_every_page_extends_the_one_base_and_loads_nothing(root):
-    """But the server's own page, in which nothing is filled."""
+    """But the server's own page, in which nothing is filled and which loads its own files."""
     base = root / "src/fmcycle/artifact/base.html"
     for file in (root / "src/fmcycle").rglob("*.html"):
         text = file.read_text()
-        assert not re.search(r"src=|url\(|@import|https?://", text), file
+        assert not re.search(r"src=(?!\"page/)|url\(|@import|https?://", text), file
         assert file == base or text.startswith("{% extends base %}") or "{{" not in text, file
     makers = [file for file in (root / "src/fmcycle").rglob("*.py") if "jinja2.Environment" in file.read_text()]
     assert makers == [base.with_name("page.py")]
+
+
+def test_the_colours_of_all_pages_are_two_blocks_of_css():
+    assert colours().count(":root {") == 2 and colours().count("{") == colours().count("}") and "prefers-color-scheme: dark" in colours()

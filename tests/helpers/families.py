@@ -20,6 +20,10 @@ LABELS = {"id2label": {0: "cat", 1: "dog", 2: "owl"}, "label2id": {"cat": 0, "do
 PNG = media.as_png(np.random.default_rng(0).uniform(-1, -0.2, (3, 20, 24)))
 OTHER_PNG = media.as_png(np.random.default_rng(1).uniform(0.2, 1, (3, 20, 24)))
 NAMES = ("A", "B")  # what the vision-language model says of them
+ANSWERS = {  # what the talker knows by heart
+    "Which calls?": "Use **put**:\n\n- `get` it\n- list it\n\n```py\nput(1)\n```",
+    "Emoji?": "A tree 🌳 and 世界 here",
+}
 WAV = media.as_wav(0.4 * np.sin(np.arange(4000) * 0.3), 8000)
 
 
@@ -40,10 +44,10 @@ def text_config(processor, **fields) -> dict:
     return TINY | {"vocab_size": len(processor), "max_position_embeddings": 64, "pad_token_id": processor.pad_token_id} | fields
 
 
-def learnt(model, batch):
+def learnt(model, batch, steps=60):
     """`model` after some steps on one batch, which it then knows by heart."""
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
-    for _ in range(60):
+    for _ in range(steps):
         optimizer.zero_grad()
         model(**batch).loss.backward()
         optimizer.step()
@@ -140,6 +144,16 @@ def vision_language():
 def decoder():
     processor = tokenizer()
     return transformers.LlamaForCausalLM(transformers.LlamaConfig(**text_config(processor))), processor
+
+
+def talker():
+    processor = tokenizer()  # most characters of the answers are several tokens
+    config = transformers.LlamaConfig(**text_config(processor, max_position_embeddings=128))
+    talks = [[{"role": "user", "content": asked}, {"role": "assistant", "content": said}] for asked, said in ANSWERS.items()]
+    rows = [labelled(processor, talk) for talk in talks]
+    longest = max(len(ids) for ids, _ in rows)
+    ids, labels = (torch.tensor([row[place] + [fill] * (longest - len(row[0])) for row in rows]) for place, fill in enumerate((0, -100)))
+    return learnt(transformers.LlamaForCausalLM(config), {"input_ids": ids, "labels": labels}, 120), processor
 
 
 def pixel_decoder():

@@ -220,3 +220,61 @@ def served(tmp_path_factory):
         return made[family]
 
     return serve
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """A headless Chromium."""
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if path is None:
+        pytest.skip("no Chromium here: `apt-get install chromium` to run this test")
+    api = pytest.importorskip("playwright.sync_api", reason="no playwright here: install fmcycle[test]")
+    with api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def site(served):
+    """(family) -> the address of a server over a tiny model of it, in this process; each is started once."""
+    import threading
+
+    import uvicorn
+
+    started = {}
+
+    def serve(family):
+        if family not in started:
+            server = uvicorn.Server(uvicorn.Config(served(family).app, port=0, log_level="error"))
+            thread = threading.Thread(target=server.run, daemon=True)
+            thread.start()
+            while not server.started:
+                time.sleep(0.02)
+            started[family] = server, thread
+        return f"http://127.0.0.1:{started[family][0].servers[0].sockets[0].getsockname()[1]}/"
+
+    yield serve
+    for server, thread in started.values():
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.fixture
+def shown(browser, site):
+    """(family, width) -> the page of a model in a browser of its own, ready; nothing may go wrong in it."""
+    opened = []
+
+    def show(family, width=1280):
+        page, wrong = browser.new_context(viewport={"width": width, "height": 800}).new_page(), []
+        opened.append((page, wrong))
+        page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.goto(site(family))
+        page.locator("#model", has_text="fmcycle:").wait_for(state="attached")
+        return page
+
+    yield show
+    for page, wrong in opened:
+        page.context.close()
+        assert not wrong

@@ -1,22 +1,9 @@
 """The page in headless Chromium: a question, a streamed answer, a thumb, a comment and a better answer, all in the store."""
 
-import shutil
 import sqlite3
 
 import families
 import pytest
-
-
-@pytest.fixture(scope="module")
-def browser():
-    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if path is None:
-        pytest.skip("no Chromium here: `apt-get install chromium` to run this test")
-    api = pytest.importorskip("playwright.sync_api", reason="no playwright here: install fmcycle[test]")
-    with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
@@ -71,38 +58,6 @@ def test_every_control_has_a_name_and_nothing_comes_from_elsewhere(page, server)
         "[...document.querySelectorAll('button,textarea,select,input')].filter(e => !e.textContent.trim() && !e.labels?.length).length"
     )
     assert page.evaluate(unnamed) == 0
-
-
-@pytest.fixture
-def shown(browser, served):
-    """(family) -> a page over a tiny model of it, served from this process; nothing may go wrong in it."""
-    import threading
-    import time
-
-    import uvicorn
-
-    opened = []
-
-    def show(family):
-        server = uvicorn.Server(uvicorn.Config(served(family).app, port=0, log_level="error"))
-        thread = threading.Thread(target=server.run, daemon=True)
-        thread.start()
-        while not server.started:
-            time.sleep(0.02)
-        page, wrong = browser.new_page(), []
-        opened.append((server, thread, page, wrong))
-        page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.goto(f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/")
-        page.locator("#model", has_text="fmcycle:").wait_for(state="attached")
-        return page
-
-    yield show
-    for server, thread, page, wrong in opened:
-        page.close()
-        server.should_exit = True
-        thread.join()
-        assert not wrong
 
 
 def answered(page, button):

@@ -24,6 +24,12 @@ def render(template: Path, **values: Any) -> str:
     return _environment().from_string(template.read_text()).render(values)
 
 
+def colours() -> str:
+    """Return the CSS of base.html that defines the colours of all pages, light and dark."""
+    look = Path(__file__).with_name("base.html").read_text()
+    return look[look.index(":root") : look.index("* {")]
+
+
 def contents(body: str) -> tuple[list[tuple[str, str]], str]:
     """Return ([(anchor, title)] of the `<h2>` headings, the body whose headings have these anchors)."""
     found: dict[str, str] = {}

@@ -7,10 +7,11 @@ from functools import partial
 from pathlib import Path
 
 from fastapi import FastAPI, Request
-from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from starlette.concurrency import run_in_threadpool
 from starlette.routing import BaseRoute, Match
 
+from fmcycle.artifact import page
 from fmcycle.serving import metrics, reply, single
 from fmcycle.serving.access import Access
 from fmcycle.serving.api_error import ApiError
@@ -20,10 +21,10 @@ from fmcycle.serving.request import read, read_form
 from fmcycle.serving.schema import Chat, Completion, Feedback
 from fmcycle.serving.store import KeyReused, SeveralInputs, StoreDown, UnknownAnswer
 
-PAGE = Path(__file__).with_name("page.html")
-OWN = "'unsafe-inline'"  # the page holds its style and script; it loads nothing from elsewhere
-POLICY = f"default-src 'none'; style-src {OWN}; script-src {OWN}; connect-src 'self'; img-src data:; media-src data:"
-POLICY += "; frame-ancestors 'none'"
+PAGE = Path(__file__).with_name("page")  # index.html and what it loads
+TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
+POLICY = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src data:; media-src data:; form-action 'none'"
+POLICY += "; base-uri 'none'; frame-ancestors 'none'"
 
 
 def create(slots: int = 2, allowed: Access | None = None) -> FastAPI:
@@ -41,8 +42,12 @@ def create(slots: int = 2, allowed: Access | None = None) -> FastAPI:
     return app
 
 
-async def _page() -> HTMLResponse:
-    return HTMLResponse(PAGE.read_text(), headers={"content-security-policy": POLICY})
+async def _page(name: str = "index.html") -> Response:
+    if name not in {file.name for file in PAGE.iterdir()}:
+        raise ApiError(404, "the page has no such file", "not_found")
+    headers = {"content-security-policy": POLICY, "cache-control": "no-cache", "x-content-type-options": "nosniff"}
+    content = (page.colours() if name == "page.css" else "") + (PAGE / name).read_text()
+    return Response(content, headers=headers, media_type=TYPES[Path(name).suffix])
 
 
 class Elsewhere(BaseRoute):
@@ -70,7 +75,8 @@ async def _models(request: Request, name: str | None = None):
     assistant = _assistant(request)
     engine, own = assistant.engine, assistant.name
     can = {"tasks": list(engine.tasks), "takes": list(engine.takes)}
-    can |= {key: getattr(engine, key) for key in ("size", "classes", "labels") if hasattr(engine, key)}
+    can |= {key: getattr(engine, key) for key in ("size", "classes", "labels", "max_tokens") if hasattr(engine, key)}
+    can |= {"context": engine.positions} if hasattr(engine, "positions") else {}
     models = [{"id": model, "object": "model", "created": 0, "owned_by": "fmcycle", **can} for model in ("fmcycle", own)]
     if name is None:
         return {"object": "list", "data": models}
@@ -144,6 +150,7 @@ async def _feedback(request: Request):
 
 ROUTES: dict[str, Callable] = {
     "/": _page,
+    "/page/{name}": _page,
     "/v1/models": _models,
     "/v1/models/{name}": _models,
     "/v1/chat/completions": _chat,
