@@ -57,7 +57,7 @@ def test_traffic_like_the_reference_is_quiet_and_the_same_twice(run):
 
 def test_another_topic_is_a_reason_to_retrain(run):
     found, page = run(rows(60, prompt="Tell me about cats, dogs, horses and other pets that people love"))
-    assert found["retrain"] and "prompt_words" in found["reason"] and "Retrain" in page
+    assert found["retrain"] and "prompt_words" in found["reason"] and 'Retrain: <span class="yes">yes' in page
 
 
 def test_corrections_are_a_reason_by_themselves_and_count_for_the_last_model_only(run):
@@ -94,5 +94,25 @@ def test_feedback_of_before_kinds_is_read(run, tmp_path):
     assert run(None) == first
 
 
+def day(rows, number, **changes):
+    return [
+        row | {"answer_id": f"{number}-{row['answer_id']}", "time": f"2026-01-{number:02}" + row["time"][10:]} | changes for row in rows
+    ]
+
+
+def test_the_history_tells_each_models_verdict_and_where_drift_began(run):
+    odd = rows(40, prompt="Tell me about cats, dogs, horses and other pets that people love")
+    found, page = run([*day(rows(40), 1), *day(odd, 2), *day(rows(40), 3, model="later")])
+    told = found["history"]
+    assert [(model["model"], model["interactions"], model["retrain"]) for model in told["models"]] == [
+        ("m", 80, True),
+        ("later", 40, False),
+    ]
+    assert found["retrain"] is False and found["interactions"] == 40
+    first, second, third = (told["drift"]["prompt_words"][place] for place in (0, 1, -1))
+    assert len(told["drift"]["times"]) == 4 and first < 1 < max(second, told["drift"]["prompt_words"][2]) and third < 1
+    assert sum(told["answers"]) == 120 and "later answers from here; the verdict on the model before: retrain: yes" in page
+
+
 def test_what_users_write_is_escaped(run):
-    assert "<script>" not in run(rows(60, prompt="<script>alert(1)</script> what"))[1]
+    assert "<script>alert" not in run(rows(60, prompt="<script>alert(1)</script> what"))[1]

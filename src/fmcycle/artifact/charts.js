@@ -10,6 +10,7 @@ for (const figure of document.querySelectorAll("figure.curve")) {
     for (const [key, value] of Object.entries(given)) made.setAttribute(key, value);
     return made;
   };
+  const named = (step) => box.times?.[step] ?? `step ${step}`;
   const number = (value) => String(Number(value.toPrecision(4)));
   const steps = [...new Set(series.flatMap((each) => each.steps))].sort((one, other) => one - other);
   const positive = series.flatMap((each) => each.values).every((value) => value > 0);
@@ -60,10 +61,10 @@ for (const figure of document.querySelectorAll("figure.curve")) {
     for (const end of ["x1", "x2"]) cursor.setAttribute(end, x(step));
     cursor.setAttribute("visibility", "visible");
     const values = series.map((each) => {
-      const at = near(each, step), apart = each.steps[at] === step ? "" : ` (step ${each.steps[at]})`;
+      const at = near(each, step), apart = each.steps[at] === step ? "" : ` (${named(each.steps[at])})`;
       return `${each.name} ${number(each.values[at])}${apart}`.trim();
     });
-    told.textContent = `step ${step}: ${values.join(" · ")}`;
+    told.textContent = `${named(step)}: ${values.join(" · ")}`;
     told.style.minHeight = `${told.offsetHeight}px`; // what stands below must not move under a click
   }
   function leave() {

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Sequence
 from html import escape
 
 WIDTH, HEIGHT, TOP, BOTTOM, RIGHT = 400, 230, 12, 24, 14
@@ -54,24 +55,39 @@ def intervals(rows: list[tuple[str, float, float, float]], *, label: str) -> str
     return "".join(parts)
 
 
-def curve(series: list[Series], *, label: str) -> str:
-    """Return a chart of (name, steps, values) over the training step; values that are not finite are left out, "" if none is left."""
+def curve(series: list[Series], *, label: str, times: list[str] | None = None, marks: Sequence[tuple[float, str]] = ()) -> str:
+    """Return a chart of (name, steps, values) over the training step; values that are not finite are left out, "" if none is left.
+
+    times: names of the steps 0, 1, ...; the axis then shows them and begins at 0. marks: (step, text) of vertical lines.
+    """
     series = [(name, *_finite(steps, values)) for name, steps, values in series]
     series = [(name, steps, values) for name, steps, values in series if steps]
     if not series:
         return ""
-    end = max(1, *(max(steps) for _, steps, _ in series))
+    end = max(1, len(times or []) - 1, *(max(steps) for _, steps, _ in series))
     ordered = sorted(value for _, _, values in series for value in values)
     top = ordered[min(len(ordered) - 1, int(len(ordered) * 0.995))]  # an early peak must not flatten the rest
-    up = ticks(ordered[0], max(top, ordered[0] + 1e-3 * max(1e-6, abs(ordered[0]))), 5)
+    first = min(0, ordered[0]) if times else ordered[0]
+    up = ticks(first, max(top, first + 1e-3 * max(1e-6, abs(first))), 5)
     left = round(10 + LETTER * max(len(short(mark)) for mark in up))
     box = {"left": left, "right": RIGHT, "top": TOP, "bottom": BOTTOM, "end": end, "low": up[0], "high": up[-1], "label": label}
-    drawn = _drawing(series, box, up, [mark for mark in ticks(0, end, 4) if mark <= end])
+    box |= {"times": times} if times else {}
+    drawn = _drawing(series, box, up, _across(end, times), marks)
     data = [{"name": name, "steps": steps, "values": [float(f"{value:.6g}") for value in values]} for name, steps, values in series]
     return (
         f'<figure class="curve" data-box="{escape(json.dumps(box))}" data-series="{escape(json.dumps(data))}">'
-        f'{_legend(series)}{drawn}<output class="note">{escape(label)}</output>{_values(series)}</figure>'
+        f'{_legend(series)}{drawn}<output class="note">{escape(label)}</output>{_values(series, times)}</figure>'
     )
+
+
+def _across(end: float, times: list[str] | None) -> Sequence[tuple[float, str]]:
+    """(step, text) along the axis; of times the first, the last and some between them that have room."""
+    if not times:
+        return [(mark, short(mark)) for mark in ticks(0, end, 4) if mark <= end]
+    most = max(2, int((WIDTH - 60) / (LETTER * (len(times[0]) + 2))))
+    if len(times) <= most:
+        return list(enumerate(times))
+    return [(place, times[place]) for place in (round(index * (len(times) - 1) / (most - 1)) for index in range(most))]
 
 
 def _legend(series: list[Series]) -> str:
@@ -79,7 +95,9 @@ def _legend(series: list[Series]) -> str:
     return f'<ul class="legend">{named}</ul>' if named else ""
 
 
-def _drawing(series: list[Series], box: dict, up: list[float], across: list[float]) -> str:
+def _drawing(
+    series: list[Series], box: dict, up: list[float], across: Sequence[tuple[float, str]], events: Sequence[tuple[float, str]]
+) -> str:
     left, end, low, high = (box[name] for name in ("left", "end", "low", "high"))
 
     def x(step: float) -> float:
@@ -93,10 +111,13 @@ def _drawing(series: list[Series], box: dict, up: list[float], across: list[floa
         parts.append(f'<line class="grid" x1="{left}" x2="{WIDTH - RIGHT}" y1="{y(mark):.1f}" y2="{y(mark):.1f}"/>')
         parts.append(f'<text x="{left - 6}" y="{y(mark) + 4:.1f}" text-anchor="end">{short(mark)}</text>')
     parts.append("</g>")
-    for mark in across:
-        half = LETTER * len(short(mark)) / 2
-        place = min(x(mark), WIDTH - half)  # the last number stays inside the image
-        parts.append(f'<text x="{place:.1f}" y="{HEIGHT - BOTTOM + 17}" text-anchor="middle">{short(mark)}</text>')
+    for mark, text in across:
+        half = LETTER * len(text) / 2
+        place = min(max(x(mark), half), WIDTH - half)  # the first and last text stay inside the image
+        parts.append(f'<text x="{place:.1f}" y="{HEIGHT - BOTTOM + 17}" text-anchor="middle">{escape(text)}</text>')
+    for step, text in events:
+        line = f'x1="{x(step):.1f}" x2="{x(step):.1f}" y1="{TOP}" y2="{HEIGHT - BOTTOM}"'
+        parts.append(f'<g class="event"><title>{escape(text)}</title><line {line}/></g>')
     for index, (_, steps, values) in enumerate(series):
         points = " ".join(f"{x(step):.1f},{y(value):.1f}" for step, value in zip(steps, values, strict=True))
         parts.append(f'<polyline class="c{index % SHADES} line" points="{points}"/>')
@@ -106,14 +127,19 @@ def _drawing(series: list[Series], box: dict, up: list[float], across: list[floa
     return "".join([*parts, "</svg>"])
 
 
-def _values(series: list[Series]) -> str:
+def _values(series: list[Series], times: list[str] | None) -> str:
     """The table of the chart: the first and last step of each series, and some between them."""
     every = [dict(zip(steps, values, strict=True)) for _, steps, values in series]
     steps = sorted({step for found in every for step in found})
     own = sorted({step for found in every if len(found) <= LISTED for step in found})  # all validations, if they are few
     kept = sorted({*own, *(steps[round(place * (len(steps) - 1) / (LISTED - 1))] for place in range(LISTED))})
-    cells = [[f"{step:g}", *(f"{found[step]:.4g}" if step in found else "" for found in every)] for step in kept]
-    head = "".join(f'<th class="n">{escape(name)}</th>' for name in ("step", *(name or "value" for name, *_ in series)))
+    cells = [
+        [escape(times[int(step)]) if times else f"{step:g}", *(f"{found[step]:.4g}" if step in found else "" for found in every)]
+        for step in kept
+    ]
+    head = "".join(
+        f'<th class="n">{escape(name)}</th>' for name in ("time" if times else "step", *(name or "value" for name, *_ in series))
+    )
     rows = "".join("<tr>" + "".join(f'<td class="n">{cell}</td>' for cell in row) + "</tr>" for row in cells)
     table = f"<table><tr>{head}</tr>{rows}</table>"
     return f'<details><summary>values</summary><div class="scroll">{table}</div></details>'

@@ -1,5 +1,6 @@
 """Monitors whether words or languages differ from the reference."""
 
+import functools
 from collections import Counter
 from dataclasses import dataclass
 from typing import Literal
@@ -98,6 +99,7 @@ def variation(first: np.ndarray, second: np.ndarray) -> float:
     return float(np.abs(first / first.sum() - second / second.sum()).sum() / 2)
 
 
+@functools.lru_cache(16384)  # the reference comes again with each window
 def language(text: str) -> str:
     """Return the likeliest language of a text by its script and frequent words; "unclear" for a text with none, such as code."""
     frame = pl.Series([text])
