@@ -66,6 +66,21 @@ def test_a_gain_over_the_only_baseline_is_paired_with_it():
     assert (compared.against, compared.word, compared.low) == ("copy", "better", 0.01)
 
 
+def test_the_strongest_baseline_is_compared_by_paired_rows_beside_the_base():
+    given = found(
+        *(("rouge_l", 0.5, 0.4, 0.6), ("reference/rouge_l", 0.1, 0.0, 0.2), ("rouge_l_gain", 0.4, 0.3, 0.5)),
+        *(
+            ("baseline/copy_rouge_l", 0.3, 0.2, 0.4),
+            ("baseline/constant_rouge_l", 0.5, 0.4, 0.6),
+            ("rouge_l_over_baseline", 0.0, -0.1, 0.1),
+        ),
+    )
+    compared = comparisons(given, "rouge_l")
+    assert {each.against: each.low for each in compared} == {BASE: 0.3, "copy": None, "constant": -0.1}
+    told = sentence(compared)
+    assert "Better than the base model in ROUGE-L" in told and "No difference to the strongest baseline can be told in ROUGE-L" in told
+
+
 def test_the_sentence_says_what_is_better_worse_and_undecided():
     given = found(
         ("rouge_l", 0.5, 0.4, 0.6), ("reference/rouge_l", 0.4, 0.3, 0.5), ("rouge_l_gain", 0.1, 0.05, 0.15),

@@ -79,6 +79,10 @@ def _runs_and_data(add: Callable[..., Parser]) -> None:
     plan = add("runs and data", "plan", "experiment.run", "Predict the cost of a training run, and whether it fits; makes nothing.")
     plan.add_argument("stage", metavar="STAGE", help="pretrain, finetune, align or another stage that trains")
     plan.add_argument("overrides", nargs=argparse.REMAINDER, metavar="override", help="as for the stage itself; plan=json prints JSON")
+    about = "Train a stage again on rows that teach nothing but form, and compare: exit 3 unless the real rows taught more."
+    control = add("runs and data", "control", "control.main", about)
+    control.add_argument("stage", choices=["finetune", "align"], help="finetune: shuffles the answers; align: exchanges the two of a pair")
+    control.add_argument("overrides", nargs="*", metavar="override", help="as for the stage itself")
     lineage = add("runs and data", "lineage", "verbs.lineage", "Show the tree of inputs that an artifact was made from.")
     lineage.add_argument("path", nargs="?", default=PACKAGE, metavar="PATH", help=f"an artifact; default {PACKAGE}")
     runs = add("runs and data", "runs", "runs.main", "List every run and its state; compare the config, data, code and result of two.")

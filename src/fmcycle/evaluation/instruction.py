@@ -1,10 +1,11 @@
-"""Answers to held-out instructions: ROUGE-L, BLEU and exact match, overall, by task, and against a reference model."""
+"""Answers to held-out instructions: ROUGE-L, BLEU and exact match, overall, by task, and over a reference model and baselines."""
 
 from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 
+from fmcycle.evaluation import control
 from fmcycle.evaluation.figures import mean, rate, row
 from fmcycle.evaluation.generate import answers, asking
 from fmcycle.evaluation.held_out import held_out, per_group
@@ -21,6 +22,8 @@ class Instruction:
     guardrail, stop: as `answers` takes them. reference: folder of a model with the same processor, given the same prompts behind the
     same guards; its metrics are `reference/...`, and `..._gain` is this model minus that one, by paired bootstrap over answers.
     After a call `answered` holds a row for each prompt, as `compared` returns them.
+    `baseline/<name>_...`: the answers of `fmcycle.evaluation.control`, made without a model from at most `learned` training rows;
+    `..._over_baseline`: this model minus the strongest of them, paired, overall and by task.
     ROUGE-L is the F-measure of rouge-score (0 to 1), BLEU sacreBLEU's corpus score (0 to 100), exact match is up to white space.
     """
 
@@ -31,6 +34,7 @@ class Instruction:
     per_task: PositiveInt = 40
     max_new_tokens: PositiveInt = 64
     batch_size: PositiveInt = 16
+    learned: PositiveInt = 20000
     guardrail: dict | None = None
     stop: list[str] = field(default_factory=list)
     resamples: PositiveInt = 1000
@@ -48,10 +52,15 @@ class Instruction:
         given = self._answers(model, processor, rows)
         own, options = scores([answer.text for answer in given], expected), {"resamples": self.resamples, "seed": self.seed}
         said, other = None, None
-        metrics = figures("", own, **options)
+        others = self._controls(rows, expected)
+        metrics = figures("", own, **options) | over_baseline("", own, others, **options)
+        for name, found in others.items():
+            metrics |= mean(f"baseline/{name}_rouge_l", found["rouge_l"], **options)
+            metrics |= rate(f"baseline/{name}_exact_match", found["exact_match"])
         for task in sorted({each["task"] for each in rows}):
             chosen = [index for index, each in enumerate(rows) if each["task"] == task]
-            metrics |= figures(f"{task}/", {name: scores[chosen] for name, scores in own.items()}, **options)
+            part, beside = picked(own, chosen), {name: picked(found, chosen) for name, found in others.items()}
+            metrics |= figures(f"{task}/", part, **options) | over_baseline(f"{task}/", part, beside, **options)
         if self.reference is not None:
             reference = model_store.load_model(self.reference, model.device, model.dtype)[0]
             said = [answer.text for answer in self._answers(reference, processor, rows)]
@@ -66,6 +75,12 @@ class Instruction:
         ]
         self.answered = compared(asked, own, said, other)
         return metrics
+
+    def _controls(self, rows: list[dict], expected: list[str]) -> dict[str, dict[str, np.ndarray]]:
+        """Return {baseline: its ROUGE-L and exact match of each row}; {} without rows."""
+        train = held_out(self.instructions, "train", self.learned) if rows else []
+        given = control.answers(train, rows, rouge_l) if rows else {}
+        return {name: {"rouge_l": rouge_l(texts, expected), "exact_match": exact(texts, expected)} for name, texts in given.items()}
 
     def _answers(self, model, processor, rows) -> list[Draft]:
         return answers(model, processor, [each["messages"][:-1] for each in rows], **asking(self))
@@ -99,16 +114,38 @@ def _of_one(found: dict[str, np.ndarray], place: int) -> dict[str, float]:
 
 def scores(given: list[str], expected: list[str]) -> dict[str, np.ndarray]:
     """{"rouge_l": [answers], "exact_match": [answers] of 0 or 1, "bleu": [answers, 10] sums that `bleu` adds up}."""
-    from rouge_score.rouge_scorer import RougeScorer
     from sacrebleu.metrics import BLEU
 
-    rouge, sentence = RougeScorer(["rougeL"]), BLEU(effective_order=True)
+    sentence = BLEU(effective_order=True)
     parts = [sentence.sentence_score(answer, [wanted]) for answer, wanted in zip(given, expected, strict=True)]
-    return {
-        "rouge_l": np.array([rouge.score(wanted, answer)["rougeL"].fmeasure for answer, wanted in zip(given, expected, strict=True)]),
-        "exact_match": np.array([float(answer.split() == wanted.split()) for answer, wanted in zip(given, expected, strict=True)]),
-        "bleu": np.array([[*part.counts, *part.totals, part.sys_len, part.ref_len] for part in parts]).reshape(len(parts), 10),
-    }
+    sums = np.array([[*part.counts, *part.totals, part.sys_len, part.ref_len] for part in parts]).reshape(len(parts), 10)
+    return {"rouge_l": rouge_l(given, expected), "exact_match": exact(given, expected), "bleu": sums}
+
+
+def rouge_l(given: list[str], expected: list[str]) -> np.ndarray:
+    """Return the ROUGE-L F-measure of each answer: (answers,)."""
+    from rouge_score.rouge_scorer import RougeScorer
+
+    rouge = RougeScorer(["rougeL"])
+    return np.array([rouge.score(wanted, answer)["rougeL"].fmeasure for answer, wanted in zip(given, expected, strict=True)])
+
+
+def exact(given: list[str], expected: list[str]) -> np.ndarray:
+    """Return 1 for each answer that equals the expected one up to white space, else 0: (answers,)."""
+    return np.array([float(answer.split() == wanted.split()) for answer, wanted in zip(given, expected, strict=True)])
+
+
+def picked(found: dict[str, np.ndarray], rows: list[int]) -> dict[str, np.ndarray]:
+    """Return the scores of some rows."""
+    return {name: scores[rows] for name, scores in found.items()}
+
+
+def over_baseline(prefix: str, own: dict, others: dict[str, dict], **options) -> dict[str, float]:
+    """Return ROUGE-L and exact match minus those of the strongest baseline, paired."""
+    metrics: dict[str, float] = {}
+    for name in ("rouge_l", "exact_match"):
+        metrics |= control.over_strongest(f"{prefix}{name}", own[name], {each: found[name] for each, found in others.items()}, **options)
+    return metrics
 
 
 def figures(prefix: str, found: dict[str, np.ndarray], *, resamples: int, seed: int) -> dict[str, float]:

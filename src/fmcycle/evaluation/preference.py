@@ -5,6 +5,7 @@ from typing import Literal
 
 import numpy as np
 
+from fmcycle.evaluation import control
 from fmcycle.evaluation.bits_per_byte import check_context, token_losses
 from fmcycle.evaluation.figures import mean, rate
 from fmcycle.evaluation.held_out import held_out
@@ -22,6 +23,8 @@ class Preference:
     model that alignment started from, `reference/preference_accuracy` is that model's and `preference_accuracy_gain` the paired
     difference; `reward_accuracy` is how often, and `reward_margin` by how many nats, the model moved toward the chosen answer rather
     than the rejected one: the implicit reward of DPO (Rafailov et al., 2023, section 4) without its beta.
+    `baseline/..._preference_accuracy`: prefer the longer answer, or the shorter. `preference_accuracy_over_baseline`: this model minus the
+    strongest of these and the reference, paired.
     """
 
     preferences: ExistingPath
@@ -43,17 +46,20 @@ class Preference:
         pairs = self.rows()
         sums, tokens = self._log_likelihoods(model, processor, pairs)
         right = likelier(sums, tokens)
+        others, options = control.pairs(pairs), {"resamples": self.resamples, "seed": self.seed}
         metrics = rate("preference_accuracy", right)
+        for name, found in others.items():
+            metrics |= mean(f"baseline/{name}_preference_accuracy", found, **options)
         if self.reference is not None:
             reference = model_store.load_model(self.reference, model.device, model.dtype)[0]
             other, counted = self._log_likelihoods(reference, processor, pairs)
-            before, options = likelier(other, counted), {"resamples": self.resamples, "seed": self.seed}
+            before = others["reference"] = likelier(other, counted)
             metrics |= rate("reference/preference_accuracy", before)
             metrics |= mean("preference_accuracy_gain", right.astype(float) - before, **options)
             margin = (sums - other)[:, 0] - (sums - other)[:, 1]
             metrics |= rate("reward_accuracy", margin > 0)
             metrics |= mean("reward_margin", margin, **options)
-        return metrics
+        return metrics | control.over_strongest("preference_accuracy", right, others, **options)
 
     def _log_likelihoods(self, model, processor, pairs) -> tuple[np.ndarray, np.ndarray]:
         """(sum of log-likelihoods, tokens) of [pairs, (chosen, rejected)]."""

@@ -76,14 +76,24 @@ def headline(found: dict[str, Row]) -> list[Row]:
 
 
 def beside(found: dict[str, Row]) -> list[str]:
-    """Return a chart for every kind of metric that has baselines, such as `accuracy` and `baseline/regression_accuracy`."""
+    """Return a chart for every metric that has baselines, such as `accuracy` and `baseline/regression_accuracy`; metrics of one kind, such
+    as `text_recall@5` and `image_recall@5`, share one."""
     rows = [row for row in found.values() if row.low is not None and (row.key.startswith("baseline/") or "/" not in row.key)]
-    kinds = dict.fromkeys(row.key.rpartition("_")[2] for row in rows if row.key.startswith("baseline/"))
+    own = [row.key for row in rows if "/" not in row.key]
+    kinds: dict[str, list[verdict.Row]] = {}
+    for row in rows:
+        if row.key.startswith("baseline/"):
+            whole = max((key for key in own if row.key.endswith(f"_{key}")), key=len, default="")
+            kinds.setdefault(whole or row.key.rpartition("_")[2], []).append(row)
     charts = []
-    for kind in kinds:
-        alike = sorted((row for row in rows if row.key.rpartition("_")[2] == kind), key=lambda row: "/" in row.key)
-        bars = [(verdict.short(row.key, kind) if "/" in row.key else row.name, row.value, row.low, row.high) for row in alike]
-        charts.append(intervals(bars, label=f"{kind} on the same held-out rows, 95 % interval"))  # type: ignore[arg-type]
+    for kind, others in kinds.items():
+        alike = [row for row in rows if row.key == kind] or [
+            row for row in rows if "/" not in row.key and row.key.rpartition("_")[2] == kind
+        ]
+        bars = [(row.name, row.value, row.low, row.high) for row in alike]
+        bars += [(verdict.short(row.key, kind), row.value, row.low, row.high) for row in others]
+        title = NAMES.get(kind, kind.replace("_", " "))
+        charts.append(intervals(bars, label=f"{title} on the same held-out rows, 95 % interval"))  # type: ignore[arg-type]
     return charts
 
 

@@ -68,7 +68,7 @@ def comparisons(found: dict[str, Row], key: str, before: dict[str, Row] | None =
     """Return the comparisons of the metric `key`: with the reference or else the pretrained model, and with baselines.
 
     found: {key: row} of the evaluation; before: of the pretraining of this model. A comparison is paired if the evaluation gives
-    `KEY_gain` or `KEY_loss`, the difference on the same rows.
+    `KEY_gain` or `KEY_loss`, the difference on the same rows; with the strongest baseline if it gives `KEY_over_baseline`.
     """
     row = found.get(key)
     if row is None or row.value is None or row.low is None:
@@ -81,8 +81,9 @@ def comparisons(found: dict[str, Row], key: str, before: dict[str, Row] | None =
     others = baselines_of(found, key) or [
         other for name, other in before.items() if name.startswith("baseline/") and name.endswith(f"_{key}")
     ]
-    alone = paired if not base and len(others) == 1 else None  # an evaluation's gain over its one baseline
-    return made + [_compare(row, short(other.key, key), other, alone) for other in others]
+    over = found.get(f"{key}_over_baseline") or (paired if not base and len(others) == 1 else None)  # gain over the only baseline
+    top = max(others, key=lambda other: _sign(key) * (other.value or 0.0), default=None)
+    return made + [_compare(row, short(other.key, key), other, over if other is top else None) for other in others]
 
 
 def baselines_of(found: dict[str, Row], key: str) -> list[Row]:
@@ -115,10 +116,10 @@ def sentence(compared: Iterable[Comparison], gate: dict | None = None, figures: 
     parts = [] if gate is None else [outcome(gate)]
     every = list(compared)
     base = [each for each in every if each.against == BASE]
-    chosen = base or strongest(every)
-    if chosen:
-        parts.append(_told(chosen, BASE if base else "the strongest baseline"))
-    elif not parts:
+    others = strongest(each for each in every if each.against != BASE and (not base or each.low is not None))
+    parts += [_told(base, BASE)] if base else []
+    parts += [_told(others, "the strongest baseline")] if others else []
+    if not parts:
         parts.append(f"{figures} figures, and nothing to compare them with: no reference model and no baseline was evaluated.")
     return " ".join(parts)
 
@@ -127,10 +128,14 @@ def strongest(compared: Iterable[Comparison]) -> list[Comparison]:
     """Return of each metric the comparison with its best baseline."""
     best: dict[str, Comparison] = {}
     for each in compared:
-        key, sign = each.row.key, -1 if direction(each.row.key) == "lower" else 1
+        key, sign = each.row.key, _sign(each.row.key)
         if key not in best or sign * (each.other.value or 0.0) > sign * (best[key].other.value or 0.0):
             best[key] = each
     return list(best.values())
+
+
+def _sign(key: str) -> int:
+    return -1 if direction(key) == "lower" else 1
 
 
 def outcome(gate: dict) -> str:
