@@ -42,7 +42,8 @@ def named(overrides: list[str], *, sweep: bool = False) -> list[str]:
         raise ConfigError(problems)
     stage = groups.stage_of(overrides)
     rest = [text for text in overrides if text not in chosen]
-    return [*rest, *_of_stage(stage, ",".join(map(quoted, places)), rest)]
+    added = _of_stage(stage, ",".join(map(quoted, places)), rest)
+    return [text for text in rest if not text.startswith("model.") or "model=pretrained" in added] + added
 
 
 def is_path(value: str) -> bool:
@@ -115,10 +116,10 @@ def _of_stage(stage: str, value: str, overrides: list[str]) -> list[str]:
     if not reads(stage):
         known = [each for each in groups.stages() if reads(each) or "model" in groups.stage_groups(each)]
         raise ConfigError([f"model={value}: {stage} reads no model; the stages that do: {', '.join(known)}"])
-    found = [f"inputs.{name}={value}" for name in inputs]
-    if base := [text for text in overrides if text.startswith("model.base=")]:
-        overrides[:] = [text for text in overrides if text not in base]
-        found.append(f"+inputs.base={base[-1].partition('=')[2]}")
+    if other := [key for key in keys if key.startswith("model.") and key != "model.base"]:
+        raise ConfigError([f"{key}: {stage} takes model=PATH and model.base=PATH; stages that train take {key}" for key in other])
+    base = [f"+inputs.base={keys['model.base']}"] if "model.base" in keys else []
+    found = [*(f"inputs.{name}={value}" for name in inputs), *base]
     return found + _without_the_rest(stage, keys)
 
 

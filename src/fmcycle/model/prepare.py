@@ -22,7 +22,7 @@ def fit_to(model, processor, classes: list[str] | None = None, *, trained: bool 
     """
     tokenizer = tokenizer_of(processor)
     if tokenizer is not None:
-        _tokens(model, tokenizer)
+        _tokens(model, tokenizer, trained)
         end_generation(model, processor, beside=trained)
     if hasattr(processor, "image_token_id") and hasattr(model.config, "image_token_id"):
         model.config.image_token_id = processor.image_token_id
@@ -31,8 +31,8 @@ def fit_to(model, processor, classes: list[str] | None = None, *, trained: bool 
     return model
 
 
-def _tokens(model, tokenizer) -> None:
-    reader, config = _room(model, tokenizer)
+def _tokens(model, tokenizer, trained: bool) -> None:
+    reader, config = _room(model, tokenizer, trained=trained)
     generation = getattr(model, "generation_config", None)
     for each in filter(None, (config, reader.config, generation)):
         each.bos_token_id, each.pad_token_id = tokenizer.bos_token_id, tokenizer.pad_token_id
@@ -42,15 +42,12 @@ def _tokens(model, tokenizer) -> None:
             each.decoder_start_token_id = tokenizer.bos_token_id
 
 
-def _room(model, tokenizer, folder: str | Path | None = None):
-    """Return (the part of `model` that reads text, its config). Raises InputError if it has fewer embeddings than there are tokens.
-
-    folder: of the weights, which then can't be made larger.
-    """
+def _room(model, tokenizer, *, trained: bool):
+    """Return (the part of `model` that reads text, its config). Raises InputError if it has fewer embeddings than there are tokens."""
     reader = model.text_encoder if hasattr(model, "text_encoder") else model
     config = reader.config.get_text_config() if hasattr(reader.config, "get_text_config") else reader.config
     if len(tokenizer) > config.vocab_size:
-        repair = f"{folder} has the tokenizer of another model; fetch it again" if folder else "raise it to at least that"
+        repair = "weights and tokenizer are of two models; fetch both again" if trained else "raise it to at least that"
         raise InputError(f"the processor has {len(tokenizer)} tokens, model.vocab_size is {config.vocab_size}: {repair}")
     return reader, config
 
@@ -63,7 +60,7 @@ def sound(folder: str | Path) -> None:
     with torch.device("cpu" if pipeline.is_pipeline(folder) else "meta"):
         model = model_store.load_weights(folder)
     if (tokenizer := tokenizer_of(processor)) is not None:
-        _room(model, tokenizer, folder)
+        _room(model, tokenizer, trained=True)
 
 
 def end_generation(model, processor, *, beside: bool):
