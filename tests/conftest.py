@@ -179,6 +179,7 @@ def hub(tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
     monkeypatch.setenv("FMCYCLE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    monkeypatch.setenv("HF_HUB_DISABLE_XET", "1")  # this hub takes files as Git LFS does
     with hub_server() as server:
         monkeypatch.setenv("HF_ENDPOINT", server.address)
         yield server

@@ -159,19 +159,28 @@ def known(asked: Reference, kind: Kind) -> str | None:
 
 
 def _fetch(asked: Reference, kind: Kind) -> Path:
-    """Fetch in a process of its own, which reads HF_ENDPOINT and HF_TOKEN as huggingface_hub does; print what it was."""
-    environment = {name: value for name, value in os.environ.items() if name not in (*SET, CLOSED)}
-    source = str(Path(__file__).parents[2])
-    environment |= {"HF_UPDATE_DOWNLOAD_COUNTS": "0", "HF_HUB_DISABLE_TELEMETRY": "1"}  # ask the hub for the files, and nobody for more
-    environment["PYTHONPATH"] = os.pathsep.join([source, *filter(None, [environment.get("PYTHONPATH")])])
-    command = [sys.executable, "-m", "fmcycle.artifact.hub_fetch", kind, str(asked)]
+    """Fetch into the cache; print what it was."""
     with atomic.lock(home(asked, kind)):
-        run = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True)
+        answer = ask("hub_fetch", str(asked), kind)
+    print(answer["said"], flush=True)
+    return Path(answer["path"])
+
+
+def ask(module: str, reference: str, *arguments: str) -> dict:
+    """Return what a module of this room answers in a process of its own, which reads HF_ENDPOINT and HF_TOKEN as huggingface_hub does.
+
+    Raises InputError with the process's own, or if it was killed.
+    """
+    environment = {name: value for name, value in os.environ.items() if name not in (*SET, CLOSED)}
+    environment |= {"HF_UPDATE_DOWNLOAD_COUNTS": "0", "HF_HUB_DISABLE_TELEMETRY": "1"}  # ask the hub for the files, and nobody for more
+    source = str(Path(__file__).parents[2])
+    environment["PYTHONPATH"] = os.pathsep.join([source, *filter(None, [environment.get("PYTHONPATH")])])
+    command = [sys.executable, "-m", f"fmcycle.artifact.{module}", reference, *arguments]
+    run = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True)
     try:
         answer = json.loads(run.stdout.splitlines()[-1])
     except (ValueError, IndexError):
-        raise InputError(f"{asked}: fetching ended with {run.returncode}, see above; run the same command again") from None
+        raise InputError(f"{reference}: {module} ended with {run.returncode}, see above; run the same command again") from None
     if "error" in answer:
         raise InputError(answer["error"])
-    print(answer["said"], flush=True)
-    return Path(answer["path"])
+    return answer

@@ -17,8 +17,8 @@ OURS = (hub.RECORD, artifact.MANIFEST)  # names of files that the cache adds
 
 
 def main() -> int:
-    """hub_fetch KIND REFERENCE: print {"path", "said"} or {"error"} as the last line."""
-    kind, text = sys.argv[1:]
+    """hub_fetch REFERENCE KIND: print {"path", "said"} or {"error"} as the last line."""
+    text, kind = sys.argv[1:]
     asked = hub.parse(text)
     try:
         with explained(asked, kind):

@@ -104,6 +104,12 @@ def _runs_and_data(add: Callable[..., Parser]) -> None:
     fetch = add("runs and data", "fetch", "hub.fetch", "Fetch a model or a dataset from the hub into the cache.")
     fetch.add_argument("kind", choices=["model", "dataset"])
     fetch.add_argument("reference", metavar="hub:OWNER/NAME", help="docs/hub.md has the whole form")
+    push = add("runs and data", "push", "push.main", "Write a model with its card and provenance into a repository of the hub.")
+    push.add_argument("folder", metavar="FOLDER", help="a model, or the folder of a stage, a run or a package that holds one")
+    push.add_argument("reference", metavar="hub:OWNER/NAME", help="@BRANCH behind it: another branch than main")
+    push.add_argument("--licence", metavar="NAME", help="the licence to pass it on under; default: that of the base model")
+    push.add_argument("--private", action="store_true", help="if the repository is new, nobody else sees it")
+    push.add_argument("--dry-run", action="store_true", help="print the files and the card, and ask nobody")
     compose = add("runs and data", "compose", "verbs.compose", "Resolve params.yaml's selection into artifacts/config.yaml for DVC.")
     compose.add_argument("settings", nargs="*", metavar="selection=FILE|out=FILE", type=setting("selection", "out"))
 
