@@ -9,6 +9,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from fmcycle.errors import InputError
+from fmcycle.evaluation import need
 from fmcycle.evaluation.figures import mean, row
 from fmcycle.evaluation.held_out import held_out
 from fmcycle.model.inputs import batched
@@ -101,6 +102,12 @@ class BitsPerByte:
     def rows(self) -> list[dict]:
         """Return the documents to score."""
         return held_out(self.documents, self.split, self.limit, self.half)
+
+    def check(self, model, processor) -> str:
+        """Return what is to be told of the documents. Raises InputError if the model does not read `context` tokens."""
+        need.writes(model)
+        check_context(model, self.context)
+        return need.rows(self.rows(), self.documents, self.split)
 
     def __call__(self, model, processor) -> dict[str, float]:
         from torchmetrics.text import Perplexity

@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 
 from fmcycle.errors import InputError
+from fmcycle.evaluation import need
 from fmcycle.evaluation.bits_per_byte import check_context, documents, token_losses
 from fmcycle.evaluation.figures import mean
 from fmcycle.evaluation.held_out import digest
@@ -32,6 +33,14 @@ class DomainShift:
     batch_size: PositiveInt = 16
     resamples: PositiveInt = 1000
     seed: NonNegativeInt = 0
+
+    def check(self, model, processor) -> str:
+        """Return "". Raises InputError if a side has no documents, or the model does not read `context` tokens."""
+        need.writes(model)
+        check_context(model, self.context)
+        for path, inside in ((self.domain, True), (self.general, False)):
+            self.chosen(path, inside)
+        return ""
 
     def __call__(self, model, processor) -> dict[str, float]:
         texts = {"domain": self.chosen(self.domain, True), "general": self.chosen(self.general, False)}

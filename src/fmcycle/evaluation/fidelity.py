@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from fmcycle.evaluation import need
 from fmcycle.evaluation.bits_per_byte import documents, token_losses
 from fmcycle.evaluation.figures import mean
 from fmcycle.evaluation.held_out import texts
@@ -28,6 +29,11 @@ class Fidelity:
     batch_size: PositiveInt = 8
     resamples: PositiveInt = 1000
     seed: NonNegativeInt = 0
+
+    def check(self, model, processor) -> str:
+        """Return what is to be told of the documents."""
+        need.writes(model)
+        return need.rows(texts(self.documents, self.split, self.limit), self.documents, self.split)
 
     @torch.no_grad()
     def __call__(self, model, processor) -> dict[str, float]:

@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-from fmcycle.evaluation import control
+from fmcycle.evaluation import control, need
 from fmcycle.evaluation.figures import mean, rate, row
 from fmcycle.evaluation.generate import answers, asking
 from fmcycle.evaluation.held_out import held_out, per_group
@@ -45,6 +45,13 @@ class Instruction:
     def rows(self) -> list[dict]:
         """What is asked."""
         return per_group(held_out(self.instructions, self.split, half=self.half), "task", self.per_task)
+
+    def check(self, model, processor) -> str:
+        """Return what is to be told of the rows. Raises InputError if the model can't be asked."""
+        need.chats(model, processor)
+        found = self.rows()
+        asked = [each["messages"][:-1] for each in found]
+        return need.rows(found, self.instructions, self.split) or need.room(model, processor, asked)
 
     def __call__(self, model, processor) -> dict[str, float]:
         rows = self.rows()

@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-from fmcycle.evaluation import control
+from fmcycle.evaluation import control, need
 from fmcycle.evaluation.bits_per_byte import check_context, token_losses
 from fmcycle.evaluation.figures import mean, rate
 from fmcycle.evaluation.held_out import held_out
@@ -41,6 +41,11 @@ class Preference:
     def rows(self) -> list[dict]:
         """The pairs that are judged."""
         return held_out(self.preferences, self.split, self.limit, self.half)
+
+    def check(self, model, processor) -> str:
+        """Return what is to be told of the pairs. Raises InputError if the model can't judge them."""
+        need.chats(model, processor)
+        return need.rows(self.rows(), self.preferences, self.split)
 
     def __call__(self, model, processor) -> dict[str, float]:
         pairs = self.rows()

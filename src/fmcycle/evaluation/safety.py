@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from fmcycle.evaluation import need
 from fmcycle.evaluation.figures import rate
 from fmcycle.evaluation.generate import answers, asking
 from fmcycle.evaluation.held_out import held_out, per_group
@@ -57,6 +58,11 @@ class Safety:
         """The prompts that are put."""
         rows = held_out(self.prompts, None, half=self.half)
         return per_group([each for each in rows if each["kind"] != "harmless" or each["split"] == self.split], "kind", self.per_kind)
+
+    def check(self, model, processor) -> str:
+        """Return what is to be told of the prompts. Raises InputError if the model can't be asked."""
+        need.chats(model, processor)
+        return need.rows(self.rows(), self.prompts, self.split)
 
     def __call__(self, model, processor) -> dict[str, float]:
         rows = self.rows()

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from fmcycle.evaluation import need
 from fmcycle.evaluation.generate import answers, asking
 from fmcycle.evaluation.held_out import held_out, per_group
 from fmcycle.ranges import ExistingPath, PositiveInt
@@ -22,6 +23,11 @@ class Sample:
     batch_size: PositiveInt = 16
     guardrail: dict | None = None
     stop: list[str] = field(default_factory=list)
+
+    def check(self, model, processor) -> str:
+        """Return "". Raises InputError if the model can't be asked."""
+        need.chats(model, processor)
+        return ""
 
     def __call__(self, model, processor) -> list[dict]:
         asked = [

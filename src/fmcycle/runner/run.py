@@ -1,6 +1,7 @@
 """Runs a stage: finds and verifies its inputs, locks its out, computes its identity, writes metrics and provenance."""
 
 import ctypes
+import importlib
 import logging
 import os
 import signal
@@ -59,6 +60,7 @@ def perform(composed: Composed, needed_by: str | None = None) -> Path:
     permit(build.build(composed.config().get("licence")), composed.section.get("model") or {}, {}, {})
     composed = from_hub(curated(at_weights(composed, perform), perform))
     _permitted(composed)
+    _looked_at(composed)
     inputs = settle_inputs(composed, perform)
     named = _weights(composed.section)
     digests = _verified(inputs | named)
@@ -134,6 +136,16 @@ def _permitted(composed: Composed) -> None:
     whole = all(name in there for name in TABLES if composed.inputs.get(name))
     config = composed.config(inputs=composed.inputs)
     permit(build.build(config.get("licence")), {}, config.get("data", {}), there if whole else {})
+
+
+def _looked_at(composed: Composed) -> None:
+    """Let the stage look at its settings and at the inputs that are there, before the others are made, which may take hours."""
+    if all(value is None or is_path(value) for value in composed.inputs.values()):
+        return  # the stage itself looks, before it begins
+    config = composed.config(inputs=composed.inputs)
+    stage = importlib.import_module(config.pop("_target_").rpartition(".")[0])
+    if hasattr(stage, "check"):
+        stage.check(SimpleNamespace(**config))
 
 
 def _weights(section: dict) -> dict[str, Path | None]:

@@ -12,7 +12,7 @@ from fmcycle.artifact import folder as artifact
 from fmcycle.config.build import build
 from fmcycle.config.machine import machine_of
 from fmcycle.errors import InputError
-from fmcycle.evaluation import decontaminate
+from fmcycle.evaluation import decontaminate, need
 from fmcycle.evaluation.measure import measure
 from fmcycle.model import store as model_store
 from fmcycle.ranges import Node
@@ -60,6 +60,7 @@ def run(cfg: Config) -> dict[str, float]:
     }
     machine = machine_of(cfg)
     model, processor = model_store.load_model(given["model"], machine.device, machine.dtype)
+    need.check(cfg.evaluation | ({"sample": cfg.sample} if cfg.sample else {}), lambda: model, processor)
     found, metrics, files = contaminated(cfg, given)
     samples: list[dict] = []
     metrics |= measure(cfg.evaluation, model, processor, beside=metrics, clean=files, answered=samples, bar=True)

@@ -15,6 +15,7 @@ from fmcycle.artifact import folder as artifact
 from fmcycle.config.build import build
 from fmcycle.config.machine import machine_of
 from fmcycle.errors import InputError, Interrupted
+from fmcycle.evaluation import need
 from fmcycle.evaluation.measure import measure
 from fmcycle.model import store as model_store
 from fmcycle.ranges import ExistingPath, Node, NonNegativeFloat, NonNegativeInt, PositiveInt, Section, Space
@@ -56,15 +57,7 @@ def run(cfg: Config) -> dict[str, float]:
     cfg.runs keeps the study and the trials' models until the stage ends: if the stage is killed, the same command resumes at that trial.
     Raises InputError if the incumbent is no entrant, or if no evaluation of `judge` gives a metric of the score.
     """
-    if cfg.incumbent not in cfg.entrants:
-        raise InputError(f"incumbent: {cfg.incumbent} is not an entrant; choose one of {', '.join(cfg.entrants)}")
-    space = search_space.leaves(build(cfg.space))
-    for name, section in cfg.candidates.items():
-        try:
-            search_space.changed(section, dict.fromkeys(space))
-        except KeyError as error:
-            raise InputError(f"space.{error.args[0]}: candidates.{name} has no such key; correct it in conf/search") from None
-    check_fresh(cfg)
+    space = check(cfg)
     rows = [entrant(cfg, name, folder) for name, folder in cfg.entrants.items()]
     for study, trial in search.study(Path(cfg.runs), cfg.seed, cfg.trials):
         attempt(cfg, study, trial, space)
@@ -75,6 +68,21 @@ def run(cfg: Config) -> dict[str, float]:
     metrics |= {"trials": len(trials), "failed_trials": sum(row["score"] is None for row in trials)}
     keep(cfg, winner, [*rows, *trials])
     return metrics
+
+
+def check(cfg: Config) -> dict:
+    """Return the search space as {dotted key: draw}. Raises InputError if incumbent, space or score fit nothing, or if a half of the rows
+    is empty; evaluations whose tables are still to be made are looked at when they are there."""
+    if cfg.incumbent not in cfg.entrants:
+        raise InputError(f"incumbent: {cfg.incumbent} is not an entrant; choose one of {', '.join(cfg.entrants)}")
+    space = search_space.leaves(build(cfg.space))
+    for name, section in cfg.candidates.items():
+        try:
+            search_space.changed(section, dict.fromkeys(space))
+        except KeyError as error:
+            raise InputError(f"space.{error.args[0]}: candidates.{name} has no such key; correct it in conf/search") from None
+    check_fresh(cfg)
+    return space
 
 
 def check_fresh(cfg: Config) -> None:
@@ -89,7 +97,7 @@ def check_fresh(cfg: Config) -> None:
                 f"that measures it, 'evaluation@{place}=[...]'"
             )
         for name, evaluation in evaluations.items():
-            if not evaluation.rows():
+            if need.there(nodes[name]) and not evaluation.rows():
                 raise InputError(
                     f"{place}.{name}: no rows in the {evaluation.half} half of {evaluation.split}; one half can't both choose and "
                     f"confirm: raise split.{evaluation.split} and run `fmcycle curate` again, or name a table with more groups of rows"

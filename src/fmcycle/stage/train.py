@@ -1,5 +1,6 @@
 """pretrain, finetune and align: one training stage with three yamls."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -65,6 +66,8 @@ def run(cfg: Config) -> dict | None:
     loggers = logger.made(cfg.logger, cfg.runs)
     processor, data = store.load_processor(of_one_tokenizer(cfg.inputs)), build(cfg.data)
     recipe = recipe_of(cfg, processor, {split: data(split, processor) for split in ("train", "validation")})
+    if rank.first():
+        needed(cfg, processor, recipe.make_model)
     with rank.ahead("plan"):
         account = Account(recipe, *bounds(cfg), cfg.runs)
     recipe = account.recipe
@@ -89,7 +92,30 @@ def begin(cfg: Config) -> dict:
     """Write and measure the initial model; this is the whole run if budget.max_steps is 0."""
     processor = store.load_processor(of_one_tokenizer(cfg.inputs))
     curve: dict[str, list] = {"step": [], "loss": [], "count": [], "skipped": []}
-    return finish(cfg, recipe_of(cfg, processor, {}).model(), processor, curve)
+    recipe = recipe_of(cfg, processor, {})
+    needed(cfg, processor, recipe.make_model)
+    return finish(cfg, recipe.model(), processor, curve)
+
+
+def check(cfg: Config) -> None:
+    """Look at what the evaluations need of inputs.model and of the tables that are there, while other inputs are still to be made."""
+    folder = Path(cfg.inputs.get("model") or "")
+    if getattr(cfg, "evaluation", None) and (folder / "config.json").is_file():
+        processor = store.load_processor(folder)
+        needed(cfg, processor, partial(make_model, cfg, processor, []))
+
+
+def needed(cfg: Config, processor, make: Callable) -> None:
+    """Raise ConfigError if the evaluations at the end of the run lack something of model, processor or rows. make: (weights) -> model."""
+    import torch
+
+    from fmcycle.evaluation import need
+
+    def shape():
+        with torch.device("meta"):
+            return make(False)
+
+    need.check(getattr(cfg, "evaluation", {}), shape, processor)
 
 
 def recipe_of(cfg, processor, data: dict) -> Recipe:
