@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export BENTOML_HOME := $(CURDIR)/.cache/bentoml
 export BENTOML_DO_NOT_TRACK := True
 
-.PHONY: setup lifecycle test prove lint audit lock
+.PHONY: setup lifecycle test prove lint audit lock wheel
 
 setup: $(STAMP)            ## the environment, as the lock says; under a second when it has not changed
 
@@ -39,6 +39,9 @@ prove: setup               ## the slow proofs: kills, staleness, two processes, 
 
 lint: setup
 	ruff check . && ruff format --check . && mypy
+
+wheel: setup               ## dist/fmcycle-VERSION-py3-none-any.whl, which is all that a project needs
+	pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
 
 audit: setup $(TOOLS)      ## what is installed: known-bad versions, files that run when Python starts; then .cache/sbom.json
 	$(AUDIT) --lock requirements.lock --lock .ci/tools.lock --environment .venv --environment .cache/tools

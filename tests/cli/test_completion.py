@@ -73,6 +73,26 @@ def test_a_tab_completes_the_word_in_the_shell(shell, program):
     assert not {keys: shown[keys] for keys, wanted in TYPED.items() if wanted not in shown[keys]}
 
 
+@pytest.mark.skipif(not shutil.which("fish"), reason="fish is not installed")
+def test_fish_completes_the_word_and_else_a_file(program, project):
+    offered = {
+        "fmcycle finet": "finetune",
+        "fmcycle finetune --mul": "--multirun",
+        "fmcycle finetune --cfg jo": "job",
+        "fmcycle finetune model=llama_t": "model=llama_tiny",
+        "fmcycle evaluate evaluation=[safety,bits_per_d": "evaluation=[safety,bits_per_dimension",
+        "fmcycle finetune strategy.peft_config.lora_a": "strategy.peft_config.lora_alpha=",
+        "fmcycle finetune inputs.model=para": "inputs.model=params.yaml",
+        "fmcycle lineage para": "params.yaml",
+    }
+    asked = "; ".join(f"echo '>'; complete -C '{line}'" for line in offered)
+    command = ["fish", "--no-config", "-c", f"fmcycle completion fish | source; {asked}"]
+    done = subprocess.run(command, env=program | {"HOME": str(project)}, capture_output=True, text=True)
+    shown = [part.split("\n") for part in done.stdout.split(">\n")[1:]]
+    found = dict(zip(offered, ([line.partition("\t")[0] for line in part] for part in shown), strict=True))
+    assert not {line: found[line] for line, word in offered.items() if word not in found[line]}, done.stderr
+
+
 def test_bash_completes_within_a_third_of_a_second_of_cpu_and_without_torch(program):
     line = 'source <(fmcycle completion bash); COMP_WORDS=(fmcycle finetune model = llama_); COMP_CWORD=4; _fmcycle; echo "${COMPREPLY[@]}"'
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -111,7 +131,7 @@ def test_every_verb_flag_group_and_option_is_offered(project):
         (["curate", "curation=[web,bur"], ["curation=[web,burst"]),
         (["finetune", "strategy=lora,fu"], ["strategy=lora,full"]),
         (["feedback", ""], ["export"]),
-        (["completion", ""], ["bash", "zsh"]),
+        (["completion", ""], ["bash", "fish", "zsh"]),
         (["evaluate", "nonsense=x"], []),
         (["evaluate", "inputs.model.deeper.x"], []),
     ],

@@ -28,7 +28,7 @@ GROUPS = {
     "stages": "run one stage of the lifecycle; missing inputs are made first",
     "runs and data": "the cost of a run, the origin of an artifact, the difference between two",
     "serving": "the served package, and the feedback on its answers",
-    "machine": "what this machine has, and completion at TAB",
+    "project and machine": "a new project, what this machine has, and completion at TAB",
 }
 FLAGS: dict[tuple[str, ...], dict[str, Any]] = {  # of every stage
     ("-m", "--multirun"): {"action": "store_true", "help": "sweep: run one job for every combination of key=a,b"},
@@ -61,7 +61,7 @@ def parsers() -> dict[str, Parser]:
         found[name].set_defaults(call=call, group=group)
         return found[name]
 
-    for some in (_stages, _runs_and_data, _serving, _machine):
+    for some in (_stages, _runs_and_data, _serving, _project_and_machine):
         some(add)
     return found
 
@@ -125,12 +125,22 @@ def _serving(add: Callable[..., Parser]) -> None:
     feedback.add_argument("action", choices=["export"])
 
 
-def _machine(add: Callable[..., Parser]) -> None:
-    add("machine", "doctor", "doctor.main", "Show what this machine and this project have, what is broken and what will be slow.")
-    completion = add("machine", "completion", "completion.main", "Print the script that completes fmcycle's words at TAB.")
-    completion.epilog = 'Add this line to ~/.bashrc: eval "$(fmcycle completion bash)"; to ~/.zshrc, behind compinit, with zsh.'
-    completion.add_argument("shell", choices=["bash", "zsh"], help="the shell that reads the script")
-    completion.add_argument("words", nargs="?", metavar="WORDS", help="the words up to the cursor, one a line; the script passes them")
+def _project_and_machine(add: Callable[..., Parser]) -> None:
+    here, alone = "project and machine", "in a project that is there, without --template, nothing else"
+    init = add(here, "init", "init.main", "Make a project with a pipeline and ten rows of example data.")
+    init.add_argument("folder", metavar="NAME", help="a new folder, or an empty one")
+    init.add_argument("--template", choices=["assistant", "classifier", "images", "pretrain"], help="the kind of model; default assistant")
+    init.add_argument("--ci", choices=["github"], help=f"also write a workflow; {alone}")
+    init.add_argument("--pre-commit", action="store_true", help=f"also write a pre-commit config; {alone}")
+    schema = add(here, "schema", "schemas.main", "Write JSON schemas of params.yaml, local.yaml and conf/ for an editor.")
+    schema.add_argument("out", nargs="?", default="schemas", metavar="FOLDER", help="default schemas; .vscode/settings.json names it")
+    add(here, "doctor", "doctor.main", "Show what this machine and this project have, what is broken and what will be slow.")
+    completion = add(here, "completion", "completion.main", "Print the script that completes fmcycle's words at TAB.")
+    lines = ('~/.bashrc: eval "$(fmcycle completion bash)"', '~/.zshrc, behind compinit: eval "$(fmcycle completion zsh)"')
+    fish = "~/.config/fish/config.fish: fmcycle completion fish | source"
+    completion.epilog = "\n".join(["The line to add to your shell's file:", *(f"  {line}" for line in (*lines, fish))])
+    completion.add_argument("shell", choices=["bash", "zsh", "fish"], help="the shell that reads the script")
+    completion.add_argument("words", nargs="*", metavar="WORDS", help="the words up to the cursor, also one a line; the script passes them")
 
 
 def _stage(parser: Parser) -> None:

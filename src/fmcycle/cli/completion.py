@@ -1,11 +1,11 @@
-"""Shell completion: the script of bash or zsh, and the words that a shell offers at a TAB."""
+"""Shell completion: the script of bash, zsh or fish, and the words that a shell offers at a TAB."""
 
 from typing import Any
 
 from fmcycle.cli import verbs, view
 from fmcycle.config import groups
 
-SCRIPTS = {  # both call `fmcycle completion SHELL WORDS` at each TAB, so that they know the yamls of the current folder
+SCRIPTS = {  # all call `fmcycle completion SHELL WORDS` at each TAB, so that they know the yamls of the current folder
     "bash": r"""_fmcycle() {
   local IFS=$'\n'
   read -rd '' -a COMPREPLY < <("${COMP_WORDS[0]}" completion bash "${COMP_WORDS[*]:0:COMP_CWORD+1}" 2>/dev/null)
@@ -20,6 +20,21 @@ complete -o default -F _fmcycle fmcycle""",
   compadd -- ${found:#*[=.]}
 }
 compdef _fmcycle fmcycle""",
+    "fish": r"""function __fmcycle
+    set -l line (commandline -opc)
+    set -l last (commandline -ct)
+    set -l found ($line[1] completion fish -- $line "$last" 2>/dev/null | string match -r '.+')
+    if test (count $found) -gt 0
+        printf '%s\n' $found
+        return
+    end
+    set -l before (string match -r '^.*=' -- "$last")
+    set -l path (string replace -r '^.*=' '' -- "$last")
+    for file in (complete -C "'' $path")
+        echo "$before$file"
+    end
+end
+complete -c fmcycle -f -a '(__fmcycle)'""",
 }
 BREAKS = ("=", "@", ":")  # bash splits a word at each
 
@@ -27,10 +42,10 @@ BREAKS = ("=", "@", ":")  # bash splits a word at each
 def main(arguments: list[str]) -> None:
     """Print the script of a shell, or the words that complete the line, one a line."""
     given = verbs.parse("completion", arguments)
-    if given.words is None:
+    if not given.words:
         print(SCRIPTS[given.shell])
         return
-    pieces = given.words.split("\n")[1:] or [""]
+    pieces = "\n".join(given.words).split("\n")[1:] or [""]
     line: list[str] = []
     for before, piece in zip(["", *pieces], pieces, strict=False):
         if line and (before in BREAKS or piece in BREAKS):
