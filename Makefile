@@ -29,6 +29,7 @@ $(TOOLS):
 lifecycle: setup           ## raw documents to a packaged model; only what is stale runs; exit 3 where the gate refuses
 	@pgrep -f 'dvc (repro|exp)' >/dev/null || rm -f .dvc/tmp/rwlock .dvc/tmp/rwlock.lock
 	dvc repro
+	fmcycle report
 	fmcycle gate artifacts/package
 
 test: setup                ## every test but the slow proofs

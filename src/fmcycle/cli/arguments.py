@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 from fmcycle.config import groups
 from fmcycle.errors import InputError
 
-PACKAGE = "artifacts/package"
+PACKAGE, EVALUATED, REPORT = "artifacts/package", "artifacts/evaluate", "runs/report.html"
 STAGES = {  # in the order of the lifecycle; any other stage says in the first lines of its yaml what it is
     "collect": "Collect the raw data, with a licence for every row.",
     "curate": "Clean the raw data into documents, instructions, preferences and prompts.",
@@ -88,6 +88,10 @@ def _runs_and_data(add: Callable[..., Parser]) -> None:
     runs = add("runs and data", "runs", "runs.main", "List every run and its state; compare the config, data, code and result of two.")
     runs.add_argument("runs", nargs="*", metavar="RUN", help="a folder or an identity; none: list all, two: compare them")
     runs.add_argument("--page", metavar="FILE", help="write a page: the first run's, with the curves and keys of the others beside it")
+    report = add("runs and data", "report", "report.main", "Write the report of an evaluation with the outcome of its gate at the top.")
+    report.add_argument("evaluated", nargs="?", default=EVALUATED, metavar="FOLDER", help=f"an evaluation; default {EVALUATED}")
+    report.add_argument("--package", default=PACKAGE, metavar="PACKAGE", help=f"its gate.json; default {PACKAGE}")
+    report.add_argument("--page", default=REPORT, metavar="FILE", help=f"default {REPORT}")
     models = add("runs and data", "models", "models.main", "List every model of conf/model: family, size, licence, memory, results.")
     models.add_argument("form", nargs="?", choices=["json"], help="print one JSON line for each model")
     about = "Follow a document into the models, list the rows that a rule dropped, or compare two versions of the data."

@@ -120,9 +120,10 @@ def page(
     lineage: dict[str, str],
     contaminated: Sequence[dict] = (),
     gate: dict | None = None,
+    when: str = "",
 ) -> str:
     """Return the page. stages: {stage: metrics}; curves: {stage: its curve.json}; samples: rows of samples.jsonl; lineage: {input: digest};
-    contaminated: rows; gate: a gate.json that judged these metrics.
+    contaminated: rows; gate: a gate.json that judged these metrics; when: time and revision, which a stage's own page never has.
     """
     found = {row.key: row for row in rows(metrics)}
     counted = baselines(metrics, stages)
@@ -139,6 +140,7 @@ def page(
         difference=verdict.difference,
         said=verdict.sentence([each for _, compared in cards for each in compared], gate, len(found)),
         gate=gate,
+        when=when,
         cards=cards,
         beside=beside({key: row for key, row in found.items() if not (counted and key.endswith("bits_per_byte"))}),
         counted=intervals(counted, label="bits per byte of held-out documents, 95 % interval; lower is better") if counted else "",
