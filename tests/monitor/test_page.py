@@ -1,4 +1,5 @@
 from fmcycle.monitor.page import page
+from tests.helpers.browser import HOSTILE, check, chromium
 
 EVIL = "<script>alert(1)</script>"
 FINDING = {"value": 0.25, "low": 0.2, "high": 0.3, "n": 60, "bound": 0.1, "alarm": True, "what": f"words such as {EVIL}"}
@@ -41,3 +42,11 @@ def test_no_traffic_is_said_once_and_makes_no_table():
         {"interactions": 0, "retrain": None, "reason": "0 interactions, no verdict", "reasons": [], "findings": {}, "history": NOTHING}
     )
     assert text.count("0 interactions") == 1 and "<table" not in text and "<svg" not in text
+
+
+def test_it_fits_into_a_browser(tmp_path):
+    (tmp_path / "monitor.html").write_text(
+        page(RESULT | {"findings": {"words": FINDING | {"what": " ".join(HOSTILE)}, "latency": FINDING}})
+    )
+    with chromium() as browser:
+        check(browser, tmp_path / "monitor.html")

@@ -2,9 +2,9 @@
 
 from html import escape
 
-TALL, GAP, WIDE = 150, 70, 104  # height of the thickest band and of the branch below it, width of a step, in units of the image
+TALL, GAP, WIDE = 150, 70, 104  # height of the thickest band and of the branch below it, least width of a step, in units of the image
 TOP, EDGE = 40, 80  # space above the bands, and for the sizes before the first step and behind the last
-NAME = 14  # characters of a name
+LETTER = 8  # width of a letter of a step's name
 
 
 def flow(steps: list[dict]) -> str:
@@ -12,23 +12,23 @@ def flow(steps: list[dict]) -> str:
     most = max((step["bytes_before"] for step in steps), default=0)
     if not most:
         return ""
-    width, height = WIDE * len(steps) + 2 * EDGE, TOP + TALL + GAP + 34
+    wide = max(WIDE, *(LETTER * len(step["step"]) + 10 for step in steps))  # names are whole: a wide image scrolls in its box
+    width, height = wide * len(steps) + 2 * EDGE, TOP + TALL + GAP + 34
     parts = [band(0, EDGE, steps[0]["bytes_before"] / most * TALL, steps[0]["bytes_before"] / most * TALL)]
     parts += [label(4, TOP + 16 + 14 * line, text, "name") for line, text in enumerate((size(steps[0]["bytes_before"]), "in"))]
     for number, step in enumerate(steps):
-        left = EDGE + number * WIDE
+        left = EDGE + number * wide
         before, dropped, after = (step[f"bytes_{name}"] / most * TALL for name in ("before", "dropped", "after"))
-        parts.append(band(left, left + WIDE, before - dropped, after))
+        parts.append(band(left, left + wide, before - dropped, after))
         if step["dropped"]:
             parts.append(branch(left, before - dropped, max(dropped, 1.0)))
             parts.append(label(left + 24, TOP + TALL + GAP + 14, f"−{size(step['bytes_dropped'])}", "lost"))
             parts.append(label(left + 24, TOP + TALL + GAP + 29, f"{step['dropped']:,} documents"))
         title = f"{step['step']}: {step['before']:,} documents in, {step['dropped']:,} dropped, {step['changed']:,} changed"
-        name = step["step"] if len(step["step"]) <= NAME else step["step"][: NAME - 1] + "…"
         parts.append(
             f'<g><title>{escape(title)}</title><line x1="{left:.1f}" y1="{TOP - 4}" x2="{left:.1f}" y2="{TOP + max(before, 6):.1f}"/></g>'
         )
-        parts.append(label(left, TOP - 24, name, "name"))
+        parts.append(label(left, TOP - 24, step["step"], "name"))
         if step["changed"]:
             parts.append(label(left + 4, TOP - 9, f"{step['changed']:,} changed"))
     last = steps[-1]
