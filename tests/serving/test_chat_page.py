@@ -83,6 +83,7 @@ def test_another_answer_is_drawn_and_the_former_can_be_paged_to(shown):
     assert answer.get_by_role("button", name="Former answer").is_disabled()
     ask(page, "Emoji?")
     assert bodies[2]["messages"][1]["content"] == SAID  # the answer that is shown is the one that counts
+    assert page.get_by_role("button", name="Regenerate").count() == 1  # of the last question: later ones follow the others' answers
 
 
 def test_the_settings_are_sent_kept_and_reset(shown):
@@ -147,8 +148,10 @@ def test_a_question_in_other_words_starts_a_conversation_of_its_own(shown):
     assert page.locator("#history .open").all_inner_texts() == ["Emoji?", ASKED]
 
 
-def test_escape_stops_an_answer_and_what_came_is_kept(shown, served, monkeypatch):
-    page, engine = shown("talker"), served("talker").assistant.engine
+@pytest.fixture
+def slowly(served, monkeypatch):
+    """Answers of the talker come at ten tokens a second."""
+    engine = served("talker").assistant.engine
     whole = engine.stream
 
     async def slow(handle):
@@ -157,6 +160,10 @@ def test_escape_stops_an_answer_and_what_came_is_kept(shown, served, monkeypatch
             yield token
 
     monkeypatch.setattr(engine, "stream", slow)
+
+
+def test_escape_stops_an_answer_and_what_came_is_kept(shown, slowly):
+    page = shown("talker")
     page.get_by_label("Your message").fill(ASKED)
     page.keyboard.press("Enter")
     page.locator(".turn.busy .text", has_text="Use").wait_for()
@@ -166,6 +173,20 @@ def test_escape_stops_an_answer_and_what_came_is_kept(shown, served, monkeypatch
     assert page.evaluate("document.activeElement.id") == "message"
     page.reload()
     assert "You stopped this answer." in page.get_by_label("Answer", exact=True).inner_text()
+
+
+def test_a_conversation_that_is_deleted_while_an_answer_comes_stays_deleted(shown, slowly):
+    page = shown("talker")
+    page.on("dialog", lambda dialog: dialog.accept())
+    ask(page)
+    page.get_by_label("Your message").fill("Emoji?")
+    page.keyboard.press("Enter")
+    page.locator(".turn.busy .text :not(:empty)").wait_for()
+    page.get_by_role("button", name="Delete all").click()
+    page.locator("#send:not([hidden])").wait_for()
+    page.reload()
+    page.locator("#model", has_text="fmcycle:").wait_for()
+    assert page.locator("#history .open").count() == page.get_by_label("Answer", exact=True).count() == 0
 
 
 def failing(page, **response):

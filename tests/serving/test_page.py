@@ -51,7 +51,8 @@ def test_a_refusal_by_the_service_is_shown(page):
 def test_every_control_has_a_name_and_nothing_comes_from_elsewhere(page, server):
     requests = []
     page.on("request", lambda request: requests.append(request.url))
-    page.reload()
+    policy = page.reload().headers["content-security-policy"]
+    assert "default-src 'none'" in policy and "script-src 'self';" in policy and "unsafe" not in policy
     page.locator("#model", has_text="fmcycle:").wait_for(state="attached")
     assert all(url.startswith((server.url, "data:")) for url in requests)
     unnamed = (

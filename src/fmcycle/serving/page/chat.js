@@ -19,6 +19,7 @@ let limits = {};
 export const current = () => state.talk.id;
 export const busy = () => state.running !== null;
 export const stop = () => state.running?.abort();
+export function forget(id) { if (id === state.talk.id) state.talk.gone = true; }
 export function wire(callbacks) { Object.assign(told, callbacks); }
 export function limit(model) { limits = model; }
 
@@ -102,7 +103,7 @@ async function answer(turn, options, cut = null) {
   state.running = null;
   $("#send").hidden = false;
   $("#stop").hidden = true;
-  if (!keep(talk)) say("This browser keeps no more conversations: delete some.");
+  if (!talk.gone && !keep(talk)) say("This browser keeps no more conversations: delete some.");
   told.changed();
   if (model) told.model(model);
   if (state.talk !== talk) return;
@@ -182,7 +183,7 @@ function ends(place, text, action, work) {
 }
 
 function tools(place, turn, version) {
-  const last = turn === state.talk.turns.at(-1), again = $(".again", place), button = $(".copy", place);
+  const again = $(".again", place), button = $(".copy", place);
   if (version.id) {
     offer(place, { ...version, said: version.text }, { better: "A better answer", kept: (given) => {
       Object.assign(version, { rating: given.rating ?? version.rating, corrected: given.corrected ?? version.corrected });
@@ -190,11 +191,11 @@ function tools(place, turn, version) {
     } });
   }
   const { usage, options, seconds } = version, words = [usage && `${usage.completion_tokens} tokens`, seconds && `${seconds.toFixed(1)} s`, options?.temperature && `temperature ${options.temperature}`];
-  place.title = words.filter(Boolean).join(", ");
+  $(".facts", place).textContent = words.filter(Boolean).join(", ");
   $(".tools", place).hidden = false;
   button.hidden = !version.text;
   button.addEventListener("click", () => copy(version.text, button));
-  again.hidden = !last;
+  again.hidden = false;
   again.addEventListener("click", () => { if (!busy()) answer(turn, warmer(sampling(), version)); });
   if (turn.versions.length > 1) pages(place, turn);
 }

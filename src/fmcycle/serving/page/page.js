@@ -52,6 +52,7 @@ function unfold(wide) {
   $("#history").hidden = !wide;
   $("#past").setAttribute("aria-expanded", String(wide));
 }
+$("#column").addEventListener("click", () => { if (narrow()) unfold(false); });
 $("#past").addEventListener("click", () => unfold(chosen = $("#history").hidden));
 
 function list() {
@@ -63,6 +64,7 @@ function list() {
     open.addEventListener("click", () => start(talk.id));
     drop.addEventListener("click", () => {
       if (!confirm(`Delete this conversation from this browser?\n${past.title(talk)}`)) return;
+      chat.forget(talk.id);
       past.drop(talk.id);
       if (talk.id === chat.current()) start(); else list();
     });
@@ -80,7 +82,7 @@ $("#export").addEventListener("click", () => {
 $("#clear").addEventListener("click", () => {
   const talks = past.all();
   if (!confirm(`Delete all ${talks.length} conversations from this browser?`)) return;
-  for (const talk of talks) past.drop(talk.id);
+  for (const talk of talks) { chat.forget(talk.id); past.drop(talk.id); }
   start();
 });
 
