@@ -9,6 +9,7 @@ from fmcycle.evaluation import control, need
 from fmcycle.evaluation.figures import mean, rate, row
 from fmcycle.evaluation.generate import answers, asking
 from fmcycle.evaluation.held_out import held_out, per_group
+from fmcycle.evaluation.script import Words, spaced
 from fmcycle.model import store as model_store
 from fmcycle.ranges import ExistingPath, NonNegativeInt, PositiveInt
 from fmcycle.serving.pipeline import Draft
@@ -24,7 +25,8 @@ class Instruction:
     After a call `answered` holds a row for each prompt, as `compared` returns them.
     `baseline/<name>_...`: the answers of `fmcycle.evaluation.control`, made without a model from at most `learned` training rows;
     `..._over_baseline`: this model minus the strongest of them, paired, overall and by task.
-    ROUGE-L is the F-measure of rouge-score (0 to 1), BLEU sacreBLEU's corpus score (0 to 100), exact match is up to white space.
+    ROUGE-L is the F-measure of rouge-score (0 to 1) over `Words`, BLEU sacreBLEU's corpus score (0 to 100) with its tokenizer 13a over
+    `spaced` texts, exact match is up to white space.
     """
 
     instructions: ExistingPath
@@ -124,7 +126,7 @@ def scores(given: list[str], expected: list[str]) -> dict[str, np.ndarray]:
     from sacrebleu.metrics import BLEU
 
     sentence = BLEU(effective_order=True)
-    parts = [sentence.sentence_score(answer, [wanted]) for answer, wanted in zip(given, expected, strict=True)]
+    parts = [sentence.sentence_score(answer, [wanted]) for answer, wanted in zip(spaced(given), spaced(expected), strict=True)]
     sums = np.array([[*part.counts, *part.totals, part.sys_len, part.ref_len] for part in parts]).reshape(len(parts), 10)
     return {"rouge_l": rouge_l(given, expected), "exact_match": exact(given, expected), "bleu": sums}
 
@@ -133,7 +135,7 @@ def rouge_l(given: list[str], expected: list[str]) -> np.ndarray:
     """Return the ROUGE-L F-measure of each answer: (answers,)."""
     from rouge_score.rouge_scorer import RougeScorer
 
-    rouge = RougeScorer(["rougeL"])
+    rouge = RougeScorer(["rougeL"], tokenizer=Words())
     return np.array([rouge.score(wanted, answer)["rougeL"].fmeasure for answer, wanted in zip(given, expected, strict=True)])
 
 
@@ -170,7 +172,7 @@ def bleu(parts: np.ndarray, *, resamples: int, seed: int) -> tuple[float, float,
 
     def score(drawn: np.ndarray) -> float:
         total = drawn.sum(0)
-        return BLEU.compute_bleu(total[:4].tolist(), total[4:8].tolist(), int(total[8]), int(total[9])).score
+        return BLEU.compute_bleu(total[:4].tolist(), total[4:8].tolist(), int(total[8]), int(total[9]), effective_order=True).score
 
     return bootstrap(score, parts, resamples=resamples, seed=seed)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from fmcycle.source import column, given_split, shape
+from fmcycle.source import column, given_split, shape, suggestion
 from fmcycle.source.readable import HALF, encodable, plain, readable
 from fmcycle.tables.schema import DEFAULT, ORIGINS, READ
 
@@ -62,7 +62,7 @@ def take(records: list[Record], file: str, origin: Origin) -> Read:
     for names, some in alike.items():
         plan = shape.plan(names, origin.map)
         if plan.table is None:
-            refused += [(line, shape.no_row(names)) for _, line, _ in some]
+            refused += [(line, suggestion.no_row(names)) for _, line, _ in some]
             continue
         if (plan.table == "rows" and plan.unread) or any(name != column for column, name in plan.names.items()):
             some = [(place, line, renamed(row, plan.names)) for place, line, row in some]

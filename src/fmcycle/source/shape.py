@@ -19,11 +19,6 @@ WANTED = {
     **dict.fromkeys(("true", "1", "1.0", "desirable", "chosen", "good"), True),
     **dict.fromkeys(("false", "0", "0.0", "-1", "undesirable", "rejected", "bad"), False),
 }
-GUESSES = {  # our name: a part of a column's name that may mean it; the first that fits counts
-    "rejected": re.compile(r"reject|los(e|er|ing)|worse|worst|bad|neg|dispref|nonpref|non_pref", re.I),
-    "chosen": re.compile(r"chosen|win|better|best|good|pos|prefer|accept", re.I),
-    "prompt": re.compile(r"prompt|quest|ask|instr|quer|input|user|problem|task", re.I),
-}
 HH = re.compile(r"\n\n(Human|Assistant): ?")
 
 
@@ -92,27 +87,6 @@ def table_of(names: Collection[str]) -> str | None:
 def is_row(columns: Collection[str], chosen: Map = ()) -> bool:
     """True if rows with these columns belong to one of fmcycle's tables."""
     return plan(tuple(columns), chosen).table is not None
-
-
-def no_row(columns: Collection[str]) -> str:
-    """Why rows with these columns are refused, with a source.map to copy."""
-    named = [str(column) for column in columns]
-    shown = ", ".join(named[:12]) + (" ..." if len(named) > 12 else "")
-    copied = ", ".join(f"{name}: {column}" for name, column in guessed(named).items())
-    return f"no table fits the columns {shown}; name them, for instance 'source.map={{{copied}}}'"
-
-
-def guessed(columns: list[str]) -> dict[str, str]:
-    """A source.map for these columns: a preference if two of their names sound like one, else a question and its answer, or a text."""
-    left, found = [*columns], dict[str, str]()
-    for name, form in GUESSES.items():
-        if (column := next((column for column in left if form.search(column)), None)) is not None:
-            found[name] = column
-            left.remove(column)
-    if {"chosen", "rejected"} <= found.keys():
-        found.setdefault("prompt", (left or ["COLUMN"])[0])
-        return {name: found[name] for name in ("prompt", "chosen", "rejected")}
-    return dict(zip(("prompt", "completion"), columns, strict=False)) if len(columns) > 1 else {"text": (columns or ["COLUMN"])[0]}
 
 
 def prompt_group(messages: list[dict]) -> str:

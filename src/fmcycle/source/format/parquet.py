@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 
 from fmcycle.source.format.stream import FREE, LIMIT, RATIO, Damaged
 from fmcycle.source.row import Record
-from fmcycle.source.shape import Map, Plan, no_row, plan
+from fmcycle.source.shape import Map, Plan, plan
+from fmcycle.source.suggestion import no_row
 
 BATCH = 8192  # rows that are converted together
 STEP = 16  # rows that are decoded together; few, as one long text of a dictionary can stand for all of them
