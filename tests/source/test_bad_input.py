@@ -267,3 +267,19 @@ def test_damage_anywhere_in_a_file_is_one_row_of_the_quarantine(tmp_path):
         assert reading.table("documents").filter(pl.col("id").str.starts_with("good")).height == 8_000
         kept = reading.table("documents").filter(pl.col("id").str.starts_with("bad")).height
         assert kept == 8_000 or wrong, place
+
+
+def test_json_under_a_name_of_json_lines_is_read_and_so_are_lines_that_end_in_a_comma(tmp_path):
+    rows = [{"text": f"A text of the number {number}."} for number in range(3)]
+    array = json.dumps(rows, indent=1)
+    files = {"array.jsonl": array.encode(), "bom.ndjson": b"\xef\xbb\xbf" + array.encode(), "array.jsonl.gz": gzip.compress(array.encode())}
+    files |= {"commas.jsonl": b"".join(json.dumps(row).encode() + b",\n" for row in rows), "opened.jsonl": b"[\n" + array[1:].encode()}
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    for bytes in (1, 1 << 20):
+        pieces = [*reader.frames(*reader.units(tmp_path, bytes=bytes))]
+        assert sum(frame.height for piece in pieces for frame in piece.tables.values()) == 15 and not any(
+            piece.quarantine for piece in pieces
+        )
+    (tmp_path / "lists.jsonl").write_text('[{"text": "A text."}]\n[{"text": "Another."}]\n')
+    assert [entry["line"] for entry in read(tmp_path).quarantine] == [1, 2], "a list on each line is JSON Lines, but not of rows"

@@ -34,6 +34,7 @@ TALKS = {  # shape: rows that all say the same
         {"contents": [{"role": "user", "parts": [{"text": Q}]}, {"role": "model", "parts": [{"text": A}]}]}, {"chat": [ASKED, TOLD]},
         {"messages": [{"speaker": "user", "text": Q}, {"speaker": "assistant", "text": A}]},
         {"messages": [ASKED | {"name": "jo"}, TOLD | {"weight": 1, "tool_calls": None}], "prompt": Q, "tools": [], "source": "kiln"},
+        {"messages": [ASKED, TOLD], "tools": "[]"},
     ],
     "KTO": [{"prompt": Q, "completion": A, "label": True}, {"prompt": [ASKED], "completion": [TOLD], "label": 1},
         {"prompt": Q, "completion": A, "kto_tag": True}, {"prompt": Q, "completion": A, "label": "desirable"}],
@@ -167,6 +168,10 @@ def test_a_text_made_of_the_columns_is_no_document_and_a_text_of_its_own_is_told
         ({"prompt": Q, "completion": A, "label": False}, "label marks the answer as unwanted"),
         ({"messages": [ASKED, TOLD], "kto_tag": False}, "label marks the answer as unwanted"),
         ({"prompt": Q, "completion": A, "label": "undesirable"}, "label marks the answer as unwanted"),
+        ({"messages": [ASKED, TOLD | {"train_on_turn": False}]}, "none of its answers is trained on"),
+        ({"prompt": Q, "completion": A, "thumbs_up": False}, "label marks the answer as unwanted"),
+        ({"prompt": Q, "chosen": A, "rejected": ""}, "rejected is empty"),
+        ({"prompt": Q, "chosen": None, "rejected": NO}, "chosen is empty"),
         ({"messages": [ASKED, TOLD], "instructions": "Answer as a potter."}, "instructions"),
         ({"messages": [ASKED, TOLD], "documents": ["The kiln of 1912."]}, "documents"),
         ({"messages": [ASKED, TOLD], "loss_mask": [0, 1]}, "loss_mask"),
@@ -206,6 +211,7 @@ def test_the_refusal_shows_the_columns_and_a_map_that_repairs_it(tmp_path):
         ({"frage": Q, "winner": A, "loser": NO}, "{prompt: frage, chosen: winner, rejected: loser}"),
         ({"worse": NO, "better": A, "task": Q, "id": "7"}, "{prompt: task, chosen: better, rejected: worse}"),
         ({"passage_of_mine": A}, "{text: passage_of_mine}"),
+        ({"id": "7", "document": Q, "summary": A}, "{prompt: document, completion: summary}"),
     ):
         assert why(tmp_path, row).endswith(f"'source.map={map}'")
     of(tmp_path, [{"ask_me": Q, "say_so": A}])

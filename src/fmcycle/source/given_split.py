@@ -1,5 +1,6 @@
 """The split that a row declares by its column `split`, or that its file's name declares."""
 
+import fnmatch
 import re
 from collections.abc import Callable
 from pathlib import PurePosixPath
@@ -25,9 +26,30 @@ def place_of_file(name: str) -> str | None:
     return next((place for part in (file.split(".")[0], *reversed(folders)) if (place := place_of(part))), None)
 
 
-def places_of(names: list[str], is_text: Callable[[str], bool]) -> dict[str, str]:
-    """{file: split in its name}. Files of one text count only if every file names a split; {} if all of them name train."""
-    found = {name: place for name in names if (place := place_of_file(name))}
+def of_card(head: dict | None) -> list[tuple[str, str]]:
+    """[(pattern of files, split)] of the configs in a dataset card; a split of another name counts as none."""
+    configs = (head or {}).get("configs")
+    found: list[tuple[str, str]] = []
+    for config in configs if isinstance(configs, list) else []:
+        files = config.get("data_files") if isinstance(config, dict) else None
+        parts = (
+            [{"split": split, "path": path} for split, path in files.items()] if isinstance(files, dict) and "path" not in files else files
+        )
+        for part in parts if isinstance(parts, list) else [parts]:
+            if isinstance(part, dict) and (place := place_of(part.get("split"))):
+                paths = part.get("path")
+                found += [(str(path).removeprefix("./"), place) for path in (paths if isinstance(paths, list) else [paths])]
+    return found
+
+
+def places_of(names: list[str], is_text: Callable[[str], bool], card: list[tuple[str, str]] | tuple = ()) -> dict[str, str]:
+    """{file: split that the card declares, else the one in its name}; {} if all of them are train.
+
+    Files of one text count only if every file has a split.
+    """
+    patterns = [(re.compile(fnmatch.translate(pattern)), place) for pattern, place in card]
+    said = {name: next((place for pattern, place in patterns if pattern.match(name)), None) or place_of_file(name) for name in names}
+    found = {name: place for name, place in said.items() if place}
     if len(found) < len(names):
         found = {name: place for name, place in found.items() if not is_text(name)}
     return found if {*found.values()} - {"train"} else {}

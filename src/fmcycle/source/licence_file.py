@@ -53,6 +53,12 @@ def card(file: Path) -> dict | None:
     return head if isinstance(head, dict) and CARD_KEYS & {*map(str, head)} else None
 
 
+def card_of(folder: Path) -> dict | None:
+    """The front matter of the dataset card in a folder; None if it has none."""
+    names = sorted(name for name in os.listdir(folder) if name.lower() == README) if folder.is_dir() else []
+    return next((head for name in names if (head := card(folder / name)) is not None), None)
+
+
 def said(folder: Path) -> dict[str, str] | None:
     """{"licence", "origin"} that a file in `folder` declares; None if none does.
 

@@ -16,7 +16,7 @@ from fmcycle.source import licence_file
 from fmcycle.source.format import media
 from fmcycle.source.format.stream import PACKED
 
-TABULAR = {".jsonl", ".ndjson", ".json", ".parquet", ".arrow", ".csv", ".tsv", ".zip", ".tar", ".tgz"}
+TABULAR = {".jsonl", ".ndjson", ".json", ".parquet", ".arrow", ".feather", ".ipc", ".csv", ".tsv", ".tab", ".zip", ".tar", ".tgz"}
 
 LISTS = ("dataset_dict.json", "dataset_infos.json", hub.RECORD)  # what is beside the rows of a dataset of the hub
 SAVED = ("state.json", "dataset_info.json")  # files that `save_to_disk` writes beside the rows

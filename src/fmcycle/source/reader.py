@@ -16,7 +16,7 @@ import polars as pl
 import pyarrow as pa
 import zstandard
 
-from fmcycle.source import given_split, shape
+from fmcycle.source import given_split, licence_file, shape
 from fmcycle.source.format import arrow, delimited, json_lines, json_values, media, packed, parquet, tarred, whole
 from fmcycle.source.format.stream import CHUNK, PACKED, Watched, at_once, unpacked
 from fmcycle.source.local import escaped, names_in, record_of, suffix, trouble
@@ -39,12 +39,14 @@ MANY = 1024  # single-document files that become one frame
 LINES = {".jsonl", ".ndjson"}
 CUT = {".parquet", *LINES}
 STREAMS: dict[str, Callable[[BinaryIO, str, shape.Map], Iterable[list[Record] | pl.DataFrame]]] = {
-    **dict.fromkeys(LINES, lambda stream, name, map: json_lines.records(stream)),
-    **dict.fromkeys((".csv", ".tsv"), delimited.records),
+    **dict.fromkeys(
+        LINES, lambda stream, name, map: json_values.records(stream) if json_lines.is_array(stream) else json_lines.records(stream)
+    ),
+    **dict.fromkeys((".csv", ".tsv", ".tab"), delimited.records),
     **dict.fromkeys(whole.SUFFIXES, lambda stream, name, map: [whole.records(stream, name)]),
     ".json": lambda stream, name, map: json_values.records(stream),
     ".parquet": lambda stream, name, map: parquet.records(stream, chosen=map),
-    ".arrow": lambda stream, name, map: arrow.records(stream, map),
+    **dict.fromkeys((".arrow", ".feather", ".ipc"), lambda stream, name, map: arrow.records(stream, map)),
 }
 
 
@@ -98,7 +100,8 @@ def units(folder: str | Path, *, bytes: int = 64 << 20, map: shape.Map = (), spl
     folder, inside = (start.parent, [start.name]) if start.is_file() else (start, names_in(start))
     found: list[Unit] = []
     plan = planned(inside)
-    places = given_split.places_of([name for name, _ in plan], is_text) if split else {}
+    card = given_split.of_card(licence_file.card_of(folder))
+    places = given_split.places_of([name for name, _ in plan], is_text, card) if split else {}
     root, known = str(folder), dict[Path, dict[str, str]]()
     shared: dict[tuple, Origin] = {}  # of the files of a folder that have one split
     for index, (name, names) in enumerate(plan):
@@ -147,7 +150,8 @@ def pieces(path: str, kind: str, size: int, bytes: int) -> list[tuple[int, int, 
         return [(0, size, 1)]
     if kind == ".parquet":
         return [(begin, end, 1) for begin, end in parquet.cuts(Path(path), size, bytes)]
-    return json_lines.cuts(Path(path), size, bytes)
+    with open(path, "rb") as stream:
+        return [(0, size, 1)] if json_lines.is_array(stream) else json_lines.cuts(Path(path), size, bytes)
 
 
 class Whole(NamedTuple):
@@ -222,7 +226,7 @@ def of_file(stream: BinaryIO, unit: Unit, origin: Origin) -> Iterator[Read | Who
     kind = unit.kind
     if not unit.size:
         yield refused(unit.file, "empty")
-    elif kind in LINES:
+    elif kind in LINES and unit.end - unit.begin < unit.size:
         stream.seek(unit.begin)
         for records in json_lines.records(stream, unit.begin, unit.end, unit.first_line):
             yield take(records, escaped(unit.file), origin)

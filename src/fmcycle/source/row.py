@@ -86,6 +86,8 @@ def take(records: list[Record], file: str, origin: Origin) -> Read:
 def renamed(row, names: dict[str, str]) -> dict:
     """The row with fmcycle's names of its columns; columns without such a name are left out."""
     found = {name: row[own] for own, name in names.items()}
+    if (place := column.placing(names)) and given_split.place_of(row[place]) is None:
+        del found["split"]
     holder = column.nested(names)
     return found | {"licence": column.licence_in(row[holder])} if holder else found
 
@@ -111,10 +113,13 @@ def take_frame(frame: pl.DataFrame, file: str, origin: Origin) -> Read:
     read = {name: pl.col(own) for own, name in plan.names.items()}
     if holder := column.nested(plan.names):
         read["licence"] = pl.col(holder).map_elements(column.licence_in, pl.String)
+    if place := column.placing(plan.names):
+        words = [word for word in frame[place].drop_nulls().unique() if given_split.place_of(word)]
+        read["split"] = pl.when(pl.col(place).is_in(words)).then(pl.col(place))
     frame = frame.select("place", "line", **read)
     missing = [pl.lit(None, dtype).alias(name) for name, dtype in READ["documents"].items() if name not in frame.columns]
     fair, refused = readable_rows(frame.with_columns(missing))
-    fair, astray = placed(fair, origin.split is not None)
+    fair, astray = placed(fair, origin.split)
     quarantine = [{"file": file, "line": line, "reason": reason} for line, reason in [*refused, *astray]]
     tables = {"documents": filled("documents", fair, file, origin)} if fair.height else {}
     return Read(tables, quarantine, frame.height, Counter({"documents": frame.height}), Counter(dict.fromkeys(plan.unread, frame.height)))
@@ -136,13 +141,16 @@ def table(
     else:
         records, refused = sifted(kind, records, unread)
         frame = columns(kind, records)
-    frame, bad = placed(frame, origin.split is not None)
+    frame, bad = placed(frame, origin.split)
     return filled(kind, frame, file, origin), refused + bad
 
 
-def placed(frame: pl.DataFrame, asked: bool) -> tuple[pl.DataFrame, list[tuple]]:
-    """(rows with their declared split as train, validation, test or null, [(line, reason)] of rows that declare another)."""
-    if not asked:
+def placed(frame: pl.DataFrame, split: str | None) -> tuple[pl.DataFrame, list[tuple]]:
+    """(rows with their declared split as train, validation, test or null, [(line, reason)] of rows that declare another).
+
+    split: the one in the file's name; a row that declares train in a file of held-out rows is refused. None: rows' splits are ignored.
+    """
+    if split is None:
         return frame.with_columns(split=pl.lit(None, pl.String)), []
     if frame["split"].null_count() == frame.height:
         return frame, []
@@ -151,10 +159,12 @@ def placed(frame: pl.DataFrame, asked: bool) -> tuple[pl.DataFrame, list[tuple]]
     frame = frame.with_columns(
         split=pl.col("split").replace_strict(words, meant, default=None, return_dtype=pl.String), word=pl.col("split")
     )
-    astray = pl.col("split").is_null() & pl.col("word").is_not_null() & (pl.col("word") != "")
+    unknown = pl.col("split").is_null() & pl.col("word").is_not_null() & (pl.col("word") != "")
+    astray = unknown | pl.lit(split not in ("", "train")) & (pl.col("split") == "train").fill_null(False)
+    why = f"but its file's name says {split}" if split not in ("", "train") else ""
     refused = [
-        (line, f"split {word!r} is not one of train, validation, test")
-        for line, word in frame.filter(astray).select("line", "word").iter_rows()
+        (line, f"split {word!r}, {why}" if place else f"split {word!r} is not one of train, validation, test")
+        for line, word, place in frame.filter(astray).select("line", "word", "split").iter_rows()
     ]
     return frame.filter(~astray.fill_null(False)).drop("word"), refused
 

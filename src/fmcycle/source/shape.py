@@ -51,6 +51,8 @@ def plan(columns: tuple[str, ...], chosen: Map = ()) -> Plan:
         names |= dict.fromkeys([column for column in columns if usual(column) in META][:1], "licence")
     table = table_of(names.values())
     if table in READ:
+        if "split" not in names.values():
+            names |= {column: "split" for column in columns if names.get(column) in PLACES and "split" not in names.values()}
         if "text" not in names.values():  # `content` is a synonym of `text`
             names = {column: "text" if name == "content" else name for column, name in names.items()}
         names = {column: name for column, name in names.items() if name in READ[table]}
@@ -109,6 +111,8 @@ def ours(row: dict) -> tuple[str, str, dict, set[str]]:
     """
     said, used, unread = given(row), set[str](), set[str]()
     talk = next((name for name in TALKS if name in said), None)
+    if empty := next((name for name in ("chosen", "rejected") if name in row and name not in said), None):
+        raise ValueError(f"{empty} is empty")
     if "chosen" in said and "rejected" in said:
         shape, table, found = preference(said, used, unread)
     elif talk:
@@ -252,7 +256,7 @@ def question(said: dict, used: set[str], unread: set[str]) -> tuple[list[dict], 
 def headed(messages: list[dict], said: dict, used: set[str]) -> list[dict]:
     """Put the system prompt and the tools of the row's columns before the messages."""
     texts = [words(said[name], name) for name in SYSTEM if name in said]
-    tooled = [tools(said[name], name) for name in TOOLS if name in said]
+    tooled = [tools(said[name], name) for name in TOOLS if parsed(said.get(name)) not in EMPTY]
     used |= {name for name in (*SYSTEM, *TOOLS) if name in said}
     first = messages[:1] if messages[0]["role"] == "system" else []
     texts += [turn["content"] for turn in first if turn["content"] not in texts]

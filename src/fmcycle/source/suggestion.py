@@ -3,6 +3,9 @@
 import re
 from collections.abc import Collection
 
+from fmcycle.source.column import usual
+
+BESIDE = ("id", "source", "licence", "group", "time", "origin", "split")
 GUESSES = {  # our name: a part of a column's name that may mean it; the first that fits counts
     "rejected": re.compile(r"reject|los(e|er|ing)|worse|worst|bad|neg|dispref|nonpref|non_pref", re.I),
     "chosen": re.compile(r"chosen|win|better|best|good|pos|prefer|accept", re.I),
@@ -13,8 +16,9 @@ GUESSES = {  # our name: a part of a column's name that may mean it; the first t
 def no_row(columns: Collection[str]) -> str:
     """Why rows with these columns are refused, with a source.map to copy."""
     named = [str(column) for column in columns]
+    wordy = [column for column in named if usual(column) not in BESIDE]
     shown = ", ".join(named[:12]) + (" ..." if len(named) > 12 else "")
-    copied = ", ".join(f"{name}: {column}" for name, column in guessed(named).items())
+    copied = ", ".join(f"{name}: {column}" for name, column in guessed(wordy or named).items())
     return f"no table fits the columns {shown}; name them, for instance 'source.map={{{copied}}}'"
 
 

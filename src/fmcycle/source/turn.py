@@ -11,7 +11,11 @@ ROLES = {
     "function": "tool", "observation": "tool", "tool_response": "tool", "function_response": "tool", "ipython": "tool",
     "function_call": "call", "tool_call": "call",
 }  # fmt: skip
-SPEAKER, SAID, COUNTS = ("role", "from", "speaker"), ("content", "value", "parts", "text"), ("weight", "train", "loss")
+SPEAKER, SAID, COUNTS = (
+    ("role", "from", "speaker"),
+    ("content", "value", "parts", "text"),
+    ("weight", "train", "loss", "train_on_turn", "trainable"),
+)
 THOUGHTS = ("reasoning_content", "reasoning", "thinking")
 USED = {*SPEAKER, *SAID, *COUNTS, *THOUGHTS, "tool_calls", "function_call", "refusal"}
 MEANT = {"image", "images", "audio", "audios", "video", "videos", "file", "files", "documents", "context", "train_detail", "mask"}

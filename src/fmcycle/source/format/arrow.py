@@ -7,7 +7,7 @@ from typing import BinaryIO
 import polars as pl
 import pyarrow as pa
 
-from fmcycle.source.format import parquet
+from fmcycle.source.format import features, parquet
 from fmcycle.source.format.stream import Damaged
 from fmcycle.source.row import Record
 from fmcycle.source.shape import Map, plan
@@ -24,10 +24,11 @@ def records(stream: BinaryIO, chosen: Map = ()) -> Iterator[list[Record] | pl.Da
             batches: Iterator[pa.RecordBatch] = (file.get_batch(number) for number in range(file.num_record_batches))
         else:
             batches = iter(pa.ipc.open_stream(stream))
-        for batch in batches:
+        for raw in batches:
+            batch = features.of(raw.schema).plain(raw)
             known = plan(tuple(batch.schema.names), chosen)
             wanted = [*known.names] if known.table == "documents" else batch.schema.names
             yield parquet.rows_of(batch.select(wanted), place, known, batch.schema.names)
-            place += batch.num_rows
+            place += raw.num_rows
     except (pa.ArrowException, OSError) as error:
         raise Damaged(f"not readable as Arrow after row {place}: {(str(error) or 'damaged').splitlines()[0]}") from error

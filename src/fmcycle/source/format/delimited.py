@@ -68,9 +68,9 @@ def text_lines(stream: BinaryIO) -> Iterator[str]:
 
 
 def delimiter(header: str, name: str) -> str:
-    """The separator: a tab in .tsv, else the candidate that the header has most often outside of quotes."""
+    """The separator: a tab in .tsv and .tab, else the candidate that the header has most often outside of quotes."""
     bare = re.sub(r'"(?:[^"]|"")*"', "", header)
-    return "\t" if PurePosixPath(name).suffix.lower() == ".tsv" else max(",;\t|", key=bare.count)
+    return "\t" if PurePosixPath(name).suffix.lower() in (".tsv", ".tab") else max(",;\t|", key=bare.count)
 
 
 def row_of(header: list[str], fields: list[str], render: bool, chosen: Map) -> dict | str:

@@ -1,5 +1,6 @@
 """Read JSONL, one JSON object a line: blocks with orjson; the lines of a block that orjson refuses one by one with json."""
 
+import io
 import itertools
 import json
 from collections.abc import Iterator
@@ -30,6 +31,15 @@ def cuts(path: Path, size: int, bytes: int) -> list[tuple[int, int, int]]:
     if begin < size or not found:
         found.append((begin, size, first))
     return found
+
+
+def is_array(stream: BinaryIO) -> bool:
+    """True if a file begins with a JSON array of several lines: JSON under a name of JSON Lines."""
+    head = stream.peek(1 << 16) if isinstance(stream, io.BufferedReader) else stream.read(1 << 16)  # type: ignore[attr-defined]
+    if not isinstance(stream, io.BufferedReader):
+        stream.seek(0)
+    first = head.removeprefix(BOM).lstrip().partition(b"\n")[0].strip()
+    return first.startswith(b"[") and fair([b'{"row":%b}' % first], b'{"row":%b}' % first) is None
 
 
 def records(stream: BinaryIO, offset: int = 0, end: int | None = None, line: int = 1) -> Iterator[list[Record]]:
@@ -80,7 +90,7 @@ def careful(raw: bytes, place: int, line: int) -> list[Record]:
     found: list[Record] = []
     for part in raw.split(b"\r"):
         if part.strip():
-            found.append((place, line, parse_one(part)))
+            found.append((place, line, parse_one(part.rstrip().removesuffix(b",") if part.rstrip().endswith(b"},") else part)))
         place += len(part) + 1
     return found
 

@@ -7,6 +7,7 @@ from typing import BinaryIO
 
 from fmcycle.processor.media import open_sound
 from fmcycle.source.format import delimited, json_lines
+from fmcycle.source.format.features import SPOKEN
 from fmcycle.source.format.stream import Damaged, read_whole
 from fmcycle.source.readable import BOM, readable
 from fmcycle.source.row import Record
@@ -18,7 +19,6 @@ MAGIC = {
 }  # fmt: skip
 BESIDE = (".json", ".txt")  # suffixes of the files beside an image; the text of the second wins
 METADATA = ("metadata.jsonl", "metadata.csv")
-SPOKEN = ("text", "caption", "transcript", "transcription", "sentence")  # columns with a file's caption or transcript
 NAMED = ("file_name", "file", "image", "audio", "path")
 Open = Callable[[str], BinaryIO]
 

@@ -9,6 +9,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from fmcycle.source.format import features
 from fmcycle.source.format.stream import FREE, LIMIT, RATIO, Damaged
 from fmcycle.source.row import Record
 from fmcycle.source.shape import Map, Plan, plan
@@ -60,13 +61,14 @@ def records(stream: BinaryIO, begin: int = 0, end: int | None = None, chosen: Ma
         file = pq.ParquetFile(stream, pre_buffer=False)
     except (pa.ArrowException, OSError) as error:
         raise Damaged(f"not readable as Parquet: {(str(error) or 'damaged').splitlines()[0]}") from error
-    columns = file.schema_arrow.names
+    typed = features.of(file.schema_arrow)
+    columns = typed.columns(file.schema_arrow.names)
     if "answer_id" in columns:
         return
     known = plan(tuple(columns), chosen)
-    names = [*known.names] if known.table in ("documents", None) else columns
+    names = [*known.names] if known.table in ("documents", None) else file.schema_arrow.names
     if known.table is None:
-        names = columns[:1]  # one column is enough to count the refused rows
+        names = file.schema_arrow.names[:1]  # one column is enough to count the refused rows
     groups = groups_of(file.metadata)
     within = list(range(len(groups)))
     if end is not None:
@@ -75,7 +77,7 @@ def records(stream: BinaryIO, begin: int = 0, end: int | None = None, chosen: Ma
     try:
         for number in within:
             for batch in unpacked(file, number, names, size):
-                yield rows_of(batch, place, known, columns)
+                yield rows_of(typed.plain(batch) if known.table else batch, place, known, columns)
                 place += batch.num_rows
     except (pa.ArrowException, OSError) as error:
         raise Damaged(f"not readable as Parquet after row {place}: {(str(error) or 'damaged').splitlines()[0]}") from error
