@@ -11,6 +11,7 @@ from fmcycle.evaluation.generate import answers, asking
 from fmcycle.evaluation.held_out import held_out, per_group
 from fmcycle.evaluation.script import Words, spaced
 from fmcycle.model import store as model_store
+from fmcycle.processor.chat import answer_text
 from fmcycle.ranges import ExistingPath, NonNegativeInt, PositiveInt
 from fmcycle.serving.pipeline import Draft
 from fmcycle.statistics.interval import bootstrap
@@ -57,7 +58,7 @@ class Instruction:
 
     def __call__(self, model, processor) -> dict[str, float]:
         rows = self.rows()
-        expected = [each["messages"][-1]["content"] for each in rows]
+        expected = [answer_text(processor, each["messages"]) for each in rows]
         given = self._answers(model, processor, rows)
         own, options = scores([answer.text for answer in given], expected), {"resamples": self.resamples, "seed": self.seed}
         said, other = None, None

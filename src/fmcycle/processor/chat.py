@@ -1,11 +1,12 @@
 """Renders messages to token ids by the processor's chat template, for training, evaluation and serving alike."""
 
 import contextlib
+import re
 from collections.abc import Collection, Sequence
 
 from fmcycle.errors import InputError
 from fmcycle.processor.components import chat_template, image_ids, special_ids, tokenizer_of
-from fmcycle.processor.template import Written, boundary, end_of_turn, written
+from fmcycle.processor.template import Written, boundary, end_of_turn, quotable, written
 
 ROLES = ("system", "user", "assistant")
 
@@ -67,7 +68,7 @@ def labelled(processor, messages: list[dict], masked: Collection[int] = ()) -> t
     for place, message in enumerate(messages):
         if message["role"] == "assistant" and place not in masked:
             begin = _begin(whole, ids, place, conversation(processor, messages[:place], generation_prompt=True))
-            end = _end(whole, ids, place, begin, _end_of_turn(processor))
+            end = _end(whole, ids, place, begin, _end_of_turn(processor), _closing(processor, whole.called[place]))
             labels[begin:end] = ids[begin:end]
     return ids, labels
 
@@ -114,17 +115,34 @@ def _shared(one: Sequence, other: Sequence) -> int:
     return next((place for place, (mine, its) in pairs if mine != its), min(len(one), len(other)))
 
 
-def _end(whole: Written, ids: list[int], place: int, begin: int, token: int) -> int:
+def _closing(processor, called: bool) -> re.Pattern:
+    """Return a pattern of the tokens that may end an answer; tokens around a tool call, which are not special, are none of them."""
+    tokenizer, template = tokenizer_of(processor), chat_template(processor)
+    return quotable(tokenizer, template, len(tokenizer)) if called else boundary(tokenizer, len(tokenizer))
+
+
+def _end(whole: Written, ids: list[int], place: int, begin: int, token: int, closing: re.Pattern) -> int:
     """Return the index behind the last token of the answer `place`: behind `token`, if the template ends it with that.
 
     An earlier answer may end with another token than the last one (GPT-OSS), which is not learned: it stops no answer.
     """
     last = whole.ends[place]
     following = min((end for end in whole.ends if end > last), default=len(whole.text))
-    found = boundary(whole.tokenizer, len(whole.tokenizer)).search(whole.text, last, following)
+    found = closing.search(whole.text, last, following)
     if found and found[0] == whole.tokenizer.convert_ids_to_tokens(token):
         return ids.index(token, begin) + 1
     return len(whole.encode(found.start() if found else last))
+
+
+def answer_text(processor, messages: list[dict]) -> str:
+    """Return what the model should say as the last message: its content, or its tool calls in the template's form."""
+    content = messages[-1]["content"]
+    if "<tool_call>" not in content or not conversation(processor, messages).called[-1]:
+        return content
+    ids, labels = labelled(processor, messages, masked=range(len(messages) - 1))
+    return tokenizer_of(processor).decode(
+        [token for token, label in zip(ids, labels, strict=True) if label != -100], skip_special_tokens=True
+    )
 
 
 def instruction(row: dict, processor) -> dict[str, list[int]]:

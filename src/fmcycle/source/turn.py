@@ -5,6 +5,8 @@ Tools, calls and results are written as Hermes and Qwen write them (<tools>, <to
 
 import json
 
+from fmcycle.processor.tools import TOOLS
+
 ROLES = {
     "system": "system", "developer": "system", "user": "user", "human": "user", "prompter": "user", "assistant": "assistant",
     "gpt": "assistant", "chatgpt": "assistant", "bot": "assistant", "ai": "assistant", "model": "assistant", "tool": "tool",
@@ -20,19 +22,6 @@ THOUGHTS = ("reasoning_content", "reasoning", "thinking")
 USED = {*SPEAKER, *SAID, *COUNTS, *THOUGHTS, "tool_calls", "function_call", "refusal"}
 MEANT = {"image", "images", "audio", "audios", "video", "videos", "file", "files", "documents", "context", "train_detail", "mask"}
 EMPTY: tuple = (None, "", [], {})
-TOOLS = """# Tools
-
-You may call one or more functions to assist with the user query.
-
-You are provided with function signatures within <tools></tools> XML tags:
-<tools>
-{}
-</tools>
-
-For each function call, return a json object with function name and arguments within <tool_call></tool_call> XML tags:
-<tool_call>
-{{"name": <function-name>, "arguments": <args-json-object>}}
-</tool_call>"""
 
 
 def given(values: dict) -> dict:
