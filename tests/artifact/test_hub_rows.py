@@ -2,6 +2,7 @@
 
 import io
 import json
+import tarfile
 
 import polars as pl
 import pytest
@@ -80,9 +81,41 @@ def test_no_script_of_a_repository_is_run(hub, tmp_path):
     assert not (tmp_path / "ran").exists() and "script.py" not in hub.sent
 
 
+def test_a_card_can_not_make_datasets_read_another_place(hub, tmp_path):
+    (tmp_path / "secret.jsonl").write_text(lines([{"text": "the key"}]))
+    hub.add("datasets", "me/other", {"x.jsonl": lines(asked(1))})
+    elsewhere = (
+        f"{tmp_path}/secret.jsonl",
+        f"{hub.address}/datasets/me/other/resolve/main/x.jsonl",
+        "../../secret.jsonl",
+        "hf://datasets/me/other/x.jsonl",
+        f"zip://x.jsonl::{tmp_path}/secret.zip",
+        "~/secret.jsonl",
+    )
+    for number, path in enumerate(elsewhere):
+        settings = f"configs:\n- config_name: a\n  data_files:\n  - split: train\n    path: ['{path}']\n"
+        name, text = (".huggingface.yaml", settings) if number == 0 else ("README.md", f"---\n{settings}---\n")
+        hub.add("datasets", f"bad/card{number}", {"x.jsonl": lines(asked(2)), name: text})
+        assert "which lies outside the repository" in refusal(f"hub:bad/card{number}")
+    assert "x.jsonl" not in hub.sent and not list((tmp_path / "cache").rglob("manifest.json"))
+
+
+def test_columns_that_open_files_and_other_formats_are_refused(hub, tmp_path):
+    (tmp_path / "secret.png").write_bytes(b"the key")
+    card = "---\ndataset_info:\n  features:\n  - name: text\n    dtype: string\n  - name: seen\n    {}: image\n---\n"
+    seen = {"path": f"{tmp_path}/secret.png", "bytes": None}
+    for kind, value in (("dtype", seen), ("list", [seen])):
+        hub.add("datasets", f"bad/{kind}", {"train.jsonl": lines([{"text": "a", "seen": value}]), "README.md": card.format(kind)})
+        assert "holds Image, which hub: does not read" in refusal(f"hub:bad/{kind}")
+    with tarfile.open(tmp_path / "x.tar", "w") as archive:
+        archive.add(tmp_path / "secret.png", "a.pth")
+    hub.add("datasets", "bad/tar", {"train.tar": (tmp_path / "x.tar").read_bytes()})
+    assert "is of the format webdataset" in refusal("hub:bad/tar")
+
+
 def test_damaged_and_empty_datasets_are_one_sentence(hub, tmp_path):
     hub.add("datasets", "bad/card", {"train.jsonl": lines(asked(3)), "README.md": "---\nlicense: [a\n---\n"})
-    assert "its card README.md has no readable YAML" in refusal("hub:bad/card")
+    assert "its README.md has no readable YAML" in refusal("hub:bad/card")
     hub.add("datasets", "bad/lines", {"train.jsonl": '{"a": 1}\n{"a": ', "README.md": CARD.format("mit")})
     assert "datasets can't read it" in refusal("hub:bad/lines")
     hub.add("datasets", "bad/cut", {"train.parquet": parquet(asked(9))[:-9], "README.md": CARD.format("mit")})

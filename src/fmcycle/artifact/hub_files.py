@@ -74,13 +74,22 @@ def link(file: Path, target: Path) -> None:
 def head(folder: Path) -> dict | None:
     """Return the metadata of the card in `folder`: {} without a card, None if it can't be read."""
     card = folder / "README.md"
-    text = card.read_text(encoding="utf-8", errors="replace") if card.is_file() else ""
-    found = CARD.search(text)
+    found = CARD.search(card.read_text(encoding="utf-8", errors="replace")) if card.is_file() else None
+    return parsed(found[1]) if found else {}
+
+
+def mapping(file: Path) -> dict | None:
+    """Return the content of a YAML file: {} without one, None if it is no mapping."""
+    return parsed(file.read_text(encoding="utf-8", errors="replace")) if file.is_file() else {}
+
+
+def parsed(text: str) -> dict | None:
+    """Return YAML's mapping in `text`; None if it is none."""
     try:
-        content = yaml.safe_load(found[1]) if found else {}
+        content = yaml.safe_load(text)
     except (yaml.YAMLError, RecursionError):
         return None
-    return content if isinstance(content, dict) else None
+    return content if isinstance(content, dict) else {} if content is None else None
 
 
 def licence(folder: Path) -> str | None:
