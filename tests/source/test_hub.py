@@ -6,6 +6,7 @@ import polars as pl
 import pytest
 
 from fmcycle.artifact import folder as artifact
+from fmcycle.artifact.hub import fetched
 from fmcycle.config.compose import compose
 from fmcycle.config.selection import pipeline
 from fmcycle.errors import ConfigError, InputError
@@ -68,3 +69,20 @@ def test_the_pipeline_takes_commits_alone(hub, project):
         pipeline()
     (project / "params.yaml").write_text(chosen % f"hub:me/rows@{sha}")
     assert pipeline()["collect"]["source"]["mine"]["name"] == f"hub:me/rows@{sha}"
+    (project / "params.yaml").write_text("model: 'hub:me/tiny@v1'\n")
+    with pytest.raises(ConfigError, match=r"params.yaml: model: hub:me/tiny@v1: v1 may move, and the pipeline takes commits alone"):
+        pipeline()
+
+
+def test_a_stage_of_the_pipeline_reads_the_cache_alone(hub, tmp_path, monkeypatch):
+    name = f"hub:me/rows@{hub.add('datasets', 'me/rows', FILES)}"
+    monkeypatch.setenv("DVC_STAGE", "collect")
+    with pytest.raises(InputError, match=f"a stage of the pipeline fetches nothing; run `fmcycle fetch dataset {name}`"):
+        source(tmp_path / "raw/mine", name=name)
+    assert not hub.requests
+    monkeypatch.delenv("DVC_STAGE")
+    fetched(name, "dataset")
+    before = len(hub.requests)
+    monkeypatch.setenv("DVC_STAGE", "collect")
+    source(tmp_path / "raw/mine", name=name)
+    assert len(read(tmp_path / "raw").table("instructions")) == 40 and len(hub.requests) == before
