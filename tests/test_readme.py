@@ -75,6 +75,9 @@ def refusal(command: str) -> list[str]:
 
 @pytest.mark.parametrize(("kind", "command", "output"), of("python train.py", "fmcycle"))
 def test_commands_compose_and_refusals_read_as_shown(kind, command, output, project):
+    for name in ("mine", "other"):  # the reader's models
+        (project / "models" / name).mkdir(parents=True)
+        (project / "models" / name / "config.json").write_text("{}")
     assert "\n".join(refusal(command)) == (output if kind == "refused" else "")
 
 

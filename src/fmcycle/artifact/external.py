@@ -103,6 +103,11 @@ def check_licence(place: Path, licence: str | None) -> None:
         raise InputError(f"{place}: says that its licence is {said}, model.licence is {licence}: correct the config, or ask who made it")
 
 
+def has_weights(node: dict) -> bool:
+    """True if the config node of a model names pretrained weights."""
+    return "architecture" in node
+
+
 def stated(place: Path) -> str | None:
     """Return the licence that a GGUF file or a folder's model card states; None if it states none."""
     if place.is_file():

@@ -95,11 +95,6 @@ def check_takes(model, batch: dict) -> None:
         raise InputError(f"the rows hold {name}, which a {type(model).__name__} does not take: choose another model=... or data=...")
 
 
-def has_weights(node: dict) -> bool:
-    """True if the config node of a model names pretrained weights."""
-    return "architecture" in node
-
-
 def quiet(model):
     """Return a new `model` with the last matrix of each attention and MLP set to zero, so that its blocks add nothing yet.
 

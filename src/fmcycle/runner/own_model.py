@@ -10,9 +10,6 @@ from fmcycle.config.compose import Composed, compose
 from fmcycle.config.grammar import flatten
 from fmcycle.config.model_path import CONVERT
 from fmcycle.config.paths import STAGE, is_path
-from fmcycle.model.prepare import has_weights, sound
-from fmcycle.model.pretrained import check_architecture
-from fmcycle.model.store import architecture
 from fmcycle.processor.pretrained import SENTENCES
 from fmcycle.runner.inputs import in_pipeline, upstream
 from fmcycle.runner.own_table import COLUMNS
@@ -57,7 +54,7 @@ def _own(below: Composed, value: str) -> str | None:
     """Return where the weights of the stage's own model lie, or the reference to what convert makes of them; None if the stage does not
     start at them."""
     node = below.section.get("model")
-    if not isinstance(node, dict) or not has_weights(node) or not (value == CONVERT or _first(below, value)):
+    if not isinstance(node, dict) or not external.has_weights(node) or not (value == CONVERT or _first(below, value)):
         return None
     path = Path(str(node.get("path")))
     return (
@@ -85,6 +82,10 @@ def _converting(path: str, below: Composed) -> Composed:
 
 def look_at(place: Path, node: dict) -> None:
     """Raise InputError if the model folder `place` is damaged, holds code, or is not what the config node says of it."""
+    from fmcycle.model.prepare import sound
+    from fmcycle.model.pretrained import check_architecture
+    from fmcycle.model.store import architecture
+
     external.located(str(place), sha256=node.get("sha256"))
     if node.get("architecture"):
         check_architecture(place, architecture(place).__name__, node["architecture"])

@@ -29,7 +29,7 @@ def run(cfg: Config) -> dict[str, float]:
 
     Raises InputError if the model has no weights of its own, or if they and the processor do not belong together.
     """
-    if not prepare.has_weights(cfg.model):
+    if not external.has_weights(cfg.model):
         raise InputError("model: its weights are not made yet: name a folder or file that has them, model=PATH")
     processor = build(cfg.processor)([])
     model = prepare.fit_to(build(cfg.model).eval(), processor, trained=True)

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fmcycle.artifact import atomic
+from fmcycle.artifact import atomic, external
 from fmcycle.artifact import folder as artifact
 from fmcycle.config import code_digest
 from fmcycle.config.build import build
@@ -138,7 +138,7 @@ def recipe_of(cfg, processor, data: dict) -> Recipe:
 def make_model(cfg, processor, classes: list[str], weights: bool):
     """Return the model before its strategy: a new one, one with cfg.model's own weights, inputs.model itself or its body under a new head,
     or one assembled from inputs.vision and inputs.language. With `weights` false it has the architecture only; no weights are read."""
-    from fmcycle.model.prepare import check_asked, end_generation, fit_to, has_weights, like, quiet
+    from fmcycle.model.prepare import check_asked, end_generation, fit_to, like, quiet
     from fmcycle.model.transfer import PARTS, on_body, same, with_parts
 
     base = cfg.inputs.get("model")
@@ -148,12 +148,12 @@ def make_model(cfg, processor, classes: list[str], weights: bool):
         check_asked(base, cfg.model)
         return end_generation(model_store.load_model(base)[0], processor, beside=True)
     model = build(cfg.model)
-    model = model if processor is None else fit_to(model, processor, classes, trained=has_weights(cfg.model))
+    model = model if processor is None else fit_to(model, processor, classes, trained=external.has_weights(cfg.model))
     if not weights:
         return model
     if base:
         return on_body(quiet(model), base)
-    model = model if has_weights(cfg.model) else quiet(model)
+    model = model if external.has_weights(cfg.model) else quiet(model)
     return with_parts(model, {name: cfg.inputs[name] for name in PARTS if cfg.inputs.get(name)})
 
 
