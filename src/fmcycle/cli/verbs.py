@@ -49,10 +49,17 @@ def usage(verb: str, arguments: list[str] | None = None) -> str:
     """Return the help of one verb; that of a stage has its groups and options."""
     own = parser(verb)
     if own.get_default("call") == "experiment.run" and verb != "plan":
-        from fmcycle.cli import view
+        from fmcycle.cli import stage_help, view
 
         named = [text.partition("=")[2] for text in arguments or () if text.startswith("stage=")]
-        own.epilog = view.groups(verb if verb != "train" else named[-1] if named else None, own.prog)
+        stage = verb if verb != "train" else named[-1] if named else None
+        parts = [own.epilog, view.groups(stage, own.prog)]
+        if stage:
+            own.description = stage_help.paragraph(stage, str(parser(stage).description))
+            parts.append(
+                "\n".join(["The keys of these defaults, with what their yamls say.", "", *(f"  {each}" for each in stage_help.keys(stage))])
+            )
+        own.epilog = "\n\n".join(str(each).strip() for each in parts if each)
     return own.format_help()
 
 

@@ -23,7 +23,7 @@ TYPES = {int: "integer", float: "number", bool: "boolean", str: "string", list: 
 BOUNDS = {Gt: "exclusiveMinimum", Ge: "minimum", Le: "maximum"}
 INTERPOLATED = {"type": "string", "pattern": r"\$\{|\?\?\?"}  # ${key} of another place, or ??? for a value that a person must give
 PATHS = ("model", "data")  # groups that take a path or an address too
-WHOLE = ("experiment", "stage")  # groups whose yamls hold a whole section
+WHOLE = ("experiment", "search", "stage")  # groups whose yamls hold a whole section
 NODE = {"$ref": "#/definitions/node"}
 OWN = {  # keys of every section
     "base": {"enum": ["make", "require"]},
@@ -230,10 +230,10 @@ def local() -> dict:
 
 
 def of_stage() -> dict:
-    """Return the schema of conf/stage/NAME.yaml and conf/experiment/NAME.yaml."""
+    """Return the schema of the yamls of WHOLE."""
     own = {"defaults": {"type": "array"}, "_target_": {"type": "string"}, "collection": {}, "hydra": {"type": "object"}}
     whole = {"properties": section(groups.stages()) | own, "additionalProperties": False}
-    return {"$schema": DRAFT, "title": "conf/stage and conf/experiment", "type": "object"} | whole
+    return {"$schema": DRAFT, "title": "a section of a stage", "type": "object"} | whole
 
 
 def patterns() -> dict[str, str]:
