@@ -24,39 +24,6 @@ STAGES = {  # in the order of the lifecycle; any other stage says in the first l
     "package": "Package a model if it passes its gate.",
     "monitor": "Check a window of traffic for drift, quality and cost.",
 }
-EXAMPLES = {  # of each verb: the words behind it
-    "collect": "'source=[bible,sympy]'",
-    "curate": "inputs.data=texts out=runs/mine",
-    "processor": "processor.vocab_size=4096",
-    "tokens": "max_tokens=1048576",
-    "convert": "model=smollm2_135m",
-    "pretrain": "model=llama_tiny budget.max_steps=100",
-    "finetune": "strategy=full optimizer.lr=3e-4",
-    "align": "objective.beta=0.3",
-    "select": "trials=4",
-    "compress": "compress=int8",
-    "evaluate": "'evaluation=[bits_per_byte,instruction]'",
-    "package": "gate=none",
-    "monitor": "min_interactions=10",
-    "continue_pretrain": "budget.max_steps=100",
-    "evaluate_on": "inputs.model=models/mine inputs.examples=images data.classes=label",
-    "train": "model=llama_small strategy=lora",
-    "plan": "finetune model=smollm2_135m",
-    "lineage": "artifacts/evaluate",
-    "runs": "runs/finetune/one runs/finetune/two",
-    "models": "json",
-    "trace": "rule 'near duplicate'",
-    "forget": "--match 'jane@example.com'",
-    "fetch": "model hub:OWNER/NAME",
-    "compose": "selection=params.yaml",
-    "gate": "artifacts/package",
-    "deploy": "deployed/old/TAG",
-    "feedback": "export",
-    "init": "--template classifier mine",
-    "schema": "schemas",
-    "doctor": "",
-    "completion": "bash",
-}
 GROUPS = {
     "stages": "run one stage of the lifecycle; missing inputs are made first",
     "runs and data": "the cost of a run, the origin of an artifact, the difference between two",
@@ -92,7 +59,6 @@ def parsers() -> dict[str, Parser]:
         prog = "python train.py" if name == "train" else f"fmcycle {name}"
         found[name] = Parser(prog=prog, description=about, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter)
         found[name].set_defaults(call=call, group=group)
-        found[name].epilog = f"example:\n  {prog} {EXAMPLES[name]}".rstrip() if name in EXAMPLES else None
         return found[name]
 
     for some in (_stages, _runs_and_data, _serving, _project_and_machine):

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from fmcycle.cli import examples
 from fmcycle.cli.arguments import GROUPS, Parser, parsers
 from fmcycle.config import groups
 from fmcycle.errors import ConfigError, InputError, suggest
@@ -46,20 +47,21 @@ def call(verb: str) -> Callable[[list[str]], int | None]:
 
 
 def usage(verb: str, arguments: list[str] | None = None) -> str:
-    """Return the help of one verb; that of a stage has its groups and options."""
+    """Return the help of one verb; that of a stage has its groups, options and keys."""
     own = parser(verb)
-    if own.get_default("call") == "experiment.run" and verb != "plan":
+    parts = [examples.of(verb, own.prog), own.epilog]
+    if verb == "train" or verb in groups.stages():
         from fmcycle.cli import stage_help, view
 
         named = [text.partition("=")[2] for text in arguments or () if text.startswith("stage=")]
         stage = verb if verb != "train" else named[-1] if named else None
-        parts = [own.epilog, view.groups(stage, own.prog)]
+        parts.append(view.groups(stage, own.prog))
         if stage:
             own.description = stage_help.paragraph(stage, str(parser(stage).description))
             parts.append(
-                "\n".join(["The keys of these defaults, with what their yamls say.", "", *(f"  {each}" for each in stage_help.keys(stage))])
+                "\n".join(["The keys of these defaults, with what their yamls say.", *(f"  {each}" for each in stage_help.keys(stage))])
             )
-        own.epilog = "\n\n".join(str(each).strip() for each in parts if each)
+    own.epilog = "\n\n".join(each.strip() for each in parts if each)
     return own.format_help()
 
 
