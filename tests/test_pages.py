@@ -146,7 +146,7 @@ def test_the_runs_of_a_stage_stand_beside_one_another_with_the_keys_that_differ(
     overlaid = page.locator("figure.curve").filter(has_text="(this run)").first
     assert overlaid.locator("polyline").count() == 3
     overlaid.locator("svg").focus()
-    assert overlaid.locator("output").inner_text().startswith("step 40: aaaaaaaa (this run), optimizer.lr 0.5 0.1125")
+    assert overlaid.locator("output").inner_text().startswith("step 40: aaaaaaaa (this run) 0.1125 · cccccccc 0.02813")
     table.get_by_role("link", name="bbbbbbbb").click()
     page.wait_for_url("**/bbbbbbbbbbbbbbbb/run.html")
     assert "bbbbbbbb" in page.locator("h1").inner_text()

@@ -62,7 +62,7 @@ for (const figure of document.querySelectorAll("figure.curve")) {
     cursor.setAttribute("visibility", "visible");
     const values = series.map((each) => {
       const at = near(each, step), apart = each.steps[at] === step ? "" : ` (${named(each.steps[at])})`;
-      return `${each.name} ${number(each.values[at])}${apart}`.trim();
+      return `${each.name.split(",")[0]} ${number(each.values[at])}${apart}`.trim();
     });
     told.textContent = `${named(step)}: ${values.join(" · ")}`;
     told.style.minHeight = `${told.offsetHeight}px`; // what stands below must not move under a click

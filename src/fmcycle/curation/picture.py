@@ -34,8 +34,9 @@ def flow(steps: list[dict]) -> str:
     last = steps[-1]
     parts += [label(width - EDGE + 6, TOP + 16 + 14 * line, text, "name") for line, text in enumerate((size(last["bytes_after"]), "out"))]
     told = f"{len(steps)} steps, {size(most)} in, {size(last['bytes_after'])} out; the table below has the figures"
+    size_of = f"min-width:{width * 0.9:.0f}px;max-width:{width * 1.3:.0f}px"
     return (
-        f'<div class="scroll"><svg viewBox="0 0 {width} {height}" style="min-width:{width * 0.9:.0f}px" role="img" aria-label="{told}">'
+        f'<div class="scroll"><svg viewBox="0 0 {width} {height}" style="{size_of}" role="img" aria-label="{told}">'
         f"{''.join(parts)}</svg></div>"
     )
 
