@@ -92,6 +92,17 @@ def test_the_page_of_a_run_fits_and_nothing_in_a_row_does_harm(browser, three):
     check(browser, three[0] / "run.html")
 
 
+def test_the_report_prints_dark_on_white_with_everything_opened(browser, written):
+    page = browser.new_page(viewport={"width": 700, "height": 900}, color_scheme="dark")
+    page.goto((written / "report.html").as_uri())
+    page.emulate_media(media="print")
+    assert page.evaluate("getComputedStyle(document.body).color") == "rgb(29, 36, 48)" and page.locator("nav").is_hidden()
+    assert page.evaluate("[...document.querySelectorAll('details td')].every((cell) => cell.getBoundingClientRect().height > 0)")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.locator(".answer:visible").count() == 31
+    page.close()
+
+
 def test_labels_of_charts_are_whole_and_large_enough_at_390_pixels(browser, three):
     page = browser.new_page(viewport={"width": 390, "height": 900})
     page.goto((three[0] / "run.html").as_uri())
