@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 
+import families
 import pytest
 from starlette.testclient import TestClient
 from stores import locked
@@ -13,6 +14,7 @@ from fmcycle.serving import answer, middleware, routes
 HELLO = {"messages": [{"role": "user", "content": "What is a bucket?"}], "max_tokens": 4}
 PATHS = {
     "/": "GET",
+    "/page/page.js": "GET",
     "/v1/models": "GET",
     "/v1/models/fmcycle": "GET",
     "/v1/chat/completions": "POST",
@@ -35,7 +37,7 @@ def test_a_method_that_a_path_does_not_take_is_told_what_it_takes(served, path, 
     assert answer.json()["error"]["type"] == "invalid_request_error" and PATHS[path] in answer.json()["error"]["message"]
 
 
-@pytest.mark.parametrize("path", ["/", "/v1/models", "/v1/models/fmcycle"])
+@pytest.mark.parametrize("path", ["/", "/page/page.css", "/v1/models", "/v1/models/fmcycle"])
 def test_what_can_be_read_answers_head(served, path):
     assert served("decoder").http.head(path).status_code == 200
 
@@ -184,6 +186,30 @@ def test_a_guard_a_decoder_and_a_store_that_take_their_time_block_nobody_else(se
     client = TestClient(watched, base_url="http://test/")
     assert client.post("/v1/chat/completions", json=HELLO | {"max_tokens": 1}).status_code == 200
     assert 0 < longest[0] < 0.25
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_limit_in_the_middle_of_a_character_leaves_it_out_of_the_answer_and_the_store(served, stream):
+    asked, said = "Emoji?", families.ANSWERS["Emoji?"]
+    server, lengths = served("talker"), set()
+    for limit in range(1, 24):
+        body = {"messages": [{"role": "user", "content": asked}], "max_tokens": limit, "stream": stream}
+        answer = server.http.post("/v1/chat/completions", json=body)
+        if stream:
+            events = [json.loads(line[6:]) for line in answer.text.splitlines() if line.startswith("data: {")]
+            text = "".join(event["choices"][0]["delta"].get("content", "") for event in events)
+        else:
+            text = answer.json()["choices"][0]["message"]["content"]
+        assert said.startswith(text) and server.kept()[-1]["answer"] == text
+        lengths.add(len(text))
+    assert text == said and len(lengths) < 23  # some limits lay inside a character
+
+
+def test_the_page_has_no_file_beyond_its_folder(served):
+    http = served("decoder").http
+    assert http.get("/page/page.css").text.startswith(":root") and http.get("/page/page.css").headers["content-type"].startswith("text/css")
+    for name in ("routes.py", "..%2froutes.py", "%2e%2e/routes.py", "", "x" * 5000):
+        assert http.get(f"/page/{name}").status_code == 404
 
 
 def test_what_bentoml_would_count_log_or_stumble_over_does_not_reach_it():

@@ -146,6 +146,8 @@ def test_a_model_of_ours_writes_the_same_twice_and_its_digest_is_its_name(tmp_pa
     assert generate.ids(processor, "a<|end|>b").count(end) == 1, "a special token inside a prompt is text"
     assert generate(["Say it, and say why.", "Say it."])[1:] == generate(["Say it."])
     assert generate(["Say it. " * 50]) == generate(["Say it. " * 90]), "a prompt is cut at its end"
+    cut = [Model(str(tmp_path / "model"), max_tokens=limit)(["Say it."])[0] for limit in range(1, 13)]
+    assert not any(text.endswith("\ufffd") for text in cut), "the limit may lie inside a character"
     settings = generate.loaded[0].generation_config
     with monkeypatch.context() as changed:
         changed.setattr(settings, "eos_token_id", list(range(len(processor))))
