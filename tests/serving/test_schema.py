@@ -5,7 +5,7 @@ from dataclasses import fields
 import pytest
 
 from fmcycle.engine.protocol import Sampling
-from fmcycle.serving.schema import Completion
+from fmcycle.serving.schema import Chat, Completion
 
 HELLO = {"role": "user", "content": "What is a bucket?"}
 
@@ -108,6 +108,8 @@ ASKS = {
 def test_a_field_that_asks_for_what_the_server_does_not_do_is_refused_by_name(served, name):
     answer = chat(served, **{name: ASKS[name]})
     assert answer.status_code == 400 and answer.json()["error"]["param"].startswith(name)
+    if name in Chat.neutral:
+        assert f"{name}: not supported here; leave it out, or send null" in answer.json()["error"]["message"]
 
 
 def test_what_another_model_called_or_refused_is_no_history_here(served):

@@ -173,6 +173,8 @@ def _explained(schema: type[BaseModel], error: ValidationError) -> ApiError:
             name = str(item["loc"][-1])
             near = difflib.get_close_matches(name, schema.model_fields, 1) if len(name) <= NAME else []
             message = "no such field here" + (f"; did you mean {near[0]}?" if near else "")
+            if len(item["loc"]) == 1 and name in (neutral := getattr(schema, "neutral", {})):
+                message = f"not supported here; leave it out, or send {' or '.join(map(json.dumps, (None, *neutral[name])))}"
         elif item["type"] == "union_tag_invalid":  # pydantic's own words repeat the text
             message = f"Input should be one of {message.rpartition('expected tags: ')[2]}"
         lines.append(f"{param}: {message}" if param else message)
