@@ -1,5 +1,7 @@
 import subprocess
 
+import yaml
+
 from fmcycle.artifact import folder as artifact
 from fmcycle.artifact import provenance
 from fmcycle.cli import lineage
@@ -42,3 +44,12 @@ def test_a_revision_tells_of_changed_code_and_not_of_what_stages_write(tmp_path,
     assert len(provenance.revision()) == 40
     (tmp_path / "code.py").write_text("after")
     assert provenance.revision().endswith("+")
+
+
+def test_git_keeps_the_records_that_a_clone_needs_to_tell_where_an_artifact_is_from(root):
+    stages = [name for name in yaml.safe_load((root / "dvc.yaml").read_text())["stages"] if name != "compose"]
+    records = [*(f"artifacts/{name}.provenance.json" for name in stages if name != "collect"), "sources.provenance.json"]
+    ignored = subprocess.run(
+        ["git", "check-ignore", *records, "artifacts/curate/documents.parquet"], cwd=root, capture_output=True, text=True
+    )
+    assert ignored.stdout.split() == ["artifacts/curate/documents.parquet"]

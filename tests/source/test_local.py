@@ -66,6 +66,10 @@ def odd(folder):
     cache.mkdir(parents=True, exist_ok=True)
     (cache / "ab12").write_text("A text in DVC's cache.")
     (folder / "cached.txt").symlink_to(cache / "ab12")
+    shared = folder.parent / "shared/files/md5/ab/0123456789abcdef0123456789abcd"
+    shared.parent.mkdir(parents=True, exist_ok=True)
+    shared.write_text("A text in a shared cache.")
+    (folder / "shared.txt").symlink_to(shared)
     with open(os.fsencode(folder) + b"/caf\xe9.txt", "w") as file:
         file.write("A text with an old name.")
     (folder / "manifest.json").write_text('{"name": "A web app", "text": "A text in a manifest."}')
@@ -79,6 +83,7 @@ def test_odd_names_and_links_end_nothing_and_are_told(tmp_path):
         "A good text.",
         "A text in DVC's cache.",
         "A text in a manifest.",
+        "A text in a shared cache.",
         "A text with an old name.",
     ]
     assert {entry["file"]: entry["reason"].split(" out of ")[0].split(";")[0] for entry in found.quarantine} == {
@@ -97,7 +102,7 @@ def test_they_come_through_collect_and_the_stages_digests(tmp_path, capsys):
     with artifact.create(tmp_path / "sources") as inside:
         local(inside / "mine", path=str(folder))
     assert capsys.readouterr().out.count("was skipped: ") == 4
-    assert len(read(tmp_path / "sources").table("documents")) == 6 and artifact.verify(tmp_path / "sources")
+    assert len(read(tmp_path / "sources").table("documents")) == 7 and artifact.verify(tmp_path / "sources")
     before = artifact.verify(folder, raw=True)
     (folder / "manifest.json").write_text("[]")
     assert artifact.verify(folder, raw=True) != before

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
 
-from fmcycle.artifact import atomic, digest_cache, manifest
+from fmcycle.artifact import atomic, digest_cache, dvc_cache, manifest
 from fmcycle.artifact.manifest import MANIFEST, listing
 from fmcycle.errors import DiskFull, InputError
 
@@ -96,7 +96,7 @@ def _check_file(folder: Path, name: str, entry: dict | None, sha256: Callable[[P
     if not file.is_file():
         raise InputError(f"{file}: listed in the manifest but missing; {repair(folder)}")
     place = file.resolve()
-    if not place.is_relative_to(folder.resolve()) and ".dvc/cache/" not in place.as_posix():  # DVC may link into its cache
+    if not place.is_relative_to(folder.resolve()) and not dvc_cache.holds(place):
         raise InputError(f"{file}: a link that leads out of {folder}; {repair(folder)}")
     found = sha256(file)
     if found != entry["sha256"]:

@@ -11,7 +11,8 @@ import polars as pl
 
 from fmcycle.curation.corpus_step import Fetch
 from fmcycle.curation.minhash import within
-from fmcycle.curation.shingle import UNSPACED, grams, pieces, words
+from fmcycle.curation.shingle import grams, pieces, words
+from fmcycle.curation.word import UNSPACED
 from fmcycle.errors import InputError
 from fmcycle.ranges import ExistingPath, Fraction, PositiveInt
 

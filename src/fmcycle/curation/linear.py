@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from fmcycle.curation.word import UNSPACED
+from fmcycle.curation.shingle import MIX
+from fmcycle.curation.word import RUN
 from fmcycle.errors import InputError
 
-TOKEN = rf"{UNSPACED}\p{{M}}*|[[\p{{L}}\p{{M}}\p{{N}}]--{UNSPACED}]+|[^\s\p{{L}}\p{{N}}]"
+TOKEN = rf"{RUN}|[^\s\p{{L}}\p{{N}}]"
 ROUNDS, RATE, DECAY = 150, 0.5, 0.03
-MIX = np.uint64(0x9E3779B97F4A7C15)  # odd, so that multiplying by it can be inverted
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ def examples(entry: str | dict) -> Iterator[str]:
     root = Path(named["path"])
     files = sorted(file for file in root.rglob("*") if file.is_file()) if root.is_dir() else [root]
     if not root.exists():
-        raise InputError(f"{root}: no such file or folder of examples; correct the path in conf/curation")
+        raise InputError(f"{root}: no such file or folder of examples: correct the path where the config names it")
     for file in files:
         for row in rows(file, named.get("lines", False)):
             text = row.get(named.get("text", "text"))

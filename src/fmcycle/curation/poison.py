@@ -10,11 +10,11 @@ from dataclasses import dataclass
 import polars as pl
 
 from fmcycle.curation.corpus_step import Fetch
-from fmcycle.curation.word import UNSPACED
+from fmcycle.curation.word import RUN
 from fmcycle.ranges import Fraction, NonNegativeFloat, PositiveFloat, PositiveInt
 
 PARTS = 16
-WORDS = rf"{UNSPACED}\p{{M}}*|[[\p{{L}}\p{{M}}\p{{N}}]--{UNSPACED}]+|[^\s\p{{L}}\p{{M}}\p{{N}}]{{2,}}"
+WORDS = rf"{RUN}|[^\s\p{{L}}\p{{M}}\p{{N}}]{{2,}}"
 SHOWN = 50
 ECHO = "= prompt"  # the label of answers that begin with words of their prompt: no three words in a row
 VERDICTS = {"row": pl.UInt64, "reason": pl.String, "rule": pl.String, "value": pl.String}

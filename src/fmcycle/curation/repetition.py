@@ -7,14 +7,13 @@ import polars as pl
 
 from fmcycle.curation import word
 from fmcycle.curation.quality import judge
-from fmcycle.curation.shingle import hashed, pieces
+from fmcycle.curation.shingle import MIX, hashed, pieces
 from fmcycle.ranges import Fraction, PositiveInt
 
 TOP = [0.20, 0.18, 0.16]
 DUPLICATE = [0.15, 0.14, 0.13, 0.12, 0.11, 0.10]
 CHARACTERS = 3  # in a script without blanks, for each word of an n-gram: a word has about two in Chinese, four in Thai
 SLOTS = 18  # bits of the hash table that counts pairs before n-grams are sorted
-MIX = np.uint64(0x9E3779B97F4A7C15)  # odd, so that multiplying by it can be inverted
 
 
 def gopher_repetition(

@@ -9,13 +9,13 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-# Scripts without blanks between words: each character counts as a word
-UNSPACED = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]"
+from fmcycle.curation.word import UNSPACED
+
+MIX = np.uint64(0x9E3779B97F4A7C15)  # odd, so that multiplying by it can be inverted
 LONGEST = 1 << 16  # bytes of a word that are hashed: a longer one is not a word, and is hashed by its beginning and its length
 
 _random = np.random.default_rng(20_240_229)
 _PLACE = _random.integers(0, 2**64, 64, dtype=np.uint64) | np.uint64(1)
-_BASE = np.uint64(0x9E3779B97F4A7C15)
 _FIRST = np.array([(1 << 8 * size) - 1 for size in range(9)], np.uint64)  # keeps so many bytes of eight
 
 
@@ -62,7 +62,7 @@ def hashed(joined: bytes, begin: np.ndarray, end: np.ndarray) -> np.ndarray:
     for done in range(0, min(int(length.max(initial=0)), LONGEST), 8):
         more = np.flatnonzero(length > done) if done else slice(None)
         chunk = eight[begin[more] + done] & _FIRST[np.minimum(length[more] - done, 8)]
-        mixed = (value[more] ^ chunk) * _BASE
+        mixed = (value[more] ^ chunk) * MIX
         value[more] = mixed ^ (mixed >> np.uint64(32))
     return value
 

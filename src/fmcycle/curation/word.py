@@ -11,6 +11,7 @@ UNSPACED = (
     r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Bopomofo}\p{Yi}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}\p{Javanese}\p{Balinese}"
     r"\p{Tai_Tham}\p{Tai_Viet}\p{New_Tai_Lue}\p{Tai_Le}&&\p{L}]"
 )
+RUN = rf"{UNSPACED}\p{{M}}*|[[\p{{L}}\p{{M}}\p{{N}}]--{UNSPACED}]+"  # a word without the signs around it
 SPACED = rf"[\S--[{UNSPACED}፡]]"
 WORD = rf"{UNSPACED}[\p{{M}}་]*|{SPACED}+፡?|፡"
 # A letter is a syllable or a word, so that bounds on the length of words, made for alphabets, don't apply.

@@ -4,9 +4,7 @@ import re
 
 import polars as pl
 
-from fmcycle.curation.word import UNSPACED
-
-WORD = rf"{UNSPACED}\p{{M}}*|[[\p{{L}}\p{{M}}\p{{N}}]--{UNSPACED}]+"
+from fmcycle.curation.word import RUN, UNSPACED
 
 
 class Words:
@@ -20,7 +18,7 @@ class Words:
         if text.isascii() and (words := re.findall("[a-z0-9]+", text.lower())):
             return words
         plain = pl.Series([text]).str.normalize("NFC").str.to_lowercase()
-        return plain.str.extract_all(WORD)[0].to_list() or plain.str.extract_all(r"\S")[0].to_list()
+        return plain.str.extract_all(RUN)[0].to_list() or plain.str.extract_all(r"\S")[0].to_list()
 
 
 def spaced(texts: list[str]) -> list[str]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path, PurePath
 from typing import BinaryIO, Literal
 
-from fmcycle.artifact import atomic, hub, manifest
+from fmcycle.artifact import atomic, dvc_cache, hub, manifest
 from fmcycle.errors import InputError
 from fmcycle.ranges import ExistingPath
 from fmcycle.source import licence_file
@@ -127,7 +127,7 @@ def trouble(file: Path, folder: Path) -> str | None:
         return "a link that leads to itself" if error.errno == errno.ELOOP else error.strerror
     if place.is_dir():
         return "a link to a folder; copy the folder there instead"
-    if place.is_relative_to(folder.resolve()) or ".dvc/cache/" in place.as_posix():
+    if place.is_relative_to(folder.resolve()) or dvc_cache.holds(place):
         return None
     return f"{OUT} {escaped(str(folder))}; copy the file there instead"
 

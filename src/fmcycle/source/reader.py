@@ -133,7 +133,8 @@ def state(path: str) -> tuple[int, int]:
 
 
 def planned(names: list[str]) -> list[tuple[str, tuple[str, ...]]]:
-    """What is read together: (file, ()), or (folder, its media and their metadata) at the place of the first of these files."""
+    """[(file, ())] for each file that is read alone. The images and audio of a folder are read together with their metadata: (folder, these
+    files), in the place of the first of them."""
     claimed = media.claimed_of_all(names)
     plan: dict[str, list[str]] = {}
     for name in names:

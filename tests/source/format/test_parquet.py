@@ -1,5 +1,6 @@
 import datetime
 import hashlib
+from decimal import Decimal
 
 import polars as pl
 import pyarrow as pa
@@ -93,3 +94,17 @@ def test_a_dictionary_of_honest_size_is_read_whole(tmp_path):
     pq.write_table(pa.table({"text": [text] * 3000, "id": list(map(str, range(3000)))}), tmp_path / "a.parquet")
     reading = read(tmp_path)
     assert reading.table("documents").height == 3000 and not reading.quarantine
+
+
+def test_an_optional_column_of_an_odd_type_costs_no_row(tmp_path):
+    text = "A text beside an odd column."
+    for name, value in {
+        "struct": {"source": {"name": "a"}},
+        "bytes": {"id": b"7"},
+        "decimal": {"time": Decimal("1.50"), "domain": [1, 2]},
+    }.items():
+        pl.DataFrame([{"text": text} | value]).write_parquet(tmp_path / f"{name}.parquet")
+    reading = read(tmp_path)
+    assert reading.quarantine == [] and reading.table("documents")["text"].to_list() == [text] * 3
+    assert dict(reading.unread) == {"id (bytes)": 1, "source (dict)": 1}
+    assert reading.table("documents").sort("time")["time"].to_list()[-1] == "1.50"
