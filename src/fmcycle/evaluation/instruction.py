@@ -62,7 +62,7 @@ class Instruction:
         given = self._answers(model, processor, rows)
         own, options = scores([answer.text for answer in given], expected), {"resamples": self.resamples, "seed": self.seed}
         said, other = None, None
-        others = self._controls(rows, expected)
+        others = self._controls(processor, rows, expected)
         metrics = figures("", own, **options) | over_baseline("", own, others, **options)
         for name, found in others.items():
             metrics |= mean(f"baseline/{name}_rouge_l", found["rouge_l"], **options)
@@ -86,14 +86,20 @@ class Instruction:
         self.answered = compared(asked, own, said, other)
         return metrics
 
-    def _controls(self, rows: list[dict], expected: list[str]) -> dict[str, dict[str, np.ndarray]]:
+    def _controls(self, processor, rows: list[dict], expected: list[str]) -> dict[str, dict[str, np.ndarray]]:
         """Return {baseline: its ROUGE-L and exact match of each row}; {} without rows."""
-        train = held_out(self.instructions, "train", self.learned) if rows else []
+        train = [spoken(processor, row) for row in held_out(self.instructions, "train", self.learned)] if rows else []
         given = control.answers(train, rows, rouge_l) if rows else {}
         return {name: {"rouge_l": rouge_l(texts, expected), "exact_match": exact(texts, expected)} for name, texts in given.items()}
 
     def _answers(self, model, processor, rows) -> list[Draft]:
         return answers(model, processor, [each["messages"][:-1] for each in rows], **asking(self))
+
+
+def spoken(processor, row: dict) -> dict:
+    """Return a row whose last message is what a model should write: tool calls in the template's form."""
+    *before, last = row["messages"]
+    return row | {"messages": [*before, last | {"content": answer_text(processor, row["messages"])}]}
 
 
 def asked(prompts: list[str], expected: list[str], said: list[str]) -> list[dict]:

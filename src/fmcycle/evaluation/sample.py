@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from fmcycle.evaluation import need
 from fmcycle.evaluation.generate import answers, asking
 from fmcycle.evaluation.held_out import held_out, per_group
+from fmcycle.processor.chat import answer_text
 from fmcycle.ranges import ExistingPath, PositiveInt
 
 
@@ -31,7 +32,7 @@ class Sample:
 
     def __call__(self, model, processor) -> list[dict]:
         asked = [
-            {"id": row["id"], "task": row["task"], "messages": row["messages"][:-1], "expected": row["messages"][-1]["content"]}
+            {"id": row["id"], "task": row["task"], "messages": row["messages"][:-1], "expected": answer_text(processor, row["messages"])}
             for row in per_group(held_out(self.instructions, self.split), "task", self.each)
         ]
         if self.prompts is not None:

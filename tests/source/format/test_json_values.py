@@ -89,3 +89,17 @@ def test_a_value_without_an_end_and_one_too_deep_are_told_after_what_was_good(tm
 def test_empty_arrays_hold_nothing():
     assert list(json_values.records(io.BytesIO(b" [ ] "))) == [[]]
     assert list(json_values.records(io.BytesIO(b"[[], {}]"))) == [[(0, 1, "not a JSON object"), (1, 2, {})]]
+
+
+def test_an_object_around_all_rows_gives_its_rows_and_the_splits_that_it_names(tmp_path):
+    rows = [{"text": f"The text number {number}."} for number in range(3)]
+    (tmp_path / "a.json").write_text(json.dumps({"data": rows}))
+    (tmp_path / "b.json").write_text(json.dumps({"train": rows[:2], "test": rows[2:]}))
+    reading = read(tmp_path)
+    found = reading.table("documents")
+    assert reading.quarantine == [] and found["id"].to_list() == ["a.json#1", "a.json#2", "a.json#3", "b.json#1", "b.json#2", "b.json#3"]
+    assert found["split"].to_list() == ["", "", "", "train", "train", "test"]
+    (tmp_path / "b.json").write_text(
+        json.dumps({"text": "A text.", "data": rows}) + json.dumps({"messages": [{"role": "user", "content": "?"}]})
+    )
+    assert read(tmp_path).table("documents")["text"].to_list()[-1] == "A text.", "columns of a row that are lists stay columns"

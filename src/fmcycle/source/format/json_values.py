@@ -3,14 +3,16 @@
 import codecs
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
 from fmcycle.source.format.json_lines import parse_one
 from fmcycle.source.format.stream import CHUNK, LIMIT, Damaged
+from fmcycle.source.given_split import place_of
 from fmcycle.source.row import Record
 
 BATCH = 1024  # rows
+LISTS = ("data", "rows", "examples", "instances")  # keys of an object around all rows of a file
 BLANK = re.compile(r"[ \t\r\n]*")
 SCAN = json.JSONDecoder(strict=False)
 
@@ -18,16 +20,34 @@ SCAN = json.JSONDecoder(strict=False)
 def records(stream: BinaryIO) -> Iterator[list[Record]]:
     """The objects of a file; `place` and `line` number them from 0 and from 1. A byte order mark is skipped."""
     found: list[Record] = []
+    number = 0
     try:
-        for number, text in enumerate(values(stream)):
-            found.append((number, number + 1, parse_one(text.encode("utf-8", "surrogateescape"))))
-            if len(found) == BATCH:
+        for text in values(stream):
+            for row in held(parse_one(text.encode("utf-8", "surrogateescape"))):
+                found.append((number, number + 1, row))
+                number += 1
+            if len(found) >= BATCH:
                 yield found
                 found = []
     except Damaged:
         yield found  # the objects before the damage are kept
         raise
     yield found
+
+
+def held(row: dict | str) -> Iterable[dict | str]:
+    """The rows of an object that only holds lists of them, {"data": [...]} or {"train": [...], "test": [...]}; any other row itself."""
+    if (
+        not isinstance(row, dict)
+        or not row
+        or not all(isinstance(part, list) and part and isinstance(part[0], dict) for part in row.values())
+    ):
+        return [row]
+    splits = {name: place_of(name) for name in row}
+    if any(name not in LISTS and split is None for name, split in splits.items()):
+        return [row]
+    beside = {name: {"split": split} if split else {} for name, split in splits.items()}
+    return [beside[name] | one if isinstance(one, dict) else "not a JSON object" for name, part in row.items() for one in part]
 
 
 def values(stream: BinaryIO) -> Iterator[str]:
