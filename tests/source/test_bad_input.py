@@ -283,3 +283,15 @@ def test_json_under_a_name_of_json_lines_is_read_and_so_are_lines_that_end_in_a_
         )
     (tmp_path / "lists.jsonl").write_text('[{"text": "A text."}]\n[{"text": "Another."}]\n')
     assert [entry["line"] for entry in read(tmp_path).quarantine] == [1, 2], "a list on each line is JSON Lines, but not of rows"
+
+
+def test_a_text_in_utf_16_is_read_and_a_table_in_it_is_named(tmp_path):
+    row = json.dumps({"text": "A gr\u00f6\u00dfer text."})
+    for name in ("a.txt", "b.jsonl", "c.json"):
+        (tmp_path / name).write_bytes((row if name != "a.txt" else "A gr\u00f6\u00dfer text.\r\n").encode("utf-16"))
+    (tmp_path / "d.txt").write_bytes(b"\xff\xfeA")
+    reading = read(tmp_path)
+    assert reading.table("documents")["text"].to_list() == ["A gr\u00f6\u00dfer text.\r\n"]
+    reasons = {entry["file"]: entry["reason"] for entry in reading.quarantine}
+    named = "UTF-16: save it as UTF-8"
+    assert reasons == {"b.jsonl": named, "c.json": named, "d.txt": "invalid UTF-16 at byte 2"}

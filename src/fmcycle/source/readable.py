@@ -1,11 +1,12 @@
 """Check that a value is readable text, and write other scalars as text."""
 
+import codecs
 import datetime
 from decimal import Decimal
 
 CONTROL = "".join(map(chr, [*range(8), *range(14, 32)]))
 HALF = "half of a surrogate pair"
-BOM = b"\xef\xbb\xbf"
+BOM, UTF16 = b"\xef\xbb\xbf", (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 SCALAR = (str, int, float, bool, Decimal, datetime.date)
 
 

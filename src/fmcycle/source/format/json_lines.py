@@ -9,8 +9,8 @@ from typing import BinaryIO
 
 import orjson
 
-from fmcycle.source.format.stream import LIMIT, blocks
-from fmcycle.source.readable import BOM
+from fmcycle.source.format.stream import LIMIT, Damaged, blocks
+from fmcycle.source.readable import BOM, UTF16
 from fmcycle.source.row import Printable, Record
 
 DEEP = "nested too deep"
@@ -45,6 +45,8 @@ def is_array(stream: BinaryIO) -> bool:
 def records(stream: BinaryIO, offset: int = 0, end: int | None = None, line: int = 1) -> Iterator[list[Record]]:
     """The lines between two offsets of a file; `line` is the number of the first, `place` the offset of each."""
     for start, block in blocks(stream, offset, end):
+        if start == 0 and block is not None and block.startswith(UTF16):
+            raise Damaged("UTF-16: save it as UTF-8")
         if block is None:
             yield [(start, line, f"a line longer than {LIMIT >> 20} MiB")]
             line += 1

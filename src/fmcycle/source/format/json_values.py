@@ -9,6 +9,7 @@ from typing import BinaryIO
 from fmcycle.source.format.json_lines import parse_one
 from fmcycle.source.format.stream import CHUNK, LIMIT, Damaged
 from fmcycle.source.given_split import place_of
+from fmcycle.source.readable import UTF16
 from fmcycle.source.row import Record
 
 BATCH = 1024  # rows
@@ -56,7 +57,7 @@ def values(stream: BinaryIO) -> Iterator[str]:
     Raises Damaged for a value longer than LIMIT: up to there, an invalid value looks like one whose end has not been read yet.
     """
     decoder = codecs.getincrementaldecoder("utf-8-sig")("surrogateescape")
-    held, at, inside, ended = "", 0, False, False
+    held, at, inside, ended, first = "", 0, False, False, True
     while True:
         at = BLANK.match(held, at).end()  # type: ignore[union-attr]
         sign, stop = held[at : at + 1], None
@@ -81,4 +82,7 @@ def values(stream: BinaryIO) -> Iterator[str]:
             raise Damaged(f"a value longer than {LIMIT >> 20} MiB, or one that is not JSON: the rest of the file is left out")
         else:
             piece = stream.read(CHUNK)
+            if first and piece.startswith(UTF16):
+                raise Damaged("UTF-16: save it as UTF-8")
+            first = False
             held, at, ended = held[at:] + decoder.decode(piece, not piece), 0, not piece

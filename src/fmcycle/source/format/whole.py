@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 from typing import BinaryIO
 
 from fmcycle.source.format.stream import read_whole
-from fmcycle.source.readable import BOM, CONTROL, readable
+from fmcycle.source.readable import BOM, CONTROL, UTF16, readable
 from fmcycle.source.row import Record
 
 TYPES = {
@@ -38,6 +38,11 @@ def document(content: bytes, suffix: str) -> dict | str:
     HTML that is not UTF-8 is read in the encoding that it declares.
     """
     kind = TYPES.get(suffix, "code")
+    if content.startswith(UTF16):
+        try:
+            content = content.decode("utf-16").encode()
+        except UnicodeDecodeError as error:
+            return f"invalid UTF-16 at byte {error.start}"
     problem, text = quick(content) or readable(content)
     if problem and kind == "html":
         problem, text = readable(declared(content))
