@@ -1,7 +1,9 @@
 import json
+import os
 import re
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -129,3 +131,19 @@ def test_a_real_python_of_another_version_says_so(minor, root):
         pytest.skip(f"no Python 3.{minor} on this machine")
     for each in found:
         assert each.returncode == 2 and each.stderr.startswith("fmcycle needs Python 3.11 or 3.12, and "), each.stderr
+
+
+def test_a_reader_that_is_gone_is_no_traceback(project, root):
+    """As `fmcycle --help | head -1`, with a reader that ends before the first line."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    for words in (["--help"], ["models"], ["finetune", "--cfg", "job"], ["completion", "bash"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "fmcycle.cli.main", *words],
+            stdout=writer,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"PYTHONPATH": str(root / "src")},
+        )
+        assert done.returncode in (1, 128 + signal.SIGPIPE) and not done.stderr, words  # 1: of rich
+    os.close(writer)

@@ -158,3 +158,28 @@ def test_what_a_model_brings_is_no_group_of_its_own():
     assert said("finetune", "start=smollm2_135m") == [
         "start=smollm2_135m: conf/start holds the defaults of a model; choose the model: model=smollm2_135m"
     ]
+
+
+def test_lists_of_several_options_stand_one_behind_the_other():
+    one = compose.compose(["stage=package"]).section["guardrail"]
+    both = compose.compose(["stage=package", "guardrail=[default,none]"]).section["guardrail"]
+    assert both == one and compose.compose(["stage=package", "guardrail=none"]).section["guardrail"] == {"input": [], "output": []}
+    two = compose.compose(["stage=package", "guardrail=[default,default]"]).section["guardrail"]
+    assert two == {key: [*guards, *guards] for key, guards in one.items()}
+    with pytest.raises(ConfigError, match=r"it would replace the lists of guardrail=\[default,none\]"):
+        compose.compose(["stage=package", "guardrail=[default,none]", "guardrail.input=[]"])
+
+
+def test_a_key_with_two_values_is_refused_at_every_door(project, capsys):
+    from fmcycle.cli import main
+
+    for words in (
+        ["train", "optimizer.lr=1", "optimizer.lr=2"],
+        ["finetune", "+optimizer.lr=1", "optimizer.lr=2", "--cfg", "job"],
+        ["plan", "finetune", "optimizer.lr=1", "optimizer.lr=2"],
+        ["finetune", "-m", "optimizer.lr=1", "optimizer.lr=2"],
+    ):
+        assert main.main(words) == 2
+        assert "optimizer.lr: given as 1 and as 2" in capsys.readouterr().err
+    assert main.main(["finetune", "stage=align"]) == 2 and "given as finetune and as align" in capsys.readouterr().err
+    assert not groups.twice(["optimizer.lr=1", "optimizer.lr=1", "~optimizer.lr"])

@@ -1,3 +1,4 @@
+import importlib.util
 import sys
 from pathlib import Path
 
@@ -5,8 +6,10 @@ import in_worker
 import pytest
 from in_worker import about
 
+from fmcycle.config.compose import compose
 from fmcycle.errors import InputError
 from fmcycle.executor.ray import Ray
+from fmcycle.runner.inputs import wrong_paths
 
 
 @pytest.mark.prove
@@ -30,3 +33,10 @@ def test_without_ray_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(InputError, match="pip install ray"), Ray():
         pass
+
+
+def test_without_ray_the_stage_is_refused_before_any_work(project, monkeypatch):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *more: None if name == "ray" else find(name, *more))
+    (line,) = wrong_paths(compose(["stage=curate", "executor=ray"]))
+    assert line == "executor: the package ray is not installed: run `pip install ray`, or choose executor=local"

@@ -26,7 +26,7 @@ def test_the_nearest_run_that_stopped_is_named_with_what_differs(tmp_path):
     line = beside(changed, write(tmp_path / "b", changed))
     assert line == (
         f"{stopped} stopped at step 300 with optimizer.lr=0.001; this run, with optimizer.lr=0.003, begins at step 0; "
-        "optimizer.lr=0.001 goes on from there"
+        f"optimizer.lr=0.001 goes on from there; init_from={stopped} begins from its step 300"
     )
 
 

@@ -26,12 +26,16 @@ def provenance_file(out: str | Path) -> Path:
     return out.with_name(f"{out.name}.provenance.json")
 
 
-def record(out: str | Path, stage: str, identity: str, section: dict, code: str, inputs: dict, times: dict, computes: str = "") -> None:
-    """Write the provenance of `out`. inputs: {name: {"path", "digest"}}; times: {"start": ISO, "seconds": s}; computes: device
-    and dtype, if the stage has a trainer."""
+def record(
+    out: str | Path, stage: str, identity: str, section: dict, code: str, inputs: dict, times: dict, computes: str = "", *, file=None
+) -> None:
+    """Write the provenance of `out`, beside it or to `file`.
+
+    inputs: {name: {"path", "digest"}}; times: {"start": ISO, "seconds": s}; computes: device and dtype, if the stage has a trainer.
+    """
     packages = ("torch", "lightning", "transformers", "tokenizers", "peft", "polars", "optuna", "bentoml")
     atomic.write_json(
-        provenance_file(out),
+        file or provenance_file(out),
         {
             "stage": stage,
             "identity": identity,

@@ -130,7 +130,7 @@ def project() -> list[Row]:
         count = len(changed.splitlines())
         rows.append(Row("git", f"{_git('rev-parse', '--short', 'HEAD') or 'no commit'}, {count} changed file{'s' * (count != 1)}"))
     if not Path("dvc.yaml").is_file() or not Path(".dvc").is_dir():
-        return [*rows, Row("DVC", "no pipeline", "stages run by hand, each with its inputs: dvc init, and a dvc.yaml")]
+        return [*rows, Row("DVC", "no pipeline", "each stage makes what it needs in runs/; `dvc init` and a dvc.yaml make a pipeline")]
     graph, made = (_stages(Path(name)) for name in ("dvc.yaml", "dvc.lock"))
     there = [name for name in graph if name in made]
     return [*rows, Row("DVC", f"{len(there)} of {len(graph)} stages in dvc.lock", "`dvc status` says which of them are stale")]

@@ -1,5 +1,8 @@
 """Turns the error that ends a command into one message and an exit code."""
 
+import os
+import select
+import signal
 import sys
 import traceback
 from collections.abc import Iterator
@@ -19,16 +22,31 @@ class Outcome:
     code: int = 0
 
 
+def deaf() -> bool:
+    """True if nobody reads this process's output any more, as behind `| head`."""
+    try:
+        poll = select.poll()
+        poll.register(sys.stdout.fileno(), select.POLLOUT)
+        return any(event & select.POLLERR for _, event in poll.poll(0))
+    except (OSError, ValueError):
+        return False
+
+
 @contextmanager
 def told() -> Iterator[Outcome]:
     """Yield the outcome of the block. Prints an error of fmcycle as its message, any other with its traceback; neither leaves the block."""
     outcome = Outcome()
     try:
         yield outcome
+        sys.stdout.flush()  # a reader that is gone shows here, not at the exit
     except KeyboardInterrupt:
         print("interrupted; run the same command again to resume", file=sys.stderr)
         outcome.code = 75
     except Exception as error:
+        if isinstance(error, BrokenPipeError) and deaf():
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered must not fail at the exit
+            outcome.code = 128 + signal.SIGPIPE
+            return
         if not isinstance(error, InputError):
             rank.end_with_others(error)
         if atomic.full(error) and not hasattr(error, "exit_code"):

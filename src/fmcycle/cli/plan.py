@@ -12,7 +12,7 @@ from fmcycle.config.build import build
 from fmcycle.config.compose import Composed
 from fmcycle.errors import ConfigError, InputError
 from fmcycle.processor import store
-from fmcycle.runner import inputs
+from fmcycle.runner import begin_from, inputs
 from fmcycle.runner.own_model import in_place
 from fmcycle.runner.own_table import COLUMNS, is_table
 from fmcycle.runner.run import _quiet
@@ -28,11 +28,13 @@ def show(composed: Composed, form: str) -> None:
     from fmcycle.cost import limits
     from fmcycle.stage import train
 
-    if problems := paths.problems(composed):
+    if problems := [*paths.problems(composed), *begin_from.problems(composed)]:
         raise ConfigError(problems)
+    chosen = composed.config().get("init_from")
+    start = {"init_from": str(begin_from.found(chosen))} if chosen else {}
     found = located(in_place(composed))
     missing = {name: f"<{name}>" for name, path in found.items() if path is None}
-    cfg = SimpleNamespace(**composed.config(inputs={name: str(path) for name, path in found.items() if path} | missing))
+    cfg = SimpleNamespace(**composed.config(inputs={name: str(path) for name, path in found.items() if path} | missing, **start))
     cfg.inputs = {name: str(path) for name, path in found.items() if path}
     source = cfg.inputs.get("model") or cfg.inputs.get("processor")
     processor = store.load_processor(source) if source else None

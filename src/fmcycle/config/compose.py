@@ -99,10 +99,13 @@ def compose(overrides: list[str]) -> Composed:
     OmegaConf.set_struct(cfg, False)
     del cfg["hydra"]
     group.drop_unchosen(cfg, choices["stage"], overrides)
+    group.chain(cfg, choices["stage"], overrides)
     supplied = group.supply(cfg)
     symbolic = copy.deepcopy(cfg)
     if OmegaConf.is_dict(cfg.get("inputs")):
         symbolic.inputs = {name: f"<{name}>" for name in cfg.inputs}
+    if cfg.get("init_from"):
+        symbolic.init_from = "<init_from>"  # what the checkpoint holds is part of the identity, not where it lies
     if problems := environment.close(OmegaConf.to_container(cfg, resolve=False)):
         raise ConfigError(problems)
     try:
@@ -115,7 +118,8 @@ def compose(overrides: list[str]) -> Composed:
         raise ConfigError(problems)
     library.keep()
     _contain(given["out"], "out")
-    section = {key: value for key, value in plain.items() if key not in MACHINE and (key != RAW or choices["stage"] == "collect")}
+    beside = (*MACHINE, "init_from") if plain.get("init_from", "") is None else MACHINE
+    section = {key: value for key, value in plain.items() if key not in beside and (key != RAW or choices["stage"] == "collect")}
     return Composed(
         stage=choices["stage"],
         section=section,

@@ -10,6 +10,7 @@ import yaml
 
 from fmcycle.config import signature
 from fmcycle.config.build import added_folders, conf_dir
+from fmcycle.errors import ConfigError
 from fmcycle.ranges import Node
 
 START = "start"  # conf/start: the defaults that a model brings to its stages; chosen with the model, never alone
@@ -189,6 +190,34 @@ def doubled(overrides: list[str]) -> list[str]:
     lists = [match for match in filter(None, map(CHOICE.fullmatch, overrides)) if match[3] is not None]
     wrong = [match for match in lists if (match[2] or match[1]) in single]
     return [f"{match[0]}: takes one option, {match[0].split('=')[0]}=NAME; there is {', '.join(options(match[1]))}" for match in wrong]
+
+
+def chain(cfg, stage: str, overrides: list[str]) -> None:
+    """Put the lists of several chosen options one behind the other: guardrail=[default,short] has the guards of both.
+
+    Hydra would replace the first option's lists by the second's. Raises ConfigError if an override changes a list beside that.
+    """
+    for match in filter(None, map(CHOICE.fullmatch, overrides)):
+        group, package, listed, _ = match.groups()
+        package, chosen = package or group, [name.strip() for name in (listed or "").split(",") if name.strip()]
+        held = [content(group, name) for name in chosen]
+        if len(chosen) < 2 or package not in mappings(str(cfg.get("_target_"))) or places(stage).get(package) != group:
+            continue
+        for key in [key for each in held for key, value in each.items() if isinstance(value, list)]:
+            if changed := [text for text in overrides if text.lstrip("+~").startswith(f"{package}.{key}")]:
+                raise ConfigError([f"{changed[0]}: it would replace the lists of {match[0]}: choose one option beside it"])
+            cfg[package][key] = [item for each in held for item in each.get(key) or []]
+
+
+def twice(overrides: list[str]) -> list[str]:
+    """Return one line for each key that overrides give two values: the first would be ignored without a word."""
+    given: dict[str, list[str]] = {}
+    for text in overrides:
+        key, equals, value = text.lstrip("+").partition("=")
+        if equals and not key.startswith("~"):
+            given.setdefault(key, []).append(value)
+    apart = {key: list(dict.fromkeys(values)) for key, values in given.items()}
+    return [f"{key}: given as {' and as '.join(values)}: leave all but one out" for key, values in apart.items() if len(values) > 1]
 
 
 # how a stage runs: never part of its identity

@@ -94,7 +94,7 @@ def pipeline(file: str | Path = "params.yaml") -> dict[str, dict]:
         try:
             composed = compose([f"stage={stage}", *selection(stage, file)])
             sections[stage] = composed.tracked
-            wrong = [*_unknown_to_dvc(composed), *_unwatched(composed, file)]
+            wrong = [*_unknown_to_dvc(composed), *_of_a_run(composed), *_unwatched(composed, file)]
             wrong += [*paths.in_pipeline(composed), *paths.unpinned(composed.section)]
         except ConfigError as error:
             wrong = error.problems
@@ -106,6 +106,12 @@ def pipeline(file: str | Path = "params.yaml") -> dict[str, dict]:
         every = [problem if len(where) == len(stages()) else f"{problem} (stage {', '.join(where)})" for problem, where in problems.items()]
         raise ConfigError(every)
     return sections | {"code": {stage: code_digest.digest(section) for stage, section in sections.items()}}
+
+
+def _of_a_run(composed: Composed) -> list[str]:
+    """Return one line if a stage of the pipeline would begin from a run: no other clone has runs/."""
+    line = f"init_from: the pipeline can't begin from a run, which other clones lack: `fmcycle {composed.stage} init_from=RUN` does by hand"
+    return [line] if composed.section.get("init_from") else []
 
 
 def _unwatched(composed: Composed, file: str | Path) -> list[str]:

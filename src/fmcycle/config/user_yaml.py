@@ -1,4 +1,4 @@
-"""Reads the YAML files that people write by hand: params.yaml and local.yaml."""
+"""Reads params.yaml and local.yaml, in which a key that stands twice is an error."""
 
 from pathlib import Path
 from typing import Any

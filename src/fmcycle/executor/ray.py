@@ -5,7 +5,7 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from fmcycle.errors import InputError
 from fmcycle.ranges import PositiveFloat, PositiveInt
@@ -17,6 +17,8 @@ class Ray:
 
     shard_mb: megabytes of input that a task reads at a time; it needs about ten times as much memory. A context manager.
     """
+
+    package: ClassVar[str] = "ray"  # refused before any work if it is not installed
 
     address: str | None = None
     workers: PositiveInt = 2

@@ -1,6 +1,7 @@
 """Finds the inputs of a stage; makes missing ones by `dvc repro` if the pipeline has exactly them, else in runs/."""
 
 import functools
+import importlib.util
 import subprocess
 import sys
 from dataclasses import replace
@@ -9,7 +10,7 @@ from pathlib import Path
 import yaml
 
 from fmcycle.artifact import vouched
-from fmcycle.config import library, paths
+from fmcycle.config import build, library, paths
 from fmcycle.config.compose import Composed, compose
 from fmcycle.config.grammar import flatten
 from fmcycle.config.groups import SHARED, stage_groups
@@ -18,6 +19,7 @@ from fmcycle.config.paths import EXPERIMENT, MADE, STAGE, is_path
 from fmcycle.config.selection import brought, local, pipeline, selection
 from fmcycle.distributed import rank
 from fmcycle.errors import InputError, Missing
+from fmcycle.runner import begin_from
 
 CONFIG = Path("artifacts/config.yaml")
 PREPARES = ("curate", "processor", "tokens")  # stages that prepare the data of the stage below them
@@ -74,14 +76,17 @@ def _made(below: Composed, perform) -> dict[str, Path]:
 def wrong_paths(stage: Composed) -> list[str]:
     """Return what is wrong with the paths of a stage and the packages of its loggers, or else with the paths of the stages above it that
     would run outside the pipeline."""
-    found = [*_no_package(stage), *paths.problems(stage)]
+    found = [*_no_package(stage), *paths.problems(stage), *begin_from.problems(stage)]
     return found or [f"{line} (for {name}, which {stage.stage} needs)" for line, name in _wrong_above(stage).items()]
 
 
 def _no_package(stage: Composed) -> list[str]:
-    """Return one line for each chosen logger whose package is not installed."""
+    """Return one line for each chosen logger, and for the executor, whose package is not installed."""
+    executor = str((stage.machine.get("executor") or {}).get("_target_"))
+    package = getattr(build.resolve(executor), "package", "") if stage.machine.get("executor") else ""
+    alone = f"executor: the package {package} is not installed: run `pip install {package}`, or choose executor=local"
     packages = {name: library.missing(node["_target_"]) for name, node in (stage.config().get("logger") or {}).items()}
-    return [
+    return [alone] * bool(package and importlib.util.find_spec(package) is None) + [
         f"logger.{name}: the package {package} is not installed: run `pip install {package}`, or choose another logger"
         for name, package in packages.items()
         if package

@@ -25,7 +25,7 @@ from fmcycle.distributed import rank
 from fmcycle.errors import ConfigError, InputError, Missing
 from fmcycle.hardware import threads
 from fmcycle.licence.audit import TABLES, permit
-from fmcycle.runner import outs, stopped
+from fmcycle.runner import begin_from, outs, stopped
 from fmcycle.runner.inputs import CONFIG, settle_inputs, wrong_paths
 from fmcycle.runner.own_model import at_weights
 from fmcycle.runner.own_table import curated, from_hub
@@ -57,13 +57,17 @@ def perform(composed: Composed, needed_by: str | None = None) -> Path:
     """
     _quiet()
     machine = _begun(composed, needed_by)
+    chosen = composed.config().get("init_from")
+    start = {"init_from": begin_from.found(chosen)} if chosen else {}
     permit(build.build(composed.config().get("licence")), composed.section.get("model") or {}, {}, {})
     composed = from_hub(curated(at_weights(composed, perform), perform))
     _permitted(composed)
     _looked_at(composed)
     inputs = settle_inputs(composed, perform)
-    named = _weights(composed.section)
+    named = _weights(composed.section) | start
     digests = _verified(inputs | named)
+    if chosen:
+        begin_from.check(start["init_from"], composed.section, digests, inputs | named)
     code = code_digest.digest(composed.section)
     identity = provenance.identity(composed.section, code, digests)
     runs = Path("runs") / composed.stage / identity[:16]
@@ -81,8 +85,10 @@ def perform(composed: Composed, needed_by: str | None = None) -> Path:
     with atomic.lock(out), atomic.lock(runs), traced(composed, identity, code, given, out, runs) as done:
         started, clock = datetime.now(UTC), time.monotonic()
         print(f"{composed.stage} -> {out}, {threads.settle()}", flush=True)
-        config = _configured(composed, inputs, out, runs)
-        if line := stopped.beside(config, runs):
+        config = _configured(composed, inputs, out, runs, start)
+        if chosen:
+            begin_from.record(start["init_from"], runs)
+        elif line := stopped.beside(config, runs):
             print(line, flush=True)
         with rank.shared(runs / "config.yaml", config) if trains(config) else nullcontext():
             stage = build.resolve(config.pop("_target_"))
@@ -190,11 +196,11 @@ def _quiet() -> None:
         warnings.filterwarnings("ignore", category=category, module=r"(transformers|lightning|torch)\.")
 
 
-def _configured(composed: Composed, inputs: dict, out: Path, runs: Path) -> dict:
+def _configured(composed: Composed, inputs: dict, out: Path, runs: Path, start: dict) -> dict:
     """Return the config that the stage runs with; write it to `runs`/config.yaml."""
     runs.mkdir(parents=True, exist_ok=True)
     settled = {name: None if path is None else str(path) for name, path in inputs.items()}
-    config = composed.config(inputs=settled, out=str(out), runs=str(runs))
+    config = composed.config(inputs=settled, out=str(out), runs=str(runs), **{name: str(path) for name, path in start.items()})
     atomic.write_text(runs / "config.yaml", yaml.safe_dump(config, sort_keys=True, width=120))
     return config
 

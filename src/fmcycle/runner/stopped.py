@@ -5,6 +5,7 @@ from pathlib import Path
 import yaml
 
 MOST = 4  # settings in which the two runs may differ
+MOVES = ("optimizer.", "budget.", "objective.", "data.", "evaluation.", "inputs.instructions", "inputs.preferences")  # not what is moved
 BESIDE = ("out", "runs", "trainer", "logger", "price", "limit", "minutes")  # keys that don't decide what a run learns
 
 
@@ -29,7 +30,8 @@ def beside(config: dict, runs: Path) -> str | None:
     then, now = (", ".join(f"{key}={values.get(key)}" for key in changed) for values in (other, own))
     if not changed:
         return f"{folder} stopped at step {step} with the same settings but other code or inputs; this run begins at step 0"
-    return f"{folder} stopped at step {step} with {then}; this run, with {now}, begins at step 0; {then} goes on from there"
+    begin = f"; init_from={folder} begins from its step {step}" if all(key.startswith(MOVES) for key in changed) else ""
+    return f"{folder} stopped at step {step} with {then}; this run, with {now}, begins at step 0; {then} goes on from there{begin}"
 
 
 def settings(node, key: str = "") -> dict:

@@ -11,7 +11,6 @@ from fmcycle.artifact import atomic
 from fmcycle.artifact import folder as artifact
 from fmcycle.config.build import build
 from fmcycle.config.machine import machine_of
-from fmcycle.errors import InputError
 from fmcycle.evaluation import decontaminate, need
 from fmcycle.evaluation.measure import measure
 from fmcycle.model import store as model_store
@@ -50,8 +49,6 @@ def run(cfg: Config) -> dict[str, float]:
     and contaminated.jsonl lists the rows.
     """
     out, given = Path(cfg.out), {name: path for name, path in cfg.inputs.items() if path is not None}
-    if "model" not in given:
-        raise InputError("inputs.model: not set; name the model's folder, inputs.model=RUN/out/model or inputs.model=experiment:NAME/model")
     build(cfg.evaluation)  # refuses a wrong evaluation before the model is loaded
     sample = build(cfg.sample) if cfg.sample else None
     before = {

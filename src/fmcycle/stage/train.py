@@ -18,6 +18,7 @@ from fmcycle.processor import store
 from fmcycle.ranges import Node
 from fmcycle.training import signals
 from fmcycle.training.recipe import Recipe, of_one_tokenizer
+from fmcycle.training.start import start_of
 
 NEEDS = (("model", "processor"),)
 WRITES = ("model", "adapter", "curve.json", "metrics.json")
@@ -25,7 +26,10 @@ WRITES = ("model", "adapter", "curve.json", "metrics.json")
 
 @dataclass
 class Config:
-    """inputs: `model` (or `processor`, to train from scratch) and the files that `data` reads. evaluation: {name: node}, run at the end."""
+    """inputs: `model` (or `processor`, to train from scratch) and the files that `data` reads. evaluation: {name: node}, run at the end.
+
+    init_from: the checkpoint of another run to begin from.
+    """
 
     inputs: dict
     out: str
@@ -44,6 +48,7 @@ class Config:
     limit: Node = field(default_factory=dict)
     licence: Node = field(default_factory=dict)
     minutes: float = 5
+    init_from: str | None = None
 
 
 @signals.at_once()
@@ -68,6 +73,8 @@ def run(cfg: Config) -> dict | None:
     recipe = recipe_of(cfg, processor, {split: data(split, processor) for split in ("train", "validation")})
     if rank.first():
         needed(cfg, processor, recipe.make_model)
+    if recipe.start and rank.first():
+        print(recipe.start.told(), flush=True)
     with rank.ahead("plan"):
         account = Account(recipe, *bounds(cfg), cfg.runs)
     recipe = account.recipe
@@ -132,6 +139,7 @@ def recipe_of(cfg, processor, data: dict) -> Recipe:
         data=data,
         budget=build(cfg.budget),
         machine=machine_of(cfg),
+        start=start_of(cfg),
     )
 
 

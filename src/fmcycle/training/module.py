@@ -78,6 +78,8 @@ class Module(pl.LightningModule):
         optimizer = self.recipe.optimizer(self.model)
         for group in optimizer.param_groups:
             group["peak_lr"] = group["lr"]
+        if self.recipe.start:
+            self.recipe.start.into_optimizer(optimizer)
         return optimizer
 
     def on_train_start(self) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from fmcycle.errors import InputError
 from fmcycle.processor import store
 from fmcycle.training.budget import Budget
+from fmcycle.training.start import Start
 from fmcycle.training.trainer import TrainerConfig
 
 ENCODED_BY = "processor.json"  # beside tokens: the digest of the tokenizer that encoded them
@@ -20,7 +21,8 @@ class Recipe:
 
     make_model: (weights: bool) -> model, before its strategy; with `weights` false only its architecture and sizes matter.
     objective: (model, batch) -> {"loss": sum, "count": n, ...}; strategy: (model) -> model; optimizer: (model) -> Optimizer.
-    data: {split: rows}; budget: steps, batch, precision, schedule; machine: devices, micro-batch, workers.
+    data: {split: rows}; budget: steps, batch, precision, schedule; machine: devices, micro-batch, workers;
+    start: the checkpoint of another run to begin from.
     """
 
     make_model: Callable
@@ -30,6 +32,7 @@ class Recipe:
     data: dict[str, Any]
     budget: Budget
     machine: TrainerConfig
+    start: Start | None = None
 
     def model(self, *, weights: bool = True) -> Any:
         """Return the model with strategy and fused kernels, initialised from the budget's seed; `weights` false reads no weights."""
@@ -39,7 +42,10 @@ class Recipe:
         from fmcycle.model.adapted import adapted
 
         torch.manual_seed(self.budget.seed)
-        return linear_cross_entropy.fuse(adapted(self.strategy, self.make_model(weights)))
+        model = linear_cross_entropy.fuse(adapted(self.strategy, self.make_model(weights)))
+        if self.start:
+            (self.start.into if weights else self.start.check)(model)
+        return model
 
 
 def of_one_tokenizer(inputs: dict) -> str:
