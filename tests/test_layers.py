@@ -1,6 +1,8 @@
 """Imports point to a lower floor or stay inside their room; no two modules import each other, however long the way round."""
 
 import ast
+import subprocess
+import sys
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -20,6 +22,7 @@ FLOORS = (
     {"evaluation", "cost"},
     {"runner", "stage"},
     {"cli"},
+    {"python"},
 )
 LOOSE = {"errors", "ranges"}  # modules that stand in no room
 TYPES = "TYPE_CHECKING"
@@ -96,8 +99,22 @@ def test_only_what_composes_knows_hydra():
             assert not [name for name in ("import hydra", "from hydra", "omegaconf") if name in text], file
 
 
-def test_every_init_is_empty():
-    assert not [file for file in SOURCE.rglob("__init__.py") if file.read_text().strip()]
+def test_every_init_is_empty_but_the_first_which_imports_nothing():
+    assert [file for file in SOURCE.rglob("__init__.py") if file.read_text().strip()] == [SOURCE / "__init__.py"]
+    script = "import fmcycle, sys; print([name for name in sys.modules if name.split('.')[0] in ('fmcycle', 'torch', 'hydra', 'yaml')])"
+    done = subprocess.run([sys.executable, "-c", script], env={"PYTHONPATH": str(SOURCE.parent)}, capture_output=True, text=True)
+    assert done.stdout == "['fmcycle']\n", done.stderr
+
+
+def test_editors_see_what_import_fmcycle_offers():
+    stub = ast.parse((SOURCE / "__init__.pyi").read_text())
+    assert {node.module for node in stub.body} == {"fmcycle.python.calls"}
+    import fmcycle
+
+    assert sorted(alias.asname for node in stub.body for alias in node.names) == fmcycle.__all__ == dir(fmcycle)
+    assert all(callable(getattr(fmcycle, name)) for name in fmcycle.__all__)
+    with pytest.raises(AttributeError, match="fmcycle has no tain; it has ask, compose"):
+        fmcycle.tain  # noqa: B018
 
 
 def test_files_stay_short():

@@ -8,6 +8,10 @@ class InputError(ValueError):
 
     exit_code = 2
 
+    def _render_traceback_(self) -> list[str]:
+        """Return what a notebook shows instead of a traceback."""
+        return [f"{type(self).__name__}: {self}"]
+
 
 class ConfigError(InputError):
     """Every problem that the config check found, one line each: exit code 2."""

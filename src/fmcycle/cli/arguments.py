@@ -24,6 +24,9 @@ STAGES = {  # in the order of the lifecycle; any other stage says in the first l
     "package": "Package a model if it passes its gate.",
     "monitor": "Check a window of traffic for drift, quality and cost.",
 }
+OWN = {"evaluate": "evaluate.main"}  # stages whose verb takes more than overrides
+EVALUATE = """MODEL is a model folder. DATA is a file or a folder with rows of yours: instructions, preferences, texts, labelled texts,
+images or sounds. Without DATA the model is evaluated on the project's held-out rows, without MODEL the project's own model."""
 GROUPS = {
     "stages": "run one stage of the lifecycle; missing inputs are made first",
     "runs and data": "the cost of a run, the origin of an artifact, the difference between two",
@@ -69,7 +72,10 @@ def parsers() -> dict[str, Parser]:
 def _stages(add: Callable[..., Parser]) -> None:
     known = groups.stages()
     for stage in [*filter(known.__contains__, STAGES), *(name for name in known if name not in STAGES)]:
-        _stage(add("stages", stage, "experiment.run", STAGES.get(stage) or _first_words(stage)))
+        parser = add("stages", stage, OWN.get(stage, "experiment.run"), STAGES.get(stage) or _first_words(stage))
+        _stage(parser)
+        if stage == "evaluate":
+            parser.usage, parser.epilog = "fmcycle evaluate [MODEL [DATA]] [override ...]", EVALUATE
     _stage(add(None, "train", "experiment.run", "Run one experiment: a training stage, finetune unless stage=NAME names another."))
     rank = add(None, "rank", "experiment.follow_file", "One further process of a training run; only the first process starts it.")
     rank.add_argument("file", metavar="FILE", help="the config that the first process wrote")

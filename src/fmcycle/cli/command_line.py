@@ -17,7 +17,7 @@ def expand(arguments: list[str]) -> tuple[list[str], list[str]]:
 
     Raises ConfigError for every flag that is not in FLAGS, in full or in its short form, and for every value that a flag does not take.
     """
-    flags, overrides = _sorted(arguments)
+    flags, overrides = sort(arguments)
     if problems := groups.twice(overrides):
         raise ConfigError(problems)
     overrides = model_path.named(own_rows.named(overrides), sweep="--multirun" in flags)
@@ -31,8 +31,8 @@ def expand(arguments: list[str]) -> tuple[list[str], list[str]]:
     return flags, groups.spread([text for text in machine + groups.fitting(before, own) if text.split("=")[0] not in mentioned] + own)
 
 
-def _sorted(arguments: list[str]) -> tuple[list[str], list[str]]:
-    """Return (flags with their values, other words)."""
+def sort(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """Return (flags with their values, other words). Raises ConfigError for a flag that no stage has."""
     flags: list[str] = []
     rest: list[str] = []
     problems: list[str] = []

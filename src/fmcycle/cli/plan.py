@@ -15,14 +15,14 @@ from fmcycle.processor import store
 from fmcycle.runner import begin_from, inputs
 from fmcycle.runner.own_model import in_place
 from fmcycle.runner.own_table import COLUMNS, is_table
-from fmcycle.runner.run import _quiet
+from fmcycle.runner.run import quiet
 
 READ = 64e6  # bytes; a larger table is not read for the lengths of its rows
 
 
 def show(composed: Composed, form: str) -> None:
     """Print the plan of one training stage, as JSON if `form` is json. Raises InputError if the run would be refused."""
-    _quiet()
+    quiet()
     if not str(composed.config()["_target_"]).startswith("fmcycle.stage.train."):
         raise InputError(f"{composed.stage} does not train: only training stages have a plan, such as `fmcycle plan pretrain`")
     from fmcycle.cost import limits

@@ -21,6 +21,7 @@ from fmcycle.curation.shard_pass import LINES, Pass, Work
 from fmcycle.errors import InputError
 from fmcycle.source import reader
 from fmcycle.tables import schema
+from fmcycle.tracking import notebook
 
 NARROWED = 1 << 12  # documents whose settled lines are in memory at the same time
 
@@ -122,22 +123,27 @@ def ran(work: Work, function: Callable, items: list, name: Callable, step: Pass,
     fresh = executor.map(function, [item for item, known in zip(items, done, strict=True) if not known])
     started, rows, size = time.monotonic(), 0, 0
     steps = ", ".join([*filter(None, [step.settled]), *step.mapped, *filter(None, [step.sketched])])
+    name_of_pass = f"pass {step.number + 1} ({steps or 'ids'})"
+    page = notebook.Bar(name_of_pass, len(items)) if notebook.inside() else None
     with bar() as progress:
-        task = progress.add_task(f"pass {step.number + 1} ({steps or 'ids'})", total=len(items), speed="")
-        for file, known in zip(files, done, strict=True):
+        task = progress.add_task(name_of_pass, total=len(items), speed="")
+        for number, (file, known) in enumerate(zip(files, done, strict=True), 1):
             figures = json.loads(file.read_text()) if known else next(fresh)
             if not known:
                 for about in figures if isinstance(figures, list) else [figures]:
                     rows, size = rows + about["rows"], size + about["bytes"]
             rate = size / 1e6 / max(time.monotonic() - started, 1e-3)
-            progress.update(task, advance=1, speed=f"{rows:,} documents {rate:,.1f} MB/s")
+            speed = f"{rows:,} documents {rate:,.1f} MB/s"
+            progress.update(task, advance=1, speed=speed)
+            if page:
+                page.update(number, speed)
             yield figures
 
 
 def bar() -> Progress:
-    """A progress bar on stderr: shards done, documents, MB/s and the remaining time."""
+    """A progress bar on stderr: shards done, documents, MB/s and the remaining time; none in a notebook, which has its own."""
     columns = (TextColumn("{task.description}"), BarColumn(20), MofNCompleteColumn(), TextColumn("{task.fields[speed]}"))
-    return Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True))
+    return Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), disable=notebook.inside())
 
 
 def settled(work: Work, step, shards: list[dict], sketches: tuple[int, str], folder: Path, executor) -> pl.DataFrame:

@@ -22,9 +22,9 @@ class Table:
     """`path`: a Parquet file with a `split` column; `format`: (row, processor) -> dict of token ids, numbers or arrays; None: left out.
 
     Rows longer than `max_length` tokens are left out: a cut answer would teach to stop early. `where`: {column: values to keep}.
-    `classes`: a column whose sorted values in the train split are the classes; their numbers become `labels`, and rows of other splits
-    with another class are left out. `packed`: several conversations share a row of at most `max_length` tokens, and none attends to
-    another.
+    `classes`: a column whose sorted values in the train split (in all rows, if there is none) are the classes; their numbers become
+    `labels`, and rows of other splits with another class are left out. `packed`: several conversations share a row of at most
+    `max_length` tokens, and none attends to another.
     Rows with `media` (bytes of images, audio) are formatted at every read; each is tried once before training begins.
     """
 
@@ -126,7 +126,8 @@ class Table:
         left = {"other_where": whole - rows.height}
         if self.classes is None:
             return rows, [], left
-        names = frame.filter(pl.col("split") == "train")[self.classes].drop_nulls().unique().sort().to_list()
+        train = frame.filter(pl.col("split") == "train")
+        names = (train if train.height else frame)[self.classes].drop_nulls().unique().sort().to_list()
         known = rows.filter(pl.col(self.classes).is_in(names))
         return known, names, left | {"other_class": rows.height - known.height}
 

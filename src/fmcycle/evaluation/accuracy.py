@@ -10,6 +10,7 @@ from fmcycle.errors import InputError
 from fmcycle.evaluation.baseline import baselines
 from fmcycle.evaluation.figures import rate
 from fmcycle.model.inputs import batched, given, placed
+from fmcycle.processor.components import tokenizer_of
 from fmcycle.ranges import NonNegativeInt, PositiveInt
 
 
@@ -17,8 +18,8 @@ from fmcycle.ranges import NonNegativeInt, PositiveInt
 class Accuracy:
     """Accuracy on held-out rows, of the model and of the `baselines` trained on the same train split.
 
-    data: (split, processor) -> rows with `classes`. `baseline`: most training rows of the baselines; 0: no baselines. `each`: also
-    report the accuracy of every class.
+    data: (split, processor) -> rows with `classes`, all of which the model knows. `baseline`: most training rows of the baselines; 0: only
+    the most frequent class of the held-out rows. `each`: also report the accuracy of every class. `answered`: its answers.
     """
 
     data: Callable
@@ -31,24 +32,36 @@ class Accuracy:
     def __call__(self, model, processor) -> dict[str, float]:
         rows = self.data(self.split, processor)
         own = [model.config.id2label[index] for index in sorted(model.config.id2label)]
-        if own != rows.classes:
-            raise InputError(f"the model names {', '.join(own)}, data.classes {', '.join(rows.classes)}: use the data it was trained on")
+        if strange := [name for name in rows.classes if name not in own]:
+            raise InputError(f"the model names {', '.join(own)}; the rows' {', '.join(strange)} is none of them: use data with its classes")
+        place = np.array([own.index(name) for name in rows.classes])
         chosen = np.sort(np.random.default_rng(0).permutation(len(rows))[: self.limit])
         held_out = [rows[int(index)] for index in chosen]
-        labels = np.array([each["labels"] for each in held_out])
-        right = self.predicted(model, rows, held_out) == labels
+        labels = place[[each["labels"] for each in held_out]]
+        found = self.predicted(model, rows, held_out)
+        right = found == labels
+        self.answered = [
+            {"id": f"row {number}", "task": "class", "prompt": self.text(each, processor), "refused": False}
+            | {"expected": own[label], "answer": own[answer]}
+            for number, each, label, answer in zip(chosen, held_out, labels, found, strict=True)
+        ]
         metrics = rate("accuracy", right)
         if self.each:
-            for number, name in enumerate(rows.classes):
+            for number, name in zip(place, rows.classes, strict=True):
                 metrics |= rate(f"{name}/accuracy", right[labels == number])
         if not self.baseline:
-            return metrics
+            return metrics | rate("baseline/most_frequent_accuracy", labels == np.bincount(labels).argmax())
         train = self.data("train", processor)
         seen = [train[int(index)] for index in np.random.default_rng(0).permutation(len(train))[: self.baseline]]
-        known = np.array([each["labels"] for each in seen])
+        known = place[[each["labels"] for each in seen]]
         for name, found in baselines(seen, known, held_out, processor).items():
             metrics |= rate(f"baseline/{name}_accuracy", found == labels)
         return metrics
+
+    @staticmethod
+    def text(row: dict, processor) -> str:
+        """Return the text of a row; "" for an image or a sound."""
+        return tokenizer_of(processor).decode(row["input_ids"], skip_special_tokens=True) if "input_ids" in row else ""
 
     @torch.no_grad()
     def predicted(self, model, rows, held_out: list[dict]) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Bits per byte and perplexity of held-out documents, by strided windows."""
 
 import math
+import zlib
 from dataclasses import dataclass
 from typing import Literal
 
@@ -84,6 +85,7 @@ class BitsPerByte:
     """Bits per UTF-8 byte, and perplexity per token, of held-out documents.
 
     A document is scored after an end-of-text token, which is not scored itself. Interval: bootstrap over documents; n: bytes, tokens.
+    `baseline`: also report Deflate (zlib, level 9) on each document.
     Source: Gao et al., The Pile (2020), section 3.1.
     """
 
@@ -96,6 +98,7 @@ class BitsPerByte:
     batch_size: PositiveInt = 16
     resamples: PositiveInt = 1000
     seed: NonNegativeInt = 0
+    baseline: bool = False
 
     gives = ("bits_per_byte", "perplexity")
 
@@ -123,4 +126,6 @@ class BitsPerByte:
         bits = mean("bits_per_byte", [value / math.log(2) for value in nats], sizes, **options)
         _, low, high = ratio(nats, tokens, **options)
         perplexity = exact.compute().item() if texts else math.nan
+        if self.baseline:
+            bits |= mean("baseline/deflate_bits_per_byte", [8 * len(zlib.compress(text.encode(), 9)) for text in texts], sizes, **options)
         return bits | row("perplexity", perplexity, math.exp(low), math.exp(high), sum(tokens))

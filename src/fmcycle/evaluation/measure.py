@@ -22,11 +22,12 @@ def measure(
     keep of their prompts. bar: show progress.
     Raises InputError if two evaluations give the same metric.
     """
-    from rich.progress import track
+    from fmcycle.tracking.progress import track
 
     evaluations = build(nodes)  # all at once: a wrong one is refused before the first runs
     metrics: dict[str, float] = {}
-    for name, evaluation in track(evaluations.items(), description="evaluate", disable=not bar):
+    items = list(evaluations.items())
+    for name, evaluation in track(items, "evaluate") if bar else items:
         found = evaluation(model, processor)
         if answered is not None:
             answered += getattr(evaluation, "answered", [])

@@ -24,7 +24,7 @@ class Preference:
     difference; `reward_accuracy` is how often, and `reward_margin` by how many nats, the model moved toward the chosen answer rather
     than the rejected one: the implicit reward of DPO (Rafailov et al., 2023, section 4) without its beta.
     `baseline/..._preference_accuracy`: prefer the longer answer, or the shorter. `preference_accuracy_over_baseline`: this model minus the
-    strongest of these and the reference, paired.
+    strongest of these and the reference, paired. After a call `answered` holds the likelier answer to each prompt.
     """
 
     preferences: ExistingPath
@@ -51,6 +51,11 @@ class Preference:
         pairs = self.rows()
         sums, tokens = self._log_likelihoods(model, processor, pairs)
         right = likelier(sums, tokens)
+        self.answered = [
+            {"id": pair["id"], "task": "preferred", "prompt": pair["prompt"][-1]["content"], "expected": pair["chosen"]}
+            | {"answer": pair["chosen" if chosen else "rejected"], "refused": False}
+            for pair, chosen in zip(pairs, right, strict=True)
+        ]
         others, options = control.pairs(pairs), {"resamples": self.resamples, "seed": self.seed}
         metrics = rate("preference_accuracy", right)
         for name, found in others.items():

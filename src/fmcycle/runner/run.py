@@ -45,7 +45,7 @@ def perform_job(overrides: list[str]) -> int:
 
 def join(config: dict) -> None:
     """Run the stage on a rank other than the first, with the config that the first one resolved; lock, print and write nothing."""
-    _quiet()
+    quiet()
     target = config.pop("_target_")
     build.resolve(target)(SimpleNamespace(**config))
 
@@ -187,7 +187,7 @@ def _announce(composed: Composed, needed_by: str) -> None:
     print(f"{needed_by} needs {composed.stage} first: about {composed.minutes:g} min on 2 cores, by `{command}`", flush=True)
 
 
-def _quiet() -> None:
+def quiet() -> None:
     """Silence hub access, library warnings and loading bars, so that the terminal shows the stage's own lines."""
     hub.close()
     os.environ |= {"HF_HUB_DISABLE_PROGRESS_BARS": "1", "TRANSFORMERS_VERBOSITY": "error"}

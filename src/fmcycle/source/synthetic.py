@@ -83,7 +83,7 @@ def synthetic(
     limited = f"; the limit of {share:.0%} beside {whole} {kind} of all sources allows {allowed} of {wanted}" if allowed < wanted else ""
     note = f"{len(made)} {kind} of {len(chosen)} answers by {generate.name} could be used{limited}"
     write_record(folder, licence, "synthetic", note=note)
-    Console(stderr=True).print(f"source {folder.name}: {note}")
+    Console(stderr=True, force_jupyter=False).print(f"source {folder.name}: {note}")
 
 
 def counted(folder: Path, kind: str) -> tuple[int, int]:

@@ -27,7 +27,7 @@ class Config:
 
 def run(cfg: Config) -> None:
     """Run every source, each into its folder under `cfg.out`; if one fails, `cfg.out` stays unwritten."""
-    console, sources = Console(stderr=True), getattr(cfg, "collection", None) or cfg.source
+    console, sources = Console(stderr=True, force_jupyter=False), getattr(cfg, "collection", None) or cfg.source
     if wrong := next((name for name in sources if "/" in name or name.startswith(".")), None):
         raise InputError(f"source.{wrong}: the name of a source becomes a folder; choose one without a slash or a leading dot")
     with artifact.create(cfg.out) as partial:

@@ -130,7 +130,7 @@ def run(cfg: Config) -> None:
 
 def said(text: str) -> None:
     """Print `text` to stderr without markup or line breaks."""
-    Console(stderr=True).print(f"curate: {text}", markup=False, highlight=False, soft_wrap=True)
+    Console(stderr=True, force_jupyter=False).print(f"curate: {text}", markup=False, highlight=False, soft_wrap=True)
 
 
 def asked(source: dict) -> tuple[dict, bool]:

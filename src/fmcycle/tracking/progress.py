@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from fmcycle.hardware import peak
-from fmcycle.tracking import run_page, run_record
+from fmcycle.tracking import notebook, run_page, run_record
 from fmcycle.tracking.loggers import Log
 
 RECENT = 20  # steps over which the shown speed is averaged
@@ -46,6 +46,7 @@ class Watch:
         self.console = Console()
         self.recent: deque[tuple[float, int]] = deque(maxlen=RECENT)
         self.step, self.live = start, False
+        self.page: notebook.Bar | None = None
         self.tokens: int | torch.Tensor = 0
         self.unit = "tokens"
         if show:
@@ -73,7 +74,9 @@ class Watch:
             return
         row = {"step": step} | {name: value for name, value in figures.items() if value is not None} | self.machine()
         self._add(row)
-        if self.live:
+        if self.page:
+            self.page.update(step, f"{line(row)}  {clock(self.left())} left")
+        elif self.live:
             self.bar.update(self.task, completed=step, description=line(row))
         elif now - self.said > EVERY or step == self.total:
             self.say(f"step {step}/{self.total}  {line(row)}  {clock(self.left())} left")
@@ -134,18 +137,22 @@ class Watch:
         """Stop the bar and close loggers and steps."""
         if self.live:
             self.bar.stop()
+        if self.page:
+            self.page.show()
         if self.show:
             self.log.close()
             self.keep()
             self.steps.close()
             self.show = self.live = False
+            self.page = None
 
     def _add(self, row: dict) -> None:
         self.steps.add(row)
         self.log.add(row)
 
     def _bar(self) -> None:
-        self.live = self.console.is_terminal
+        self.page = notebook.Bar("step", self.total, self.start) if notebook.inside() else None
+        self.live = self.console.is_terminal and not self.page
         self.bar = Progress(
             TextColumn("step"),
             MofNCompleteColumn(),
@@ -157,6 +164,19 @@ class Watch:
         if self.live:
             self.task = self.bar.add_task("", total=self.total, completed=self.start)
             self.bar.start()
+
+
+def track(items: Sequence, description: str) -> Iterator:
+    """Yield `items` with a bar, on a terminal or in a notebook; without either, nothing is shown."""
+    if not notebook.inside():
+        from rich import progress
+
+        yield from progress.track(items, description=description, disable=not Console().is_terminal)
+        return
+    bar = notebook.Bar(description, len(items))
+    for number, item in enumerate(items, 1):
+        yield item
+        bar.update(number)
 
 
 def tokens(batch, pad: int | None):
