@@ -200,7 +200,7 @@ class Served:
         described = model_store.describe(folder / "model")
         package = artifact.tagged(described | {"engine": engine, "guardrail": GUARDS, "config": "c" * 64})
         app = self.app = routes.create()
-        app.state.assistant = self.assistant = Assistant(folder, package, Store(f"sqlite:///{folder}/feedback.db"))
+        app.state.assistant = self.assistant = Assistant(folder / "model", package, Store(f"sqlite:///{folder}/feedback.db"))
         self.http = TestClient(app, base_url="http://test/")
         self.openai = openai.OpenAI(base_url="http://test/v1", api_key="none", max_retries=0, http_client=self.http)
 

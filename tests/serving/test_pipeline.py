@@ -91,7 +91,7 @@ def serve(tiny_model, tmp_path_factory):
         package = artifact.tagged(model_store.describe(tiny_model) | {"engine": engine, "guardrail": guards, "config": "c" * 64})
         folder, app = tmp_path_factory.mktemp("served"), routes.create()
         (folder / "model").symlink_to(tiny_model)
-        app.state.assistant = Assistant(folder, package, Store(f"sqlite:///{folder}/feedback.db"))
+        app.state.assistant = Assistant(folder / "model", package, Store(f"sqlite:///{folder}/feedback.db"))
         return TestClient(app, base_url="http://test/"), app.state.assistant
 
     return make

@@ -131,6 +131,19 @@ def _serving(add: Callable[..., Parser]) -> None:
     ):
         package = add("serving", name, f"verbs.{name}", about)
         package.add_argument("package", nargs="?", default=PACKAGE, metavar="PACKAGE", help=f"default {PACKAGE}")
+    serve = add("serving", "serve", "serve.main", "Serve the deployed package, or the model in a folder as it is.")
+    serve.usage = "fmcycle serve [MODEL [override ...]] [--host ADDRESS] [--port N]"
+    serve.add_argument("model", nargs="?", metavar="MODEL", help="a model to serve without a gate; default: what is deployed")
+    serve.add_argument("overrides", nargs="*", metavar="override", help="of MODEL: guardrail=NAME, engine.batch=N")
+    serve.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="default 127.0.0.1, this machine only")
+    serve.add_argument("--port", default=3000, type=int, metavar="N", help="default 3000")
+    chat = add("serving", "chat", "chat.main", "Chat with a model on the terminal, or answer each line of a pipe.")
+    chat.usage = "fmcycle chat MODEL [override ...] [--system TEXT] [--max-tokens N] [--temperature T]"
+    chat.add_argument("model", metavar="MODEL", help="a model folder, a GGUF file, an adapter or a package")
+    chat.add_argument("overrides", nargs="*", metavar="override", help="guardrail=NAME, engine.max_tokens=N")
+    chat.add_argument("--system", default="", metavar="TEXT", help="the system message")
+    chat.add_argument("--max-tokens", type=positive, metavar="N", help="the longest answer; default: that of the engine")
+    chat.add_argument("--temperature", type=not_negative, default=0.0, metavar="T", help="default 0: the likeliest token each time")
     feedback = add("serving", "feedback", "verbs.feedback", "Export new feedback into feedback/snapshots.")
     feedback.add_argument("action", choices=["export"])
 
@@ -170,6 +183,20 @@ def _first_words(stage: str) -> str:
     comment = next((line for line in lines if line.startswith("# ") and not line.startswith("# @")), "")
     words = re.split(r"[.:](?: |$)", comment.removeprefix("# "))[0]
     return f"{words[:1].upper()}{words[1:]}." if words else ""
+
+
+def positive(text: str) -> int:
+    """The type of an argument that is a whole number from 1 on."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text}: takes a whole number from 1 on")
+    return int(text)
+
+
+def not_negative(text: str) -> float:
+    """The type of an argument that is a number from 0 on."""
+    if not (value := float(text)) >= 0 or value == float("inf"):
+        raise argparse.ArgumentTypeError(f"{text}: takes a number from 0 on")
+    return value
 
 
 def setting(*names: str) -> Callable:

@@ -6,11 +6,11 @@ import polars as pl
 
 from fmcycle.artifact import folder as artifact
 from fmcycle.cli import command_line, experiment
-from fmcycle.config.compose import Composed, compose
+from fmcycle.cli.model_folder import composed, folder_of
+from fmcycle.config.grammar import flatten
 from fmcycle.config.paths import nearest
-from fmcycle.config.selection import flatten
 from fmcycle.engine.fit import engine_of
-from fmcycle.errors import ConfigError, InputError
+from fmcycle.errors import InputError
 from fmcycle.evaluation.report import interval, number
 from fmcycle.evaluation.report import rows as figures
 from fmcycle.runner.own_table import COLUMNS
@@ -36,7 +36,7 @@ def main(arguments: list[str]) -> int:
     if len(named) > 2 or (flags and len(named) == 2):
         raise InputError(f"fmcycle evaluate: takes MODEL, DATA and overrides; take {named[2] if len(named) > 2 else flags[0]} out")
     if len(named) == 1:
-        return experiment.run("evaluate", [*flags, *flatten({"inputs": {"model": named[0]}}), *rest])
+        return experiment.run("evaluate", [*flags, f"model={named[0]}", *rest])
     show(on(*named, *rest))
     return 0
 
@@ -51,6 +51,7 @@ def on(model: str | Path, data: str | Path, *overrides: str) -> Path:
     if not Path(data).exists():
         near = nearest(str(data))
         raise InputError(f"{data} is not there; {f'did you mean {near}?' if near else 'name a file or a folder with your rows'}")
+    model = folder_of(model)
     architecture, engine = engine_of(model)
     known = FITS.get(engine or "", {})
     if not known:
@@ -59,26 +60,19 @@ def on(model: str | Path, data: str | Path, *overrides: str) -> Path:
     rest = [text for text in overrides if text not in own]
     said = set(map(_key, rest))
     every = [] if "evaluation" in said else [f"evaluation=[{','.join(dict.fromkeys(known.values()))}]"]
-    chosen = _composed("evaluate_on", *every, *rest).section["evaluation"]  # a wrong key is refused before the rows are read
+    chosen = composed("evaluate_on", *every, *rest).section["evaluation"]  # a wrong key is refused before the rows are read
     tables = _tables(data, own, perform)
     fitting = {name: known[name] for name in tables if known.get(name) in chosen}
     if not fitting:
         held = " and ".join(f"{len(splits):,} {name}" for name, (_, splits) in tables.items())
         fits = f"a {architecture} is evaluated on {' or '.join(known)}"
         raise InputError(f"{data} holds {held}; {fits}; `fmcycle evaluate_on` takes any evaluation and data")
-    settings = [*_settings(Path(model), architecture, tables, fitting), *flatten({"inputs": {"model": str(model)}})]
-    return perform(_composed("evaluate_on", *(text for text in settings if _key(text) not in said), *rest))
+    settings = [*_settings(model, architecture, tables, fitting), *flatten({"inputs": {"model": str(model)}})]
+    return perform(composed("evaluate_on", *(text for text in settings if _key(text) not in said), *rest))
 
 
 def _key(override: str) -> str:
     return override.lstrip("+~").split("=")[0]
-
-
-def _composed(stage: str, *words: str) -> Composed:
-    flags, overrides = command_line.expand([f"stage={stage}", *words])
-    if flags:
-        raise ConfigError([f"{flags[0]}: is for the command line; the evaluation of rows takes group=option and key=value"])
-    return compose(overrides)
 
 
 def _tables(data: str | Path, own: list[str], perform) -> dict[str, tuple[Path, list[str]]]:
@@ -86,11 +80,9 @@ def _tables(data: str | Path, own: list[str], perform) -> dict[str, tuple[Path, 
 
     All rows are held out, unless they declare splits themselves.
     """
-    steps = [] if any("curation" in text.split("=")[0] for text in own) else ["curation=[html,repair]"]
-    _, words = command_line.expand(
-        ["stage=curate", *flatten({"inputs": {"data": str(data)}}), "split.test=1", "split.validation=0", *steps]
-    )
-    folder = perform(compose([*words, *own]), needed_by="evaluate")
+    steps = [] if any("curation" in _key(text) for text in own) else ["curation=[html,repair]"]
+    held_out = ["split.test=1", "split.validation=0", *steps]
+    folder = perform(composed("curate", *flatten({"inputs": {"data": str(data)}}), *held_out, *own), needed_by="evaluate")
     files = {file.stem: file for file in sorted(folder.glob("*.parquet")) if file.stem in COLUMNS}
     splits = {name: pl.read_parquet(file, columns=["split"])["split"].to_list() for name, file in files.items()}
     return {name: (files[name], found) for name, found in splits.items() if found}

@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 from fmcycle.artifact import folder as artifact
 from fmcycle.cli import command_line, experiment
 from fmcycle.cli.evaluate import on
+from fmcycle.cli.model_folder import folder_of
 from fmcycle.config import compose as config
 from fmcycle.config.build import build
+from fmcycle.config.grammar import flatten
 from fmcycle.config.machine import trains
-from fmcycle.config.selection import flatten
 from fmcycle.distributed import rank
 from fmcycle.errors import ConfigError, InputError
 from fmcycle.hardware import threads
@@ -85,18 +86,19 @@ def evaluate(model: str | Path, data: str | Path | None = None, *words: str, **k
     `.answers` of the result are the answers beside their references. words, keys: as `run`. Raises InputError if no evaluation fits.
     """
     if data is None:
-        return run("evaluate", *flatten({"inputs": {"model": str(model)}}), *words, **keys)
+        return run("evaluate", f"model={model}", *words, **keys)
     _ready()
     return Result.of(on(model, data, *words, *flatten(_plain(keys))))
 
 
 def load(folder: str | Path) -> Loaded:
-    """Return (model, processor) of a model folder. Raises InputError if the folder is damaged."""
+    """Return (model, processor) of a model folder, a GGUF file or an adapter. Raises InputError if it is damaged."""
     _ready()
     from fmcycle.model.store import load_model
 
+    folder = folder_of(folder)
     artifact.verify(folder)
-    machine = build(compose("evaluate", f"inputs.model={folder}").machine["trainer"])
+    machine = build(compose("evaluate").machine["trainer"])
     return Loaded(*load_model(folder, machine.device, machine.dtype))
 
 
@@ -109,6 +111,7 @@ def ask(model: str | Path | Loaded, question: str | Sequence[dict], *, max_token
     from fmcycle.evaluation.generate import answers
 
     if not isinstance(model, tuple):
+        model = folder_of(model)
         architecture, engine = engine_of(model)
         if engine != "transformers":
             raise InputError(f"{model} is a {architecture}, not a language model; `fmcycle evaluate_on` shows what it does")

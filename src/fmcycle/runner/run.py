@@ -55,7 +55,7 @@ def perform(composed: Composed, needed_by: str | None = None) -> Path:
 
     needed_by: the stage that needs this one as an input. Raises Missing if the stage must run and base=require forbids that.
     """
-    _quiet()
+    quiet()
     machine = _begun(composed, needed_by)
     chosen = composed.config().get("init_from")
     start = {"init_from": begin_from.found(chosen)} if chosen else {}

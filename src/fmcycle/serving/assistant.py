@@ -31,9 +31,9 @@ CAN = {  # task of an engine: what the error message says of it
 class Assistant:
     """Answers requests with the engine and the guardrails that the package names."""
 
-    def __init__(self, folder: str | Path, package: dict, store: Store):
-        """`folder`: a deployed package, already verified; `package`: its package.json."""
-        self.engine = place.engine(package["engine"], Path(folder) / "model")
+    def __init__(self, model: str | Path, package: dict, store: Store):
+        """`model`: the folder of the model, already verified; `package`: the content of its package.json."""
+        self.engine = place.engine(package["engine"], model)
         self.pipeline = Pipeline(self.engine, build(package["guardrail"]))
         self.package, self.store, self.keeper = package, store, Keeper(store)
         self.tokenizer = components.tokenizer_of(self.engine.processor)

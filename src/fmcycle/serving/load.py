@@ -28,7 +28,7 @@ def load(root: Path, home: Path, patience: float = PATIENCE) -> Assistant:
 
         folder, package = deploy.current(root)
         where = str(folder)
-        assistant = Assistant(folder, package, _store(home, patience))
+        assistant = Assistant(folder / "model", package, _store(home, patience))
         answers(assistant.engine, [*assistant.pipeline.guards("input"), *assistant.pipeline.guards("output")])
         return assistant
     except InputError:

@@ -40,7 +40,7 @@ def check(root: Path, home: Path) -> None:
         host, port = _address()
         if loud := check_address(host, port):
             log.warning(loud)
-        _check_port(host, port)
+        check_port(host, port)
         settle(root)
         _name_store()
         _try(root, home)
@@ -79,13 +79,14 @@ def _address() -> tuple[str, int]:
     return given.get("host") or BentoMLContainer.http.host.get(), BentoMLContainer.http.port.get() if port is None else port
 
 
-def _check_port(host: str, port: int) -> None:
+def check_port(host: str, port: int) -> None:
+    """Raise InputError if a server can't listen on `port` of `host`."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
         except (OSError, OverflowError) as error:
-            why, choose = getattr(error, "strerror", error), "end what listens there, or choose another with `bentoml serve --port N`"
+            why, choose = getattr(error, "strerror", error), "end what listens there, or choose another with --port N"
             raise InputError(f"port {port} on {host}: {why}; {choose}") from None
 
 
