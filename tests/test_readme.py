@@ -64,7 +64,9 @@ def refusal(command: str) -> list[str]:
                 return []
             if verbs.parser(arguments[0]) and arguments[0] not in groups.stages():  # an unknown one is refused before anything else
                 return []
-            arguments = [f"stage={arguments[0]}", *arguments[1:]]
+            verb, *rest = arguments
+            named = [word for word in rest if verb == "evaluate" and "=" not in word and word[0] not in "-~"]  # MODEL and DATA
+            arguments = [f"stage={'evaluate_on' if len(named) == 2 else verb}", *(word for word in rest if word not in named)]
         flags, overrides = command_line.expand(arguments)
         for job in experiment.split(overrides) if "--multirun" in flags else [overrides]:
             compose.compose(job)

@@ -3,7 +3,7 @@
 __all__ = ["ask", "compose", "evaluate", "load", "run", "train"]
 
 
-def __getattr__(name: str):
+def __getattr__(name: str):  # in old syntax: another Python than 3.11 and 3.12 must get as far as `fmcycle.cli.main`, which says so
     import importlib
 
     if name in __all__:
@@ -11,5 +11,5 @@ def __getattr__(name: str):
     raise AttributeError(f"fmcycle has no {name}; it has {', '.join(__all__)}")
 
 
-def __dir__() -> list[str]:
+def __dir__() -> "list[str]":
     return __all__

@@ -25,8 +25,8 @@ STAGES = {  # in the order of the lifecycle; any other stage says in the first l
     "monitor": "Check a window of traffic for drift, quality and cost.",
 }
 OWN = {"evaluate": "evaluate.main"}  # stages whose verb takes more than overrides
-EVALUATE = """MODEL is a model folder. DATA is a file or a folder with rows of yours: instructions, preferences, texts, labelled texts,
-images or sounds. Without DATA the model is evaluated on the project's held-out rows, without MODEL the project's own model."""
+EVALUATE = """MODEL is a model folder, and DATA a file or a folder with rows of yours, in any form that curate reads. Without DATA
+the model is evaluated on the project's held-out rows, without MODEL the project's own model."""
 GROUPS = {
     "stages": "run one stage of the lifecycle; missing inputs are made first",
     "runs and data": "the cost of a run, the origin of an artifact, the difference between two",
