@@ -51,6 +51,7 @@ def test_rows_are_those_of_the_folder_with_its_splits_and_licence(hub, tmp_path)
     assert "run.py" not in hub.sent
 
 
+@pytest.mark.prove
 def test_a_limit_fetches_a_part_of_a_large_file(hub):
     rows = [{"text": f"{number} {'wide ' * 2000}"} for number in range(10000)]
     how = {"row_group_size": 100, "compression": "uncompressed", "use_pyarrow": True, "pyarrow_options": {"use_dictionary": False}}

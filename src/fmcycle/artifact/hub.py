@@ -173,6 +173,7 @@ def ask(module: str, reference: str, *arguments: str) -> dict:
     """
     environment = {name: value for name, value in os.environ.items() if name not in (*SET, CLOSED)}
     environment |= {"HF_UPDATE_DOWNLOAD_COUNTS": "0", "HF_HUB_DISABLE_TELEMETRY": "1"}  # ask the hub for the files, and nobody for more
+    environment |= {"USE_TORCH": "0", "USE_TF": "0", "USE_JAX": "0"}  # datasets would import them, for tensors that no row becomes
     source = str(Path(__file__).parents[2])
     environment["PYTHONPATH"] = os.pathsep.join([source, *filter(None, [environment.get("PYTHONPATH")])])
     command = [sys.executable, "-m", f"fmcycle.artifact.{module}", reference, *arguments]
