@@ -67,6 +67,23 @@ WRONG = [  # what a yaml holds, and what the fault names
 ]
 
 
+RIGHT = [
+    ("params", {"stages": {"collect": {"source": ["bible", "local"], "+source@source.mine": "local"}, "curate": None}, "overrides": None}),
+    ("params", {"stages": {"select": {"evaluation@judge": ["instruction"]}}, "model": "models/mine"}),
+    (
+        "params",
+        {"overrides": {"finetune": {"optimizer.lr": 0.1, "evaluation": {"instruction": {"limit": 3}}, "budget": {"clip": "${a.b}"}}}},
+    ),
+    ("local", {"trainer": "gpu", "trainer.threads": 2, "logger": ["csv", "wandb"]}),
+    ("local", {"trainer": {"threads": 2}}),
+]
+
+
+@pytest.mark.parametrize(("name", "content"), RIGHT)
+def test_what_is_right_is_not_marked(every, name, content):
+    assert not faults(every, name, content)
+
+
 @pytest.mark.parametrize(("name", "content", "said"), WRONG)
 def test_what_is_wrong_is_marked(every, name, content, said):
     found = faults(every, name, content)

@@ -205,7 +205,13 @@ def params() -> dict:
         assert file is not None
         said = _text(comments.head(file))
         chosen = {package if package == group else f"{group}@{package}": choice(group) for package, group in groups.places(stage).items()}
-        stages[stage] = {"type": ["object", "null"], "properties": chosen, "additionalProperties": False} | said
+        chosen |= {group: choice(group) for group in groups.stage_groups(stage)}
+        stages[stage] = {
+            "patternProperties": {"@|^[+~]": {}},
+            "type": ["object", "null"],
+            "properties": chosen,
+            "additionalProperties": False,
+        } | said
         overrides[stage] = {"type": ["object", "null"], "properties": section([stage]), "additionalProperties": False} | said
         overrides[stage]["patternProperties"] = {r"\.": {}}  # a dotted key
     parts = {"stages": ("options of one stage", stages), "overrides": ("values of one stage", overrides)}
