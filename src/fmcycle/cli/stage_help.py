@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fmcycle.config import comments, groups, signature
+from fmcycle.config.paths import MADE
 
 WIDE = 100  # characters of a line of prose
 KEY = 44  # characters before a comment
@@ -15,8 +16,11 @@ KEY = 44  # characters before a comment
 def paragraph(stage: str, first: str) -> str:
     """Return what a stage does, reads and writes. first: the sentence that says what it does."""
     content = groups.content("stage", stage)
-    inputs = [f"inputs.{name}" for name, value in (content.get("inputs") or {}).items() if value is not None]
+    given = {f"inputs.{name}": str(value) for name, value in (content.get("inputs") or {}).items() if value is not None}
+    beside = [name for name, value in given.items() if value.startswith(MADE)]
+    inputs = [name for name in given if name not in beside]
     reads = f" It reads {_listed(inputs)}; what is missing of them is made first." if inputs else ""
+    reads += f" It also reads {len(beside)} files of other stages if they are up to date." if beside else ""
     written = _constant(str(content.get("_target_")), "WRITES")
     files = f" with {_listed([*written])}" if written else ""
     text = f"{first}{reads} It writes one folder{files}, out=FOLDER, by default runs/{stage}/IDENTITY/out."
