@@ -48,13 +48,19 @@ def test_accuracy_and_its_baselines_are_of_the_same_rows():
     assert found["accuracy/low"] < 0.9 < found["accuracy/high"]
 
 
-def test_a_limit_takes_rows_from_everywhere_and_no_baseline_is_no_baseline():
+def test_a_limit_takes_rows_from_everywhere_and_no_training_rows_leave_the_most_frequent_class():
     cats_first = Rows(sorted(pictures("test", None).rows, key=lambda row: row["labels"]), 0, NAMES)
     found = Accuracy(lambda *_: cats_first, limit=50, baseline=0)(Sign(), PROCESSOR)
     assert found["accuracy/n"] == 50 and 0.7 < found["accuracy"] < 1  # all cats are told
-    assert not any(name.startswith("baseline") for name in found)
+    assert {name for name in found if name.startswith("baseline") and name.endswith("y")} == {"baseline/most_frequent_accuracy"}
+    assert 0.5 <= found["baseline/most_frequent_accuracy"] < 1
 
 
 def test_classes_that_are_not_the_models_are_told():
-    with pytest.raises(InputError, match=r"the model names cat, owl, data\.classes cat, dog"):
+    with pytest.raises(InputError, match="the model names cat, owl; the rows' dog is none of them"):
         Accuracy(pictures)(Sign(["cat", "owl"]), PROCESSOR)
+
+
+def test_rows_that_lack_a_class_of_the_model_are_judged_by_name():
+    found = Accuracy(pictures, baseline=0, each=True)(Sign(["bird", "cat", "dog"]), PROCESSOR)
+    assert found["accuracy/n"] == found["cat/accuracy/n"] + found["dog/accuracy/n"] == 100 and "bird/accuracy" not in found

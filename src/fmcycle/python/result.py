@@ -60,4 +60,4 @@ class Result:
 
 def shown(row: Row) -> str:
     """Format a figure as `value [low, high]`; one without an interval as its value."""
-    return f"{number(row.value)} [{interval(row).replace(' to ', ', ')}]" if row.low is not None else number(row.value)
+    return f"{number(row.value)} {interval(row)}" if row.low is not None else number(row.value)
