@@ -222,17 +222,13 @@ def served(tmp_path_factory):
     return serve
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser():
-    """A headless Chromium."""
-    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if path is None:
-        pytest.skip("no Chromium here: `apt-get install chromium` to run this test")
-    api = pytest.importorskip("playwright.sync_api", reason="no playwright here: install fmcycle[test]")
-    with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"])
-        yield browser
-        browser.close()
+    """A headless Chromium; of one module, because no event loop can run beside Playwright's."""
+    from tests.helpers.browser import chromium
+
+    with chromium() as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ import families
 import pytest
 
 from fmcycle.source import reader
+from tests.helpers.browser import CONTRAST
 
 ASKED, SAID = next(iter(families.ANSWERS.items()))
 
@@ -253,7 +254,11 @@ def test_the_exported_conversations_are_instructions(shown, tmp_path):
 def test_nothing_is_wider_than_the_window_and_the_keyboard_reaches_all(shown, width):
     page = shown("talker", width)
     ask(page)
+    ask(page, "Tell me about a dog")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        assert not (poor := page.evaluate(CONTRAST)), (scheme, poor)
     reached = set()
     for _ in range(40):
         page.keyboard.press("Tab")
