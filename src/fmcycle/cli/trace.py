@@ -90,7 +90,7 @@ def found_in(name: str, data: Path) -> tuple[str, pl.DataFrame] | None:
     held: dict[str, list[pl.DataFrame]] = {}
     wanted = pl.select(ids.stem(pl.lit(name))).item()
     for unit in reader.units(data) if data.is_dir() else []:
-        files[unit.index] = unit
+        files[unit.number] = unit
         for read in reader.frames(unit):
             for table, frame in read.tables.items():
                 held.setdefault(table, []).append(frame.filter(ids.stem(pl.col("id")) == wanted))

@@ -8,7 +8,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, NamedTuple, cast
 
@@ -50,8 +50,7 @@ STREAMS: dict[str, Callable[[BinaryIO, str, shape.Map], Iterable[list[Record] | 
 }
 
 
-@dataclass(frozen=True)
-class Unit:
+class Unit(NamedTuple):
     """A part of the input that is read at once.
 
     A byte range of a JSONL or Parquet file, any other file as a whole, or the images and audio of a folder.
@@ -59,7 +58,7 @@ class Unit:
 
     folder: str
     file: str  # relative path; a media folder's ends with a slash
-    index: int  # of the file in the input's order
+    number: int  # of the file in the input's order
     begin: int
     end: int
     first_line: int
@@ -72,7 +71,7 @@ class Unit:
     @property
     def row(self) -> int:
         """The number of the file's first row."""
-        return self.index << 40
+        return self.number << 40
 
 
 def read(folder: str | Path) -> Read:
