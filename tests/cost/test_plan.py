@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -147,7 +148,20 @@ def test_rows_of_one_s_own_are_planned_before_they_are_curated(project, material
     shutil.copytree(material / "model", "base")
     arguments = ["plan", "finetune", "inputs.model=base", "inputs.instructions=mine.jsonl", *chosen, "plan=json"]
     assert main.main(arguments) == 0, capsys.readouterr().err
-    assert "every row has 128 tokens" in json.loads(capsys.readouterr().out)["assumed"] and not (project / "runs").exists()
+    assert (
+        "rows have 128 tokens at most (data.max_length), a batch 32 usually" in json.loads(capsys.readouterr().out)["assumed"]
+        and not (project / "runs").exists()
+    )
+
+
+def test_missing_conversations_are_short_in_time_and_long_in_memory():
+    cfg = recipe()
+    long, short, mixed = (
+        plan.predict(replace(cfg, data={"train": rows}), UNPRICED, room=ROOM)
+        for rows in (plan.Rows(192), plan.Rows(48), plan.Rows(192, 48))
+    )
+    assert mixed.peak == long.peak and mixed.seconds == short.seconds and mixed.tokens == short.tokens
+    assert short.peak[0] < long.peak[0] and short.seconds[0] < long.seconds[0]
 
 
 def test_a_ledger_corrects_the_plan():

@@ -17,6 +17,8 @@ from fmcycle.runner.own_model import in_place
 from fmcycle.runner.own_table import COLUMNS, is_table
 from fmcycle.runner.run import quiet
 
+TABLE = "fmcycle.data.table.Table"
+USUAL = 0.25  # of data.max_length, which is set for the longest conversations: the length to which a batch is padded, where no data tells
 READ = 64e6  # bytes; a larger table is not read for the lengths of its rows
 
 
@@ -76,7 +78,10 @@ def rows_of(cfg, found: dict[str, Path | None], processor) -> tuple:
     if processor is not None and small and curated and None not in found.values():
         return build(cfg.data)("train", processor), ""
     length = cfg.data.get("max_length") or 1024
-    return Rows(length), f"every row has {length} tokens (data.max_length): the data is not read"
+    if cfg.data["_target_"] != TABLE or cfg.data.get("packed"):
+        return Rows(length), f"every row has {length} tokens (data.max_length): the data is not read"
+    usual = max(1, round(USUAL * length))
+    return Rows(length, usual), f"rows have {length} tokens at most (data.max_length), a batch {usual} usually: the data is not read"
 
 
 def table(stage: str, plan, machine, assumed: str) -> None:

@@ -30,9 +30,11 @@ WRITE = 0.4e9  # bytes of a checkpoint a second, digests included
 
 @dataclass
 class Rows:
-    """Rows of full length in place of data that does not exist yet, with labels and pairs for every objective on text."""
+    """Rows in place of data that does not exist yet, with labels and pairs for every objective on text. length: of the longest micro-batch;
+    usual: of the average one, null: the same."""
 
     length: int
+    usual: int | None = None
     lengths = None
 
     def __len__(self) -> int:
@@ -235,7 +237,10 @@ def batches(recipe: Recipe, micro: int) -> tuple[dict, dict, float]:
 
     if rows.lengths is None:
         worst = usual = batch(found[0])
-        each = float(worst["input_ids"].shape[1])
+        if isinstance(rows, Rows) and rows.usual:
+            rows = replace(rows, length=rows.usual)
+            usual = batch(found[0])
+        each = float(usual["input_ids"].shape[1])
     else:
         longest = np.array([rows.lengths[indices].max() for indices in found])
         worst = batch(found[int(longest.argmax())])

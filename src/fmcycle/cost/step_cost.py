@@ -222,7 +222,7 @@ class Meter(TorchDispatchMode):
             self.now += self.alive[key]
             self.small += self.alive[key] * (self.alive[key] < MAPPED)
             self.peak, self.most_small = max(self.peak, self.now), max(self.most_small, self.small)
-            weakref.finalize(storage, self._free, key)
+            weakref.finalize(storage, self._free, key).atexit = False  # a plan that is stopped ends without them
 
     def _free(self, key: int) -> None:
         size = self.alive.pop(key, 0)

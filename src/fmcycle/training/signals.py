@@ -9,23 +9,29 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 AGAIN = "the same command resumes from the last checkpoint"
 
 
+class Stop(BaseException):
+    """A signal came. No Exception: a library that catches those, as an import of transformers does, would go on, or blame a config."""
+
+
 @contextmanager
 def at_once():
     """Raise Interrupted as soon as a signal comes: for work that has no checkpoint, or that a checkpoint already holds."""
 
     def stop(signum, frame):
-        raise Interrupted(f"stopped by {signal.Signals(signum).name}; {AGAIN}")
+        raise Stop(f"stopped by {signal.Signals(signum).name}; {AGAIN}")
 
     before = {number: signal.signal(number, stop) for number in SIGNALS}
     try:
         yield
+    except Stop as error:
+        raise Interrupted(str(error)) from None
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
 class Wish:
-    """A request to stop: `asked` becomes true at the first signal; a second Ctrl-C raises Interrupted at once."""
+    """A request to stop: `asked` becomes true at the first signal; a second Ctrl-C raises Stop at once."""
 
     def __init__(self):
         self.asked = False
@@ -37,7 +43,7 @@ class Wish:
 
     def _hear(self, signum, frame) -> None:
         if self.asked and signum == signal.SIGINT:
-            raise Interrupted(f"stopped by a second Ctrl-C; {AGAIN}")
+            raise Stop(f"stopped by a second Ctrl-C; {AGAIN}")
         self.asked = True
 
 
