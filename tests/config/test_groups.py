@@ -183,3 +183,12 @@ def test_a_key_with_two_values_is_refused_at_every_door(project, capsys):
         assert "optimizer.lr: given as 1 and as 2" in capsys.readouterr().err
     assert main.main(["finetune", "stage=align"]) == 2 and "given as finetune and as align" in capsys.readouterr().err
     assert not groups.twice(["optimizer.lr=1", "optimizer.lr=1", "~optimizer.lr"])
+
+
+@pytest.mark.parametrize("content", [b"\xff\x00", b"lr:\n\tx: 1\n", b"lr: 1\nlr: 2\n"], ids=["binary", "tab", "twice"])
+def test_a_broken_option_is_named_with_its_file(project, content, capsys):
+    from fmcycle.cli import main
+
+    (project / "conf/optimizer/odd.yaml").write_bytes(content)
+    assert main.main(["finetune", "optimizer=odd", "--cfg", "job"]) == 2
+    assert "odd.yaml" in (error := capsys.readouterr().err) and "Traceback" not in error

@@ -196,6 +196,12 @@ def test_a_damaged_checkpoint_and_a_run_in_progress_are_refused(runs, tmp_path):
         begin_from.found(str(copy))
 
 
+def test_the_beginning_of_an_identity_may_look_like_a_number(runs):
+    for text in ("12", "5e12", "0123"):
+        (line,) = begin_from.problems(compose(["stage=finetune", f"init_from={text}"]))
+        assert line.startswith(f"init_from: {text} is no run: give its folder in runs/")
+
+
 def test_the_pipeline_can_not_begin_from_a_run(project):
     from fmcycle.config.selection import pipeline
 

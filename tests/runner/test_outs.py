@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -102,3 +103,10 @@ def test_compose_writes_over_its_own_file_only(documents, fmcycle):
     assert fmcycle("compose", "out=../config.yaml").returncode == 2 and not (documents.parent / "config.yaml").exists()
     for _ in range(2):
         assert fmcycle("compose", "out=made.yaml").returncode == 0
+
+
+def test_a_folder_below_a_file_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"out=file/a/b: file is a file; choose another out="):
+        outs.claim(Path("file/a/b"), "curate")

@@ -6,15 +6,14 @@ import typing
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from fmcycle.config import signature
+from fmcycle.config import signature, user_yaml
 from fmcycle.config.build import added_folders, conf_dir
 from fmcycle.errors import ConfigError
 from fmcycle.ranges import Node
 
 START = "start"  # conf/start: the defaults that a model brings to its stages; chosen with the model, never alone
 CHOICE = re.compile(r"([\w/]+)(?:@([\w.]+))?=(?:\[([\w,\s]*)\]|(\w+))")
+RUN = re.compile(r"^(\+?init_from=)(\d\w*)$")  # the beginning of an identity may look like a number, 12 or 5e12
 INPUT = re.compile(r"\$\{inputs\.(\w+)\}")
 
 
@@ -41,7 +40,7 @@ def options(group: str) -> list[str]:
 
 @functools.cache
 def _read(file: Path, _written: float) -> dict:
-    found = yaml.safe_load(file.read_text())
+    found = user_yaml.content(file)
     return found if isinstance(found, dict) else {}
 
 
@@ -108,7 +107,7 @@ def spread(overrides: list[str]) -> list[str]:
     """
     stage = stage_of(overrides)
     by_name = mappings(str(content("stage", stage).get("_target_", "")))
-    return [each for text in overrides for each in _spread(text, stage, by_name)]
+    return [each for text in overrides for each in _spread(RUN.sub(r"\1'\2'", text), stage, by_name)]
 
 
 def _spread(text: str, stage: str, by_name: set[str]) -> list[str]:

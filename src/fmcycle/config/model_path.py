@@ -91,7 +91,7 @@ def _fetched(text: str) -> str:
 
 def _instead(path: Path) -> str:
     """Return what was probably meant by a path that is no model."""
-    if path.is_file():
+    if not path.is_dir():
         weights = path.suffix == ".safetensors" and external.form(path.parent)
         return f"; did you mean its folder, model={path.parent}?" if weights else f": {HOLDS}"
     inside = [each for each in sorted(path.iterdir()) if not each.name.startswith(".") and external.form(each)]

@@ -1,4 +1,4 @@
-"""Reads params.yaml and local.yaml, in which a key that stands twice is an error."""
+"""Reads the yamls of people, params.yaml, local.yaml and those of conf/, in which a key that stands twice is an error."""
 
 from pathlib import Path
 from typing import Any

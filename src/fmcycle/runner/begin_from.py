@@ -32,6 +32,7 @@ def found(text: str) -> Path:
 
     Raises InputError if there is none, its run is not over, or it is damaged.
     """
+    text = str(text)  # in a yaml, the beginning of an identity may be a number
     path = Path(text)
     named = STEP.fullmatch(path.name)
     run = _run(str(path.parent) if named else text.rstrip("/"))

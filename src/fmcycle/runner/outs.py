@@ -28,6 +28,8 @@ def _overlap(one: Path, other: Path) -> bool:
 
 def claim(out: Path, stage: str) -> None:
     """Raise InputError if `out` holds files that git tracks or that no fmcycle run wrote."""
+    if file := next((each for each in out.parents if each.exists() and not each.is_dir()), None):
+        raise InputError(f"out={out}: {file} is a file; {ELSEWHERE}")
     if not out.exists() and not out.is_symlink():
         return
     if out.resolve() == Path.cwd():
