@@ -60,7 +60,7 @@ def perform(composed: Composed, needed_by: str | None = None) -> Path:
     chosen = composed.config().get("init_from")
     start = {"init_from": begin_from.found(chosen)} if chosen else {}
     permit(build.build(composed.config().get("licence")), composed.section.get("model") or {}, {}, {})
-    composed = from_hub(curated(at_weights(composed, perform), perform))
+    composed = curated(at_weights(from_hub(composed), perform), perform)
     _permitted(composed)
     _looked_at(composed)
     inputs = settle_inputs(composed, perform)
