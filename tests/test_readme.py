@@ -147,7 +147,7 @@ def test_the_examples_of_contributing_build(tmp_path):
     assert done.returncode == 0, done.stderr
 
 
-CHOICE = re.compile(r"(?<![\w.@/-])~?\+?([a-z_]+)(?:@[\w.]+)?=(\[[\w, ]*\]|[A-Za-z]\w*(?:,\w+)*)(?![\w.*:])")
+CHOICE = re.compile(r"(?<![\w.@/-])~?\+?([a-z_]+)(?:@[\w.]+)?=(\[[\w, ]*\]|[A-Za-z]\w*(?:,\w+)*)(?![\w.*:/])")
 HEADED = re.compile(r"^\| (`\w+=`|experiment|option) \|[^\n]*\n\| ---[^\n]*\n((?:\|[^\n]*\n)+)", re.M)
 
 

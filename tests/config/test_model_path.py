@@ -82,10 +82,10 @@ WRONG = {
     "models/mien": r"^model=models/mien: is not there; did you mean model=models/mine\?$",
     "owner/name": r"^model=owner/name: is not there; did you mean model=hub:owner/name\?$",
     "/nowhere/at/all": r"is not there; name one that exists",
-    "models": r"is no model, but holds .*mine.* did you mean model=models/",
+    "models": r"is no model, but holds .*mine.* did you mean models/",
     "models/nothing": r"is no model; it holds nothing: a model folder holds config.json, \*.safetensors",
     "params.yaml": r"is no model: a model folder holds",
-    "models/mine/model.safetensors": r"did you mean its folder, model=models/mine\?",
+    "models/mine/model.safetensors": r"did you mean its folder, models/mine\?",
     "models/lost": r"is an adapter of owner/base, which is not here: .* model.base=PATH, such as model.base=hub:owner/base",
     "models/mine,llama_tiny": r"sweep over paths or over options, not over both: llama_tiny is no path",
 }
@@ -162,3 +162,9 @@ def test_a_wheel_that_is_here_has_sizes_too(models, cache, make_wheel):
 def test_a_context_beyond_the_positions_of_the_model_in_inputs_is_refused(models):
     with pytest.raises(ConfigError, match=r"evaluation.bits_per_byte.context 256 exceeds the model's 128 positions: lower"):
         composed("stage=evaluate", "model=models/mine", "inputs.documents=my.jsonl")
+
+
+@pytest.mark.parametrize("key", ["optimizer.lr", "data.max_length", "budget.max_steps", "strategy.peft_config.r"])
+def test_null_is_refused_beside_weights_too(models, key):
+    with pytest.raises(ConfigError, match=rf"^{key}: must be .* not None"):
+        composed("stage=finetune", "model=models/mine", *(["data.max_length=64"] if key != "data.max_length" else []), f"{key}=null")

@@ -24,7 +24,7 @@ TRAINED = ["data.max_length=64", "budget.max_steps=1", "budget.global_batch=2", 
 @pytest.fixture
 def empty(tmp_path, monkeypatch, material, signatures):
     """A folder with a model of a person, without a manifest, and with rows in JSON lines."""
-    (tmp_path / ".cache").mkdir()
+    (tmp_path / ".cache").mkdir(exist_ok=True)
     shutil.copy(signatures, tmp_path / ".cache/signatures.json")
     shutil.copytree(material / "model", tmp_path / "mine", ignore=shutil.ignore_patterns(artifact.MANIFEST))
     (tmp_path / "mine/README.md").write_text("---\nlicense: mit\n---\nA card.\n")
@@ -182,3 +182,26 @@ def test_an_option_with_weights_starts_at_them_unless_the_pipeline_has_them(empt
 def test_weights_that_are_not_made_yet_are_not_converted(empty):
     with pytest.raises(InputError, match=r"model: its weights are not made yet: name a folder or file that has them, model=PATH"):
         go("stage=convert", "model=llama_tiny")
+
+
+@pytest.mark.parametrize("name", ["model", "reference"])
+def test_an_input_that_is_no_model_is_refused_before_rows_are_curated(empty, name):
+    (empty / "nothing").mkdir()
+    other = [f"inputs.{each}=mine" for each in ("model", "reference") if each != name]
+    with pytest.raises(InputError, match=rf"inputs.{name}: nothing is no model; it holds nothing: a model folder holds config.json"):
+        go(
+            "stage=evaluate_on",
+            *(f"+{text}" if "reference" in text else text for text in other),
+            "inputs.instructions=my.jsonl",
+            f"{'+' if name == 'reference' else ''}inputs.{name}=nothing",
+            "evaluation=[instruction]",
+        )
+    assert not made(empty)
+
+
+def test_an_experiment_names_a_path_in_its_yaml(project, empty, material):
+    lines = ["# @package _global_", "defaults:", "  - override /stage: finetune", "  - override /model: pretrained"]
+    lines += ["model: {path: mine}", "inputs: {instructions: my.jsonl}", "data: {max_length: 64}"]
+    (project / "conf/experiment/own.yaml").write_text("\n".join(lines))
+    stages, inputs = converts(compose(["experiment=own"]))
+    assert stages == [] and inputs["model"] == inputs["reference"] == "mine"

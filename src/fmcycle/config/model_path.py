@@ -71,7 +71,7 @@ def located(path: str) -> str:
     for place in PLACES:
         if external.form(Path(path) / place if place else Path(path)):
             return str(Path(path) / place) if place else path
-    raise ConfigError([f"model={path}: is no model{_instead(Path(path))}"])
+    raise ConfigError([f"model={path}: is no model{instead(Path(path))}"])
 
 
 def _baseless(place: Path, given: list[str]) -> str | None:
@@ -89,14 +89,14 @@ def _fetched(text: str) -> str:
     return f"{key}={quoted(str(hub.fetched(value, 'model')))}"
 
 
-def _instead(path: Path) -> str:
+def instead(path: Path) -> str:
     """Return what was probably meant by a path that is no model."""
     if not path.is_dir():
         weights = path.suffix == ".safetensors" and external.form(path.parent)
-        return f"; did you mean its folder, model={path.parent}?" if weights else f": {HOLDS}"
+        return f"; did you mean its folder, {path.parent}?" if weights else f": {HOLDS}"
     inside = [each for each in sorted(path.iterdir()) if not each.name.startswith(".") and external.form(each)]
     if inside:
-        return f", but holds {', '.join(each.name for each in inside[:4])}; did you mean model={inside[0]}?"
+        return f", but holds {', '.join(each.name for each in inside[:4])}; did you mean {inside[0]}?"
     held = ", ".join(sorted(each.name for each in path.iterdir())[:4]) or "nothing"
     return f"; it holds {held}: {HOLDS}"
 

@@ -5,16 +5,18 @@ from dataclasses import replace
 from pathlib import Path
 
 from fmcycle.artifact import external
-from fmcycle.config import groups
+from fmcycle.config import groups, model_path
 from fmcycle.config.compose import Composed, compose
 from fmcycle.config.grammar import flatten
 from fmcycle.config.model_path import CONVERT
 from fmcycle.config.paths import STAGE, is_path
+from fmcycle.errors import InputError
 from fmcycle.processor.pretrained import SENTENCES
 from fmcycle.runner.inputs import in_pipeline, upstream
 from fmcycle.runner.own_table import COLUMNS
 
 FIRST = "stage:pretrain/model"  # what the pipeline starts from
+MODELS = ("model", "reference", "aligned", "finetuned", "vision", "language")  # inputs that are models
 BASE = "base"  # the input that says what an adapter in another input was trained on
 
 
@@ -31,6 +33,8 @@ def at_weights(below: Composed, perform: Callable[..., Path]) -> Composed:
             continue
         place = _own(below, value) or value
         form = external.form(Path(place)) if is_path(place) else None
+        if name in MODELS and is_path(place) and not form:
+            raise InputError(f"inputs.{name}: {place} is no model{model_path.instead(Path(place))}")
         if place not in places and (place == CONVERT or form in ("gguf", "adapter")):
             stage = upstream(CONVERT.partition("/")[0], below) if place == CONVERT else _converting(place, below)
             places[place] = str(perform(stage, needed_by=below.stage) / "model")
