@@ -168,3 +168,12 @@ def test_a_context_beyond_the_positions_of_the_model_in_inputs_is_refused(models
 def test_null_is_refused_beside_weights_too(models, key):
     with pytest.raises(ConfigError, match=rf"^{key}: must be .* not None"):
         composed("stage=finetune", "model=models/mine", *(["data.max_length=64"] if key != "data.max_length" else []), f"{key}=null")
+
+
+def test_a_model_of_a_hub_is_fetched_and_read_like_a_folder(project, hub, material):
+    files = {file.name: file.read_bytes() for file in (material / "model").iterdir() if file.name != "manifest.json"}
+    sha = hub.add("models", "me/tiny", files)
+    found = composed("stage=finetune", f"model=hub:me/tiny@{sha}", "data.max_length=64")
+    place = found.section["model"]["path"]
+    assert sha in place and found.inputs["model"] == CONVERT
+    assert composed("stage=package", f"model=hub:me/tiny@{sha}", "gate=none").inputs["model"] == place
