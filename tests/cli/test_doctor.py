@@ -76,6 +76,11 @@ def test_every_extra_is_told_with_what_needs_it(root, monkeypatch):
     assert [row.name for row in doctor.packages()] == [f"package {extra}" for extra in doctor.OPTIONAL]
 
 
+def test_the_command_for_a_package_needs_no_clone(monkeypatch):
+    monkeypatch.setattr(doctor.metadata, "requires", lambda _: ["polars>=2", "ray>=2.56; extra == 'ray'", "wandb>=0.31; extra == 'wandb'"])
+    assert doctor.install("ray") == "pip install 'ray>=2.56'"
+
+
 def test_help_and_completion_have_it(project):
     assert "doctor" in completion.offers(["doc"]) and "what is broken" in verbs.overview()
     with pytest.raises(ValueError, match="usage: fmcycle doctor"):

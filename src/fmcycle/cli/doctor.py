@@ -4,10 +4,12 @@ import importlib.util
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 
 import yaml
@@ -18,6 +20,7 @@ from fmcycle.hardware import memory, threads
 
 OPTIONAL = {  # {extra of pyproject.toml: (its module, what needs it)}
     "ray": ("ray", "executor=ray"),
+    "hub": ("datasets", "data=hub:NAME"),
     "wandb": ("wandb", "logger=wandb"),
     "mlflow": ("mlflow", "logger=mlflow"),
     "trackio": ("trackio", "logger=trackio"),
@@ -114,7 +117,18 @@ def space() -> list[Row]:
 def packages() -> list[Row]:
     """Return the row of each optional package that is missing."""
     missing = {extra: needs for extra, (module, needs) in OPTIONAL.items() if importlib.util.find_spec(module) is None}
-    return [Row(f"package {extra}", "not installed", f"only for {needs}: pip install -e '.[{extra}]'") for extra, needs in missing.items()]
+    return [Row(f"package {extra}", "not installed", f"only for {needs}: {install(extra)}") for extra, needs in missing.items()]
+
+
+def install(extra: str) -> str:
+    """Return the command that installs the packages of an extra, whether fmcycle came as a wheel or as a clone."""
+    try:
+        lines = metadata.requires("fmcycle") or []
+    except metadata.PackageNotFoundError:
+        lines = []
+    needed = [line.partition(";")[0].strip() for line in lines if re.search(rf"extra == ['\"]{extra}['\"]", line)]
+    quoted = " ".join(f"'{each}'" for each in needed)
+    return f"pip install {quoted}" if needed else f"pip install -e '.[{extra}]'"
 
 
 def project() -> list[Row]:
