@@ -147,3 +147,6 @@ def test_a_reader_that_is_gone_is_no_traceback(project, root):
         )
         assert done.returncode in (1, 128 + signal.SIGPIPE) and not done.stderr, words  # 1: of rich
     os.close(writer)
+    shell = ["sh", "-c", f"{sys.executable} -m fmcycle.cli.main --help >&-"]
+    done = subprocess.run(shell, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(root / "src")})
+    assert (done.returncode, done.stderr) == (0, "")

@@ -38,7 +38,8 @@ def told() -> Iterator[Outcome]:
     outcome = Outcome()
     try:
         yield outcome
-        sys.stdout.flush()  # a reader that is gone shows here, not at the exit
+        if sys.stdout:  # None behind `>&-`
+            sys.stdout.flush()  # a reader that is gone shows here, not at the exit
     except KeyboardInterrupt:
         print("interrupted; run the same command again to resume", file=sys.stderr)
         outcome.code = 75
