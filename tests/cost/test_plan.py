@@ -79,7 +79,9 @@ def test_an_adapter_is_tried_where_nothing_else_fits(root, monkeypatch):
 def test_where_nothing_fits_the_least_is_named_with_what_it_needs(root, monkeypatch):
     monkeypatch.chdir(root)
     said = plan.predict(recipe(1), UNPRICED, room=(1000, 0.0))
-    with pytest.raises(InputError, match=r"does not fit, .*the least, (strategy=lora )?trainer.micro_batch=1.*needs 0\.\d+ GB a device"):
+    with pytest.raises(
+        InputError, match=r"does not fit, .*the least, (strategy=lora )?trainer.micro_batch=1.*needs at least 0\.\d+ GB a device"
+    ):
         limits.check(recipe(1), said, NO_LIMIT)
 
 

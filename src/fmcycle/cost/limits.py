@@ -63,8 +63,8 @@ def repaired(recipe: Recipe, plan: Plan, limit: Limit) -> str:
         if peak > there:
             size = (there - plan.own) / (peak - plan.own) * plan.cost.parameters / 1e6
             return (
-                f"No setting that was tried fits: the least, {text}, needs {peak / 1e9:.2f} GB a device. Choose a machine that has them"
-                + (f", or a model of about {size:,.0f} million weights" if size >= 1 else "")
+                f"No setting that was tried fits: the least, {text}, needs at least {peak / 1e9:.2f} GB a device. Choose a machine with that"
+                + (f", or a model of at most {size:,.0f} million weights" if size >= 1 else "")
             )
         changes, plan = [text], predict(smallest, plan.price, room=room)
     seconds = [limit.minutes * 60] if limit.minutes else []
@@ -110,7 +110,8 @@ def smaller(recipe: Recipe, room, most: float, step: Cost) -> tuple[str, Recipe,
     lora = build(with_tokens(yaml.safe_load((conf_dir() / "strategy/lora.yaml").read_text()), None))
     light = least if getattr(recipe.strategy, "func", recipe.strategy) is lora.func else replace(least, strategy=lora)
     text = _overrides(machine, light.machine, 1)
-    cost = longest(light)
+    frozen = replace(bare, trained=0, gradients=0, optimizer=0)  # less than an adapter needs
+    cost = longest(light) if needed(light, own, frozen)[0] <= most else frozen
     if light is not least and needed(light, own, cost)[0] <= most and (micro := largest(light, room, most)):
         light, text = on(light, micro_batch=micro), _overrides(machine, light.machine, micro)
         cost = longest(light)
