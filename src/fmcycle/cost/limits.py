@@ -63,7 +63,7 @@ def repaired(recipe: Recipe, plan: Plan, limit: Limit) -> str:
         if peak > there:
             size = (there - plan.own) / (peak - plan.own) * plan.cost.parameters / 1e6
             return (
-                f"No setting that was tried fits: the least, {text}, needs at least {peak / 1e9:.2f} GB a device. Choose a machine with that"
+                f"No setting that was tried fits: the least, {text}, needs at least {peak / 1e9:.2f} GB a device. Choose such a machine"
                 + (f", or a model of at most {size:,.0f} million weights" if size >= 1 else "")
             )
         changes, plan = [text], predict(smallest, plan.price, room=room)
