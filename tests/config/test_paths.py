@@ -131,6 +131,13 @@ def test_what_is_above_is_looked_at_before_anything_starts(there):
     assert line.startswith("inputs.data: recordings is not there; ") and line.endswith("(for curate, which pretrain needs)")
 
 
+def test_without_the_default_corpus_the_way_out_is_rows_of_ones_own(project):
+    lines = wrong("stage=finetune", "model=smollm2_135m")
+    assert lines and all(
+        line.endswith("(for collect, which finetune needs; or name rows of your own, inputs.instructions=FILE)") for line in lines
+    )
+
+
 def test_nothing_starts_and_nothing_is_made(there, fmcycle):
     before = sorted(there.rglob("*"))
     typing_error = "inputs.instructions=artifacts/curate/instuctions.parquet"

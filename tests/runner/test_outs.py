@@ -66,7 +66,7 @@ def test_what_git_tracks_is_refused(documents):
 
 def test_the_same_command_writes_over_what_it_made_and_not_over_what_was_added(documents, fmcycle):
     assert fmcycle("processor", *SMALL, "out=made").returncode == 0
-    assert fmcycle("processor", *SMALL, "out=made", "processor.vocab_size=310").returncode == 0
+    assert fmcycle("processor", SMALL[0], "out=made", "processor.vocab_size=310").returncode == 0
     (documents / "made/notes.txt").write_text("mine")
     result = fmcycle("processor", *SMALL, "out=made")
     assert result.returncode == 2 and "holds made/notes.txt" in result.stderr

@@ -18,9 +18,10 @@ def expand(arguments: list[str]) -> tuple[list[str], list[str]]:
     Raises ConfigError for every flag that is not in FLAGS, in full or in its short form, and for every value that a flag does not take.
     """
     flags, overrides = sort(arguments)
+    overrides = own_rows.named(overrides)
     if problems := groups.twice(overrides):
         raise ConfigError(problems)
-    overrides = model_path.named(own_rows.named(overrides), sweep="--multirun" in flags)
+    overrides = model_path.named(overrides, sweep="--multirun" in flags)
     stage = groups.stage_of(overrides)
     chosen = [text for text in overrides if text.startswith("selection=")]
     own = [text for text in overrides if not text.startswith("selection=")]

@@ -102,8 +102,9 @@ def sizes(node: dict) -> dict:
     """Return parameters, licence, train and serve of a node, without making or fetching weights."""
     import torch
 
-    licence = node.get("licence") or "yours: trained from scratch"
-    if (node.get("package") or node.get("path")) and not here(node):
+    weights = node.get("package") or node.get("path")
+    licence = node.get("licence") or ("that of the weights" if weights else "yours: trained from scratch")
+    if weights and not here(node):
         return {"parameters": None, "licence": licence, "train": None, "serve": None}
     with torch.device("meta"):
         count = sum(parameter.numel() for parameter in build(node).parameters())

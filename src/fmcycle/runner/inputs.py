@@ -77,7 +77,9 @@ def wrong_paths(stage: Composed) -> list[str]:
     """Return what is wrong with the paths of a stage and the packages of its loggers, or else with the paths of the stages above it that
     would run outside the pipeline."""
     found = [*_no_package(stage), *paths.problems(stage), *begin_from.problems(stage)]
-    return found or [f"{line} (for {name}, which {stage.stage} needs)" for line, name in _wrong_above(stage).items()]
+    rows = [name for name, value in stage.inputs.items() if str(value).startswith(f"{STAGE}curate/")]
+    own = {"collect": f"; or name rows of your own, inputs.{rows[0]}=FILE"} if rows else {}
+    return found or [f"{line} (for {name}, which {stage.stage} needs{own.get(name, '')})" for line, name in _wrong_above(stage).items()]
 
 
 def _no_package(stage: Composed) -> list[str]:

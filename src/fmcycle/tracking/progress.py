@@ -11,6 +11,7 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from fmcycle.errors import DiskFull
 from fmcycle.hardware import peak
 from fmcycle.tracking import notebook, run_page, run_record
 from fmcycle.tracking.loggers import Log
@@ -131,7 +132,10 @@ class Watch:
         """Sync the steps to disk and rewrite the page: after a validation or a checkpoint, and at the end."""
         if self.show:
             self.steps.keep()
-            run_page.write(self.folder, self.steps)
+            try:
+                run_page.write(self.folder, self.steps)
+            except DiskFull as error:  # the page can be drawn again; an error that ended the run must not be hidden by it
+                self.say(str(error))
 
     def stop(self) -> None:
         """Stop the bar and close loggers and steps."""
