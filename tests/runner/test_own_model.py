@@ -199,6 +199,11 @@ def test_an_input_that_is_no_model_is_refused_before_rows_are_curated(empty, nam
     assert not made(empty)
 
 
+def test_a_table_that_a_stage_is_held_against_is_no_model(project, material):
+    composed = compose(["stage=monitor", f"inputs.reference={material}/instructions.parquet", "inputs.feedback=feedback"])
+    assert at_weights(composed, None) is composed
+
+
 def test_an_experiment_names_a_path_in_its_yaml(project, empty, material):
     lines = ["# @package _global_", "defaults:", "  - override /stage: finetune", "  - override /model: pretrained"]
     lines += ["model: {path: mine}", "inputs: {instructions: my.jsonl}", "data: {max_length: 64}"]

@@ -33,7 +33,7 @@ def at_weights(below: Composed, perform: Callable[..., Path]) -> Composed:
             continue
         place = _own(below, value) or value
         form = external.form(Path(place)) if is_path(place) else None
-        if name in MODELS and is_path(place) and not form:
+        if _is_model(below.stage, name) and is_path(place) and not form:
             raise InputError(f"inputs.{name}: {place} is no model{model_path.instead(Path(place))}")
         if place not in places and (place == CONVERT or form in ("gguf", "adapter")):
             stage = upstream(CONVERT.partition("/")[0], below) if place == CONVERT else _converting(place, below)
@@ -46,6 +46,12 @@ def at_weights(below: Composed, perform: Callable[..., Path]) -> Composed:
     if BASE in below.inputs and BASE not in (groups.content("stage", below.stage).get("inputs") or {}):
         found[BASE] = None
     return replace(below, inputs=below.inputs | found) if found else below
+
+
+def _is_model(stage: str, name: str) -> bool:
+    """True if an input is a model; monitor's reference, for one, is a table."""
+    usual = str((groups.content("stage", stage).get("inputs") or {}).get(name))
+    return name in MODELS and (not usual.startswith(STAGE) or usual.endswith("/model"))
 
 
 def in_place(below: Composed) -> Composed:
