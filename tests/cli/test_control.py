@@ -1,5 +1,7 @@
 """`fmcycle control`: the control's rows keep the form and lose the content, and the verdict needs an interval above zero."""
 
+import json
+
 import polars as pl
 import pytest
 
@@ -34,4 +36,15 @@ def test_the_verdict_needs_an_interval_above_zero(low, high, verdict, proven):
     metrics = {"rouge_l": 0.3, "rouge_l_gain": 0.05, "rouge_l_gain/low": low, "rouge_l_gain/high": high, "rouge_l_gain/n": 40}
     text, found = verb.said(metrics, "rouge_l")
     assert found is proven and f"form: {verdict}" in text and "[" in text
+    few = metrics | {"rouge_l_gain/low": 0.01, "rouge_l_gain/n": 5}
+    assert "not proven" in verb.said(few, "rouge_l")[0] and not verb.said(few, "rouge_l")[1]
     assert verb.said({"rouge_l/n": 0}, "rouge_l") == ("learned more than form: not measured, 0 held-out rows", False)
+
+
+def test_the_stage_and_its_control_are_trained_and_compared_in_an_empty_folder(tmp_path, material, fmcycle):
+    own = [f"model={material}/model", f"inputs.instructions={material}/instructions.parquet", "data.max_length=96", "evaluation=[]"]
+    done = fmcycle("control", "finetune", *own, "budget.max_steps=2", "budget.validate_every=0", cwd=tmp_path)
+    assert done.returncode == 3 and "learned more than form: not proven; rouge_l" in done.stdout, done.stdout + done.stderr
+    twins = [json.loads(file.read_text())["inputs"] for file in tmp_path.glob("runs/finetune/*/out.provenance.json")]
+    assert len(twins) == 2 and len({each["instructions"]["digest"] for each in twins}) == 2
+    assert len({each["model"]["digest"] for each in twins}) == 1

@@ -63,7 +63,7 @@ def _made(below: Composed, perform) -> dict[str, Path]:
     for reference, stage in stages.items():
         if stage.stage in own:
             found |= {} if stale & behind(stage) else {reference: pipeline_folder(stage.stage)}
-        else:
+        elif not wrong_paths(stage):  # else it can't have been made here
             try:
                 found[reference] = perform(stage, needed_by=below.stage)
             except Missing:
