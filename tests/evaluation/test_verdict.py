@@ -60,6 +60,14 @@ def test_paired_rows_are_compared_by_their_difference_others_by_their_intervals(
     assert (second.against, second.word) == ("Kneser-Ney 5-gram", "worse")
 
 
+def test_a_few_rows_tell_no_difference():
+    given = found(("rouge_l", 0.9, 0.9, 0.9), ("reference/rouge_l", 0.1, 0.1, 0.1), ("rouge_l_gain", 0.8, 0.8, 0.8))
+    for n, word in ((5, "no difference can be told"), (6, "better")):
+        (paired,) = comparisons({key: each._replace(n=n) for key, each in given.items()}, "rouge_l")
+        (alone,) = comparisons({key: each._replace(n=n) for key, each in given.items() if "gain" not in key}, "rouge_l")
+        assert (paired.word, alone.word) == (word, word)
+
+
 def test_a_gain_over_the_only_baseline_is_paired_with_it():
     given = found(("rouge_l", 0.5, 0.4, 0.6), ("baseline/copy_rouge_l", 0.45, 0.3, 0.55), ("rouge_l_gain", 0.05, 0.01, 0.09))
     (compared,) = comparisons(given, "rouge_l")

@@ -9,6 +9,7 @@ from fmcycle.cli import experiment, verbs
 from fmcycle.cli.model_folder import composed
 from fmcycle.distributed import rank
 from fmcycle.errors import ConfigError, InputError
+from fmcycle.evaluation.verdict import FEWEST
 
 # stage: (table, what its control does to the training rows, evaluation, metric)
 CONTROLS = {
@@ -16,7 +17,6 @@ CONTROLS = {
     "align": ("preferences", "chosen and rejected answers exchanged", "preference", "preference_accuracy"),
 }
 FOLDER = Path("runs/control")
-FEWEST = 6  # held-out rows: with fewer, a paired two-sided sign test can't reach 0.05 (2 / 2**5 = 0.06)
 
 
 def main(arguments: list[str]) -> int:

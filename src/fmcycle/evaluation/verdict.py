@@ -18,6 +18,7 @@ HIGHER = (
     *("accuracy", "exact_match", "rouge_l", "bleu", "refusal_rate", "reward_margin", "top1_agreement", "domain_fall", "cosine_gap"),
     *("recall",),
 )
+FEWEST = 6  # rows: with fewer, a paired two-sided sign test can't reach 0.05 (2 / 2**5 = 0.06)
 BETTER, WORSE, UNDECIDED, OTHER = "better", "worse", "no difference can be told", "different"
 
 
@@ -101,11 +102,17 @@ def short(name: str, key: str) -> str:
     return {"kneser_ney_5gram": "Kneser-Ney 5-gram"}.get(own, own.replace("_", " "))
 
 
+def _few(*counts: int | None) -> bool:
+    """True if one of the counts of rows is known and too small to tell a difference from chance."""
+    return any(count is not None and count < FEWEST for count in counts)
+
+
 def _compare(row: Row, against: str, other: Row, paired: Row | None) -> Comparison:
     assert row.value is not None and other.value is not None
     if paired is not None and paired.value is not None and paired.low is not None and paired.high is not None:
-        return Comparison(row, against, other, paired.value, paired.low, paired.high, word_of(row.key, paired.low, paired.high))
-    if None in (row.low, row.high, other.low, other.high):
+        word = UNDECIDED if _few(paired.n) else word_of(row.key, paired.low, paired.high)
+        return Comparison(row, against, other, paired.value, paired.low, paired.high, word)
+    if None in (row.low, row.high, other.low, other.high) or _few(row.n, other.n):
         return Comparison(row, against, other, row.value - other.value, None, None, UNDECIDED)
     word = word_of(row.key, row.low - other.high, row.high - other.low)  # type: ignore[operator]
     return Comparison(row, against, other, row.value - other.value, None, None, word)
