@@ -183,3 +183,11 @@ def hub(tmp_path, monkeypatch):
     with hub_server() as server:
         monkeypatch.setenv("HF_ENDPOINT", server.address)
         yield server
+
+
+@pytest.fixture(scope="session")
+def assistant(material):
+    """(model, processor) of `material`, loaded once."""
+    from fmcycle.model import store as model_store
+
+    return model_store.load_model(material / "model")

@@ -7,11 +7,14 @@ from functools import partial
 from types import SimpleNamespace
 
 import pytest
+import yaml
 
 from fmcycle.artifact import atomic
 from fmcycle.artifact import folder as artifact
 from fmcycle.config import build
 from fmcycle.errors import InputError
+from fmcycle.evaluation.instruction import Instruction
+from fmcycle.evaluation.preference import Preference
 from fmcycle.model import store as model_store
 from fmcycle.serving.pipeline import guards_digest, guards_of
 from fmcycle.serving.probe import ask
@@ -86,6 +89,18 @@ def test_a_refusal_says_by_how_much_and_makes_no_candidate(packaged, tmp_path):
     assert not verdict["passed"]
     assert verdict["checks"][0]["misses_by"] == 0.125
     assert not (tmp_path / "package/model").exists()
+
+
+def test_the_default_gate_refuses_a_tiny_model_by_its_own_figures(packaged, material, assistant, root, tmp_path):
+    """Its answers are nonsense, and its loss and its rates were not measured."""
+    metrics = Instruction(str(material / "instructions.parquet"), per_task=8, max_new_tokens=8)(*assistant)
+    metrics |= Preference(str(material / "preferences.parquet"))(*assistant)
+    gate = yaml.safe_load((root / "conf/gate/default.yaml").read_text())
+    verdict = packaged(tmp_path, gate, metrics)
+    missed = {check["metric"]: check["why"] for check in verdict["checks"] if not check["passed"]}
+    assert not verdict["passed"] and not (tmp_path / "package/model").exists()
+    assert all("/low is -" in missed[f"{name}_over_baseline"] for name in ("rouge_l", "exact_match"))
+    assert "was not measured" in missed["bits_per_byte"] and "was not measured" in missed["toxicity_rate"]
 
 
 def test_a_metric_that_was_not_measured_fails_and_names_the_nearest(packaged, tmp_path):

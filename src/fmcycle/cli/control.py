@@ -9,7 +9,7 @@ from fmcycle.cli import experiment, verbs
 from fmcycle.cli.model_folder import composed
 from fmcycle.distributed import rank
 from fmcycle.errors import ConfigError, InputError
-from fmcycle.evaluation.verdict import FEWEST
+from fmcycle.statistics.interval import FEWEST
 
 # stage: (table, what its control does to the training rows, evaluation, metric)
 CONTROLS = {

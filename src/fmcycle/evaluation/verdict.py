@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from fmcycle.statistics.interval import FEWEST
+
 BASE = "the base model"
 LOWER = (
     "bits_per_byte",
@@ -18,7 +20,6 @@ HIGHER = (
     *("accuracy", "exact_match", "rouge_l", "bleu", "refusal_rate", "reward_margin", "top1_agreement", "domain_fall", "cosine_gap"),
     *("recall",),
 )
-FEWEST = 6  # rows: with fewer, a paired two-sided sign test can't reach 0.05 (2 / 2**5 = 0.06)
 BETTER, WORSE, UNDECIDED, OTHER = "better", "worse", "no difference can be told", "different"
 
 

@@ -62,8 +62,9 @@ def _serves(model: Path, served: dict, verdict: dict) -> dict:
         probe(model, served)
     except InputError as error:
         why = str(error)
-    check = {"metric": "serves", "of": "value", "min": 1, "max": None, "value": int(not why), "misses_by": int(bool(why))}
-    return {"passed": not why, "checks": [*verdict["checks"], check | {"passed": not why, "why": why}]}
+    check = {"metric": "serves", "of": "value", "min": 1, "max": None, "above": None, "below": None, "value": int(not why)}
+    check |= {"misses_by": int(bool(why)), "passed": not why, "why": why}
+    return {"passed": not why, "checks": [*verdict["checks"], check]}
 
 
 def _same_as_evaluated(model: Path, digest: str, metrics: Path, guardrail: dict) -> None:

@@ -7,6 +7,7 @@ from statistics import NormalDist
 import numpy as np
 
 RESAMPLES = 1000
+FEWEST = 6  # rows: with fewer, a paired two-sided sign test can't reach 0.05 (2 / 2**5 = 0.06)
 NOTHING = (math.nan, math.nan, math.nan)
 
 
