@@ -19,7 +19,7 @@ FOLDER = ENVIRONMENTS / "plan"
 STEPS, VALIDATION = 8, 8  # steps and validation rows of a run
 RIDGE = 0.03
 INPUTS = {"tokens": "artifacts/tokens", "processor": "artifacts/processor", "documents": "artifacts/curate/documents.parquet"}
-NO_EVALUATION = ["evaluation=[]", "~evaluation.bits_per_byte", "~evaluation.ngram"]
+NO_EVALUATION = ["evaluation=[]", "~evaluation.bits_per_byte"]
 COMMON = [
     *NO_EVALUATION,
     "trainer.threads=1",

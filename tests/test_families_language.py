@@ -49,7 +49,7 @@ BARS = {
     "bert_masked": lambda found: found["masked_accuracy/low"] > found["baseline/bigram_accuracy/high"],
     "bert_services": lambda found: found["accuracy"] > found["baseline/most_frequent_accuracy"] + 0.3,
     "t5_answers": lambda found: found["bleu"] > found["baseline/copy_bleu"],
-    "moe": lambda found: found["bits_per_byte"] < found["baseline/trigram_bits_per_byte"],
+    "moe": lambda found: found["bits_per_byte"] < 1.2 * found["baseline/kneser_ney_5gram_bits_per_byte"],
     "continue_bible": lambda found: found["domain_fall/low"] > 0 and found["general_rise/high"] < 0.05,
 }
 

@@ -55,6 +55,16 @@ def test_documents_are_picked_by_digest_and_only_from_their_split(material):
     assert [row["id"] for row in rows] != sorted(row["id"] for row in rows)
 
 
+def test_the_five_gram_reads_the_same_documents_and_the_difference_is_paired(assistant, material):
+    found = BitsPerByte(str(material / "documents.parquet"), limit=20, count=10**6)(*assistant)
+    name = "baseline/kneser_ney_5gram_bits_per_byte"
+    assert found[f"{name}/n"] == found["bits_per_byte/n"] == found["bits_per_byte_under_baseline/n"]
+    assert found["bits_per_byte_under_baseline"] == pytest.approx(found[name] - found["bits_per_byte"], abs=2e-6)
+    rows = held_out(str(material / "documents.parquet"), "train")
+    assert found["counted_tokens"] == sum(1 + len(ids) for ids in encode(assistant[1], [row["text"] for row in rows]))
+    assert found == BitsPerByte(str(material / "documents.parquet"), limit=20, count=10**6)(*assistant)
+
+
 def test_a_context_beyond_the_models_positions_is_refused(assistant, material):
     with pytest.raises(InputError, match="128 positions"):
         BitsPerByte(str(material / "documents.parquet"), context=129)(*assistant)

@@ -50,3 +50,23 @@ def test_a_figure_stands_beside_the_baselines_of_its_kind():
     first, second = (part.split("</figure>")[0] for part in html.split("<figure")[1:])
     assert ">probe accuracy</span>" in first and ">pixels</span>" in first and "recall" not in first
     assert ">image recall@5</span>" in second and ">chance</span>" in second and "alone" not in first + second
+
+
+def test_a_chart_compares_the_same_rows_or_is_not_drawn():
+    """Of every chart with intervals on a page, whatever the figures: each bar is of the rows of the first."""
+    same = {name: figure(name, n) for name, n in (("accuracy", 9), ("baseline/a_accuracy", 9), ("baseline/b_accuracy", 8))}
+    bits = {name: figure(f"{name}bits_per_byte", n) for name, n in (("", 70), ("reference/", 71), ("baseline/kneser_ney_5gram_", 70))}
+    metrics = {key: value for part in (same | bits).values() for key, value in part.items()} | {"counted_tokens": 5000}
+    first, second = charts(page(metrics, {"pretrain": bits["reference/"]}, {}, [], LINEAGE))
+    assert ">this model<" in first and ">Kneser-Ney 5-gram<" in first and "base model" not in first
+    assert ">a<" in second and ">b<" not in second
+    metrics |= figure("baseline/a_accuracy", 8) | figure("baseline/kneser_ney_5gram_bits_per_byte", 71)
+    assert charts(page(metrics, {"pretrain": bits[""]}, {}, [], LINEAGE)) == []
+
+
+def figure(name: str, n: int) -> dict[str, float]:
+    return {name: 0.6, f"{name}/low": 0.5, f"{name}/high": 0.7, f"{name}/n": n}
+
+
+def charts(html: str) -> list[str]:
+    return [part.split("</figure>")[0] for part in html.split('<figure class="intervals"')[1:]]

@@ -54,10 +54,23 @@ def test_paired_rows_are_compared_by_their_difference_others_by_their_intervals(
     del given["rouge_l_gain"]
     (alone,) = comparisons(given, "rouge_l")
     assert (alone.word, difference(alone)) == ("no difference can be told", "+0.050, intervals overlap")
-    before = found(("bits_per_byte", 2.0, 1.9, 2.1), ("baseline/kneser_ney_5gram_bits_per_byte", 1.4, 1.3, 1.5))
-    first, second = comparisons(found(("bits_per_byte", 1.7, 1.6, 1.8)), "bits_per_byte", before)
-    assert (first.against, first.word, difference(first)) == (BASE, "better", "\u22120.300, intervals apart")
-    assert (second.against, second.word) == ("Kneser-Ney 5-gram", "worse")
+    given = found(("bits_per_byte", 1.7, 1.6, 1.8), ("reference/bits_per_byte", 2.0, 1.9, 2.1))
+    (alone,) = comparisons(given, "bits_per_byte")
+    assert (alone.against, alone.word, difference(alone)) == (BASE, "better", "\u22120.300, intervals apart")
+
+
+def test_a_baseline_minus_this_model_is_read_as_this_model_minus_the_baseline():
+    given = found(("bits_per_byte", 1.7, 1.6, 1.8), ("baseline/kneser_ney_5gram_bits_per_byte", 1.4, 1.3, 1.5))
+    given |= found(("bits_per_byte_under_baseline", -0.3, -0.35, -0.25))
+    (compared,) = comparisons(given, "bits_per_byte")
+    assert (compared.against, compared.word, difference(compared)) == ("Kneser-Ney 5-gram", "worse", "+0.300 [+0.250, +0.350]")
+
+
+def test_figures_of_other_rows_are_not_compared():
+    given = found(("bits_per_byte", 1.7, 1.6, 1.8), ("reference/bits_per_byte", 2.0, 1.9, 2.1), ("baseline/a_bits_per_byte", 1.4, 1.3, 1.5))
+    assert len(comparisons(given, "bits_per_byte")) == 2
+    given = {key: row._replace(n=99) if "/" in key else row for key, row in given.items()}
+    assert comparisons(given, "bits_per_byte") == []
 
 
 def test_a_few_rows_tell_no_difference():

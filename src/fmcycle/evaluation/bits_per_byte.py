@@ -10,7 +10,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from fmcycle.errors import InputError
-from fmcycle.evaluation import need
+from fmcycle.evaluation import need, ngram
 from fmcycle.evaluation.figures import mean, row
 from fmcycle.evaluation.held_out import held_out
 from fmcycle.model.inputs import batched
@@ -85,7 +85,8 @@ class BitsPerByte:
     """Bits per UTF-8 byte, and perplexity per token, of held-out documents.
 
     A document is scored after an end-of-text token, which is not scored itself. Interval: bootstrap over documents; n: bytes, tokens.
-    `baseline`: also report Deflate (zlib, level 9) on each document.
+    `baseline`: also report Deflate (zlib, level 9) on each document. count: also report a modified Kneser-Ney 5-gram of the training
+    documents, of at most so many of their tokens, and `bits_per_byte_under_baseline`, that minus the model's, paired over documents.
     Source: Gao et al., The Pile (2020), section 3.1.
     """
 
@@ -99,6 +100,7 @@ class BitsPerByte:
     resamples: PositiveInt = 1000
     seed: NonNegativeInt = 0
     baseline: bool = False
+    count: PositiveInt | None = None
 
     gives = ("bits_per_byte", "perplexity")
 
@@ -128,4 +130,21 @@ class BitsPerByte:
         perplexity = exact.compute().item() if texts else math.nan
         if self.baseline:
             bits |= mean("baseline/deflate_bits_per_byte", [8 * len(zlib.compress(text.encode(), 9)) for text in texts], sizes, **options)
+        if self.count:
+            bits |= self._counted(model, processor, sequences, nats, sizes)
         return bits | row("perplexity", perplexity, math.exp(low), math.exp(high), sum(tokens))
+
+    def _counted(self, model, processor, sequences: list[list[int]], nats: list[float], sizes: list[int]) -> dict[str, float]:
+        """Return the 5-gram's bits per byte of the same documents, the paired difference and the number of tokens counted."""
+        assert self.count is not None
+        vocabulary = model.config.get_text_config().vocab_size
+        found, tokens = ngram.bits(self.documents, lambda texts: documents(processor, texts), sequences, vocabulary, self.count)
+        if not found:
+            return {}  # a table without training documents
+        options = {"resamples": self.resamples, "seed": self.seed}
+        under = np.array(found) - np.array(nats) / math.log(2)
+        return (
+            mean("baseline/kneser_ney_5gram_bits_per_byte", found, sizes, **options)
+            | mean("bits_per_byte_under_baseline", under, sizes, **options)
+            | {"counted_tokens": tokens}
+        )

@@ -1,15 +1,49 @@
-"""Count-based baselines from the model's training tokens: an interpolated trigram and a Kneser-Ney 5-gram."""
+"""A count-based baseline: a Kneser-Ney 5-gram of the training documents, on the documents that a model is measured on."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
 import numpy as np
+import polars as pl
 
-from fmcycle.evaluation.bits_per_byte import documents
 from fmcycle.evaluation.count import Grams, grams
-from fmcycle.evaluation.figures import mean
-from fmcycle.evaluation.held_out import texts
-from fmcycle.ranges import ExistingPath, NonNegativeInt, PositiveInt
+from fmcycle.evaluation.held_out import digest
+from fmcycle.model.inputs import batched
+
+TOGETHER = 1000  # documents encoded at a time
+BYTES = 8  # bytes of text read for each token that is wanted
+
+Encode = Callable[[list[str]], list[list[int]]]
+
+
+def bits(path: str, encode: Encode, query: Sequence[Sequence[int]], vocabulary: int, most: int) -> tuple[list[float], int]:
+    """Return (the bits of each sequence of `query` without its first token, the number of training tokens counted); ([], 0) without any.
+
+    path: a table of documents, whose split `train` is counted up to `most` tokens; encode: texts -> token ids as in `query`.
+    """
+    seen = training_tokens(path, encode, most)
+    if not seen or not query:
+        return [], 0
+    asked = [np.asarray(ids) for ids in query]
+    parts = np.split(kneser_ney(seen, asked, vocabulary), np.cumsum([len(ids) for ids in asked])[:-1])
+    return [float(-np.log2(part[1:]).sum()) for part in parts], sum(len(ids) for ids in seen)
+
+
+def training_tokens(path: str, encode: Encode, most: int) -> list[np.ndarray]:
+    """Return the token ids of the training documents, by digest of their ids, until `most` tokens are reached: one array a document."""
+    frame = pl.scan_parquet(path).filter(pl.col("split") == "train")
+    sizes = sorted(frame.select("id", size=pl.col("text").str.len_bytes()).collect().to_dicts(), key=digest)
+    ends = np.cumsum([row["size"] for row in sizes])
+    names = [row["id"] for row in sizes[: int(np.searchsorted(ends, BYTES * most)) + 1]]
+    texts = dict(frame.filter(pl.col("id").is_in(names)).select("id", "text").collect().iter_rows())
+    found: list[np.ndarray] = []
+    count = 0
+    for part in batched(names, TOGETHER):
+        for ids in encode([texts[name] for name in part]):
+            if count >= most:
+                return found
+            found.append(np.asarray(ids, dtype=np.int32))
+            count += len(ids)
+    return found
 
 
 def take(values: np.ndarray, index: np.ndarray) -> np.ndarray:
@@ -62,68 +96,3 @@ def discounts(counts: np.ndarray) -> np.ndarray:
     base = n[1] / (n[1] + 2 * n[2]) if n[1] else 0.75
     estimates = [k - (k + 1) * base * n[k + 1] / n[k] if n[k] else 0.75 for k in (1, 2, 3)]
     return np.array([0.0, *(estimate if 0 < estimate < k else 0.75 for k, estimate in zip((1, 2, 3), estimates, strict=True))])
-
-
-def interpolated(seen: list[np.ndarray], tuning: list[np.ndarray], query: list[np.ndarray], vocabulary: int, order: int = 3) -> np.ndarray:
-    """Return the probability of each query token by relative frequencies, orders interpolated with weights fitted on `tuning`.
-
-    One weight for each power of two of the context's count, by EM on text that is neither training nor test text.
-    Source: Jelinek and Mercer (1980), as in Chen and Goodman (1998), section 2.3.
-    """
-    split = sum(len(each) for each in tuning)
-    probability = np.full(split + sum(len(each) for each in query), 1 / vocabulary)
-    for level in grams(seen, [*tuning, *query], order, vocabulary):
-        total = np.bincount(level.kind_context, weights=level.counts, minlength=level.contexts)
-        in_context = take(total, level.query_contexts)
-        here = take(level.counts, level.query_ids) / np.maximum(in_context, 1)
-        bucket = np.where(in_context > 0, np.log2(np.maximum(in_context, 1)).astype(int) + 1, 0)
-        weight = fitted(here[:split], probability[:split], bucket[:split], int(bucket.max()) + 1)
-        probability = weight[bucket] * here + (1 - weight[bucket]) * probability
-    return probability[split:]
-
-
-def fitted(here: np.ndarray, lower: np.ndarray, bucket: np.ndarray, buckets: int, rounds: int = 30) -> np.ndarray:
-    """Return the maximum-likelihood weight of `here` against `lower` in each bucket, by EM; 0 in bucket 0 (unseen context)."""
-    weight, size = np.full(buckets, 0.5), np.bincount(bucket, minlength=buckets)
-    for _ in range(rounds):
-        weight[0] = 0
-        share = weight[bucket] * here
-        share = share / (share + (1 - weight[bucket]) * lower)
-        weight = np.where(size > 0, np.bincount(bucket, weights=share, minlength=buckets) / np.maximum(size, 1), 0.5)
-    weight[0] = 0
-    return np.minimum(weight, 0.999)  # unseen unigrams keep a probability
-
-
-@dataclass
-class NGram:
-    """Bits per byte of the baselines on held-out documents, trained on the model's training tokens.
-
-    windows: () -> arrays of token ids, the windows (or documents) of the run, in any order. Interval: bootstrap over documents; n: bytes.
-    """
-
-    documents: ExistingPath
-    windows: Callable
-    split: str = "test"
-    tuning: str = "validation"
-    limit: PositiveInt | None = 400
-    resamples: PositiveInt = 1000
-    seed: NonNegativeInt = 0
-
-    def __call__(self, model, processor) -> dict[str, float]:
-        seen = [np.asarray(window) for window in self.windows()]
-        asked, others = (texts(self.documents, split, self.limit) for split in (self.split, self.tuning))
-        query, tuning = ([np.array(ids) for ids in documents(processor, each)] for each in (asked, others))
-        vocabulary = model.config.vocab_size
-        found = {"trigram": interpolated(seen, tuning, query, vocabulary), "kneser_ney_5gram": kneser_ney(seen, query, vocabulary)}
-        sizes = [len(text.encode()) for text in asked]
-        ends = np.cumsum([len(each) for each in query])
-        metrics: dict[str, float] = {"seen_tokens": sum(len(window) for window in seen)}
-        for name, probability in found.items():
-            bits = [-np.log2(part[1:]).sum() for part in np.split(probability, ends[:-1])]
-            metrics |= mean(f"baseline/{name}_bits_per_byte", bits, sizes, resamples=self.resamples, seed=self.seed)
-        return metrics
-
-
-def example() -> dict:
-    """Return the tokens that the model was trained on."""
-    return {"settings": {"windows": lambda: [np.arange(8, 200)]}}

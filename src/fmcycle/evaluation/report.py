@@ -26,8 +26,9 @@ NAMES = {
     "refusal_rate": "Harmful requests refused",
     "over_refusal_rate": "Harmless requests refused",
     "toxicity_rate": "Toxic continuations",
-    "trigram_bits_per_byte": "Interpolated trigram, bits per byte",
     "kneser_ney_5gram_bits_per_byte": "Kneser-Ney 5-gram, bits per byte",
+    "bits_per_byte_under_baseline": "Bits per byte below the Kneser-Ney 5-gram",
+    "counted_tokens": "Training tokens that the 5-gram counts",
 }
 HEADLINES = 6  # cards if the model has no metric of HEADLINE
 HEADLINE = ("bits_per_byte", "rouge_l", "exact_match", "preference_accuracy", "refusal_rate", "toxicity_rate")
@@ -57,16 +58,17 @@ def tasks(metrics: dict[str, float]) -> list[tuple[str, dict[str, Row]]]:
     return [entry for entry in [("all", every), *table, ("all, by the base model", base)] if entry[1]]
 
 
-def baselines(metrics: dict[str, float], stages: dict[str, dict]) -> list[tuple[str, float, float, float]]:
-    """Return (name, value, low, high) in bits per byte of this model, the pretrained one and the n-gram baselines."""
-    pretrain = stages.get("pretrain", {})
-    wanted = [
-        ("this model", metrics, "bits_per_byte"),
-        ("after pretraining", pretrain, "bits_per_byte"),
-        ("interpolated trigram", pretrain | metrics, "baseline/trigram_bits_per_byte"),
-        ("Kneser-Ney 5-gram", pretrain | metrics, "baseline/kneser_ney_5gram_bits_per_byte"),
-    ]
-    return [(name, where[key], where[f"{key}/low"], where[f"{key}/high"]) for name, where, key in wanted if f"{key}/low" in where]
+def counted(found: dict[str, Row]) -> str:
+    """Return the chart of bits per byte: this model, the reference and the 5-gram, those that were measured on the same documents."""
+    wanted = (("this model", ""), (verdict.BASE, "reference/"), ("Kneser-Ney 5-gram", "baseline/kneser_ney_5gram_"))
+    rows = [(name, found[f"{before}bits_per_byte"]) for name, before in wanted if f"{before}bits_per_byte" in found]
+    return chart(rows, "bits per byte of the same held-out documents, 95 % interval; lower is better")
+
+
+def chart(rows: list[tuple[str, Row]], label: str) -> str:
+    """Return the intervals of figures of the same rows, the first's: a figure of another number of rows is not drawn, nor one alone."""
+    drawn = [(name, row.value, row.low, row.high) for name, row in rows if row.low is not None and row.n == rows[0][1].n]
+    return intervals(drawn, label=label) if len(drawn) > 1 else ""  # type: ignore[arg-type]
 
 
 def headline(found: dict[str, Row]) -> list[Row]:
@@ -90,11 +92,10 @@ def beside(found: dict[str, Row]) -> list[str]:
         alike = [row for row in rows if row.key == kind] or [
             row for row in rows if "/" not in row.key and row.key.rpartition("_")[2] == kind
         ]
-        bars = [(row.name, row.value, row.low, row.high) for row in alike]
-        bars += [(verdict.short(row.key, kind), row.value, row.low, row.high) for row in others]
+        bars = [(row.name, row) for row in alike] + [(verdict.short(row.key, kind), row) for row in others]
         title = NAMES.get(kind, kind.replace("_", " "))
-        charts.append(intervals(bars, label=f"{title} on the same held-out rows, 95 % interval"))  # type: ignore[arg-type]
-    return charts
+        charts.append(chart(bars, f"{title} on the same held-out rows, 95 % interval"))
+    return [each for each in charts if each]
 
 
 def told(samples: list[dict]) -> list[dict]:
@@ -126,10 +127,9 @@ def page(
     contaminated: rows; gate: a gate.json that judged these metrics; when: time and revision, which a stage's own page never has.
     """
     found = {row.key: row for row in rows(metrics)}
-    counted = baselines(metrics, stages)
     drawn = {stage: drawing(values) for stage, values in curves.items()}
-    before = {row.key: row for row in rows(stages.get("pretrain", {})) if row.value is not None and row.low is not None}
-    cards = [(row, verdict.comparisons(found, row.key, before)) for row in headline(found)]
+    cards = [(row, verdict.comparisons(found, row.key)) for row in headline(found)]
+    counts = counted(found)
     return render(
         Path(__file__).with_name(TEMPLATE),
         number=number,
@@ -142,9 +142,9 @@ def page(
         gate=gate,
         when=when,
         cards=cards,
-        beside=beside({key: row for key, row in found.items() if not (counted and key.endswith("bits_per_byte"))}),
-        counted=intervals(counted, label="bits per byte of held-out documents, 95 % interval; lower is better") if counted else "",
-        seen=stages.get("pretrain", {}).get("seen_tokens"),
+        beside=beside({key: row for key, row in found.items() if not (counts and key.endswith("bits_per_byte"))}),
+        counted=counts,
+        tokens=metrics.get("counted_tokens"),
         tasks=tasks(metrics),
         gains=[row for row in found.values() if row.key.endswith("_gain") and row.value is not None],
         held=[row for row in found.values() if row.key.startswith("contaminated/")],

@@ -18,7 +18,7 @@ LOWER = (
 )
 HIGHER = (
     *("accuracy", "exact_match", "rouge_l", "bleu", "refusal_rate", "reward_margin", "top1_agreement", "domain_fall", "cosine_gap"),
-    *("recall",),
+    *("recall", "over_baseline", "under_baseline"),
 )
 BETTER, WORSE, UNDECIDED, OTHER = "better", "worse", "no difference can be told", "different"
 
@@ -66,26 +66,32 @@ def word_of(key: str, low: float, high: float) -> str:
     return OTHER if not better else BETTER if (low > 0) == (better == "higher") else WORSE
 
 
-def comparisons(found: dict[str, Row], key: str, before: dict[str, Row] | None = None) -> list[Comparison]:
-    """Return the comparisons of the metric `key`: with the reference or else the pretrained model, and with baselines.
+def comparisons(found: dict[str, Row], key: str) -> list[Comparison]:
+    """Return the comparisons of the metric `key` with the reference and with baselines, if those have the same number of rows.
 
-    found: {key: row} of the evaluation; before: of the pretraining of this model. A comparison is paired if the evaluation gives
-    `KEY_gain` or `KEY_loss`, the difference on the same rows; with the strongest baseline if it gives `KEY_over_baseline`.
+    found: {key: row} of the evaluation. A comparison is paired if the evaluation gives `KEY_gain` or `KEY_loss`, the difference on the
+    same rows; with the strongest baseline if it gives `KEY_over_baseline`, or `KEY_under_baseline`, which is the baseline minus this model.
     """
     row = found.get(key)
     if row is None or row.value is None or row.low is None:
         return []
     paired = next((found[name] for name in (f"{key}_gain", f"{key}_loss") if name in found and found[name].low is not None), None)
     made = []
-    before = before or {}
-    if base := found.get(f"reference/{key}") or before.get(key):
+    base = found.get(f"reference/{key}")
+    if base and base.value is not None and base.n == row.n:
         made.append(_compare(row, BASE, base, paired))
-    others = baselines_of(found, key) or [
-        other for name, other in before.items() if name.startswith("baseline/") and name.endswith(f"_{key}")
-    ]
-    over = found.get(f"{key}_over_baseline") or (paired if not base and len(others) == 1 else None)  # gain over the only baseline
+    others = [other for other in baselines_of(found, key) if other.n == row.n]
+    over = found.get(f"{key}_over_baseline") or _turned(found.get(f"{key}_under_baseline"))
+    over = over or (paired if not base and len(others) == 1 else None)  # gain over the only baseline
     top = max(others, key=lambda other: _sign(key) * (other.value or 0.0), default=None)
     return made + [_compare(row, short(other.key, key), other, over if other is top else None) for other in others]
+
+
+def _turned(under: Row | None) -> Row | None:
+    """Return a baseline minus this model as this model minus the baseline."""
+    if under is None or under.value is None or under.low is None or under.high is None:
+        return None
+    return under._replace(value=-under.value, low=-under.high, high=-under.low)
 
 
 def baselines_of(found: dict[str, Row], key: str) -> list[Row]:
