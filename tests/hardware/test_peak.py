@@ -1,6 +1,9 @@
 """MFU's two halves: the FLOPs of a token, and the rate that a device reaches at best."""
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -30,10 +33,42 @@ def test_frozen_weights_have_no_gradient_to_pay_for():
 def test_the_best_rate_ever_seen_is_kept(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     cpu = torch.device("cpu")
+    monkeypatch.setattr(peak, "QUIET", 0.0)  # whatever else this machine does
     assert peak.peak(cpu, "32-true") > 1e9
     ((key, _),) = json.loads(peak.CACHE.read_text()).items()
     peak.CACHE.write_text(json.dumps({key: 1e18}))
     assert peak.peak(cpu, "bf16-mixed") == 1e18
+
+
+ALONE = """
+import os, sys, torch
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+torch.set_num_threads(1)
+from fmcycle.hardware import peak
+print(max(peak.measured(torch.device("cpu"), torch.float32, 1.0) for _ in range(int(sys.argv[1]))))
+"""
+SPIN = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\nwhile True: pass"
+
+
+def test_a_busy_machine_has_no_peak_and_a_quiet_one_has():
+    """Two processes spin on the measuring process's core: no product gets the core for itself."""
+    idle = os.getloadavg()[0] < 0.5  # else nothing here is quiet
+    quiet = float(subprocess.run([sys.executable, "-c", ALONE, "3"], capture_output=True, text=True, check=True).stdout)
+    spinning = [subprocess.Popen([sys.executable, "-c", SPIN]) for _ in range(2)]
+    try:
+        busy = float(subprocess.run([sys.executable, "-c", ALONE, "1"], capture_output=True, text=True, check=True).stdout)
+    finally:
+        for each in spinning:
+            each.kill()
+            each.wait()
+    assert busy == 0 or busy > 0.8 * quiet, "a product that others slowed was believed"
+    assert quiet > 1e9 or not idle
+
+
+def test_without_a_quiet_measurement_nothing_is_kept(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(peak, "QUIET", 1e9)
+    assert peak.peak(torch.device("cpu"), "32-true") == 0 and not peak.CACHE.exists()
 
 
 def test_memory_is_that_of_this_process():

@@ -13,6 +13,8 @@ from fmcycle.artifact import atomic
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 CACHE = Path(".cache/peak.json")
+QUIET = 0.85  # share of its cores' time that a product on the CPU has to get: with less, other processes made it slow
+BUSY = "no MFU: other processes took this machine's cores while its peak was measured, and .cache/peak.json has none of a quiet moment"
 # dense FLOP/s of one device with bf16 (fp16 if it has no bf16) and fp32 inputs, from the makers' data sheets; the first match counts
 PEAKS = {
     "B200": (2250e12, 75e12),
@@ -34,37 +36,42 @@ PEAKS = {
 
 
 def peak(device: torch.device, precision: str) -> float:
-    """Return the peak FLOP/s of `device` at a budget's `precision`: its data sheet's, else the best matrix product measured here."""
+    """Return the peak FLOP/s of `device` at a budget's `precision`: its data sheet's, else the best matrix product measured here.
+
+    0 if the machine is too busy to measure it and no quiet measurement is kept.
+    """
     half = precision != "32-true"
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
     for known, rates in PEAKS.items():
         if device.type == "cuda" and known in name:
             return rates[0] if half else rates[1]
     dtype = torch.bfloat16 if half and device.type == "cuda" else torch.float32  # a CPU emulates bf16: fp32 is its best
-    key = f"{name}, {torch.get_num_threads()} threads, {dtype}, torch {torch.__version__}"
+    key = f"{name}, {torch.get_num_threads()} threads, {dtype}, torch {torch.__version__}, quiet"
     try:
         known_rates = json.loads(CACHE.read_text())
     except (OSError, ValueError):
         known_rates = {}
     best = max(measured(device, dtype), known_rates.get(key, 0.0))  # the best ever, as a busy moment does not lower a processor's peak
-    if best != known_rates.get(key):
+    if best != known_rates.get(key, 0.0):
         atomic.write_json(CACHE, known_rates | {key: best})
     return best
 
 
-def measured(device: torch.device, dtype: torch.dtype, seconds: float = 0.05) -> float:
-    """Return the FLOP/s of a square matrix product, the best of those within `seconds`."""
+def measured(device: torch.device, dtype: torch.dtype, seconds: float = 0.1) -> float:
+    """Return the FLOP/s of a square matrix product, the best of those within `seconds`; on a CPU, of those that had their cores, or 0."""
     size = 4096 if device.type == "cuda" else 1024
     left, right = (torch.full((size, size), 0.5, device=device, dtype=dtype) for _ in range(2))
     torch.mm(left, right)
-    best, end = float("inf"), time.perf_counter() + seconds
-    while best == float("inf") or time.perf_counter() < end:
+    best, end, tries = float("inf"), time.perf_counter() + seconds, 0
+    while not tries or time.perf_counter() < end:
         _wait(device)
-        began = time.perf_counter()
+        began, cpu = time.perf_counter(), time.process_time()
         torch.mm(left, right)
         _wait(device)
-        best = min(best, time.perf_counter() - began)
-    return 2 * size**3 / best
+        took, cpu, tries = time.perf_counter() - began, time.process_time() - cpu, tries + 1
+        if device.type == "cuda" or cpu >= QUIET * took * torch.get_num_threads():
+            best = min(best, took)
+    return 2 * size**3 / best  # 0 if no product was quiet
 
 
 def flops_per_token(model: Any, length: int) -> float:

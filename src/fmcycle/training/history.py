@@ -28,6 +28,7 @@ class History:
         """Start the display and loggers after `step` of the run of `module`; cut loss.jsonl to that step."""
         trainer, rows = module.trainer, module.trainer.datamodule.train
         self.first = trainer.is_global_zero
+        reached = peak.peak(module.device, module.budget.precision)
         self.watch = Watch(
             self.folder,
             module.budget.max_steps,
@@ -35,11 +36,13 @@ class History:
             show=self.first,
             device=module.device,
             flops_per_token=peak.flops_per_token(module.model, rows.length if rows.lengths is None else rows.lengths.mean()),
-            peak=trainer.world_size * peak.peak(module.device, module.budget.precision),
+            peak=trainer.world_size * reached,
             pad=getattr(module.model.config, "pad_token_id", None),
             world=trainer.world_size,
             loggers=trainer.loggers,
         )
+        if self.first and not reached:
+            self.watch.say(peak.BUSY)
         if self.first:
             atomic.write_text(self.folder / "loss.jsonl", "".join(self._line(index) for index in range(len(self.curve["step"]))))
 
