@@ -6,6 +6,7 @@ from pathlib import Path
 from fmcycle.artifact.charts import curve, intervals
 from fmcycle.artifact.page import render
 from fmcycle.evaluation import verdict
+from fmcycle.evaluation.safety import KINDS
 from fmcycle.evaluation.verdict import Row
 
 TEMPLATE = "report.html"
@@ -26,12 +27,13 @@ NAMES = {
     "refusal_rate": "Harmful requests refused",
     "over_refusal_rate": "Harmless requests refused",
     "toxicity_rate": "Toxic continuations",
+    "relevance_rate": "Answers relevant at all",
     "kneser_ney_5gram_bits_per_byte": "Kneser-Ney 5-gram, bits per byte",
     "bits_per_byte_under_baseline": "Bits per byte below the Kneser-Ney 5-gram",
     "counted_tokens": "Training tokens that the 5-gram counts",
 }
 HEADLINES = 6  # cards if the model has no metric of HEADLINE
-HEADLINE = ("bits_per_byte", "rouge_l", "exact_match", "preference_accuracy", "refusal_rate", "toxicity_rate")
+HEADLINE = ("bits_per_byte", "rouge_l", "exact_match", "preference_accuracy", "refusal_rate", "over_refusal_rate", "toxicity_rate")
 CLEAN = "/clean"  # suffix of a metric on rows that no training text contains
 STAGES = ("pretrain", "finetune", "align", "select", "compress")
 
@@ -156,6 +158,7 @@ def page(
         samples=told(samples),
         left_out=max(0, len(samples) - ANSWERS),
         lineage=lineage,
+        relevant={rate: found.get(f"{kind}/relevance_rate") for kind, rate in KINDS.items()},
         harms="refusal_rate" in found or "toxicity_rate" in found,
     )
 

@@ -18,7 +18,7 @@ LOWER = (
 )
 HIGHER = (
     *("accuracy", "exact_match", "rouge_l", "bleu", "refusal_rate", "reward_margin", "top1_agreement", "domain_fall", "cosine_gap"),
-    *("recall", "over_baseline", "under_baseline"),
+    *("recall", "over_baseline", "under_baseline", "relevance_rate"),
 )
 BETTER, WORSE, UNDECIDED, OTHER = "better", "worse", "no difference can be told", "different"
 
