@@ -49,6 +49,7 @@ def keeps_the_contract(evaluation, folder: Path, monkeypatch) -> None:
     assert any("/" not in key for key in found) and all(math.isfinite(value) for value in found.values()), found
     for key in [key.removesuffix("/n") for key in found if key.endswith("/n")]:
         assert found[f"{key}/low"] <= found[key] <= found[f"{key}/high"] and found[f"{key}/n"] > 0, key
+    has_its_baselines(evaluation, found)
     assert json.dumps(evaluation(*model_store.load_model(folder))) == json.dumps(found)
     for kind in (torch.float32, torch.bfloat16):
         with elsewhere.device() as device:
@@ -56,6 +57,20 @@ def keeps_the_contract(evaluation, folder: Path, monkeypatch) -> None:
         assert torch.device(loaded[-1][0]).type == "elsewhere" and loaded[-1][1] == kind, "a reference model goes where the model is"
         assert there == pytest.approx(found, abs=2e-4) or (kind == torch.bfloat16 and there.keys() == found.keys())
         assert all(there[key] == found[key] for key in found if key.endswith("/n"))
+
+
+def has_its_baselines(evaluation, found: dict) -> None:
+    """It declares its baselines, and a figure is paired with the strongest of them; or it says in a sentence why it has none."""
+    declared, given = (
+        evaluation.baselines,
+        [key for key in found if key.startswith("baseline/") and not key.endswith(("/low", "/high", "/n"))],
+    )
+    if isinstance(declared, str):
+        assert re.fullmatch(r"none: .{20,}", declared)
+        return
+    assert given and all(key.startswith(tuple(f"baseline/{name}_" for name in declared)) for key in given), (declared, given)
+    over = [key for key in found if re.fullmatch(r"[^/]+_over_baseline", key)]
+    assert over and all(f"{key}/low" in found and key.removesuffix("_over_baseline") in found for key in over)
 
 
 @pytest.mark.parametrize(("option", "name"), NODES)

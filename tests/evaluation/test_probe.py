@@ -9,7 +9,13 @@ import torch
 from fmcycle.data.table import Rows
 from fmcycle.evaluation.probe import Probe, few, groups
 
-NAMES = ("probe_accuracy", "baseline/pixels_accuracy", "probe_gain")
+NAMES = (
+    "probe_accuracy{}",
+    "baseline/pixels_accuracy{}",
+    "probe_gain{}",
+    "baseline/most_frequent_accuracy{}",
+    "probe_accuracy{}_over_baseline",
+)
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +49,7 @@ def test_features_do_not_depend_on_chance_or_on_the_batch(encoder):
 
 def test_shots_are_of_every_class_and_stand_beside_all(encoder):
     found = Probe(rows, shots=2)(encoder, None)
-    assert set(found) == {f"{name}{shots}{end}" for name in NAMES for shots in ("", "@2") for end in ("", "/low", "/high", "/n")}
+    assert set(found) == {f"{name.format(shots)}{end}" for name in NAMES for shots in ("", "@2") for end in ("", "/low", "/high", "/n")}
     labels, alone = np.array([2, 0, 0, 2, 1, 0, 2]), np.arange(7)
     assert few(labels, 2, alone).tolist() == [0, 1, 2, 3, 4] and few(labels, None, alone).tolist() == list(range(7))
     assert few(labels, 2, np.array([0, 1, 1, 0, 2, 3, 4])).tolist() == [0, 1, 4, 5, 6]

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from fmcycle.errors import InputError
+from fmcycle.evaluation import control
 from fmcycle.evaluation.baseline import baselines
 from fmcycle.evaluation.figures import rate
 from fmcycle.model.inputs import batched, given, placed
@@ -20,6 +21,7 @@ class Accuracy:
 
     data: (split, processor) -> rows with `classes`, all of which the model knows. `baseline`: most training rows of the baselines; 0: only
     the most frequent class of the held-out rows. `each`: also report the accuracy of every class. `answered`: its answers.
+    `accuracy_over_baseline`: the model minus the strongest of them, paired over rows.
     """
 
     data: Callable
@@ -28,6 +30,8 @@ class Accuracy:
     baseline: NonNegativeInt = 20000
     batch_size: PositiveInt = 64
     each: bool = False
+
+    baselines = ("most_frequent", "regression", "ridge", "nearest_neighbour", "k_means")
 
     def __call__(self, model, processor) -> dict[str, float]:
         rows = self.data(self.split, processor)
@@ -50,13 +54,16 @@ class Accuracy:
             for number, name in zip(place, rows.classes, strict=True):
                 metrics |= rate(f"{name}/accuracy", right[labels == number])
         if not self.baseline:
-            return metrics | rate("baseline/most_frequent_accuracy", labels == np.bincount(labels).argmax())
+            often = labels == np.bincount(labels).argmax()
+            often_rate = rate("baseline/most_frequent_accuracy", often)
+            return metrics | often_rate | control.over_strongest("accuracy", right, {"most_frequent": often})
         train = self.data("train", processor)
         seen = [train[int(index)] for index in np.random.default_rng(0).permutation(len(train))[: self.baseline]]
         known = place[[each["labels"] for each in seen]]
-        for name, found in baselines(seen, known, held_out, processor).items():
-            metrics |= rate(f"baseline/{name}_accuracy", found == labels)
-        return metrics
+        others = {name: found == labels for name, found in baselines(seen, known, held_out, processor).items()}
+        for name, found in others.items():
+            metrics |= rate(f"baseline/{name}_accuracy", found)
+        return metrics | control.over_strongest("accuracy", right, others)
 
     @staticmethod
     def text(row: dict, processor) -> str:

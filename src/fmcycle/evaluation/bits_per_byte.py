@@ -99,6 +99,8 @@ class BitsPerByte:
     batch_size: PositiveInt = 16
     resamples: PositiveInt = 1000
     seed: NonNegativeInt = 0
+
+    baselines = ("kneser_ney_5gram",)  # of all training text, on the same documents
     baseline: bool = False
     count: PositiveInt | None = None
 

@@ -17,7 +17,9 @@ from fmcycle.ranges import NonNegativeInt, PositiveInt
 class BitsPerDimension:
     """Bits per pixel of held-out images, of the model and of a histogram for each pixel position (add-one smoothing).
 
-    data: (split, processor) -> rows of `input_ids`: a start token, then levels. n: pixels; interval: bootstrap over images.
+    data: (split, processor) -> rows of `input_ids`: a start token, then levels.
+    `bits_per_dimension_over_baseline`: the model minus the histogram, paired; below 0 is better.
+    n: pixels; interval: bootstrap over images.
     Source: Chen et al., Image GPT (2020).
     """
 
@@ -27,6 +29,8 @@ class BitsPerDimension:
     batch_size: PositiveInt = 64
     resamples: PositiveInt = 1000
     seed: NonNegativeInt = 0
+
+    baselines = ("histogram",)
 
     def __call__(self, model, processor) -> dict[str, float]:
         train, test = (
@@ -40,7 +44,8 @@ class BitsPerDimension:
         given = self.bits(model, torch.from_numpy(test))
         options = {"resamples": self.resamples, "seed": self.seed}
         found = {"bits_per_dimension": given, "baseline/histogram_bits_per_dimension": counted}
-        return {key: value for name, bits in found.items() for key, value in mean(name, bits, sizes, **options).items()}
+        over = mean("bits_per_dimension_over_baseline", given - counted, sizes, **options)
+        return {key: value for name, bits in found.items() for key, value in mean(name, bits, sizes, **options).items()} | over
 
     @torch.no_grad()
     def bits(self, model, pictures: torch.Tensor) -> np.ndarray:

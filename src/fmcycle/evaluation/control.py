@@ -106,6 +106,15 @@ def exchanged(frame: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+def chance(same: np.ndarray, k: int) -> np.ndarray:
+    """Return the probability that one of a row's partners is among `k` random ones: (rows,). same: (rows, candidates) bool."""
+    candidates, partners = same.shape[1], same.sum(axis=1)
+    missed = np.ones(len(same))
+    for drawn in range(min(k, candidates)):
+        missed *= np.maximum(candidates - partners - drawn, 0) / (candidates - drawn)
+    return 1 - missed
+
+
 def over_strongest(name: str, own: np.ndarray, others: dict[str, np.ndarray], **options) -> dict[str, float]:
     """Return `<name>_over_baseline`: the mean of own minus the strongest baseline's, paired over rows, with its interval.
 

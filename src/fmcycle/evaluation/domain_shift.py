@@ -34,6 +34,8 @@ class DomainShift:
     resamples: PositiveInt = 1000
     seed: NonNegativeInt = 0
 
+    baselines = "none: both differences are paired with the model before"
+
     def check(self, model, processor) -> str:
         """Return "". Raises InputError if a side has no documents, or the model does not read `context` tokens."""
         need.writes(model)

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from fmcycle.errors import Refused
+from fmcycle.evaluation import control
 from fmcycle.evaluation.figures import rate
 from fmcycle.evaluation.generate import answers, asking
 from fmcycle.evaluation.held_out import HeldOut
@@ -23,7 +24,8 @@ class ExactMatch:
     """`exact_match`: share of held-out rows whose greedy answer equals the expected one.
 
     data: (split, processor) -> rows with `decoder_labels` (audio), or with `input_ids` and `labels` (an image and a conversation,
-    cut before its first answer). `baseline/most_frequent_exact_match`: of the train split's most frequent answer.
+    cut before its first answer). `baseline/most_frequent_exact_match`: of the train split's most frequent answer;
+    `exact_match_over_baseline`: the model minus that, paired.
     """
 
     data: Callable
@@ -32,6 +34,8 @@ class ExactMatch:
     max_new_tokens: PositiveInt = 24
     batch_size: PositiveInt = 32
     guardrail: dict | None = None
+
+    baselines = ("most_frequent",)
 
     def __call__(self, model, processor) -> dict[str, float]:
         held, stop = HeldOut(self.data, self.split, processor, self.limit), ends(processor)
@@ -43,7 +47,9 @@ class ExactMatch:
         right = np.array([one == other for one, other in zip(said, wanted, strict=True)])
         prompts = [tokenizer.decode(prompt(row), skip_special_tokens=True).strip() for row in held.rows]
         self.answered = compared(asked(prompts, wanted, said), {"exact_match": right})
-        return rate("exact_match", right) | rate("baseline/most_frequent_exact_match", np.array([frequent == each for each in wanted]))
+        base = np.array([frequent == each for each in wanted])
+        over = control.over_strongest("exact_match", right, {"most_frequent": base})
+        return rate("exact_match", right) | rate("baseline/most_frequent_exact_match", base) | over
 
     def answers(self, model, processor, held: HeldOut) -> list[str]:
         """Return the text of the greedy answer to each row."""

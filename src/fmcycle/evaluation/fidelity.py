@@ -30,6 +30,8 @@ class Fidelity:
     resamples: PositiveInt = 1000
     seed: NonNegativeInt = 0
 
+    baselines = "none: the difference is paired with the original model"
+
     def check(self, model, processor) -> str:
         """Return what is to be told of the documents."""
         need.writes(model)

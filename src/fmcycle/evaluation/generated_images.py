@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from fmcycle.evaluation import control
 from fmcycle.evaluation.figures import mean, rate
 from fmcycle.evaluation.held_out import HeldOut
 from fmcycle.model.inputs import batched
@@ -19,6 +20,8 @@ class GeneratedImages:
     `drawn_nearest`: mean distance (pixels in [-1, 1]) of generated images to the nearest image of the train split. If it is far below
     `baseline/real_nearest`, that of held-out images, the model reproduces images of the train split.
 
+    `drawn_accuracy_over_baseline`: minus `baseline/chance_accuracy`, that of any picture; the real one is what could be reached.
+
     data: (split, processor) -> rows with `pixel_values`, `classes`, and `input_ids` if texts condition the model, which then gets
     captions of held-out rows. The classifier is a support vector machine (radial basis) on the pixels of the train split.
     """
@@ -31,6 +34,8 @@ class GeneratedImages:
     batch_size: PositiveInt = 100
     seed: NonNegativeInt = 0
 
+    baselines = ("chance", "real")
+
     def __call__(self, model, processor) -> dict[str, float]:
         from sklearn.neighbors import NearestNeighbors
         from sklearn.svm import SVC
@@ -41,6 +46,8 @@ class GeneratedImages:
         wanted, drawn = self.samples(model, held, labels)
         found = classifier.predict(drawn) == wanted
         metrics = rate("drawn_accuracy", found) | rate("baseline/real_accuracy", classifier.predict(pictures) == labels)
+        random = np.full(len(found), 1 / len(held.source.classes))
+        metrics |= mean("baseline/chance_accuracy", random) | control.over_strongest("drawn_accuracy", found, {"chance": random})
         for name, those in (("drawn_nearest", drawn), ("baseline/real_nearest", pictures)):
             metrics |= mean(name, near.kneighbors(those)[0][:, 0], seed=self.seed)
         for number, name in enumerate(held.source.classes):

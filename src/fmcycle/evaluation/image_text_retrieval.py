@@ -6,15 +6,19 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from fmcycle.evaluation.figures import rate
+from fmcycle.evaluation import control
+from fmcycle.evaluation.figures import mean, rate
 from fmcycle.evaluation.held_out import HeldOut
 from fmcycle.evaluation.sentence_retrieval import among
+from fmcycle.processor.components import tokenizer_of
 from fmcycle.ranges import PositiveInt
 
 
 @dataclass
 class ImageTextRetrieval:
-    """Recall at `k` in both directions over at most `limit` held-out pairs; `baseline/chance_...` is that of a random choice.
+    """Recall at `k` in both directions over at most `limit` held-out pairs; beside two baselines, and minus the stronger, paired.
+
+    `chance`: a random choice; `pixels`: the caption of the nearest of `learned` training images, compared by TF-IDF.
 
     data: (split, processor) -> rows with `pixel_values` and `input_ids`. Rows with the same caption count as one another's partners.
     """
@@ -24,18 +28,37 @@ class ImageTextRetrieval:
     limit: PositiveInt = 500
     k: PositiveInt = 5
     batch_size: PositiveInt = 64
+    learned: PositiveInt = 5000
+
+    baselines = ("chance", "pixels")
 
     def __call__(self, model, processor) -> dict[str, float]:
         held = HeldOut(self.data, self.split, processor, self.limit)
         pictures, texts = self.embedded(model, held)
-        name = [tuple(ids) for ids in held.column("input_ids")]
-        same = np.array([[one == other for other in name] for one in name])
-        scores, count = pictures @ texts.T, len(held.rows)
-        return (
-            rate(f"text_recall@{self.k}", among(scores, same, self.k))
-            | rate(f"image_recall@{self.k}", among(scores.T, same, self.k))
-            | {f"baseline/chance_recall@{self.k}": min(1.0, self.k * float(same.sum(1).mean()) / count)}
-        )
+        captions = [tuple(ids) for ids in held.column("input_ids")]
+        same = np.array([[one == other for other in captions] for one in captions])
+        scores = pictures @ texts.T
+        like = self.pixels(held, HeldOut(self.data, "train", processor, self.learned), tokenizer_of(processor))
+        metrics: dict[str, float] = {}
+        for side, own, other, partners in (("text", scores, like, same), ("image", scores.T, like.T, same.T)):
+            name, right = f"{side}_recall@{self.k}", among(own, partners, self.k)
+            others = {"chance": control.chance(partners, self.k), "pixels": among(other, partners, self.k)}
+            metrics |= rate(name, right) | control.over_strongest(name, right, others)
+            for each, found in others.items():
+                metrics |= mean(f"baseline/{each}_{name}", found)
+        return metrics
+
+    @staticmethod
+    def pixels(held: HeldOut, train: HeldOut, tokenizer) -> np.ndarray:
+        """Return how alike the caption of the nearest training image is to each held-out caption, by TF-IDF: (images, texts)."""
+        from sklearn.feature_extraction.text import TfidfVectorizer
+        from sklearn.neighbors import NearestNeighbors
+
+        seen, asked = (np.stack([each.ravel() for each in rows.column("pixel_values")]) for rows in (train, held))
+        known, texts = ([tokenizer.decode(ids, skip_special_tokens=True) for ids in rows.column("input_ids")] for rows in (train, held))
+        nearest = NearestNeighbors(n_neighbors=1).fit(seen).kneighbors(asked, return_distance=False)[:, 0]
+        counted = TfidfVectorizer(token_pattern=r"(?u)\w+|[^\w\s]").fit(known)
+        return (counted.transform([known[place] for place in nearest]) @ counted.transform(texts).T).toarray()
 
     @torch.no_grad()
     def embedded(self, model, held: HeldOut) -> tuple[np.ndarray, np.ndarray]:

@@ -43,6 +43,8 @@ class Instruction:
     resamples: PositiveInt = 1000
     seed: NonNegativeInt = 0
 
+    baselines = ("constant", "nearest", "copy", "chance")
+
     gives = ("rouge_l", "bleu", "exact_match")
 
     def rows(self) -> list[dict]:

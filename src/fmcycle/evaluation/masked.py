@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from fmcycle.evaluation import control
 from fmcycle.evaluation.bits_per_byte import documents
 from fmcycle.evaluation.figures import rate
 from fmcycle.evaluation.held_out import texts
@@ -18,7 +19,7 @@ class Masked:
     """Accuracy on a random `share` of the tokens of held-out documents, all masked, of the model and of unigram and bigram baselines.
 
     windows: () -> arrays of token ids that the model was trained on. The bigram always sees the token before, the model only
-    if it is not masked. n: masked tokens.
+    if it is not masked. `masked_accuracy_over_baseline`: the model minus the stronger of them, paired. n: masked tokens.
     """
 
     documents: ExistingPath
@@ -30,6 +31,8 @@ class Masked:
     batch_size: PositiveInt = 32
     seed: NonNegativeInt = 0
 
+    baselines = ("unigram", "bigram")
+
     def __call__(self, model, processor) -> dict[str, float]:
         read = documents(processor, texts(self.documents, self.split, self.limit))
         ids = np.array([token for each in read for token in each], dtype=np.int64)
@@ -40,11 +43,11 @@ class Masked:
         seen = np.concatenate([np.asarray(window, dtype=np.int64) for window in self.windows()])
         most, follows = counted(seen, model.config.vocab_size)
         wanted, before = rows[chosen].numpy(), rows.roll(1, 1)[chosen].numpy()
-        return (
-            rate("masked_accuracy", right.numpy())
-            | rate("baseline/unigram_accuracy", wanted == most)
-            | rate("baseline/bigram_accuracy", wanted == follows[before])
-        )
+        others = {"unigram": wanted == most, "bigram": wanted == follows[before]}
+        metrics = rate("masked_accuracy", right.numpy()) | control.over_strongest("masked_accuracy", right.numpy(), others, seed=self.seed)
+        for name, found in others.items():
+            metrics |= rate(f"baseline/{name}_accuracy", found)
+        return metrics
 
     @torch.no_grad()
     def predicted(self, model, rows: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:

@@ -36,6 +36,8 @@ class Preference:
     resamples: PositiveInt = 1000
     seed: NonNegativeInt = 0
 
+    baselines = ("longer", "shorter", "reference")
+
     gives = ("preference_accuracy", "reward_accuracy", "reward_margin")
 
     def rows(self) -> list[dict]:

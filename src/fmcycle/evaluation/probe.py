@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from fmcycle.evaluation import control
 from fmcycle.evaluation.figures import rate, row
 from fmcycle.evaluation.held_out import HeldOut
 from fmcycle.model.inputs import batched, placed
@@ -20,7 +21,8 @@ class Probe:
     data: (split, processor) -> rows with `pixel_values`, `labels` and `classes`. Features are computed without masking. The probes
     are trained on all standardised rows of the train split; those of `probe_accuracy@K` on one row of each of the first K = `shots` groups
     of every class (null: not measured). patches: true: the states of all patches, concatenated; false: their mean and
-    the class token, without positions. Source: He et al. (2022).
+    the class token, without positions.
+    `probe_accuracy_over_baseline`: minus the stronger of pixels and the most frequent class, over groups. Source: He et al. (2022).
     """
 
     data: Callable
@@ -30,6 +32,8 @@ class Probe:
     batch_size: PositiveInt = 128
     resamples: PositiveInt = 1000
     seed: NonNegativeInt = 0
+
+    baselines = ("pixels", "most_frequent")
 
     def __call__(self, model, processor) -> dict[str, float]:
         train, test = (HeldOut(self.data, split, processor) for split in ("train", self.split))
@@ -42,6 +46,10 @@ class Probe:
             own, raw = (correct(each[0][kept], each[1], labels[kept], wanted) for each in (features, pixels))
             more, of = np.bincount(group, own.astype(float) - raw), np.bincount(group)
             metrics |= rate(f"probe_accuracy{name}", own) | rate(f"baseline/pixels_accuracy{name}", raw)
+            often = wanted == np.bincount(labels).argmax()
+            others = {"pixels": np.bincount(group, raw) / of, "most_frequent": np.bincount(group, often) / of}
+            metrics |= control.over_strongest(f"probe_accuracy{name}", np.bincount(group, own) / of, others, seed=self.seed)
+            metrics |= rate(f"baseline/most_frequent_accuracy{name}", often)
             metrics |= row(f"probe_gain{name}", *ratio(more, of, resamples=self.resamples, seed=self.seed), len(of))
         return metrics
 

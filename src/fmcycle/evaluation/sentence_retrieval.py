@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from fmcycle.evaluation import control
 from fmcycle.evaluation.figures import mean, rate
 from fmcycle.evaluation.held_out import HeldOut
 from fmcycle.model.inputs import batched
@@ -18,7 +19,8 @@ class SentenceRetrieval:
     """`recall@k`: the partner is among the `k` nearest of at most `limit` texts; `cosine_gap`: its cosine minus the others' mean.
 
     data: (split, processor) -> rows with `first` and `second`, each {"input_ids"}. Rows with the same second text count as one
-    another's partners. `baseline/words_recall@k`: nearest by TF-IDF of words and word pairs, fitted on the held-out texts.
+    another's partners. `baseline/words_recall@k`: nearest by TF-IDF of words and word pairs, fitted on the held-out texts;
+    `chance`: a random choice. `recall@k_over_baseline`: minus the stronger, paired.
     """
 
     data: Callable
@@ -27,6 +29,8 @@ class SentenceRetrieval:
     k: PositiveInt = 1
     batch_size: PositiveInt = 32
     seed: NonNegativeInt = 0
+
+    baselines = ("words", "chance")
 
     def __call__(self, model, processor) -> dict[str, float]:
         held = HeldOut(self.data, self.split, processor, self.limit)
@@ -37,10 +41,14 @@ class SentenceRetrieval:
         apart = np.where(same, np.nan, cosine)
         alone = same.all(1)  # a text that is everyone's partner has no others to compare
         gap = np.diagonal(cosine)[~alone] - np.nanmean(apart[~alone], axis=1)
+        right, counted = among(cosine, same, self.k), among(words(sides, tokenizer_of(processor)), same, self.k)
+        random = control.chance(same, self.k)
         return (
-            rate(f"recall@{self.k}", among(cosine, same, self.k))
+            rate(f"recall@{self.k}", right)
             | mean("cosine_gap", gap, seed=self.seed)
-            | rate(f"baseline/words_recall@{self.k}", among(words(sides, tokenizer_of(processor)), same, self.k))
+            | rate(f"baseline/words_recall@{self.k}", counted)
+            | mean(f"baseline/chance_recall@{self.k}", random, seed=self.seed)
+            | control.over_strongest(f"recall@{self.k}", right, {"words": counted, "chance": random}, seed=self.seed)
         )
 
     @torch.no_grad()

@@ -1,12 +1,13 @@
-"""BLEU, ROUGE-L and exact match of an encoder-decoder on held-out pairs, beside a copy of the input."""
+"""BLEU, ROUGE-L and exact match of an encoder-decoder on held-out pairs, beside answers that need no model."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from fmcycle.evaluation import control
 from fmcycle.evaluation.figures import mean
 from fmcycle.evaluation.generate import answers, asking
 from fmcycle.evaluation.held_out import HeldOut
-from fmcycle.evaluation.instruction import asked, compared, figures, scores
+from fmcycle.evaluation.instruction import asked, compared, figures, over_baseline, rouge_l, scores
 from fmcycle.processor.components import tokenizer_of
 from fmcycle.ranges import NonNegativeInt, PositiveInt
 
@@ -15,7 +16,9 @@ from fmcycle.ranges import NonNegativeInt, PositiveInt
 class Seq2Seq:
     """Scores greedy answers to `limit` held-out rows. data: (split, processor) -> rows with `input_ids` and `decoder_labels`.
 
-    `baseline/...`: the same metrics with the input as the answer; `..._gain`: this model's minus those, by paired bootstrap.
+    `baseline/copy_...`: the same metrics with the input as the answer, `constant` and `nearest`: with an answer of at most `learned`
+    training rows (`fmcycle.evaluation.control`). `rouge_l_gain`: this model's minus the copy's, `..._over_baseline`: minus the strongest's,
+    by paired bootstrap.
     """
 
     data: Callable
@@ -23,10 +26,13 @@ class Seq2Seq:
     limit: PositiveInt = 200
     max_new_tokens: PositiveInt = 96
     batch_size: PositiveInt = 32
+    learned: PositiveInt = 5000
     resamples: PositiveInt = 1000
     seed: NonNegativeInt = 0
     guardrail: dict | None = None
     stop: list[str] = field(default_factory=list)
+
+    baselines = ("copy", "constant", "nearest", "chance")
 
     def __call__(self, model, processor) -> dict[str, float]:
         held_out = HeldOut(self.data, self.split, processor, self.limit).rows
@@ -35,11 +41,23 @@ class Seq2Seq:
         wanted = [tokenizer.decode(each["decoder_labels"], skip_special_tokens=True).strip() for each in held_out]
         prompts = [(text, each["input_ids"]) for text, each in zip(read, held_out, strict=True)]
         said = [answer.text for answer in answers(model, processor, prompts, **asking(self))]
-        own, copied = scores(said, wanted), scores(read, wanted)
+        own = scores(said, wanted)
+        train = self._spoken(HeldOut(self.data, "train", processor, self.learned).rows, tokenizer)
+        others = {name: scores(texts, wanted) for name, texts in control.answers(train, self._spoken(held_out, tokenizer), rouge_l).items()}
         options = {"resamples": self.resamples, "seed": self.seed}
-        gain = mean("rouge_l_gain", own["rouge_l"] - copied["rouge_l"], **options)
+        metrics = figures("", own, **options) | over_baseline("", own, others, **options)
+        for name, found in others.items():
+            metrics |= figures(f"baseline/{name}_", found, **options)
         self.answered = compared(asked(read, wanted, said), own)
-        return figures("", own, **options) | figures("baseline/copy_", copied, **options) | gain
+        return metrics | mean("rouge_l_gain", own["rouge_l"] - others["copy"]["rouge_l"], **options)
+
+    @staticmethod
+    def _spoken(rows: list[dict], tokenizer) -> list[dict]:
+        """Return rows as conversations: the text that is read, and the expected one."""
+        sides = [
+            [tokenizer.decode(row[name], skip_special_tokens=True).strip() for name in ("input_ids", "decoder_labels")] for row in rows
+        ]
+        return [{"task": "", "messages": [{"content": one}, {"content": other}]} for one, other in sides]
 
 
 def example() -> dict:
