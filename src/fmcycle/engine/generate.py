@@ -60,8 +60,7 @@ def _batch(model: Any, requests: list[Request], columns: list[dict]) -> list[Ans
     inputs = _begin(model, [requests[row] for row in alive], [columns[row] for row in alive] if columns else []) if alive else {}
     while alive:
         out = model(**inputs, use_cache=True)
-        logits = out.logits[:, -1]
-        logits = (F.linear(logits, head.weight) if linear_cross_entropy.fused(head) else logits).float()
+        logits = linear_cross_entropy.logits_of(out.logits[:, -1], head).float()
         tokens = _chosen(logits, [draws[row] for row in alive])
         logs = (logits.gather(1, tokens[:, None])[:, 0] - logits.logsumexp(-1)).tolist()
         keep = []

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fmcycle.errors import InputError
-from fmcycle.kernels import llama, llama_lora, varlen_attention
+from fmcycle.kernels import llama, llama_lora, trained_tokens, varlen_attention
 
 CHUNK = 256  # rows of logits at a time: few enough to stay in a processor's cache
 FAR_CHUNK = 2**25  # logits at a time on other devices: enough to keep a GPU busy, 128 MB in fp32
@@ -19,9 +19,9 @@ def fuse(model: nn.Module) -> nn.Module:
     The output layer stays unchanged if it has a bias, or if the model has none. `plain` undoes it.
     """
     head = head_of(model)
-    if llama_lora.output(head) is not None:
+    if trained_tokens.output(head) is not None:
         head.forward = _identity
-    return llama.fuse(llama_lora.fuse(varlen_attention.install(model)))
+    return llama.fuse(llama_lora.fuse(trained_tokens.fuse(varlen_attention.install(model))))
 
 
 def plain(model: nn.Module) -> nn.Module:
@@ -29,7 +29,7 @@ def plain(model: nn.Module) -> nn.Module:
     head = head_of(model)
     if fused(head):
         del head.forward
-    return varlen_attention.remove(llama_lora.plain(llama.plain(model)))
+    return varlen_attention.remove(trained_tokens.plain(llama_lora.plain(llama.plain(model))))
 
 
 def check_compiler(accelerator: str) -> None:
@@ -62,11 +62,17 @@ def _identity(hidden: Tensor) -> Tensor:
     return hidden
 
 
+def logits_of(output: Tensor, head: Any) -> Tensor:
+    """Return the logits (..., V) of a model's output: the output itself, or its product with `head` if that is fused."""
+    weights = trained_tokens.output(head) if fused(head) else None
+    return trained_tokens.product(output, *weights) if weights else output
+
+
 def cross_entropy(output_BTX: Tensor, head: Any, targets_BT: Tensor) -> Tensor:
     """Return the summed cross-entropy of a model's output (logits, or hidden states if `head` is fused); targets of -100 don't count."""
     kept = targets_BT != -100
     rows, targets = output_BTX[kept], targets_BT[kept]
-    if fused(head) and (weights := llama_lora.output(head)):
+    if fused(head) and (weights := trained_tokens.output(head)):
         return LinearCrossEntropy.apply(rows, *weights, targets)
     return F.cross_entropy(rows.float(), targets, reduction="sum")
 
@@ -75,7 +81,7 @@ def log_probabilities(output_BTX: Tensor, head: Any, targets_BT: Tensor) -> Tens
     """Return for each row the summed log-probabilities of its targets, (B,); targets of -100 don't count."""
     kept = targets_BT != -100
     rows, targets = output_BTX[kept], targets_BT[kept]
-    logits = F.linear(rows, head.weight) if fused(head) else rows
+    logits = logits_of(rows, head)
     nll = F.cross_entropy(logits.float(), targets, reduction="none")
     row_of = kept.nonzero()[:, 0]
     return -torch.zeros(len(targets_BT), device=nll.device, dtype=nll.dtype).index_add(0, row_of, nll)
@@ -84,9 +90,9 @@ def log_probabilities(output_BTX: Tensor, head: Any, targets_BT: Tensor) -> Tens
 class LinearCrossEntropy(torch.autograd.Function):
     """sum(cross_entropy(hidden @ weight.T, targets)), with gradients computed in the forward, chunk by chunk.
 
-    hidden (N, D), weight (V, D), targets (N,). If only the rows `places` (k,) of the weight are trained, `trained` (k, D) gets their
-    gradient. Under autocast on a GPU, products are in half precision, and their sums in the precision of the weights. Source: the idea of
-    Liger Kernel (Hsu et al., 2024), section 3.2.
+    hidden (N, D), weight (V, D), targets (N,). If only the rows `places` (k,) of the weight are trained, `trained` (k, D) replaces them
+    and gets their gradient. Under autocast on a GPU, products are in half precision, and their sums in the precision of the weights.
+    Source: the idea of Liger Kernel (Hsu et al., 2024), section 3.2.
     """
 
     @staticmethod
@@ -96,21 +102,26 @@ class LinearCrossEntropy(torch.autograd.Function):
         grad_trained = torch.zeros_like(trained) if ctx.needs_input_grad[2] else None
         loss = torch.zeros((), dtype=torch.float32, device=hidden.device)
         rows, kind = _chunk(hidden, weight)
-        factor = weight.to(kind)
+        factor, own = weight.to(kind), None if trained is None else trained.to(kind)
         for begin in range(0, len(hidden), rows):
             part, target = hidden[begin : begin + rows].to(kind), targets[begin : begin + rows]
-            log_p = (part @ factor.T).float().log_softmax(-1)
+            log_p = trained_tokens.product(part, factor, own, places).float().log_softmax(-1)
             loss -= log_p.gather(-1, target[:, None]).sum()
             if any(ctx.needs_input_grad):
                 grad = log_p.exp_()
                 grad.scatter_add_(-1, target[:, None], grad.new_full((len(target), 1), -1.0))
                 grad = grad.to(kind)
+                if own is not None:
+                    of_own = grad[:, places]
+                    grad.index_fill_(1, places, 0.0)  # the frozen rows at these places have no part in the loss
+                    if grad_trained is not None:
+                        _added(grad_trained, of_own.T, part)
                 if grad_hidden is not None:
                     _into(grad_hidden[begin : begin + rows], grad, factor)
+                    if own is not None:
+                        _added(grad_hidden[begin : begin + rows], of_own, own)
                 if grad_weight is not None:
                     _added(grad_weight, grad.T, part)
-                if grad_trained is not None:
-                    _added(grad_trained, grad[:, places].T, part)
         ctx.save_for_backward(grad_hidden, grad_weight, grad_trained)
         return loss
 

@@ -43,25 +43,6 @@ def part_of(module: Any) -> Part | None:
     return (module.base_layer.weight, down, up, module.scaling[name]) if down.dtype == torch.float32 else None
 
 
-def output(head: Any) -> tuple[Tensor, Tensor | None, Tensor | None] | None:
-    """Return (weight (V, D), trained rows (k, D), their places (k,)) of an output layer without bias; None for any other module.
-
-    peft can train single rows (`trainable_token_indices`); `weight` then includes them and has no gradient of its own.
-    """
-    if isinstance(head, nn.Linear):
-        return (head.weight, None, None) if head.bias is None else None
-    layer = getattr(head, "token_adapter", None)
-    base = getattr(layer, "base_layer", None)
-    if layer is None or not isinstance(base, nn.Linear) or base.bias is not None or base.weight.requires_grad:
-        return None
-    active = [name for name in layer.active_adapters if name in layer.trainable_tokens_delta]
-    if layer.merged or layer.disable_adapters or not active:
-        return base.weight, None, None
-    trained = torch.cat([layer.trainable_tokens_delta[name] for name in active])
-    places = torch.tensor([place for name in active for place in layer.token_indices[name]], device=trained.device)
-    return base.weight.index_copy(0, places, trained.detach().to(base.weight.dtype)), trained, places
-
-
 def _frozen(linear: nn.Linear) -> bool:
     return linear.bias is None and not linear.weight.requires_grad and linear.weight.dtype == torch.float32
 
