@@ -98,6 +98,28 @@ def test_nothing_is_done_and_nothing_is_left_behind():
     assert torch.nn.Linear(2, 2).to(torch.float64).weight.dtype == torch.float64
 
 
+@pytest.mark.parametrize("objective", [SFT(), DPO()], ids=["sft", "dpo"])
+@pytest.mark.parametrize("adapter", [False, True], ids=["full", "lora"])
+def test_a_few_layers_tell_what_many_equal_ones_take(adapter, objective, monkeypatch):
+    from peft import LoraConfig, get_peft_model
+
+    def deep():
+        model = llama(num_hidden_layers=12)
+        config = LoraConfig(r=4, target_modules="all-linear", trainable_token_indices=[1, 5])
+        return linear_cross_entropy.fuse(get_peft_model(model, config) if adapter else model)
+
+    few = step_cost.step_costs(deep, [batch(), batch(2, 24)], objective, adamw)
+    monkeypatch.setattr(step_cost.depth, "DEEP", 12)
+    whole = [step_cost.step_cost(deep, each, objective, adamw) for each in (batch(), batch(2, 24))]
+    for said, real in zip(few, whole, strict=True):
+        exact = ("parameters", "trained", "weights", "gradients", "optimizer", "largest_block")
+        assert all(getattr(said, name) == getattr(real, name) for name in exact)
+        assert said.micro == pytest.approx(real.micro)
+        moved = [work["near_bytes"] + work["far_bytes"] for work in (said.update, real.update)]  # one operation on all of many tensors
+        assert moved[0] == pytest.approx(moved[1]) and said.update["calls"] == pytest.approx(real.update["calls"])
+        assert real.activations <= said.activations <= 1.05 * real.activations and said.small == pytest.approx(real.small, rel=0.05)
+
+
 def test_layers_that_are_computed_again_keep_less_and_work_more():
     def checkpointed():
         model = llama(num_hidden_layers=6)

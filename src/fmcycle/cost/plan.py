@@ -115,8 +115,7 @@ def predict(recipe: Recipe, price: step_cost.Price, *, room: tuple[int, float] |
     budget, machine = recipe.budget, recipe.machine
     micro, accumulate = machine.micro(budget.global_batch), machine.accumulate(budget.global_batch)
     worst, usual, row_tokens = batches(recipe, micro)
-    step = work(recipe, worst)
-    usual_step = step if usual is worst else work(recipe, usual)
+    step, usual_step = works(recipe, [worst, usual])
     capacity, own = room or room_of(machine)
     name, lines = history(machine, budget)
     raw = {"seconds": seconds_of(usual_step, machine, budget, micro, accumulate), "peak": own + memory(step, machine)}
@@ -202,18 +201,25 @@ def memory(step: step_cost.Cost, machine) -> float:
 
 
 def work(recipe: Recipe, batch: dict) -> step_cost.Cost:
-    """Return the cost of a step of `recipe` on `batch`; the model is made from its config, without weights."""
+    """Return the cost of a step of `recipe` on `batch`."""
+    return works(recipe, [batch])[0]
+
+
+def works(recipe: Recipe, found: list[dict]) -> list[step_cost.Cost]:
+    """Return the cost of a step of `recipe` on each batch of `found`; the model is made once, from its config, without weights."""
     budget, whole = recipe.budget, replace(recipe.machine, compile=False, strategy="auto")
 
     def make():
         model = recipe.model(weights=False)
         _say(sum(p.numel() for p in model.parameters()))
-        check_takes(model.get_base_model() if hasattr(model, "get_base_model") else model, batch)
+        check_takes(model.get_base_model() if hasattr(model, "get_base_model") else model, found[0])
         whole.prepare(model, None, budget.precision)
         return model
 
     accumulate = recipe.machine.accumulate(budget.global_batch)
-    return step_cost.step_cost(make, batch, recipe.objective, recipe.optimizer, accumulate=accumulate, precision=budget.precision)
+    different = [batch for place, batch in enumerate(found) if not any(batch is earlier for earlier in found[:place])]
+    costs = step_cost.step_costs(make, different, recipe.objective, recipe.optimizer, accumulate=accumulate, precision=budget.precision)
+    return [costs[next(place for place, each in enumerate(different) if each is batch)] for batch in found]
 
 
 @functools.cache

@@ -7,6 +7,7 @@ import contextlib
 import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from unittest import mock
 
@@ -17,6 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
+from fmcycle.cost import depth
 from fmcycle.kernels import rowwise
 from fmcycle.ranges import NonNegativeFloat, PositiveFloat
 
@@ -87,48 +89,71 @@ class Cost:
         return sum(amount for kind, amount in self.micro.items() if kind.endswith("_flops"))
 
 
-def step_cost(
-    make_model: Callable, batch: dict, objective: Callable, make_optimizer: Callable, *, accumulate=1, precision="32-true"
-) -> Cost:
-    """Return the cost of a step of `accumulate` micro-batches like `batch` (real integers); runs one of them on fake tensors.
+def step_cost(make_model: Callable, batch: dict, objective: Callable, make_optimizer: Callable, **options: Any) -> Cost:
+    """Return the cost of a step on one batch; options: as of `step_costs`."""
+    return step_costs(make_model, [batch], objective, make_optimizer, **options)[0]
+
+
+def step_costs(
+    make_model: Callable, batches: list[dict], objective: Callable, make_optimizer: Callable, *, accumulate=1, precision="32-true"
+) -> list[Cost]:
+    """Return for each batch (real integers) the cost of a step of `accumulate` micro-batches like it; runs one of them on fake tensors.
 
     make_model: () -> a new model from its config alone; objective: (model, batch) -> {"loss", ...}; make_optimizer: (model) -> Optimizer.
+    A model of many equal layers runs with a few of them, because an operation on fake tensors takes 0.4 ms; `depth` extends the amounts.
     """
     with imagined(torch.bfloat16 if precision == "bf16-true" else torch.float32) as meter:
         model = make_model().train()
-        weights = _size(list(model.parameters()) + list(model.buffers()))
-        begin, small = meter.now, meter.small
-        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16-mixed"):
-            meter.restart()
-            out = objective(model, batch)
-            forward = meter.peak - begin
-        meter.peak = meter.now
-        out["loss"].backward()
-        backward, micro = meter.peak - begin, meter.work
-        small = meter.most_small - small
-        del out
-        gradients = [p.grad for p in model.parameters() if p.grad is not None]
-        meter.restart()
-        torch._foreach_mul_(gradients, 1 / torch.nn.utils.get_total_norm(gradients))
-        optimizer = make_optimizer(model)
-        optimizer.step()
-        update, states = meter.peak - begin, [x for state in optimizer.state.values() for x in state.values() if isinstance(x, Tensor)]
-        size, kept = _size(gradients), _size(states)
-        # gradients of the last step are alive until the forward is done, and in the backward too if micro-batches accumulate
-        peak = max(forward + size + kept, backward + kept + (size if accumulate > 1 else 0), update)
         blocks = max((m for m in model.modules() if isinstance(m, nn.ModuleList)), key=len, default=nn.ModuleList())
-        return Cost(
-            parameters=sum(p.numel() for p in model.parameters()),
-            trained=sum(p.numel() for p in model.parameters() if p.requires_grad),
-            weights=weights,
-            gradients=size,
-            optimizer=kept,
-            activations=max(0, peak - size - kept),
-            small=small,
-            largest_block=max((_size(list(block.parameters())) for block in blocks), default=0),
-            micro=micro,
-            update=meter.work,
-        )
+        whole: dict[str, int] = {
+            "parameters": sum(p.numel() for p in model.parameters()),
+            "trained": sum(p.numel() for p in model.parameters() if p.requires_grad),
+            "weights": _size(list(model.parameters()) + list(model.buffers())),
+            "largest_block": max((_size(list(block.parameters())) for block in blocks), default=0),
+        }
+
+        def run(batch: dict) -> depth.Amounts:
+            with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16-mixed"):
+                return _amounts(meter, model, batch, objective, make_optimizer)
+
+        return [_cost(whole, depth.extended(model, partial(run, batch)), accumulate) for batch in batches]
+
+
+def _amounts(meter: "Meter", model: nn.Module, batch: dict, objective: Callable, make_optimizer: Callable) -> depth.Amounts:
+    """Run one step and return what it takes; its gradients are gone afterwards."""
+    begin, small = meter.now, meter.small
+    meter.restart()
+    out = objective(model, batch)
+    forward = meter.peak - begin
+    meter.peak = meter.now
+    out["loss"].backward()
+    backward, micro = meter.peak - begin, meter.work
+    small = meter.most_small - small
+    del out
+    gradients = [p.grad for p in model.parameters() if p.grad is not None]
+    meter.restart()
+    torch._foreach_mul_(gradients, 1 / torch.nn.utils.get_total_norm(gradients))
+    optimizer = make_optimizer(model)
+    optimizer.step()
+    update, states = meter.peak - begin, [x for state in optimizer.state.values() for x in state.values() if isinstance(x, Tensor)]
+    found = depth.Amounts(forward, backward, update, _size(gradients), _size(states), small, micro, meter.work)
+    model.zero_grad(set_to_none=True)
+    return found
+
+
+def _cost(whole: dict[str, int], found: depth.Amounts, accumulate: int) -> Cost:
+    size, kept = found.gradients, found.optimizer
+    # gradients of the last step are alive until the forward is done, and in the backward too if micro-batches accumulate
+    peak = max(found.forward + size + kept, found.backward + kept + (size if accumulate > 1 else 0), found.update)
+    return Cost(
+        **whole,
+        gradients=size,
+        optimizer=kept,
+        activations=max(0, peak - size - kept),
+        small=found.small,
+        micro=found.micro,
+        update=found.work,
+    )
 
 
 @contextlib.contextmanager
