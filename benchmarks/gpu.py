@@ -86,14 +86,16 @@ def rows_of(row: str, count: int, length: int):
 
 
 def annotated(rows, machine, budget, node: dict):
-    """`rows` of pairs with the margin of the reference, computed as a training step would compute it."""
+    """`rows` of pairs with the log-probabilities under the reference, computed as a training step would compute it."""
     import numpy as np
 
     from fmcycle.data.precompute import computed
     from fmcycle.objective.dpo import DPO
 
     with machine.computing(budget.precision):
-        rows.annotations["reference_margin"] = computed(rows, DPO.reference_margin, made(node, machine.device), np.arange(len(rows)), 8)
+        for column in DPO.columns:
+            one = made(node, machine.device)
+            rows.annotations[column] = computed(rows, getattr(DPO, column), one, np.arange(len(rows)), 8)
     return rows
 
 

@@ -59,7 +59,7 @@ class Other(DPO):
     """The same column, computed otherwise."""
 
     @staticmethod
-    def reference_margin(model, batch):
+    def reference_chosen(model, batch):
         return torch.zeros(len(batch["chosen"]["labels"]))
 
 
@@ -122,15 +122,15 @@ def test_the_columns_of_a_users_objective_are_computed_and_read(material, own):
 def test_an_heir_has_the_columns_of_its_base_and_what_computes_otherwise_is_kept_apart(material, own):
     train.run(section(material, own / "heir", "declaring.own.Heir"))
     first = json.loads((own / "heir/runs/loss.jsonl").read_text().splitlines()[0])
-    assert first["loss"] == pytest.approx(math.log(2), abs=1e-4) and len(kept()) == 2
+    assert first["loss"] == pytest.approx(math.log(2), abs=1e-4) and len(kept()) == 4
     train.run(section(material, own / "other", "declaring.own.Other"))
-    assert len(kept()) == 4 and sum(not values.any() for values in kept()) == 2
+    assert len(kept()) == 8 and sum(not values.any() for values in kept()) == 2
 
 
 def test_rows_that_take_no_column_are_refused(material, own):
     cfg, rows = section(material, own / "packed", "fmcycle.objective.dpo.DPO"), plan.Rows(8)
     recipe = train.recipe_of(cfg, None, {"train": rows, "validation": rows})
-    with pytest.raises(InputError, match="data: its rows take no column, and the objective needs reference_margin"):
+    with pytest.raises(InputError, match="data: its rows take no column, and the objective needs reference_chosen"):
         train.annotate(cfg, recipe, columns.declared(DPO()))
 
 
@@ -145,7 +145,7 @@ def test_an_objective_that_reads_a_column_that_is_not_there_is_refused_in_a_sent
 WRONG = {
     "Lacking": "declaring.own.Lacking needs the column score, which nothing computes: give the class a static method score(model, batch)",
     "Unbound": "declaring.own.Unbound needs the column score, which nothing computes: give the class a static method score(model, batch)",
-    "Word": "columns of declaring.own.Word must be a tuple of names, such as (\"reference_margin\",), not 'score'",
+    "Word": "columns of declaring.own.Word must be a tuple of names, such as (\"reference_chosen\",), not 'score'",
 }
 
 
@@ -176,7 +176,7 @@ def test_what_only_the_built_objective_says_is_refused_before_the_data_is_read(m
 
 
 def test_columns_need_a_model_to_compute_them(project):
-    with pytest.raises(ConfigError, match=r"objective: fmcycle\.objective\.dpo\.DPO needs reference_margin, .* give inputs\.model=FOLDER"):
+    with pytest.raises(ConfigError, match=r"objective: fmcycle\.objective\.dpo\.DPO needs reference_chosen, .* give inputs\.model=FOLDER"):
         compose.compose(["stage=pretrain", "objective=dpo", "data=preferences", "+inputs.preferences=null"])
 
 

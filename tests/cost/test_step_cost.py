@@ -38,7 +38,7 @@ def batch(rows: int = 4, length: int = 32) -> dict:
     labels = ids.clone()
     labels[:, :10] = -100
     side = {"input_ids": ids, "labels": labels}
-    return side | {"chosen": side, "rejected": side, "reference_margin": torch.zeros(rows)}
+    return side | {"chosen": side, "rejected": side, "reference_chosen": torch.zeros(rows), "reference_rejected": torch.zeros(rows)}
 
 
 def size(tensors) -> int:

@@ -114,12 +114,12 @@ def test_an_annotation_is_computed_once_and_equals_the_model(material, tmp_path)
         return model_store.load_model(material / "model")[0]
 
     for _ in range(2):
-        annotate(rows, "reference_margin", DPO.reference_margin, model, indices=indices, key={"model": "m"}, folder=tmp_path)
+        annotate(rows, "reference_chosen", DPO.reference_chosen, model, indices=indices, key={"model": "m"}, folder=tmp_path)
     assert len(loads) == 1
     with torch.no_grad():
-        expected = DPO.reference_margin(model(), rows.collate([rows[5]]))
-    torch.testing.assert_close(torch.tensor([rows[5]["reference_margin"]]), expected, rtol=1e-4, atol=1e-4)
-    assert np.isnan(rows[0]["reference_margin"])
+        expected = DPO.reference_chosen(model(), rows.collate([rows[5]]))
+    torch.testing.assert_close(torch.tensor([rows[5]["reference_chosen"]]), expected, rtol=1e-4, atol=1e-4)
+    assert np.isnan(rows[0]["reference_chosen"])
 
 
 def test_needed_rows_are_those_of_the_budget(material):
@@ -154,8 +154,8 @@ def test_what_a_format_gets_wrong_is_named_with_its_row(material):
 def test_a_number_that_was_never_computed_is_not_trained_on(material):
     processor = store.load_processor(material / "processor")
     rows = Table(str(material / "preferences.parquet"), preference, max_length=128)("train", processor)
-    rows.annotations["reference_margin"] = np.full(len(rows), np.nan, dtype=np.float32)
-    with pytest.raises(InputError, match=r"column reference_margin is NaN in a row: delete \.cache/annotate"):
+    rows.annotations["reference_chosen"] = np.full(len(rows), np.nan, dtype=np.float32)
+    with pytest.raises(InputError, match=r"column reference_chosen is NaN in a row: delete \.cache/annotate"):
         rows.collate([rows[0], rows[1]])
 
 

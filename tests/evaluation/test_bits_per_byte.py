@@ -11,6 +11,7 @@ from fmcycle.curation.split import by_group
 from fmcycle.errors import InputError
 from fmcycle.evaluation.bits_per_byte import BitsPerByte, encode, token_losses, windows
 from fmcycle.evaluation.held_out import held_out
+from fmcycle.model import store as model_store
 
 
 @pytest.mark.parametrize(
@@ -89,3 +90,18 @@ def test_the_halves_share_nothing_with_the_splits(tmp_path, grouped):
             assert all(0.35 < len(half) / sum(map(len, halves)) < 0.65 for half in halves), name
         groups = [{row.get("group") or row["id"] for row in half} for half in halves]
         assert not groups[0] & groups[1], "what one half asks, the other does not"
+
+
+def test_forgetting_is_the_paired_rise_over_the_reference(assistant, material, tmp_path):
+    model, processor = assistant
+    path, same = str(material / "documents.parquet"), str(material / "model")
+    none = BitsPerByte(path, reference=same, limit=8)(model, processor)
+    assert none["bits_per_byte_rise/low"] == none["bits_per_byte_rise"] == none["bits_per_byte_rise/high"] == 0
+    torch.manual_seed(0)
+    worse = model_store.load_model(same)[0]
+    for parameter in worse.parameters():
+        parameter.data += 0.05 * torch.randn_like(parameter)
+    found = BitsPerByte(path, reference=same, limit=8)(worse.eval(), processor)
+    assert found["bits_per_byte_rise/low"] > 0 and found["reference/bits_per_byte"] == none["bits_per_byte"]
+    assert found["bits_per_byte_rise"] == pytest.approx(found["bits_per_byte"] - found["reference/bits_per_byte"], abs=2e-6)
+    assert found["bits_per_byte_rise/n"] == found["bits_per_byte/n"], "bytes of the same documents"

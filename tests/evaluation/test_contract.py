@@ -37,7 +37,10 @@ def built(option: str, name: str, sample: dict, folder: Path, table: Path):
     data = yaml.safe_load((CONF / f"data/{sample['option']}.yaml").read_text()) if sample["option"] else {}
     content = dict(CONTENTS[option])
     content[name] = {key: value for key, value in content[name].items() if key not in sample["settings"]}
-    inputs = {key: str(folder if key in ("model", "reference") else table) for key in re.findall(r"inputs\.(\w+)", str((content, data)))}
+    inputs = {
+        key: str(folder if key in ("model", "reference", "unaligned") else table)
+        for key in re.findall(r"inputs\.(\w+)", str((content, data)))
+    }
     whole = OmegaConf.create({"inputs": inputs, "data": OmegaConf.merge(data, sample["data"]), "evaluation": content})
     return build(OmegaConf.to_container(whole.evaluation[name], resolve=True), **sample["settings"])
 

@@ -33,7 +33,8 @@ def main(arguments: list[str]) -> int:
         rows = inputs_of(real)[table]
         others = [text for text in given.overrides if not text.lstrip("+").startswith((f"inputs.{table}=", "data=hub:"))]
         twin = perform(composed(given.stage, *others, f"inputs.{table}={changed(rows, table)}"))
-        words = [f"inputs.{table}={rows}", f"inputs.model={real}/model", f"inputs.reference={twin}/model"]
+        words = [f"inputs.{table}={rows}", f"inputs.model={real}/model"]
+        words += [f"inputs.{each}={twin}/model" for each in ("reference", "unaligned")]
         compared = perform(composed("evaluate_on", f"evaluation=[{evaluation}]", *words))
     print(f"{given.stage}: {real}\ncontrol, {change}: {twin}\nboth on the same held-out rows: {compared}/report.html")
     verdict, proven = said(artifact.read_json(compared / "metrics.json"), metric)

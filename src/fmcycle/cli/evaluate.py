@@ -23,6 +23,7 @@ FITS = {  # engine: {table: the evaluation of its rows}
     "seq2seq": {"instructions": "seq2seq"},
     "classifier": {"documents": "accuracy", "examples": "accuracy"},
 }
+BESIDE = ("baseline/", "reference/", "unaligned/")  # figures of others, printed below the model's own
 ROWS = {"instruction": "per_task", "preference": "limit", "bits_per_byte": "limit", "safety": "per_kind", "seq2seq": "limit"}
 
 
@@ -134,7 +135,7 @@ def show(out: Path) -> None:
         table.add_column(title, justify="left" if title == "figure" else "right", overflow="fold")
     shown = set()
     for key in (key for key in found if "/" not in key):
-        beside = [other for other in found if other.startswith(("baseline/", "reference/")) and other.endswith((f"/{key}", f"_{key}"))]
+        beside = [other for other in found if other.startswith(BESIDE) and other.endswith((f"/{key}", f"_{key}"))]
         for row in (found[name] for name in (key, *beside) if name not in shown):
             shown.add(row.key)
             name = row.key if row.key == key else f"  {row.key.partition('/')[2]} ({row.key.partition('/')[0]})"

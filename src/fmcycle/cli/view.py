@@ -67,7 +67,7 @@ code digest.
 ## Columns
 
 An objective reads the columns of its rows. It declares a column that a reference model computes once:
-`columns = ("reference_margin",)` and a static method of that name, `(model, batch) -> (B,)`, which gets the model of
+`columns = ("reference_chosen",)` and a static method of that name, `(model, batch) -> (B,)`, which gets the model of
 `inputs.model`. The stage computes the declared columns for the rows that the run reads. Leave out of `columns` what the
 rows already have.
 """

@@ -49,7 +49,7 @@ def _is_names(names) -> bool:
 
 def _fault(target: str, names, lacking: list[str]) -> str | None:
     if not _is_names(names):
-        return f'columns of {target} must be a tuple of names, such as ("reference_margin",), not {names!r}'
+        return f'columns of {target} must be a tuple of names, such as ("reference_chosen",), not {names!r}'
     if lacking:
         return (
             f"{target} needs the column {lacking[0]}, which nothing computes: give the class a static method "

@@ -12,6 +12,7 @@ from fmcycle.errors import ConfigError
 CONVERT = "stage:convert/model"  # the model of the config's own weights, as an artifact
 PLACES = ("", "model", "out/model")  # of a model below a path: the folder of a stage or of a run has it inside
 HOLDS = "a model folder holds config.json, *.safetensors and its tokenizer; an adapter adapter_config.json; or name a GGUF file"
+AGAINST = ("reference", "unaligned")  # inputs that are models which a stage compares with
 KEY = re.compile(r"[+~]*([^=]*)")
 
 
@@ -104,7 +105,7 @@ def instead(path: Path) -> str:
 def reads(stage: str) -> list[str]:
     """Return the inputs of a stage that are a model: what it starts from or measures, not what it is held against."""
     inputs = groups.content("stage", stage).get("inputs") or {}
-    return [name for name, value in inputs.items() if name == "model" or (name != "reference" and re.search(r":\w+/model$", str(value)))]
+    return [name for name, value in inputs.items() if name == "model" or (name not in AGAINST and re.search(r":\w+/model$", str(value)))]
 
 
 def _of_stage(stage: str, value: str, overrides: list[str]) -> list[str]:

@@ -13,6 +13,7 @@ from fmcycle.errors import InputError
 from fmcycle.evaluation import need, ngram
 from fmcycle.evaluation.figures import mean, row
 from fmcycle.evaluation.held_out import held_out
+from fmcycle.model import store as model_store
 from fmcycle.model.inputs import batched
 from fmcycle.ranges import ExistingPath, NonNegativeInt, PositiveInt
 from fmcycle.statistics.interval import ratio
@@ -80,17 +81,25 @@ def check_context(model, context: int | None) -> int:
     return context or positions
 
 
+def in_bits(losses: list[np.ndarray]) -> np.ndarray:
+    """Return the bits of each sequence of `token_losses`: (sequences,)."""
+    return np.array([loss.sum() / math.log(2) for loss in losses])
+
+
 @dataclass
 class BitsPerByte:
     """Bits per UTF-8 byte, and perplexity per token, of held-out documents.
 
     A document is scored after an end-of-text token, which is not scored itself. Interval: bootstrap over documents; n: bytes, tokens.
-    `baseline`: also report Deflate (zlib, level 9) on each document. count: also report a modified Kneser-Ney 5-gram of the training
-    documents, of at most so many of their tokens, and `bits_per_byte_under_baseline`, that minus the model's, paired over documents.
+    `reference`: folder of a model with the same processor. `reference/bits_per_byte` is its figure, and `bits_per_byte_rise` this
+    model minus that one, paired over the same documents: what was forgotten since. `baseline`: also report Deflate (zlib, level 9).
+    count: also report a modified Kneser-Ney 5-gram of the training documents, of at most so many of their tokens, and
+    `bits_per_byte_under_baseline`, that minus the model's, paired over documents.
     Source: Gao et al., The Pile (2020), section 3.1.
     """
 
     documents: ExistingPath
+    reference: ExistingPath | None = None
     split: str = "test"
     half: Literal["both", "first", "second"] = "both"
     limit: PositiveInt | None = 400
@@ -127,7 +136,12 @@ class BitsPerByte:
         nats, tokens = [loss.sum() for loss in losses], [len(loss) for loss in losses]
         sizes = [len(text.encode()) for text in texts]
         options = {"resamples": self.resamples, "seed": self.seed}
-        bits = mean("bits_per_byte", [value / math.log(2) for value in nats], sizes, **options)
+        bits = mean("bits_per_byte", in_bits(losses), sizes, **options)
+        if self.reference is not None:
+            other = model_store.load_model(self.reference, model.device, model.dtype)[0]
+            before = token_losses(other, sequences, context=check_context(other, context), stride=stride, batch_size=self.batch_size)
+            bits |= mean("reference/bits_per_byte", in_bits(before), sizes, **options)
+            bits |= mean("bits_per_byte_rise", in_bits(losses) - in_bits(before), sizes, **options)
         _, low, high = ratio(nats, tokens, **options)
         perplexity = exact.compute().item() if texts else math.nan
         if self.baseline:

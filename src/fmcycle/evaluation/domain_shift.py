@@ -1,6 +1,5 @@
 """Effect of continued pretraining inside and outside a domain: bits per byte before and after, paired by document."""
 
-import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -8,7 +7,7 @@ import polars as pl
 
 from fmcycle.errors import InputError
 from fmcycle.evaluation import need
-from fmcycle.evaluation.bits_per_byte import check_context, documents, token_losses
+from fmcycle.evaluation.bits_per_byte import check_context, documents, in_bits, token_losses
 from fmcycle.evaluation.figures import mean
 from fmcycle.evaluation.held_out import digest
 from fmcycle.model import store as model_store
@@ -79,5 +78,4 @@ class DomainShift:
         """Return the bits of each text: (texts,)."""
         context = check_context(model, self.context)
         sequences = documents(processor, texts)
-        losses = token_losses(model, sequences, context=context, stride=(context + 1) // 2, batch_size=self.batch_size)
-        return np.array([loss.sum() / math.log(2) for loss in losses])
+        return in_bits(token_losses(model, sequences, context=context, stride=(context + 1) // 2, batch_size=self.batch_size))

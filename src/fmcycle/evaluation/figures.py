@@ -21,5 +21,5 @@ def mean(name: str, values, sizes=None, *, resamples: int = RESAMPLES, seed: int
 
 
 def rate(name: str, right) -> dict[str, float]:
-    """Return the share of true values in `right` (n,), with its Wilson interval."""
-    return row(name, *wilson(int(np.sum(right)), len(right)), len(right))
+    """Return the share of true values in `right` (n,), with its Wilson interval; a tie counts 0.5."""
+    return row(name, *wilson(float(np.sum(right)), len(right)), len(right))

@@ -5,6 +5,8 @@ from typing import Literal
 
 import numpy as np
 
+from fmcycle.engine.generate import generate, greedy
+from fmcycle.engine.protocol import Request
 from fmcycle.evaluation import control, need
 from fmcycle.evaluation.bits_per_byte import check_context, token_losses
 from fmcycle.evaluation.figures import mean, rate
@@ -19,26 +21,32 @@ from fmcycle.ranges import ExistingPath, NonNegativeInt, PositiveInt
 class Preference:
     """Accuracy on held-out pairs (chosen, rejected), by the log-likelihood of each answer and its end of turn.
 
-    `preference_accuracy`: the chosen answer is likelier a token (a sum would prefer the shorter). With `reference`, the folder of the
-    model that alignment started from, `reference/preference_accuracy` is that model's and `preference_accuracy_gain` the paired
-    difference; `reward_accuracy` is how often, and `reward_margin` by how many nats, the model moved toward the chosen answer rather
-    than the rejected one: the implicit reward of DPO (Rafailov et al., 2023, section 4) without its beta.
-    `baseline/..._preference_accuracy`: prefer the longer answer, or the shorter. `preference_accuracy_over_baseline`: this model minus the
-    strongest of these and the reference, paired. After a call `answered` holds the likelier answer to each prompt.
+    `preference_accuracy`: the chosen answer is likelier a token (a sum would prefer the shorter); equal ones count a half.
+    `baseline/..._preference_accuracy`: prefer the longer answer, the shorter, or the one likelier under `reference`, the base model's
+    folder. `preference_accuracy_over_baseline`: this model minus the strongest of them, paired.
+    `unaligned`: folder of the model that alignment started from. On the same pairs and prompts `unaligned/...` are its figures and
+    `preference_accuracy_gain`, `answer_tokens_change` this model minus that one, paired. `chosen_logp_change` and
+    `rejected_logp_change`: nats by which an answer became likelier. `reward_accuracy`: how often the chosen answer's change is the larger,
+    `reward_margin`: by how many nats, DPO's implicit reward (Rafailov et al., 2023, section 4) without its beta. `answer_tokens`:
+    length of the greedy answers to the first `answers` prompts, `cut_rate`: the share that reached `max_new_tokens`.
+    After a call `answered` holds the likelier answer to each prompt.
     """
 
     preferences: ExistingPath
     reference: ExistingPath | None = None
+    unaligned: ExistingPath | None = None
     split: str = "test"
     half: Literal["both", "first", "second"] = "both"
     limit: PositiveInt | None = 300
     batch_size: PositiveInt = 8
+    answers: PositiveInt = 60
+    max_new_tokens: PositiveInt = 64
     resamples: PositiveInt = 1000
     seed: NonNegativeInt = 0
 
     baselines = ("longer", "shorter", "reference")
 
-    gives = ("preference_accuracy", "reward_accuracy", "reward_margin")
+    gives = ("preference_accuracy",)
 
     def rows(self) -> list[dict]:
         """The pairs that are judged."""
@@ -51,27 +59,39 @@ class Preference:
 
     def __call__(self, model, processor) -> dict[str, float]:
         pairs = self.rows()
-        sums, tokens = self._log_likelihoods(model, processor, pairs)
-        right = likelier(sums, tokens)
+        own = self._log_likelihoods(model, processor, pairs)
+        right, others, options = likelier(*own), control.pairs(pairs), {"resamples": self.resamples, "seed": self.seed}
         self.answered = [
             {"id": pair["id"], "task": "preferred", "prompt": pair["prompt"][-1]["content"], "expected": pair["chosen"]}
-            | {"answer": pair["chosen" if chosen else "rejected"], "refused": False}
+            | {"answer": pair["chosen" if chosen > 0.5 else "rejected"], "refused": False}
             for pair, chosen in zip(pairs, right, strict=True)
         ]
-        others, options = control.pairs(pairs), {"resamples": self.resamples, "seed": self.seed}
-        metrics = rate("preference_accuracy", right)
-        for name, found in others.items():
-            metrics |= mean(f"baseline/{name}_preference_accuracy", found, **options)
+        metrics, found = rate("preference_accuracy", right), {}
+        for folder in dict.fromkeys(filter(None, (self.reference, self.unaligned))):
+            other = model_store.load_model(folder, model.device, model.dtype)[0]
+            found[folder] = self._log_likelihoods(other, processor, pairs)
+            if folder == self.unaligned:
+                metrics |= self._lengths(model, other, processor, pairs)
         if self.reference is not None:
-            reference = model_store.load_model(self.reference, model.device, model.dtype)[0]
-            other, counted = self._log_likelihoods(reference, processor, pairs)
-            before = others["reference"] = likelier(other, counted)
-            metrics |= rate("reference/preference_accuracy", before)
-            metrics |= mean("preference_accuracy_gain", right.astype(float) - before, **options)
-            margin = (sums - other)[:, 0] - (sums - other)[:, 1]
-            metrics |= rate("reward_accuracy", margin > 0)
-            metrics |= mean("reward_margin", margin, **options)
+            others["base_model"] = likelier(*found[self.reference])
+        for name, each in others.items():
+            metrics |= mean(f"baseline/{name}_preference_accuracy", each, **options)
+        if self.unaligned is not None:
+            metrics |= changes(own, found[self.unaligned], **options)
         return metrics | control.over_strongest("preference_accuracy", right, others, **options)
+
+    def _lengths(self, model, unaligned, processor, pairs: list[dict]) -> dict[str, float]:
+        """Return the length of both models' greedy answers to the first different prompts, in tokens, and the share that was cut."""
+        asked = list(dict.fromkeys(tuple(render(processor, pair["prompt"], generation_prompt=True)) for pair in pairs))[: self.answers]
+        requests = [Request(ids, greedy(processor, self.max_new_tokens)) for ids in asked]
+        after, before = (
+            np.array([len(answer.ids) for answer in generate(one, requests, batch_size=self.batch_size)]) for one in (model, unaligned)
+        )
+        options = {"resamples": self.resamples, "seed": self.seed}
+        metrics: dict[str, float] = {}
+        for prefix, tokens in (("", after), ("unaligned/", before)):
+            metrics |= mean(f"{prefix}answer_tokens", tokens, **options) | rate(f"{prefix}cut_rate", tokens >= self.max_new_tokens)
+        return metrics | mean("answer_tokens_change", after - before, **options)
 
     def _log_likelihoods(self, model, processor, pairs) -> tuple[np.ndarray, np.ndarray]:
         """(sum of log-likelihoods, tokens) of [pairs, (chosen, rejected)]."""
@@ -84,9 +104,23 @@ class Preference:
 
 
 def likelier(sums: np.ndarray, tokens: np.ndarray) -> np.ndarray:
-    """Is the chosen answer likelier a token than the rejected one? (pairs,) of bool."""
+    """Return 1 for each pair whose chosen answer is likelier a token than the rejected one, 0.5 if both are equal, else 0: (pairs,)."""
     means = sums / np.maximum(tokens, 1)
-    return means[:, 0] > means[:, 1]
+    return (1 + np.sign(means[:, 0] - means[:, 1])) / 2
+
+
+def changes(own: tuple[np.ndarray, np.ndarray], before: tuple[np.ndarray, np.ndarray], **options) -> dict[str, float]:
+    """Return what changed from the unaligned model's (sums, tokens) to this model's, on the same pairs."""
+    right, was, moved = likelier(*own), likelier(*before), own[0] - before[0]
+    margin = moved[:, 0] - moved[:, 1]
+    return (
+        rate("unaligned/preference_accuracy", was)
+        | mean("preference_accuracy_gain", right - was, **options)
+        | mean("chosen_logp_change", moved[:, 0], **options)
+        | mean("rejected_logp_change", moved[:, 1], **options)
+        | rate("reward_accuracy", (1 + np.sign(margin)) / 2)
+        | mean("reward_margin", margin, **options)
+    )
 
 
 def answer_ids(processor, prompt: list[dict], answer: str) -> tuple[list[int], int]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from fmcycle.artifact.charts import curve, intervals
 from fmcycle.artifact.page import render
-from fmcycle.evaluation import verdict
+from fmcycle.evaluation import change, verdict
 from fmcycle.evaluation.safety import KINDS
 from fmcycle.evaluation.verdict import Row
 
@@ -21,9 +21,15 @@ NAMES = {
     "rouge_l_gain": "ROUGE-L gain over the base model",
     "exact_match_gain": "Exact-match gain over the base model",
     "preference_accuracy": "Preference accuracy",
-    "preference_accuracy_gain": "Preference-accuracy gain over the base model",
-    "reward_accuracy": "Moved toward the preferred answer",
+    "preference_accuracy_gain": "Preference-accuracy gain over the model before alignment",
+    "reward_accuracy": "Pairs on which alignment moved toward the chosen answer",
     "reward_margin": "Margin of that move, nats",
+    "chosen_logp_change": "Log-probability of chosen answers, change by alignment, nats",
+    "rejected_logp_change": "Log-probability of rejected answers, change by alignment, nats",
+    "answer_tokens": "Tokens of a greedy answer",
+    "answer_tokens_change": "Tokens of a greedy answer, change by alignment",
+    "cut_rate": "Answers cut at the limit",
+    "bits_per_byte_rise": "Bits per byte forgotten since the base model",
     "refusal_rate": "Harmful requests refused",
     "over_refusal_rate": "Harmless requests refused",
     "toxicity_rate": "Toxic continuations",
@@ -147,8 +153,10 @@ def page(
         beside=beside({key: row for key, row in found.items() if not (counts and key.endswith("bits_per_byte"))}),
         counted=counts,
         tokens=metrics.get("counted_tokens"),
+        changed=change.charts(found),
+        paired=change.paired(found),
         tasks=tasks(metrics),
-        gains=[row for row in found.values() if row.key.endswith("_gain") and row.value is not None],
+        gains=[row for row in found.values() if row.key.endswith("_gain") and row.value is not None and row.key not in change.PAIRED],
         held=[row for row in found.values() if row.key.startswith("contaminated/")],
         clean=[(found[key.removesuffix(CLEAN)], found[key]) for key in found if key.endswith(CLEAN) and key.count("/") == 1],
         contaminated=contaminated[:SHOWN],

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from fmcycle.statistics.interval import FEWEST
 
-BASE = "the base model"
+BASE, UNALIGNED = "the base model", "the model before alignment"
 LOWER = (
     "bits_per_byte",
     "bits_per_dimension",
@@ -15,6 +15,7 @@ LOWER = (
     "bits_per_byte_loss",
     "kl",
     "general_rise",
+    "bits_per_byte_rise",
 )
 HIGHER = (
     *("accuracy", "exact_match", "rouge_l", "bleu", "refusal_rate", "reward_margin", "top1_agreement", "domain_fall", "cosine_gap"),
@@ -67,16 +68,21 @@ def word_of(key: str, low: float, high: float) -> str:
 
 
 def comparisons(found: dict[str, Row], key: str) -> list[Comparison]:
-    """Return the comparisons of the metric `key` with the reference and with baselines, if those have the same number of rows.
+    """Return the comparisons of the metric `key` with the reference, the model before alignment and baselines of the same number of rows.
 
-    found: {key: row} of the evaluation. A comparison is paired if the evaluation gives `KEY_gain` or `KEY_loss`, the difference on the
-    same rows; with the strongest baseline if it gives `KEY_over_baseline`, or `KEY_under_baseline`, which is the baseline minus this model.
+    found: {key: row} of the evaluation. A comparison is paired if the evaluation gives `KEY_gain`, `KEY_loss` or `KEY_rise`, the
+    difference on the same rows, from the model before alignment if it gives `unaligned/KEY`, else from the reference; with the strongest
+    baseline if it gives `KEY_over_baseline`, or `KEY_under_baseline`, which is the baseline minus this model.
     """
     row = found.get(key)
     if row is None or row.value is None or row.low is None:
         return []
-    paired = next((found[name] for name in (f"{key}_gain", f"{key}_loss") if name in found and found[name].low is not None), None)
+    names = (f"{key}_{end}" for end in ("gain", "loss", "rise"))
+    paired = next((found[name] for name in names if name in found and found[name].low is not None), None)
     made = []
+    if unaligned := found.get(f"unaligned/{key}"):
+        made.append(_compare(row, UNALIGNED, unaligned, paired))
+        paired = None
     base = found.get(f"reference/{key}")
     if base and base.value is not None and base.n == row.n:
         made.append(_compare(row, BASE, base, paired))
@@ -130,8 +136,10 @@ def sentence(compared: Iterable[Comparison], gate: dict | None = None, figures: 
     parts = [] if gate is None else [outcome(gate)]
     every = list(compared)
     base = [each for each in every if each.against == BASE]
-    others = strongest(each for each in every if each.against != BASE and (not base or each.low is not None))
+    unaligned = [each for each in every if each.against == UNALIGNED]
+    others = strongest(each for each in every if each.against not in (BASE, UNALIGNED) and (not base or each.low is not None))
     parts += [_told(base, BASE)] if base else []
+    parts += [_told(unaligned, UNALIGNED)] if unaligned else []
     parts += [_told(others, "the strongest baseline")] if others else []
     if not parts:
         parts.append(f"{figures} figures, and nothing to compare them with: no reference model and no baseline was evaluated.")
@@ -172,7 +180,8 @@ def _told(compared: list[Comparison], against: str) -> str:
 
 def _names(compared: Iterable[Comparison]) -> str:
     """`ROUGE-L (+0.132 [0.117, 0.147]) and exact match (...)`."""
-    told = [f"{inner(each.row.name)} ({'' if each.against == BASE else f'{each.against}: '}{difference(each)})" for each in compared]
+    named = [(each, "" if each.against in (BASE, UNALIGNED) else f"{each.against}: ") for each in compared]
+    told = [f"{inner(each.row.name)} ({against}{difference(each)})" for each, against in named]
     return " and ".join([", ".join(told[:-1]), told[-1]] if len(told) > 1 else told)
 
 

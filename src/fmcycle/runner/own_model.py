@@ -16,7 +16,7 @@ from fmcycle.runner.inputs import in_pipeline, upstream
 from fmcycle.runner.own_table import COLUMNS
 
 FIRST = "stage:pretrain/model"  # what the pipeline starts from
-MODELS = ("model", "reference", "aligned", "finetuned", "vision", "language")  # inputs that are models
+MODELS = ("model", "reference", "unaligned", "aligned", "finetuned", "vision", "language")  # inputs that are models
 BASE = "base"  # the input that says what an adapter in another input was trained on
 
 

@@ -50,7 +50,7 @@ def ratio(numerator, denominator=None, *, resamples: int = RESAMPLES, seed: int 
     return bootstrap(lambda one, other: one.sum() / other.sum(), numerator, denominator, paired=True, resamples=resamples, seed=seed)
 
 
-def wilson(hits: int, n: int, alpha: float = 0.05) -> tuple[float, float, float]:
+def wilson(hits: float, n: int, alpha: float = 0.05) -> tuple[float, float, float]:
     """Return (rate, low, high) of `hits` in `n` trials, the 1 - alpha score interval (Wilson, 1927); NaNs if n is 0."""
     if n == 0:
         return NOTHING
