@@ -44,7 +44,7 @@ class Preference:
     resamples: PositiveInt = 1000
     seed: NonNegativeInt = 0
 
-    baselines = ("longer", "shorter", "reference")
+    baselines = ("longer", "shorter", "base_model")
 
     gives = ("preference_accuracy",)
 
