@@ -179,7 +179,7 @@ def test_training_annotates_and_measures_where_the_machine_says(material, tmp_pa
     monkeypatch.chdir(tmp_path)
     here, there, put = everywhere(monkeypatch, lambda name: train.run(aligning(material, tmp_path / name)))
     assert there == pytest.approx(here, abs=2e-3)
-    assert put == ["elsewhere", "elsewhere", None, "elsewhere"]  # two columns, the base that is trained, what is measured
+    assert put.count(None) == 1 and len(put) == 6  # the columns and what is measured run elsewhere; the base that is trained does not
     kept = [np.frombuffer(file.read_bytes(), np.float32) for file in sorted(Path(".cache/annotate").iterdir())]
     assert len(kept) == 4  # train and validation, kept apart for each device
     sizes = sorted(kept, key=lambda values: (len(values), values[0]))
@@ -192,7 +192,7 @@ def test_the_columns_of_mixed_precision_are_those_of_a_training_step(material, t
     train.run(aligning(material, tmp_path / "mixed", precision="bf16-mixed"))
     losses = [json.loads(line)["loss"] for line in (tmp_path / "mixed/runs/loss.jsonl").read_text().splitlines()]
     assert losses[0] == pytest.approx(math.log(2), abs=1e-4)  # the policy is the reference yet
-    assert len(list(Path(".cache/annotate").iterdir())) == 2
+    assert len(list(Path(".cache/annotate").iterdir())) == 4
     train.run(aligning(material, tmp_path / "full"))
     assert len(list(Path(".cache/annotate").iterdir())) == 4
 
