@@ -22,9 +22,9 @@ MATRIX = {
     "a comment in DPO": ("src/fmcycle/objective/dpo.py", '"""', '"""# ', {"align", "select"}),
     "another objective": ("src/fmcycle/objective/masked_token.py", '"""', '"""# ', set()),
     "LoRA's rank": ("conf/strategy/lora.yaml", "r: 16", "r: 8", {"finetune", "align", "select"}),
-    "a gate's bound": ("conf/gate/default.yaml", "max: 0.2", "max: 0.3", {"package"}),
+    "a gate's bound": ("conf/gate/small.yaml", "max: 0.2", "max: 0.3", {"package"}),
     "the order of curation": ("conf/curation/web.yaml", f"{TOXICITY}\n{PRIVACY}", f"{PRIVACY}\n{TOXICITY}", {"curate"}),
-    "a metric": ("src/fmcycle/evaluation/ngram.py", '"""', '"""# ', {"pretrain"}),
+    "a metric": ("src/fmcycle/evaluation/domain_shift.py", '"""', '"""# ', {"continue_pretrain"}),
     "the page of a report": ("src/fmcycle/evaluation/report.html", "<h1>", "<!-- --><h1>", {"evaluate", "evaluate_on"}),
     "the command line": ("src/fmcycle/cli/main.py", '"""', '"""# ', set()),
 }

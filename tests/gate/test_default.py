@@ -53,6 +53,13 @@ def gate(root):
     return build(yaml.safe_load((root / "conf/gate/default.yaml").read_text()))
 
 
+@pytest.fixture(scope="module")
+def embedded(root):
+    """The gate of the embedded default's own lifecycle."""
+    name = yaml.safe_load((root / "params.yaml").read_text())["stages"]["package"]["gate"]
+    return build(yaml.safe_load((root / f"conf/gate/{name}.yaml").read_text()))
+
+
 def refused(gate, metrics, names) -> list[str]:
     """The bounds of `names` that the metrics do not meet."""
     verdict = judge({name: gate[name] for name in names}, metrics)
@@ -63,6 +70,13 @@ def figures(rows, assistant, said) -> dict[str, float]:
     evaluation = Spoken(str(rows), per_task=60)
     evaluation.said = said
     return evaluation(*assistant)
+
+
+def test_the_gate_of_the_embedded_default_refuses_what_needs_no_model(rows, assistant, embedded):
+    asked, train = held_out(str(rows), "test"), held_out(str(rows), "train")
+    for name, texts in control.answers(train, asked, rouge_l).items():
+        said = {row["id"]: text for row, text in zip(asked, texts, strict=True)}
+        assert refused(embedded, figures(rows, assistant, said), GAINS[:1]) == [GAINS[0]], name
 
 
 def test_right_answers_pass_and_the_constant_one_is_refused(rows, assistant, gate):
