@@ -1,13 +1,14 @@
 """Mixture of datasets: each takes its share of a run's tokens."""
 
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from fmcycle.data.order import shuffled
-from fmcycle.data.protocol import Annotated, Dense, Even, Selected
+from fmcycle.data.protocol import Annotated, Dense, Even, Selected, Traced
 from fmcycle.errors import InputError
 from fmcycle.ranges import NonNegativeFloat, PositiveInt
 
@@ -103,8 +104,14 @@ class Rows:
         """Collate with the first part: all parts have the same columns."""
         return self.parts[0].collate(rows)
 
-    def documents(self, index: int) -> list[str]:
-        """Return the ids of the documents that row `index` has tokens of."""
+    @property
+    def documents(self) -> Callable[[int], list[str]]:
+        """(row) -> ids of the documents that it has tokens of; the attribute is absent if a part does not know them."""
+        if not all(isinstance(rows, Traced) for rows in self.parts):
+            raise AttributeError("a part of the mixture does not know its documents")
+        return self._documents
+
+    def _documents(self, index: int) -> list[str]:
         number = self.part_of(index)
         return self.parts[number].documents(index - int(self.firsts[number]))
 

@@ -1,5 +1,6 @@
 """The contract of data: attributes that rows must have, and optional ones. Readers of rows use these protocols only."""
 
+from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -95,8 +96,9 @@ class Classed(Protocol):
 class Traced(Protocol):
     """Rows that know their source documents."""
 
-    def documents(self, index: int) -> list[str]:
-        """Return the ids of the documents that row `index` has tokens of, in their order."""
+    @property
+    def documents(self) -> Callable[[int], list[str]]:
+        """(row) -> the ids of the documents that it has tokens of, in their order; a mixture may lack it."""
         ...
 
 
