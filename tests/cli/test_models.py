@@ -12,8 +12,8 @@ def test_every_model_stands_in_the_catalog_with_its_family_and_size(project, cap
     assert set(found) == {file.stem for file in (conf_dir() / "model").glob("*.yaml")}
     own = {name: entry for name, entry in found.items() if entry["licence"].startswith("yours")}
     assert len(own) > 8 and all(entry["parameters"] > 1000 and entry["modality"] != models.MISSING for entry in own.values())
-    assert found["llama_small"]["family"] == "decoder" and found["llama_small"]["parameters"] == 6_843_648
-    assert found["llama_small"]["train"] == 16 * 6_843_648 and found["smollm2_135m"]["licence"] == "Apache-2.0"
+    assert found["llama_small"]["family"] == "decoder" and found["llama_small"]["parameters"] == 1_840_256
+    assert found["llama_small"]["train"] == 16 * 1_840_256 and found["smollm2_135m"]["licence"] == "Apache-2.0"
     assert found["ddpm_small"]["modality"] == "class to picture" and found["image_gpt_small"]["modality"] == "picture"
 
 

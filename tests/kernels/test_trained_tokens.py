@@ -15,7 +15,12 @@ IDS = torch.randint(0, VOCABULARY, (3, 12), generator=torch.Generator().manual_s
 IDS[:, ::4] = torch.tensor([1, 5, 9])  # trained rows are read and predicted
 SIDE = {"input_ids": IDS, "labels": IDS.masked_fill(torch.arange(12) < 3, -100)}
 PACKED = SIDE | {"position_ids": torch.cat([torch.arange(7), torch.arange(5)]).expand(3, -1)}
-PAIRS = {"chosen": SIDE, "rejected": SIDE | {"input_ids": IDS.flip(0), "labels": IDS.flip(0)}, "reference_margin": torch.zeros(3)}
+PAIRS = {
+    "chosen": SIDE,
+    "rejected": SIDE | {"input_ids": IDS.flip(0), "labels": IDS.flip(0)},
+    "reference_chosen": torch.zeros(3),
+    "reference_rejected": torch.zeros(3),
+}
 CASES = {"sft": (SFT(), SIDE), "packed": (SFT(), PACKED), "answers": (SFT("answer"), PACKED), "dpo": (DPO(), PAIRS)}
 
 
