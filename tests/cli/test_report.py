@@ -26,7 +26,7 @@ def evaluated(tmp_path, monkeypatch) -> Path:
     (folder / "samples.jsonl").write_text(json.dumps({"id": "1", "task": "t", "prompt": "Why?", "answer": "So.", "expected": ""}) + "\n")
     made = {"inputs": {"pretrain_metrics": {"path": str(pretrain)}}, "times": {"start": "2026-01-02T03:04:05+00:00"}, "revision": "f" * 40}
     atomic.write_json("artifacts/evaluate.provenance.json", made)
-    atomic.write_json("artifacts/package/gate.json", judge({"rouge_l": Bound(min=0.45, of="low")}, METRICS))
+    atomic.write_json("artifacts/package/gate.json", judge({"rouge_l": Bound(min=0.45, above=0.3, of="low")}, METRICS))
     atomic.write_json("artifacts/package/package.json", {"model": "ab" * 32})
     return folder
 
@@ -36,6 +36,7 @@ def test_the_outcome_of_the_gate_the_time_and_the_stages_before_are_on_the_page(
     assert capsys.readouterr().out.split() == ["runs/report.html"]
     text = Path("runs/report.html").read_text()
     assert "Refused by the gate, 1 of 1 checks failed: rouge_l/low is 0.4, min 0.45: misses by 0.05." in text
+    assert "at least 0.45 and above 0.3" in text
     assert "Evaluated 2026-01-02 03:04 UTC, revision ffffffffffff." in text and "Why?" in text
     assert "<summary>pretrain</summary>" in text
 
